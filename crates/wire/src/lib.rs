@@ -1,0 +1,44 @@
+//! Bytes to values and back: the client port and the files.
+//!
+//! Everything that leaves or enters a server as bytes is encoded in *Jute*, a format without tags
+//! or padding (see [`jute`]). This crate holds the codec and each message and record made with it:
+//!
+//! ```text
+//! client port                                        disk
+//!
+//! frame     len | body                               log       header | entry ... | zeros
+//!   connect    ConnectRequest  -> ConnectResponse      entry   sum | len | payload | 'B'
+//!   request    header | Op     -> Request              payload txn header | txn | digest
+//!   reply      header | body   <- Reply              snapshot  header | sessions | ACLs | nodes | seals
+//!   event      header | event  <- WatchEvent
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`jute`] | the primitives: [`jute::Reader`] and the `put_*` functions |
+//! | [`frame`] | length prefixes on the client port |
+//! | [`connect`] | the handshake that opens or resumes a session |
+//! | [`request`] | what clients ask; [`opcode`] has the numbers |
+//! | [`reply`] | what servers answer: written without a copy, read by clients |
+//! | [`event`] | what watches tell |
+//! | [`stored`] | transactions, log entries, the records of snapshots |
+//! | [`limits`] | each bound with its reason |
+//!
+//! # Rules
+//!
+//! - Decoding borrows from its input; a read decodes without an allocation.
+//! - Encoding appends to the caller's buffer. Nothing here grows it but the bytes themselves.
+//! - No length in the input makes the decoder allocate more than the input holds.
+//! - No input makes it panic: bytes that are no message are a [`jute::DecodeError`].
+//! - There is no I/O, no clock and no state here.
+
+pub mod connect;
+pub mod event;
+pub mod frame;
+pub mod jute;
+pub mod limits;
+mod multi;
+pub mod opcode;
+pub mod reply;
+pub mod request;
+pub mod stored;

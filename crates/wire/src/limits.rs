@@ -1,0 +1,30 @@
+//! Every bound of the codec, with its unit, its reason and where the number comes from.
+
+/// Bytes in a frame on the client port, unless configured (`jute.maxbuffer`).
+///
+/// A frame is gathered in memory before it is decoded, so this bounds what one connection can make
+/// a server hold. The number is Apache's default, 1 MiB - 1.
+pub const FRAME_BYTES_MAX: usize = 0xf_ffff;
+
+/// Bytes in one text, buffer or log entry on disk, unless configured.
+///
+/// A damaged length must be told from a torn file, and must not make a reader gather gigabytes.
+/// Apache reads up to `jute.maxbuffer` twice over (`zookeeper.jute.maxbuffer.extrasize`), and so
+/// fails on its own files after that key was lowered; files are therefore read with the largest
+/// bound that anyone sensibly configures, whatever the port accepts.
+pub const STORED_BYTES_MAX: usize = 1 << 30;
+
+/// Fewest bytes of one entry of an access control list: permissions and two null texts.
+pub const ACL_BYTES_MIN: usize = 12;
+
+/// Fewest bytes of a text in a list: its length.
+pub const TEXT_BYTES_MIN: usize = 4;
+
+/// Fewest bytes of a transaction within a multi: its type and the length of its record.
+pub const SUB_TXN_BYTES_MIN: usize = 8;
+
+/// Fewest bytes of a list entry that `whoAmI` answers with: two null texts.
+pub const CLIENT_INFO_BYTES_MIN: usize = 8;
+
+const _: () = assert!(FRAME_BYTES_MAX < STORED_BYTES_MAX);
+const _: () = assert!(STORED_BYTES_MAX <= i32::MAX as usize);
