@@ -64,16 +64,16 @@ impl<'a> RawCreate<'a> {
     }
 
     /// As a part of a multi, where the mode has a say in which operation it is: a container mode
-    /// makes any of them a createContainer, a TTL mode needs the field for it, and with any other
-    /// mode createContainer and createTTL are plain creates. `None` spoils the multi.
+    /// makes any of them a createContainer, a TTL mode needs the field for it, and createTTL with
+    /// any other mode is a plain create. `None` spoils the multi.
     pub(super) fn into_multi_create(self) -> Option<Create<'a>> {
         let mode = self.mode()?;
         let call = match (self.call, mode.ttl_ms()) {
             (CreateCall::Ttl, Some(_)) => CreateCall::Ttl,
             (_, Some(_)) => return None,
             (_, None) if mode == CreateMode::Container => CreateCall::Container,
-            (CreateCall::Create2, None) => CreateCall::Create2,
-            (_, None) => CreateCall::Create,
+            (CreateCall::Ttl, None) => CreateCall::Create,
+            (call, None) => call,
         };
         Some(self.with(call, mode))
     }
