@@ -1,33 +1,20 @@
 //! Messages and entries whose bytes are written out in the description of the protocol.
 
+mod support;
+
 use std::borrow::Cow;
 
+use support::{body, bytes};
 use types::{
     AclList, Create, CreateCall, CreateMode, EventKind, Op, SessionId, Txn, TxnDigest, TxnHeader,
     Write, Xid, Zxid,
 };
 use wire::connect::ConnectRequest;
 use wire::event::WatchEvent;
-use wire::frame;
-use wire::limits::{FRAME_BYTES_MAX, STORED_BYTES_MAX};
+use wire::limits::STORED_BYTES_MAX;
 use wire::reply::{Body, Reply};
 use wire::request::Request;
 use wire::stored::{LogBatch, LogEntry, NextEntry, decode_txn, next_entry};
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex
-        .chars()
-        .filter(|character| !character.is_whitespace())
-        .map(|digit| u8::try_from(digit.to_digit(16).expect("a digit")).expect("small"))
-        .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-}
-
-fn body(frame: &[u8]) -> &[u8] {
-    let (body, consumed) = frame::split(frame, FRAME_BYTES_MAX).expect("valid").expect("whole");
-    assert_eq!(consumed, frame.len());
-    body
-}
 
 #[test]
 fn connect_request_of_a_new_session() {
