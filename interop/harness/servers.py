@@ -1,0 +1,195 @@
+"""Starts and stops the servers under test.
+
+Every server gets a data directory and ports of its own, listens on loopback only, and dies with
+the process that started it, however that one ends.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from harness import packages
+
+# What `--server` takes; `apache` alone means the version that Debian ships.
+KINDS = {
+    "apache": packages.APACHE_DEBIAN,
+    **{f"apache-{version}": version for version in packages.APACHE_VERSIONS},
+    "reefkeeper": None,
+}
+MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+READY_SECONDS = 60
+STOP_SECONDS = 20
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+BASE_CONFIG = {
+    "tickTime": "2000",
+    "initLimit": "10",
+    "syncLimit": "5",
+    "maxClientCnxns": "0",
+    "clientPortAddress": "127.0.0.1",
+    "admin.enableServer": "false",
+    "4lw.commands.whitelist": "*",
+}
+
+# Lets a server create nodes with a time to live.
+EXTENDED_TYPES = {"zookeeper.extendedTypesEnabled": "true"}
+
+
+class StartFailure(Exception):
+    """The server ended, or did not answer in time; the text holds the end of its log."""
+
+
+def reefkeeper_binary() -> Path:
+    """Returns the binary under test: `REEFKEEPER_BIN`, or the release build of this tree."""
+    default = REPOSITORY / "target" / "release" / "reefkeeper"
+    return Path(os.environ.get("REEFKEEPER_BIN") or default).resolve()
+
+
+def free_port() -> int:
+    """Returns a loopback port that nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def is_free(port: int) -> bool:
+    """Returns whether nobody listens on this loopback port at this moment."""
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+class Server:
+    """One standalone server of a given kind, from its start to the removal of its directory.
+
+    `config` are additional lines of its `zoo.cfg`; `properties` are what Apache takes as Java system
+    properties, handed to Reefkeeper as `-D` words. An existing `directory` is used and kept.
+    """
+
+    def __init__(self, kind: str, config=None, properties=None, directory=None):
+        self.kind = kind
+        self.port = free_port()
+        self.config = {**BASE_CONFIG, **(config or {})}
+        self.properties = dict(properties or {})
+        self._keep = directory is not None
+        self.directory = Path(directory or tempfile.mkdtemp(prefix=f"interop-{kind}-"))
+        self.data = self.directory / "data"
+        self.log = self.directory / "server.log"
+        self._process = None
+
+    def __enter__(self) -> "Server":
+        try:
+            self.start()
+        except BaseException:
+            self.discard()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.discard()
+
+    @property
+    def address(self) -> str:
+        """`host:port` for clients."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        return self._process.pid
+
+    def start(self) -> None:
+        """Starts the server and waits until it serves; raises `StartFailure` otherwise."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        configuration = self.directory / "zoo.cfg"
+        lines = {**self.config, "dataDir": str(self.data), "clientPort": str(self.port)}
+        configuration.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+        command, environment = self._command(configuration)
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> int:
+        """Asks the server to end and returns its exit code (negative: the signal it died of)."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Ends the server at once, as a power cut of its process would."""
+        self._process.kill()
+        self._process.wait()
+
+    def restart(self) -> None:
+        """Stops and starts the server on the same port and directory."""
+        self.stop()
+        self.start()
+
+    def discard(self) -> None:
+        """Ends the server if it runs and removes its directory unless the caller provided it."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        if not self._keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def four_letters(self, word: str) -> str:
+        """Returns the answer to a four-letter command."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(word.encode())
+            chunks = iter(lambda: connection.recv(65536), b"")
+            return b"".join(chunks).decode(errors="replace")
+
+    def log_tail(self, lines: int = 30) -> str:
+        """Returns the last lines the server wrote to its standard streams."""
+        if not self.log.exists():
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def _command(self, configuration: Path):
+        environment = dict(os.environ)
+        words = [f"-D{name}={value}" for name, value in self.properties.items()]
+        version = KINDS[self.kind]
+        if version is None:
+            environment["SERVER_JVMFLAGS"] = " ".join(words)
+            return [str(reefkeeper_binary()), "server", str(configuration)], environment
+        java = ["java", "-cp", packages.apache_class_path(version), "-Xmx1g", "-XX:+UseSerialGC"]
+        quiet = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.awt.headless=true"]
+        return [*java, *quiet, *words, MAIN_CLASS, str(configuration)], environment
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                code = self._process.returncode
+                raise StartFailure(f"{self.kind} ended with {code}:\n{self.log_tail()}")
+            try:
+                if "Mode:" in self.four_letters("srvr"):
+                    return
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise StartFailure(f"{self.kind} not ready in {READY_SECONDS} s:\n{self.log_tail()}")
+
+
+def _die_with_parent() -> None:
+    """Asks Linux to kill this process when its parent ends (prctl option 1)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
