@@ -1,0 +1,209 @@
+//! How a client is made.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::address::Ensemble;
+use crate::client::{Client, Shared};
+use crate::driver::{Command, Driver, Status};
+use crate::error::{AddressError, ConnectError};
+use crate::limits::{FRAME_BYTES_MAX, OUTSTANDING_MAX};
+use crate::session::{Config, Session, SessionState, Ticket};
+
+/// The session timeout that is asked for, unless another is.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Settings of a client that does not exist yet; from [`Client::builder`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use reefkeeper_client::Client;
+///
+/// let client = Client::builder("one:2181,two:2181,three:2181/my-app")
+///     .session_timeout(Duration::from_secs(10))
+///     .auth("digest", "user:secret")
+///     .connect()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "settings alone connect nothing"]
+pub struct Builder {
+    ensemble: String,
+    session_timeout: Duration,
+    connect_timeout: Option<Duration>,
+    request_timeout: Option<Duration>,
+    read_only: bool,
+    resume: Option<Ticket>,
+    auth: Vec<(String, Secret)>,
+    frame_bytes_max: usize,
+    outstanding_max: usize,
+    seed: Option<u64>,
+}
+
+/// Stays out of debug output.
+#[derive(Clone)]
+struct Secret(Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(ensemble: impl Into<String>) -> Self {
+        Self {
+            ensemble: ensemble.into(),
+            session_timeout: SESSION_TIMEOUT,
+            connect_timeout: None,
+            request_timeout: None,
+            read_only: false,
+            resume: None,
+            auth: Vec::new(),
+            frame_bytes_max: FRAME_BYTES_MAX,
+            outstanding_max: OUTSTANDING_MAX,
+            seed: None,
+        }
+    }
+
+    /// How long the session outlives its last sign of life. The server may choose another value
+    /// within its own bounds; see [`Client::session_timeout`]. Default: 30 s.
+    pub const fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.session_timeout = timeout;
+        self
+    }
+
+    /// How long [`Self::connect`] tries. Default: the session timeout.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// How long an operation waits for its answer before it fails with
+    /// [`crate::Error::TimedOut`]. Default: until the connection is lost, which silence for two
+    /// thirds of the session timeout is taken for.
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = Some(timeout);
+        self
+    }
+
+    /// Accept a server without a quorum, too: it answers reads, maybe from an old state. Default:
+    /// no.
+    pub const fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Go on with a session, for example of a process that ended; see [`Client::detach`]. Default:
+    /// a new session.
+    pub fn resume(mut self, ticket: Ticket) -> Self {
+        self.resume = Some(ticket);
+        self
+    }
+
+    /// Present credentials on every connection, before anything else. May be called several times.
+    pub fn auth(mut self, scheme: impl Into<String>, auth: impl Into<Vec<u8>>) -> Self {
+        self.auth.push((scheme.into(), Secret(auth.into())));
+        self
+    }
+
+    /// The longest frame in bytes to send or accept. A larger answer ends the connection. Default:
+    /// 1,048,575, as on servers (`jute.maxbuffer`).
+    pub const fn frame_bytes_max(mut self, bytes: usize) -> Self {
+        self.frame_bytes_max = bytes;
+        self
+    }
+
+    /// How many requests may be under way; more wait for their turn. Default: 4,096.
+    pub const fn outstanding_max(mut self, requests: usize) -> Self {
+        self.outstanding_max = requests;
+        self
+    }
+
+    /// Decides the order in which servers are tried and the length of pauses. Default: random.
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let within = self.connect_timeout.unwrap_or(self.session_timeout);
+        let client = self.start()?;
+        let mut states = client.states();
+        let connected = async {
+            while !states.current().is_connected() && states.changed().await.is_some() {}
+            states.current()
+        };
+        let state = tokio::time::timeout(within, connected).await;
+        match state.unwrap_or(SessionState::Connecting) {
+            SessionState::Connected | SessionState::ConnectedReadOnly => Ok(client),
+            SessionState::Expired => Err(ConnectError::SessionExpired),
+            SessionState::AuthFailed => Err(ConnectError::AuthFailed),
+            SessionState::Connecting | SessionState::Disconnected | SessionState::Closed => {
+                Err(ConnectError::Unreachable { within })
+            }
+        }
+    }
+
+    /// A client that is still looking for a server. Its operations wait until one is found, or fail
+    /// with [`crate::Error::ConnectionLost`] when all were tried in vain.
+    ///
+    /// # Errors
+    /// When the text that names the servers can not be understood.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub fn start(self) -> Result<Client, AddressError> {
+        let ensemble: Ensemble = self.ensemble.parse()?;
+        let seed = self.seed.unwrap_or_else(|| random_seed(&self.ensemble));
+        let session = Session::new(Config {
+            hosts: ensemble.hosts().len(),
+            timeout: self.session_timeout,
+            chroot: ensemble.chroot.clone(),
+            read_only: self.read_only,
+            resume: self.resume,
+            frame_bytes_max: self.frame_bytes_max,
+            seed,
+        });
+        let (commands, received) = mpsc::unbounded_channel::<Command>();
+        let permits = Arc::new(Semaphore::new(self.outstanding_max));
+        let (status_sender, status) = watch::channel(Status::of(&session));
+        let hosts = ensemble.hosts().to_vec();
+        let driver = Driver::new(session, hosts, received, Arc::clone(&permits), status_sender);
+        let client = Client::new(Shared {
+            commands,
+            permits,
+            status,
+            last_id: AtomicU64::new(0),
+            request_timeout: self.request_timeout,
+        });
+        for (scheme, Secret(auth)) in self.auth {
+            client.present(scheme, auth);
+        }
+        spawn(driver);
+        Ok(client)
+    }
+}
+
+#[expect(clippy::disallowed_types, reason = "this is where the session's randomness comes from")]
+fn random_seed(ensemble: &str) -> u64 {
+    std::hash::RandomState::new().hash_one(ensemble)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver is the task around the session")]
+fn spawn(driver: Driver) {
+    tokio::spawn(driver.run());
+}

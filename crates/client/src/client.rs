@@ -1,0 +1,566 @@
+//! The handle that applications hold.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use types::{
+    AclList, AuthPacket, Create, CreateCall, CreateMode, ErrorCode, Op, Read, ReconfigRequest,
+    Stat, WatchMode, WatcherKind, Write, path,
+};
+
+use crate::builder::Builder;
+use crate::driver::{Call, Command, Status};
+use crate::error::{ConnectError, Error};
+use crate::response::{Acls, Children, Created, Data, Identity, Response};
+use crate::session::{RequestId, SessionState, Ticket};
+use crate::transaction::{ReadBatch, Transaction};
+use crate::watch::{self as watches, OneShotWatch, PersistentWatch, WatchSender};
+
+/// A session with an ensemble; cheap to clone, all clones share the session.
+///
+/// Operations are sent in the order in which their futures are first polled, without waiting for
+/// one another; answers come in that order too. A future that is dropped after that does not take
+/// its operation back.
+///
+/// The session is closed by [`Self::close`], or when the last clone and the last watch are dropped.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+/// What all clones share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    /// One for each request under way; the driver gives them back.
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) last_id: AtomicU64,
+    pub(crate) request_timeout: Option<Duration>,
+}
+
+/// What an operation should write: bytes, or null, which servers keep apart from no bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payload(Option<Vec<u8>>);
+
+impl Payload {
+    /// No data at all.
+    pub const NULL: Self = Self(None);
+
+    pub(crate) fn into_op(self) -> Option<Cow<'static, [u8]>> {
+        self.0.map(Cow::Owned)
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Some(bytes))
+    }
+}
+
+impl From<&[u8]> for Payload {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Some(bytes.to_vec()))
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Payload {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self(Some(bytes.to_vec()))
+    }
+}
+
+impl From<&str> for Payload {
+    fn from(text: &str) -> Self {
+        Self(Some(text.as_bytes().to_vec()))
+    }
+}
+
+impl From<String> for Payload {
+    fn from(text: String) -> Self {
+        Self(Some(text.into_bytes()))
+    }
+}
+
+impl From<bytes::Bytes> for Payload {
+    fn from(bytes: bytes::Bytes) -> Self {
+        Self(Some(bytes.into()))
+    }
+}
+
+impl From<Option<Vec<u8>>> for Payload {
+    fn from(bytes: Option<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+}
+
+/// What kind of znode to create, and who may do what with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreateOptions {
+    /// What kind.
+    pub mode: CreateMode,
+    /// Who may do what.
+    pub acl: AclList,
+}
+
+impl CreateOptions {
+    /// Of that kind, open to everyone.
+    pub fn new(mode: CreateMode) -> Self {
+        Self { mode, acl: AclList::open() }
+    }
+
+    /// With that access control list.
+    #[must_use]
+    pub fn acl(mut self, acl: impl Into<AclList>) -> Self {
+        self.acl = acl.into();
+        self
+    }
+
+    pub(crate) fn into_create(self, path: &str, data: Payload) -> Create<'static> {
+        let call = match self.mode {
+            CreateMode::Container => CreateCall::Container,
+            CreateMode::PersistentWithTtl(_) | CreateMode::PersistentSequentialWithTtl(_) => {
+                CreateCall::Ttl
+            }
+            CreateMode::Persistent
+            | CreateMode::Ephemeral
+            | CreateMode::PersistentSequential
+            | CreateMode::EphemeralSequential => CreateCall::Create2,
+        };
+        let path = Cow::Owned(path.to_owned());
+        Create { call, path, data: data.into_op(), acl: self.acl, mode: self.mode }
+    }
+}
+
+impl From<CreateMode> for CreateOptions {
+    fn from(mode: CreateMode) -> Self {
+        Self::new(mode)
+    }
+}
+
+/// The states of a session, one after another. States that follow each other faster than they are
+/// taken are skipped; the last one never is.
+#[derive(Clone, Debug)]
+pub struct States(watch::Receiver<Status>);
+
+impl States {
+    /// The state now.
+    pub fn current(&self) -> SessionState {
+        self.0.borrow().state
+    }
+
+    /// Waits for a state that was not returned before; `None` once the session is over and that
+    /// was told.
+    pub async fn changed(&mut self) -> Option<SessionState> {
+        self.0.changed().await.ok()?;
+        Some(self.0.borrow_and_update().state)
+    }
+}
+
+/// The answer is of the kind that the operation has: the session decodes it by what was asked.
+macro_rules! expect_response {
+    ($response:expr, $pattern:pat => $value:expr) => {
+        match $response? {
+            $pattern => Ok($value),
+            other => unreachable!("the session decodes by what was asked, not {other:?}"),
+        }
+    };
+}
+pub(crate) use expect_response;
+
+impl Client {
+    /// Opens a session with the servers of `host:port,host:port/chroot`.
+    ///
+    /// # Errors
+    /// When no server takes the session within 30 seconds.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub async fn connect(ensemble: impl Into<String>) -> Result<Self, ConnectError> {
+        Self::builder(ensemble).connect().await
+    }
+
+    /// Settings beyond the names of the servers.
+    pub fn builder(ensemble: impl Into<String>) -> Builder {
+        Builder::new(ensemble)
+    }
+
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The state of the session now.
+    pub fn state(&self) -> SessionState {
+        self.shared.status.borrow().state
+    }
+
+    /// The states of the session from now on.
+    pub fn states(&self) -> States {
+        States(self.shared.status.clone())
+    }
+
+    /// What resumes the session in another process; `None` before a server took it.
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.shared.status.borrow().ticket.clone()
+    }
+
+    /// The timeout that the server decided on; what was asked for until then.
+    pub fn session_timeout(&self) -> Duration {
+        self.shared.status.borrow().timeout
+    }
+
+    /// Creates a znode.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NodeExists`], [`ErrorCode::NoNode`] without a parent,
+    /// [`ErrorCode::NoChildrenForEphemerals`], and those of every operation.
+    pub async fn create(
+        &self,
+        path: &str,
+        data: impl Into<Payload>,
+        options: impl Into<CreateOptions>,
+    ) -> Result<Created, Error> {
+        let create = options.into().into_create(path, data.into());
+        let response = self.call(Op::Write(Write::Create(create))).await;
+        expect_response!(response, Response::Created { path, stat: Some(stat) } => Created { path, stat })
+    }
+
+    /// Deletes a znode, if it has that version; `None` is any.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], [`ErrorCode::NotEmpty`], [`ErrorCode::BadVersion`], and those of
+    /// every operation.
+    pub async fn delete(&self, path: &str, version: Option<i32>) -> Result<(), Error> {
+        let response = self.call(Op::Write(Write::Delete { path: owned(path), version })).await;
+        expect_response!(response, Response::Done => ())
+    }
+
+    /// Asks for a znode; `None` if there is none.
+    ///
+    /// # Errors
+    /// Those of every operation.
+    pub async fn exists(&self, path: &str) -> Result<Option<Stat>, Error> {
+        let op = Op::Read(Read::Exists { path: owned(path), watch: false });
+        found(self.call(op).await)
+    }
+
+    /// As [`Self::exists`], with a watch for its creation, its deletion or its data.
+    ///
+    /// # Errors
+    /// Those of every operation.
+    pub async fn exists_and_watch(
+        &self,
+        path: &str,
+    ) -> Result<(Option<Stat>, OneShotWatch), Error> {
+        let op = Op::Read(Read::Exists { path: owned(path), watch: true });
+        let (response, watch) = self.call_and_watch(op).await;
+        Ok((found(response)?, watch))
+    }
+
+    /// Reads a znode's data.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], and those of every operation.
+    pub async fn get_data(&self, path: &str) -> Result<Data, Error> {
+        let op = Op::Read(Read::GetData { path: owned(path), watch: false });
+        expect_response!(self.call(op).await, Response::Data(data) => data)
+    }
+
+    /// As [`Self::get_data`], with a watch for the data and for its deletion.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], and those of every operation; there is no watch then.
+    pub async fn get_data_and_watch(&self, path: &str) -> Result<(Data, OneShotWatch), Error> {
+        let op = Op::Read(Read::GetData { path: owned(path), watch: true });
+        let (response, watch) = self.call_and_watch(op).await;
+        expect_response!(response, Response::Data(data) => (data, watch))
+    }
+
+    /// Sets a znode's data, if it has that version; `None` is any.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], [`ErrorCode::BadVersion`], and those of every operation.
+    pub async fn set_data(
+        &self,
+        path: &str,
+        data: impl Into<Payload>,
+        version: Option<i32>,
+    ) -> Result<Stat, Error> {
+        let data = data.into().into_op();
+        let op = Op::Write(Write::SetData { path: owned(path), data, version });
+        expect_response!(self.call(op).await, Response::Stat(stat) => stat)
+    }
+
+    /// Reads a znode's access control list.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], and those of every operation.
+    pub async fn get_acl(&self, path: &str) -> Result<Acls, Error> {
+        let op = Op::Read(Read::GetAcl { path: owned(path) });
+        expect_response!(self.call(op).await, Response::Acl(acls) => acls)
+    }
+
+    /// Sets a znode's access control list, if the list has that version; `None` is any.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], [`ErrorCode::BadVersion`], [`ErrorCode::InvalidAcl`], and those of
+    /// every operation.
+    pub async fn set_acl(
+        &self,
+        path: &str,
+        acl: impl Into<AclList>,
+        version: Option<i32>,
+    ) -> Result<Stat, Error> {
+        let op = Op::Write(Write::SetAcl { path: owned(path), acl: acl.into(), version });
+        expect_response!(self.call(op).await, Response::Stat(stat) => stat)
+    }
+
+    /// Reads the names of a znode's children.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], and those of every operation.
+    pub async fn get_children(&self, path: &str) -> Result<Children, Error> {
+        let op = Op::Read(Read::GetChildren2 { path: owned(path), watch: false });
+        children(self.call(op).await)
+    }
+
+    /// As [`Self::get_children`], with a watch for the names and for the znode's deletion.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], and those of every operation; there is no watch then.
+    pub async fn get_children_and_watch(
+        &self,
+        path: &str,
+    ) -> Result<(Children, OneShotWatch), Error> {
+        let op = Op::Read(Read::GetChildren2 { path: owned(path), watch: true });
+        let (response, watch) = self.call_and_watch(op).await;
+        Ok((children(response)?, watch))
+    }
+
+    /// Counts the znodes below one.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], and those of every operation.
+    pub async fn get_all_children_number(&self, path: &str) -> Result<usize, Error> {
+        let op = Op::Read(Read::GetAllChildrenNumber { path: owned(path) });
+        expect_response!(self.call(op).await, Response::Count(count) => {
+            usize::try_from(count).unwrap_or(0)
+        })
+    }
+
+    /// Reads the paths of this session's ephemeral znodes that start with a text; "/" for all.
+    ///
+    /// # Errors
+    /// Those of every operation.
+    pub async fn get_ephemerals(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let op = Op::Read(Read::GetEphemerals { prefix: Some(owned(prefix)) });
+        expect_response!(self.call(op).await, Response::Paths(paths) => paths)
+    }
+
+    /// Waits until the server has caught up with everything that was decided before: what is read
+    /// after that is no older than this call.
+    ///
+    /// # Errors
+    /// Those of every operation.
+    pub async fn sync(&self, path: &str) -> Result<(), Error> {
+        expect_response!(self.call(Op::Sync { path: owned(path) }).await, Response::Done => ())
+    }
+
+    /// Asks who the server takes this client for.
+    ///
+    /// # Errors
+    /// Those of every operation.
+    pub async fn whoami(&self) -> Result<Vec<Identity>, Error> {
+        let response = self.call(Op::Read(Read::WhoAmI)).await;
+        expect_response!(response, Response::Identities(identities) => identities)
+    }
+
+    /// Begins a transaction: several writes, of which all happen or none.
+    pub const fn transaction(&self) -> Transaction<'_> {
+        Transaction::new(self)
+    }
+
+    /// Begins a batch of reads that see the same state.
+    pub const fn multi_read(&self) -> ReadBatch<'_> {
+        ReadBatch::new(self)
+    }
+
+    /// Watches a znode until the watch is dropped; the znode need not exist.
+    ///
+    /// # Errors
+    /// Those of every operation.
+    pub async fn add_watch(&self, path: &str, mode: WatchMode) -> Result<PersistentWatch, Error> {
+        let id = self.next_id();
+        let (sender, watch) = watches::persistent(id, self.shared.commands.clone());
+        let op = Op::Read(Read::AddWatch { path: owned(path), mode });
+        let response = self.submit(id, op, Some(sender)).await;
+        expect_response!(response, Response::Done => watch)
+    }
+
+    /// Asks whether this client's connection has such a watch on the server.
+    ///
+    /// # Errors
+    /// Those of every operation.
+    pub async fn has_watch(&self, path: &str, kind: WatcherKind) -> Result<bool, Error> {
+        let op = Op::Read(Read::CheckWatches { path: owned(path), kind });
+        match self.call(op).await {
+            Err(Error::Refused(ErrorCode::NoWatcher)) => Ok(false),
+            response => expect_response!(response, Response::Done => true),
+        }
+    }
+
+    /// Removes all watches of a kind that this client has at a path; they end.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoWatcher`] if there is none, and those of every operation.
+    pub async fn remove_watches(&self, path: &str, kind: WatcherKind) -> Result<(), Error> {
+        let op = Op::Read(Read::RemoveWatches { path: owned(path), kind });
+        expect_response!(self.call(op).await, Response::Done => ())
+    }
+
+    /// Presents credentials, now and on every later connection of this session.
+    ///
+    /// # Errors
+    /// [`Error::AuthFailed`] if the server refuses them, which ends the session on this side; and
+    /// those of every operation.
+    pub async fn add_auth(&self, scheme: &str, auth: impl Into<Vec<u8>>) -> Result<(), Error> {
+        let response = self.call(auth_op(scheme.to_owned(), auth.into())).await;
+        expect_response!(response, Response::Done => ())
+    }
+
+    /// Reads the membership of the ensemble, wherever the chroot is.
+    ///
+    /// # Errors
+    /// Those of every operation.
+    pub async fn config(&self) -> Result<Data, Error> {
+        self.get_data(path::CONFIG).await
+    }
+
+    /// Changes the membership of the ensemble; returns the new one.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ReconfigDisabled`], [`ErrorCode::NewConfigNoQuorum`],
+    /// [`ErrorCode::ReconfigInProgress`], [`ErrorCode::BadVersion`],
+    /// [`ErrorCode::BadArguments`], and those of every operation.
+    pub async fn reconfig(&self, request: ReconfigRequest<'_>) -> Result<Data, Error> {
+        let op = Op::Write(Write::Reconfig(Box::new(request.into_owned())));
+        expect_response!(self.call(op).await, Response::Data(data) => data)
+    }
+
+    /// Closes the session: its ephemeral znodes vanish at once, and all clones fail from now on.
+    /// Operations asked for before are done first.
+    ///
+    /// # Errors
+    /// When no server confirms it; the session then expires after its timeout.
+    pub async fn close(&self) -> Result<(), Error> {
+        match self.call(Op::CloseSession).await {
+            Err(Error::Closed) => Ok(()),
+            response => expect_response!(response, Response::Done => ()),
+        }
+    }
+
+    /// Leaves the session without closing it, for another process that resumes it before it
+    /// expires (see [`Builder::resume`]). All clones fail from now on.
+    ///
+    /// Returns what resumes it; `None` if there was no session yet.
+    pub fn detach(self) -> Option<Ticket> {
+        let ticket = self.ticket();
+        // Without a driver it is detached already.
+        drop(self.shared.commands.send(Command::Detach));
+        ticket
+    }
+
+    /// Asks for something and waits for the answer.
+    pub(crate) async fn call(&self, op: Op<'static>) -> Result<Response, Error> {
+        self.submit(self.next_id(), op, None).await
+    }
+
+    async fn call_and_watch(&self, op: Op<'static>) -> (Result<Response, Error>, OneShotWatch) {
+        let id = self.next_id();
+        let (sender, watch) = watches::one_shot(id, self.shared.commands.clone());
+        (self.submit(id, op, Some(sender)).await, watch)
+    }
+
+    async fn submit(
+        &self,
+        id: RequestId,
+        op: Op<'static>,
+        watch: Option<WatchSender>,
+    ) -> Result<Response, Error> {
+        let may_have_happened = matches!(op, Op::Write(_) | Op::CloseSession);
+        let answered = self.submit_unlimited(id, op, watch);
+        match self.shared.request_timeout {
+            None => answered.await,
+            Some(limit) => match tokio::time::timeout(limit, answered).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(Error::TimedOut { may_have_happened }),
+            },
+        }
+    }
+
+    async fn submit_unlimited(
+        &self,
+        id: RequestId,
+        op: Op<'static>,
+        watch: Option<WatchSender>,
+    ) -> Result<Response, Error> {
+        let (answer, answered) = oneshot::channel();
+        let permit = self.shared.permits.acquire().await.map_err(|_| self.end())?;
+        let call = Call { id, op, answer, watch };
+        if self.shared.commands.send(Command::Request(call)).is_err() {
+            return Err(self.end());
+        }
+        // The driver gives it back when the request is done, whoever waits for it then.
+        permit.forget();
+        answered.await.unwrap_or_else(|_| Err(self.end()))
+    }
+
+    /// Presents credentials before the driver runs; their refusal shows as the session's state.
+    pub(crate) fn present(&self, scheme: String, auth: Vec<u8>) {
+        let (answer, _) = oneshot::channel();
+        let call = Call { id: self.next_id(), op: auth_op(scheme, auth), answer, watch: None };
+        // The driver holds the other end until it has run.
+        drop(self.shared.commands.send(Command::Request(call)));
+    }
+
+    /// Why there is no driver.
+    fn end(&self) -> Error {
+        match self.state() {
+            SessionState::Expired => Error::SessionExpired,
+            SessionState::AuthFailed => Error::AuthFailed,
+            SessionState::Closed
+            | SessionState::Connecting
+            | SessionState::Connected
+            | SessionState::ConnectedReadOnly
+            | SessionState::Disconnected => Error::Closed,
+        }
+    }
+
+    fn next_id(&self) -> RequestId {
+        RequestId(self.shared.last_id.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn owned(path: &str) -> Cow<'static, str> {
+    Cow::Owned(path.to_owned())
+}
+
+fn auth_op(scheme: String, auth: Vec<u8>) -> Op<'static> {
+    Op::Auth(AuthPacket { scheme: Cow::Owned(scheme), auth: Some(Cow::Owned(auth)) })
+}
+
+fn found(response: Result<Response, Error>) -> Result<Option<Stat>, Error> {
+    match response {
+        Err(Error::Refused(ErrorCode::NoNode)) => Ok(None),
+        response => expect_response!(response, Response::Stat(stat) => Some(stat)),
+    }
+}
+
+fn children(response: Result<Response, Error>) -> Result<Children, Error> {
+    expect_response!(response, Response::Children { names, stat: Some(stat) } => {
+        Children { names, stat }
+    })
+}

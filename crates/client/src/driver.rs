@@ -1,0 +1,412 @@
+//! The tokio surroundings of a [`Session`]: one task that owns it, its socket and its timer.
+//!
+//! ```text
+//! handles ──commands──►  ┌────────┐ ──outgoing──► socket
+//!   ▲  ▲                 │ driver │
+//!   │  └──── answers ────│ Session│ ◄──received── socket
+//!   └─────── events ─────└────────┘ ◄──deadline── timer
+//! ```
+//!
+//! Everything that waits is taken in before anything is written, so that requests which are queued
+//! together leave in one system call.
+
+use std::collections::BTreeMap;
+use std::future::{Future, pending};
+use std::io::{self, Cursor};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::{Instant as ClockInstant, Sleep, sleep_until};
+use tracing::{debug, info, warn};
+use types::{ConnId, Instant, Op};
+
+use crate::address::Host;
+use crate::error::Error;
+use crate::limits::{BATCH_COMMANDS_MAX, READ_BYTES};
+use crate::response::Response;
+use crate::session::{
+    Effect, Effects, HangUp, HostIndex, Input, Notice, RequestId, Session, SessionState, Ticket,
+    WatchId,
+};
+use crate::watch::WatchSender;
+
+/// The request with which the driver closes a session that nobody holds anymore.
+const LAST_REQUEST: RequestId = RequestId(u64::MAX);
+
+/// How long to sleep when nothing is due.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// What handles tell the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Do this.
+    Request(Call),
+    /// A watch has no owner anymore.
+    Forget(WatchId),
+    /// Stop without closing the session, so that it can be resumed elsewhere.
+    Detach,
+}
+
+/// A request and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Unique within the client.
+    pub(crate) id: RequestId,
+    /// What is asked.
+    pub(crate) op: Op<'static>,
+    /// Where the answer goes.
+    pub(crate) answer: oneshot::Sender<Result<Response, Error>>,
+    /// Where events go, if the operation sets a watch.
+    pub(crate) watch: Option<WatchSender>,
+}
+
+/// What handles can see of the session.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    /// Its state.
+    pub(crate) state: SessionState,
+    /// What resumes it.
+    pub(crate) ticket: Option<Ticket>,
+    /// Its timeout.
+    pub(crate) timeout: Duration,
+}
+
+impl Status {
+    /// What there is to see now.
+    pub(crate) fn of(session: &Session) -> Self {
+        Self {
+            state: session.state(),
+            ticket: session.ticket().cloned(),
+            timeout: session.timeout(),
+        }
+    }
+}
+
+/// The task behind all handles of one client.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    session: Session,
+    hosts: Vec<Host>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// One for each request that may still be queued; given back when requests are done.
+    permits: Arc<Semaphore>,
+    status: watch::Sender<Status>,
+    answers: BTreeMap<RequestId, oneshot::Sender<Result<Response, Error>>>,
+    watches: BTreeMap<WatchId, WatchSender>,
+    /// Watches that could not be delivered to, to be forgotten.
+    orphans: Vec<WatchId>,
+    effects: Effects,
+    socket: Socket,
+    /// What the session counts its time from.
+    started: ClockInstant,
+    /// Whether the session ends because no handle is left.
+    is_abandoned: bool,
+    is_detached: bool,
+}
+
+impl Driver {
+    /// A driver that does nothing until it runs.
+    #[expect(clippy::disallowed_methods, reason = "the session's time comes from here")]
+    pub(crate) fn new(
+        session: Session,
+        hosts: Vec<Host>,
+        commands: mpsc::UnboundedReceiver<Command>,
+        permits: Arc<Semaphore>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        Self {
+            session,
+            hosts,
+            commands,
+            permits,
+            status,
+            answers: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            orphans: Vec::new(),
+            effects: Effects::default(),
+            socket: Socket::None,
+            started: ClockInstant::now(),
+            is_abandoned: false,
+            is_detached: false,
+        }
+    }
+
+    /// Runs until the session is over.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH_COMMANDS_MAX);
+        let mut timer = std::pin::pin!(sleep_until(self.started));
+        self.step(Input::Deadline);
+        self.carry_out();
+        while !self.session.state().is_over() && !self.is_detached {
+            self.arm(timer.as_mut());
+            tokio::select! {
+                count = self.commands.recv_many(&mut batch, BATCH_COMMANDS_MAX),
+                    if !self.is_abandoned =>
+                {
+                    if count == 0 {
+                        self.is_abandoned = true;
+                        self.step(Input::Request { id: LAST_REQUEST, op: Op::CloseSession });
+                    }
+                    for command in batch.drain(..) {
+                        self.on_command(command);
+                    }
+                }
+                event = self.socket.event() => self.on_socket(event),
+                () = timer.as_mut() => self.step(Input::Deadline),
+            }
+            self.carry_out();
+        }
+        self.refuse_the_rest().await;
+    }
+
+    /// Sets the timer, unless it rings early enough anyway: deadlines mostly move away, and a step
+    /// too many costs less than setting the timer for each request.
+    fn arm(&self, timer: Pin<&mut Sleep>) {
+        let due = match self.session.next_deadline() {
+            Some(deadline) => self.started + Duration::from_nanos(deadline.nanos()),
+            None => self.started + NEVER,
+        };
+        if timer.is_elapsed() || due < timer.deadline() {
+            timer.reset(due);
+        }
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        let now = Instant::from_start(self.started.elapsed());
+        self.session.step(now, input, &mut self.effects);
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Request(Call { id, op, answer, watch }) => {
+                self.answers.insert(id, answer);
+                if let Some(watch) = watch {
+                    self.watches.insert(id, watch);
+                }
+                self.step(Input::Request { id, op });
+            }
+            Command::Forget(watch) => {
+                self.watches.remove(&watch);
+                self.step(Input::Forget(watch));
+            }
+            Command::Detach => self.is_detached = true,
+        }
+    }
+
+    fn on_socket(&mut self, event: SocketEvent) {
+        match event {
+            SocketEvent::Connected(conn, stream) => {
+                self.socket = Socket::Open(Box::new(Open {
+                    conn,
+                    stream,
+                    received: BytesMut::with_capacity(READ_BYTES),
+                    outgoing: Cursor::default(),
+                }));
+                self.step(Input::Connected(conn));
+            }
+            SocketEvent::Received => {
+                let Socket::Open(open) = &mut self.socket else { return };
+                let mut received = std::mem::take(&mut open.received);
+                let conn = open.conn;
+                self.step(Input::Received { conn, bytes: &received });
+                received.clear();
+                if let Socket::Open(open) = &mut self.socket {
+                    open.received = received;
+                }
+            }
+            SocketEvent::Written => {}
+            SocketEvent::Ended(conn, error) => {
+                debug!(error = error.map(tracing::field::display), "connection ended");
+                self.socket = Socket::None;
+                self.step(Input::Disconnected(conn));
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let mut list = std::mem::take(&mut self.effects.list);
+        let mut completed = 0;
+        for effect in list.drain(..) {
+            match effect {
+                Effect::Dial { conn, host } => self.dial(conn, host),
+                Effect::HangUp { conn: _, reason } => self.hang_up(&reason),
+                Effect::Complete { id, outcome } => {
+                    completed += usize::from(self.complete(id, outcome));
+                }
+                Effect::Deliver { watch, notice } => self.deliver(watch, notice),
+                Effect::State(state) => self.show(state),
+            }
+        }
+        self.effects.list = list;
+        self.permits.add_permits(completed);
+        self.socket.queue(&mut self.effects.outgoing);
+        if !self.orphans.is_empty() {
+            for watch in std::mem::take(&mut self.orphans) {
+                self.step(Input::Forget(watch));
+            }
+            self.socket.queue(&mut self.effects.outgoing);
+        }
+    }
+
+    fn dial(&mut self, conn: ConnId, HostIndex(host): HostIndex) {
+        let host = self.hosts[host].clone();
+        debug!(%host, "connecting");
+        let stream = Box::pin(async move {
+            let stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        self.socket = Socket::Dialing(Dialing { conn, stream });
+    }
+
+    fn hang_up(&mut self, reason: &HangUp) {
+        match reason {
+            HangUp::Misbehaved(misbehaved) => warn!(%misbehaved, "server misbehaved"),
+            HangUp::Unanswered | HangUp::Silent => info!(%reason, "hanging up"),
+            HangUp::Over => debug!(%reason, "hanging up"),
+        }
+        self.socket = Socket::None;
+    }
+
+    /// Whether it was a request of a handle.
+    fn complete(&mut self, id: RequestId, outcome: Result<Response, Error>) -> bool {
+        let Some(answer) = self.answers.remove(&id) else { return false };
+        if answer.send(outcome).is_err() {
+            debug!(request = id.0, "nobody waits for the answer");
+        }
+        true
+    }
+
+    fn deliver(&mut self, watch: WatchId, notice: Notice) {
+        match self.watches.remove(&watch).map(|sender| sender.deliver(notice)) {
+            Some(Some(sender)) => {
+                self.watches.insert(watch, sender);
+            }
+            Some(None) | None => self.orphans.push(watch),
+        }
+    }
+
+    fn show(&self, state: SessionState) {
+        match self.session.ticket() {
+            Some(ticket) => info!(session = %ticket.id, ?state, "session"),
+            None => info!(?state, "session"),
+        }
+        self.status.send_replace(Status { state, ..Status::of(&self.session) });
+    }
+
+    /// Answers what was queued while the session ended, so that nobody waits in vain.
+    async fn refuse_the_rest(mut self) {
+        self.permits.close();
+        self.commands.close();
+        if self.is_detached {
+            return;
+        }
+        while let Some(command) = self.commands.recv().await {
+            self.on_command(command);
+            self.carry_out();
+        }
+        let error = match self.session.state() {
+            SessionState::Expired => Error::SessionExpired,
+            SessionState::AuthFailed => Error::AuthFailed,
+            SessionState::Closed
+            | SessionState::Connecting
+            | SessionState::Connected
+            | SessionState::ConnectedReadOnly
+            | SessionState::Disconnected => Error::Closed,
+        };
+        for (_, watch) in self.watches {
+            watch.end(error.clone());
+        }
+    }
+}
+
+/// The connection, as far as there is one.
+#[derive(Debug)]
+enum Socket {
+    None,
+    Dialing(Dialing),
+    Open(Box<Open>),
+}
+
+struct Dialing {
+    conn: ConnId,
+    stream: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
+}
+
+impl std::fmt::Debug for Dialing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialing").field("conn", &self.conn).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    conn: ConnId,
+    stream: TcpStream,
+    /// Bytes for the session to take.
+    received: BytesMut,
+    /// Bytes that are being written.
+    outgoing: Cursor<Vec<u8>>,
+}
+
+enum SocketEvent {
+    Connected(ConnId, TcpStream),
+    /// There are bytes in [`Open::received`].
+    Received,
+    Written,
+    Ended(ConnId, Option<io::Error>),
+}
+
+impl Socket {
+    /// Waits for the next thing to happen. Nothing is lost when the future is dropped before.
+    async fn event(&mut self) -> SocketEvent {
+        match self {
+            Self::None => pending().await,
+            Self::Dialing(dialing) => match dialing.stream.as_mut().await {
+                Ok(stream) => SocketEvent::Connected(dialing.conn, stream),
+                Err(error) => SocketEvent::Ended(dialing.conn, Some(error)),
+            },
+            Self::Open(open) => open.event().await,
+        }
+    }
+
+    /// Takes over bytes to write; without a connection they are void.
+    fn queue(&mut self, bytes: &mut Vec<u8>) {
+        if let Self::Open(open) = self {
+            if open.outgoing.has_remaining() {
+                open.outgoing.get_mut().append(bytes);
+            } else {
+                open.outgoing.set_position(0);
+                std::mem::swap(open.outgoing.get_mut(), bytes);
+            }
+        }
+        bytes.clear();
+    }
+}
+
+impl Open {
+    async fn event(&mut self) -> SocketEvent {
+        let (mut reader, mut writer) = self.stream.split();
+        if self.received.capacity() < READ_BYTES {
+            self.received.reserve(READ_BYTES);
+        }
+        tokio::select! {
+            read = reader.read_buf(&mut self.received) => match read {
+                Ok(0) => SocketEvent::Ended(self.conn, None),
+                Ok(_) => SocketEvent::Received,
+                Err(error) => SocketEvent::Ended(self.conn, Some(error)),
+            },
+            written = writer.write_buf(&mut self.outgoing), if self.outgoing.has_remaining() => {
+                match written {
+                    Ok(_) => SocketEvent::Written,
+                    Err(error) => SocketEvent::Ended(self.conn, Some(error)),
+                }
+            }
+        }
+    }
+}

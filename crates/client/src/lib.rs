@@ -1,0 +1,58 @@
+//! An async client for Reefkeeper and Apache ZooKeeper.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use reefkeeper_client::{Client, CreateMode};
+//!
+//! let client = Client::connect("localhost:2181").await?;
+//! client.create("/greeting", "hello", CreateMode::Ephemeral).await?;
+//! let (data, watch) = client.get_data_and_watch("/greeting").await?;
+//! println!("{:?}, version {}", data.bytes(), data.stat.version);
+//! println!("then: {:?}", watch.await?);
+//! # Ok(()) }
+//! ```
+//!
+//! # What to know
+//!
+//! - **Pipelining** is the default: operations whose futures run at the same time share the
+//!   connection, in order, without waiting for one another.
+//! - **Errors say what may have happened.** [`Error::ConnectionLost`] and [`Error::TimedOut`] carry
+//!   whether the operation may have changed something; every other error means that it did not.
+//! - **Reconnecting** to another server is automatic and keeps the session, its watches and its
+//!   credentials; [`Client::states`] tells. After [`SessionState::Expired`] a new client is needed,
+//!   for what the session owned is gone.
+//! - **Watches are values**: [`OneShotWatch`] is a future, [`PersistentWatch`] a stream. Dropping
+//!   one takes the interest back.
+//! - **Access control** lists, stats, modes and codes are the types of the protocol, re-exported.
+//!
+//! # Inside
+//!
+//! [`session::Session`] is the whole protocol without I/O; the driver around it is one tokio task.
+//! The crate logs through `tracing`: states of the session at `info`, servers that break the
+//! protocol at `warn`. It never logs passwords or credentials.
+
+mod address;
+mod builder;
+mod client;
+mod driver;
+mod error;
+mod limits;
+mod response;
+pub mod session;
+mod transaction;
+mod watch;
+
+pub use types::path::InvalidPath;
+pub use types::{
+    Acl, AclList, CreateMode, ErrorCode, EventKind, Id, Perms, ReconfigRequest, SessionId,
+    SessionPassword, Stat, WatchMode, WatcherKind, Zxid,
+};
+
+pub use self::address::{DEFAULT_PORT, Ensemble, Host};
+pub use self::builder::Builder;
+pub use self::client::{Client, CreateOptions, Payload, States};
+pub use self::error::{AddressError, ConnectError, Error};
+pub use self::response::{Acls, Children, Created, Data, Identity, OpResult, ReadResult};
+pub use self::session::{SessionState, Ticket, WatchEvent};
+pub use self::transaction::{ReadBatch, Transaction};
+pub use self::watch::{Change, OneShotWatch, PersistentWatch};

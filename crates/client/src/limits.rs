@@ -1,0 +1,41 @@
+//! Every bound of the client, with its unit and reason.
+
+use std::time::Duration;
+
+/// The longest frame in bytes that is sent or accepted, unless configured otherwise: what servers
+/// accept by default (`jute.maxbuffer`).
+pub(crate) const FRAME_BYTES_MAX: usize = 0xf_ffff;
+
+/// Paths in one re-registration of watches, in bytes of text: a request of this size fits into
+/// every server's frame, with room for the lengths between the paths.
+pub(crate) const SET_WATCHES_BYTES_MAX: usize = 128 * 1024;
+
+/// The longest time without a sent byte, even for very long sessions, so that middle boxes keep
+/// the connection.
+pub(crate) const PING_INTERVAL_MAX: Duration = Duration::from_secs(10);
+
+/// The pause after the first round over the host list in which no server took the session; it
+/// doubles with each further round.
+pub(crate) const PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// The longest pause between two rounds over the host list.
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The shortest time a server has to accept a connection or to answer the handshake, however many
+/// servers share the session timeout.
+pub(crate) const ATTEMPT_MIN: Duration = Duration::from_millis(100);
+
+/// Requests that one client has under way, unless configured otherwise; more wait their turn.
+pub(crate) const OUTSTANDING_MAX: usize = 4096;
+
+/// Commands taken from the queue for one write to the socket.
+pub(crate) const BATCH_COMMANDS_MAX: usize = 512;
+
+/// Bytes read from the socket at once.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+/// Events kept for a persistent watch whose owner does not take them; what comes on top is told as
+/// one gap.
+pub(crate) const WATCH_EVENTS_MAX: usize = 1024;
+
+const _: () = assert!(SET_WATCHES_BYTES_MAX < FRAME_BYTES_MAX / 2);

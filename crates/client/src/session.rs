@@ -1,0 +1,764 @@
+//! A session without its surroundings: the client's half of the protocol as a state machine.
+//!
+//! [`Session`] opens no socket and reads no clock. What happens goes in as [`Input`], what to do
+//! comes out as [`Effects`], and [`Session::next_deadline`] says when to come back at the latest.
+//! The tokio driver of this crate is one surrounding, a simulator is another.
+//!
+//! ```text
+//!            until            connected        accepted
+//! Pausing ─────────► Dialing ──────────► Handshaking ──► Established
+//!    ▲                  │                    │  │              │
+//!    └──────────────────┴────────────────────┘  │  lost, silent│
+//!    └──────────────────────────────────────────┼──────────────┘
+//!                                       refused ▼  closed
+//!                                             Over
+//! ```
+//!
+//! # Rules
+//!
+//! - Requests are sent in the order in which they came, at once while a connection is there; their
+//!   answers come in the same order, and an answer that is out of order ends the connection.
+//! - A request that was sent and not answered when the connection ends fails with
+//!   [`Error::ConnectionLost`], which says whether it may have happened. One that was not sent yet
+//!   waits for the next connection; it fails, having never happened, when a whole round over the
+//!   servers brought none.
+//! - The highest zxid seen is shown to each new server; one that is behind refuses the connection.
+//!   Thus what the application reads never goes back in time.
+//! - Credentials, then watches, are set again on each connection before anything else is sent.
+//! - A watch is registered when its answer arrives, never when it is asked for.
+//! - Silence: the session pings when nothing was sent for a third of its timeout, gives the
+//!   connection up when nothing was heard for two thirds, and takes itself for expired when nothing
+//!   was heard for four thirds, whether or not a server can confirm it.
+//!
+//! The timers and the fields of the handshake are those of Apache's `ClientCnxn`; the mapping of
+//! events to watches is that of `ZKWatchManager`.
+
+mod chroot;
+mod effect;
+mod hosts;
+mod input;
+mod pending;
+mod watches;
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
+use types::{AuthPacket, ConnId, Instant, Op, Read, SessionId, SessionPassword, Write, Xid, Zxid};
+use types::{ErrorCode, WatcherKind};
+use wire::connect::{ConnectRequest, ConnectResponse};
+use wire::frame;
+use wire::reply::ReplyHeader;
+use wire::request::Request;
+
+use self::hosts::{HostOrder, Next};
+use self::pending::{Pending, Then, WatchChange};
+use self::watches::{Dropped, List, WatchTable};
+use crate::error::Error;
+use crate::limits::{ATTEMPT_MIN, PING_INTERVAL_MAX};
+
+pub use self::chroot::Chroot;
+pub use self::effect::{
+    Effect, Effects, HangUp, Notice, ServerMisbehaved, SessionState, WatchEvent,
+};
+pub use self::hosts::HostIndex;
+pub use self::input::{Input, RequestId};
+pub use self::watches::WatchId;
+pub use crate::response::Response;
+
+/// What a session is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How many servers there are, at least one.
+    pub hosts: usize,
+    /// The session timeout to ask for; the server may change it.
+    pub timeout: Duration,
+    /// What all paths are relative to.
+    pub chroot: Chroot,
+    /// Whether a server without a quorum will do.
+    pub read_only: bool,
+    /// The session to go on with, instead of a new one.
+    pub resume: Option<Ticket>,
+    /// The longest frame in bytes to send or accept.
+    pub frame_bytes_max: usize,
+    /// Decides the order of the servers and the length of pauses.
+    pub seed: u64,
+}
+
+/// What resumes a session: whoever has it can.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ticket {
+    /// The session.
+    pub id: SessionId,
+    /// Its proof.
+    pub password: SessionPassword,
+}
+
+/// A client's session; see the [module](self).
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    hosts: HostOrder,
+    link: Link,
+    state: SessionState,
+    /// `None` until a server gave one.
+    ticket: Option<Ticket>,
+    /// Negotiated; what was asked for until then.
+    timeout: Duration,
+    /// When a server last said anything; `None` if none ever did.
+    last_heard: Option<Instant>,
+    last_zxid_seen: Zxid,
+    /// The number of the last request, from 1 on; wraps to 1.
+    last_xid: Xid,
+    last_conn: ConnId,
+    /// Requests for which there was no connection yet, in order.
+    waiting: VecDeque<(RequestId, Op<'static>)>,
+    /// Sent on every connection, in this order.
+    credentials: Vec<Credential>,
+    watches: WatchTable,
+    /// Kept between events for its memory.
+    told: Vec<WatchId>,
+}
+
+/// What there is of a connection.
+#[derive(Debug)]
+enum Link {
+    Pausing { until: Instant },
+    Dialing { conn: ConnId, deadline: Instant },
+    Handshaking { conn: ConnId, deadline: Instant, inbound: Vec<u8> },
+    Established(Connection),
+    Over(End),
+}
+
+/// A connection over which a server serves the session.
+#[derive(Debug)]
+struct Connection {
+    conn: ConnId,
+    /// The beginning of a frame whose end has not arrived.
+    inbound: Vec<u8>,
+    /// Sent and not answered, in order.
+    pending: VecDeque<Pending>,
+    /// How many of the credentials were answered.
+    credentials_answered: usize,
+    last_sent: Instant,
+    /// Whether an answer came: only then is the server known to work.
+    is_proven: bool,
+    /// Whether the end of the session was asked for; nothing is sent after that.
+    is_closing: bool,
+}
+
+#[derive(Debug)]
+struct Credential {
+    packet: AuthPacket<'static>,
+    /// Who waits for the first answer.
+    asked_by: Option<RequestId>,
+}
+
+/// How a session can end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Closed,
+    Expired,
+    AuthFailed,
+}
+
+impl End {
+    const fn error(self) -> Error {
+        match self {
+            Self::Closed => Error::Closed,
+            Self::Expired => Error::SessionExpired,
+            Self::AuthFailed => Error::AuthFailed,
+        }
+    }
+
+    const fn state(self) -> SessionState {
+        match self {
+            Self::Closed => SessionState::Closed,
+            Self::Expired => SessionState::Expired,
+            Self::AuthFailed => SessionState::AuthFailed,
+        }
+    }
+}
+
+impl Session {
+    /// A session that dials its first server at the first step.
+    ///
+    /// # Panics
+    /// If there is no server.
+    pub fn new(config: Config) -> Self {
+        Self {
+            hosts: HostOrder::new(config.hosts, config.seed),
+            link: Link::Pausing { until: Instant::default() },
+            state: SessionState::Connecting,
+            ticket: config.resume.clone(),
+            timeout: config.timeout,
+            last_heard: None,
+            last_zxid_seen: Zxid::ZERO,
+            last_xid: Xid(0),
+            last_conn: ConnId(0),
+            waiting: VecDeque::new(),
+            credentials: Vec::new(),
+            watches: WatchTable::default(),
+            told: Vec::new(),
+            config,
+        }
+    }
+
+    /// Takes in one thing that happened, and appends to `effects` what to do.
+    pub fn step(&mut self, now: Instant, input: Input<'_>, effects: &mut Effects) {
+        match input {
+            Input::Request { id, op } => self.on_request(now, id, op, effects),
+            Input::Forget(watch) => self.on_forget(now, watch, effects),
+            Input::Connected(conn) => self.on_connected(now, conn, effects),
+            Input::Received { conn, bytes } => self.on_received(now, conn, bytes, effects),
+            Input::Disconnected(conn) => self.on_disconnected(now, conn, effects),
+            Input::Deadline => {}
+        }
+        self.settle(now, effects);
+    }
+
+    /// When the next step is due at the latest; `None` once the session is over.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let link = match &self.link {
+            Link::Pausing { until } => *until,
+            Link::Dialing { deadline, .. } | Link::Handshaking { deadline, .. } => *deadline,
+            Link::Established(connection) => {
+                return Some(self.ping_due(connection).min(self.silence_due()));
+            }
+            Link::Over(_) => return None,
+        };
+        Some(self.expiry_due().map_or(link, |expiry| link.min(expiry)))
+    }
+
+    /// What the application should know.
+    pub const fn state(&self) -> SessionState {
+        self.state
+    }
+
+    /// What resumes the session elsewhere, once a server gave it.
+    pub const fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref()
+    }
+
+    /// The session timeout: what the server decided, or what was asked for until it did.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The highest zxid that any server has shown.
+    pub const fn last_zxid_seen(&self) -> Zxid {
+        self.last_zxid_seen
+    }
+
+    fn on_request(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        mut op: Op<'static>,
+        effects: &mut Effects,
+    ) {
+        if let Some(error) = self.refusal(&op) {
+            return effects.complete(id, Err(error));
+        }
+        if let Err(error) = self.config.chroot.enter(&mut op) {
+            return effects.complete(id, Err(error));
+        }
+        match op {
+            Op::Auth(packet) => self.add_credential(now, id, packet, effects),
+            Op::CloseSession if !matches!(self.link, Link::Established(_)) => {
+                self.close_unconnected(id, effects);
+            }
+            op => self.send_or_keep(now, id, op, effects),
+        }
+    }
+
+    /// Why an operation can not even wait, if so.
+    fn refusal(&self, op: &Op<'_>) -> Option<Error> {
+        match &self.link {
+            Link::Over(end) => return Some(end.error()),
+            Link::Established(connection) if connection.is_closing => return Some(Error::Closed),
+            Link::Established(_)
+            | Link::Pausing { .. }
+            | Link::Dialing { .. }
+            | Link::Handshaking { .. } => {}
+        }
+        match op {
+            Op::Ping
+            | Op::Sasl(_)
+            | Op::Read(Read::SetWatches(_) | Read::Rejected(_))
+            | Op::Write(Write::CreateSession { .. } | Write::Rejected(_)) => {
+                Some(Error::Refused(ErrorCode::Unimplemented))
+            }
+            Op::Auth(_) | Op::Read(_) | Op::Write(_) | Op::Sync { .. } | Op::CloseSession => None,
+        }
+    }
+
+    fn add_credential(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        packet: AuthPacket<'static>,
+        effects: &mut Effects,
+    ) {
+        if let Link::Established(connection) = &mut self.link {
+            encode_auth(&packet, &mut effects.outgoing);
+            connection.last_sent = now;
+        }
+        self.credentials.push(Credential { packet, asked_by: Some(id) });
+    }
+
+    /// Without a connection there is nobody to tell: a session that exists will expire.
+    fn close_unconnected(&mut self, id: RequestId, effects: &mut Effects) {
+        let outcome = match self.ticket {
+            Some(_) => Err(Error::ConnectionLost { may_have_happened: false }),
+            None => Ok(Response::Done),
+        };
+        effects.complete(id, outcome);
+        self.end(End::Closed, effects);
+    }
+
+    fn send_or_keep(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        op: Op<'static>,
+        effects: &mut Effects,
+    ) {
+        let Link::Established(connection) = &mut self.link else {
+            self.waiting.push_back((id, op));
+            return;
+        };
+        let xid = Xid(if self.last_xid.0 == i32::MAX { 1 } else { self.last_xid.0 + 1 });
+        let start = effects.outgoing.len();
+        let request = Request { xid, op };
+        request.encode(&mut effects.outgoing);
+        let bytes = effects.outgoing.len() - start - size_of::<i32>();
+        let max = self.config.frame_bytes_max;
+        if bytes > max {
+            effects.outgoing.truncate(start);
+            return effects.complete(id, Err(Error::RequestTooLarge { bytes, max }));
+        }
+        self.last_xid = xid;
+        connection.is_closing = matches!(request.op, Op::CloseSession);
+        connection.last_sent = now;
+        connection.pending.push_back(Pending { xid, then: Then::for_request(id, request.op) });
+    }
+
+    fn on_forget(&mut self, now: Instant, watch: WatchId, effects: &mut Effects) {
+        let Dropped::LastOf(path) = self.watches.remove(watch) else { return };
+        let Link::Established(connection) = &mut self.link else { return };
+        // A watch that is on its way to this path would be swept away with the others.
+        let is_wanted = connection.pending.iter().any(|pending| pending.sets_watch_at(&path));
+        if is_wanted || connection.is_closing {
+            return;
+        }
+        let xid = Xid(if self.last_xid.0 == i32::MAX { 1 } else { self.last_xid.0 + 1 });
+        self.last_xid = xid;
+        let op = Read::RemoveWatches { path: (&*path).into(), kind: WatcherKind::Any };
+        Request { xid, op: Op::Read(op) }.encode(&mut effects.outgoing);
+        connection.last_sent = now;
+        connection.pending.push_back(Pending { xid, then: Then::Nothing });
+    }
+
+    fn on_connected(&mut self, now: Instant, connected: ConnId, effects: &mut Effects) {
+        let Link::Dialing { conn, .. } = self.link else { return };
+        if conn != connected {
+            return;
+        }
+        let no_password = SessionPassword([0; 16]);
+        let (session, password) = match &self.ticket {
+            Some(ticket) => (ticket.id, &ticket.password),
+            None => (SessionId::NONE, &no_password),
+        };
+        let timeout_ms = i32::try_from(self.config.timeout.as_millis()).unwrap_or(i32::MAX);
+        ConnectRequest {
+            last_zxid_seen: self.last_zxid_seen,
+            timeout_ms,
+            session,
+            password: &password.0,
+            read_only: Some(self.config.read_only),
+        }
+        .encode(&mut effects.outgoing);
+        let deadline = now.after(self.attempt_timeout());
+        self.link = Link::Handshaking { conn, deadline, inbound: Vec::new() };
+    }
+
+    fn on_received(&mut self, now: Instant, from: ConnId, bytes: &[u8], effects: &mut Effects) {
+        let mut inbound = match &mut self.link {
+            Link::Handshaking { conn, inbound, .. } if *conn == from => mem::take(inbound),
+            Link::Established(connection) if connection.conn == from => {
+                mem::take(&mut connection.inbound)
+            }
+            _ => return,
+        };
+        self.last_heard = Some(now);
+        // Usually nothing is left from before, and the frames are read where they are.
+        let mut input = bytes;
+        if !inbound.is_empty() {
+            inbound.extend_from_slice(bytes);
+            input = &inbound;
+        }
+        loop {
+            match self.take_frame(now, input, effects) {
+                Ok(Some(used)) => input = &input[used..],
+                Ok(None) => break,
+                Err(misbehaved) => return self.hang_up(now, misbehaved.into(), effects),
+            }
+        }
+        let kept = match &mut self.link {
+            Link::Handshaking { inbound, .. } => inbound,
+            Link::Established(connection) => &mut connection.inbound,
+            Link::Pausing { .. } | Link::Dialing { .. } | Link::Over(_) => return,
+        };
+        if inbound.is_empty() {
+            kept.extend_from_slice(input);
+        } else {
+            let used = inbound.len() - input.len();
+            inbound.drain(..used);
+            *kept = inbound;
+        }
+    }
+
+    /// Reads one frame if it is all there and there still is a connection; returns its bytes.
+    fn take_frame(
+        &mut self,
+        now: Instant,
+        input: &[u8],
+        effects: &mut Effects,
+    ) -> Result<Option<usize>, ServerMisbehaved> {
+        let handshaking = match &self.link {
+            Link::Handshaking { conn, .. } => Some(*conn),
+            Link::Established(_) => None,
+            Link::Pausing { .. } | Link::Dialing { .. } | Link::Over(_) => return Ok(None),
+        };
+        let Some((body, used)) = frame::split(input, self.config.frame_bytes_max)? else {
+            return Ok(None);
+        };
+        match handshaking {
+            Some(conn) => self.on_connect_response(now, conn, body, effects)?,
+            None => self.on_reply(body, effects)?,
+        }
+        Ok(Some(used))
+    }
+
+    fn on_disconnected(&mut self, now: Instant, disconnected: ConnId, effects: &mut Effects) {
+        if self.conn() == Some(disconnected) {
+            self.lose_connection(now, effects);
+        }
+    }
+
+    fn on_connect_response(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        body: &[u8],
+        effects: &mut Effects,
+    ) -> Result<(), ServerMisbehaved> {
+        let response = ConnectResponse::decode(body)?;
+        if response.is_refusal() {
+            self.end(End::Expired, effects);
+            return Ok(());
+        }
+        self.ticket = Some(Ticket { id: response.session, password: response.password });
+        self.timeout = Duration::from_millis(u64::from(response.timeout_ms.unsigned_abs()));
+        let mut pending = VecDeque::new();
+        for credential in &self.credentials {
+            encode_auth(&credential.packet, &mut effects.outgoing);
+        }
+        let mut batches = self.watches.set_again(self.last_zxid_seen).into_iter().peekable();
+        while let Some(watches) = batches.next() {
+            let xid = Xid::SET_WATCHES;
+            let op = Op::Read(Read::SetWatches(Box::new(watches)));
+            Request { xid, op }.encode(&mut effects.outgoing);
+            let is_last = batches.peek().is_none();
+            pending.push_back(Pending { xid, then: Then::WatchesSet { is_last } });
+        }
+        self.link = Link::Established(Connection {
+            conn,
+            inbound: Vec::new(),
+            pending,
+            credentials_answered: 0,
+            last_sent: now,
+            is_proven: false,
+            is_closing: false,
+        });
+        let is_read_only = response.read_only == Some(true);
+        let state =
+            if is_read_only { SessionState::ConnectedReadOnly } else { SessionState::Connected };
+        self.change_state(state, effects);
+        for (id, op) in mem::take(&mut self.waiting) {
+            self.send_or_keep(now, id, op, effects);
+        }
+        Ok(())
+    }
+
+    fn on_reply(&mut self, body: &[u8], effects: &mut Effects) -> Result<(), ServerMisbehaved> {
+        let (header, record) = ReplyHeader::decode(body)?;
+        match header.xid {
+            Xid::NOTIFICATION => return self.on_event(body, effects),
+            Xid::AUTH => return self.on_auth_reply(header.code, effects),
+            _ => {}
+        }
+        self.last_zxid_seen = self.last_zxid_seen.max(header.zxid);
+        self.hosts.succeeded();
+        let Link::Established(connection) = &mut self.link else { return Ok(()) };
+        connection.is_proven = true;
+        if header.xid == Xid::PING {
+            return Ok(());
+        }
+        let expected = connection.pending.front().map(|pending| pending.xid.0);
+        let pending = connection.pending.pop_front_if(|pending| pending.xid == header.xid);
+        let Some(pending) = pending else {
+            return Err(ServerMisbehaved::OutOfOrder { expected, got: header.xid.0 });
+        };
+        match pending.then {
+            Then::Nothing => Ok(()),
+            Then::WatchesSet { .. } if header.code != 0 => {
+                Err(ServerMisbehaved::WatchesRefused(header.code))
+            }
+            Then::WatchesSet { is_last } => {
+                let persistent = self.watches.persistent().filter(|_| is_last);
+                let gap = |watch| Effect::Deliver { watch, notice: Notice::Gap };
+                effects.list.extend(persistent.map(gap));
+                Ok(())
+            }
+            Then::Complete { id, expected, change, .. } => {
+                let outcome = match header.code {
+                    0 => expected.decode(record, &self.config.chroot)?,
+                    code => Err(Error::refused(code)),
+                };
+                self.on_answer(id, change, outcome, effects);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_answer(
+        &mut self,
+        id: RequestId,
+        change: WatchChange,
+        outcome: Result<Response, Error>,
+        effects: &mut Effects,
+    ) {
+        self.change_watches(id, change, &outcome, effects);
+        effects.complete(id, outcome);
+        if let Link::Established(connection) = &self.link
+            && connection.is_closing
+            && connection.pending.is_empty()
+        {
+            self.end(End::Closed, effects);
+        }
+    }
+
+    fn change_watches(
+        &mut self,
+        id: WatchId,
+        change: WatchChange,
+        outcome: &Result<Response, Error>,
+        effects: &mut Effects,
+    ) {
+        match (change, outcome) {
+            (WatchChange::Set { list, path }, Ok(_)) => self.watches.insert(id, list, &path),
+            (WatchChange::SetIfMissing { path }, Ok(_)) => {
+                self.watches.insert(id, List::Data, &path);
+            }
+            (WatchChange::SetIfMissing { path }, Err(Error::Refused(ErrorCode::NoNode))) => {
+                self.watches.insert(id, List::Exist, &path);
+            }
+            (WatchChange::Remove { kind, path }, Ok(_)) => {
+                for watch in self.watches.remove_kind(&path, kind) {
+                    effects.list.push(Effect::Deliver { watch, notice: Notice::Removed });
+                }
+            }
+            (WatchChange::None, _) | (_, Err(_)) => {}
+        }
+    }
+
+    fn on_event(&mut self, body: &[u8], effects: &mut Effects) -> Result<(), ServerMisbehaved> {
+        let event = wire::event::WatchEvent::decode(body)?;
+        let mut told = mem::take(&mut self.told);
+        self.watches.fire(event.kind, &event.path, &mut told);
+        let path = self.config.chroot.strip(&event.path);
+        for watch in told.drain(..) {
+            let event = WatchEvent { kind: event.kind, path: path.to_owned(), zxid: event.zxid };
+            effects.list.push(Effect::Deliver { watch, notice: Notice::Event(event) });
+        }
+        self.told = told;
+        Ok(())
+    }
+
+    fn on_auth_reply(&mut self, error: i32, effects: &mut Effects) -> Result<(), ServerMisbehaved> {
+        let Link::Established(connection) = &mut self.link else { return Ok(()) };
+        if error != 0 {
+            self.end(End::AuthFailed, effects);
+            return Ok(());
+        }
+        // Answers come in the order of the credentials.
+        let Some(credential) = self.credentials.get_mut(connection.credentials_answered) else {
+            return Err(ServerMisbehaved::OutOfOrder { expected: None, got: Xid::AUTH.0 });
+        };
+        connection.credentials_answered += 1;
+        if let Some(id) = credential.asked_by.take() {
+            effects.complete(id, Ok(Response::Done));
+        }
+        Ok(())
+    }
+
+    /// Does what has become due: gives up, expires, pings, dials.
+    fn settle(&mut self, now: Instant, effects: &mut Effects) {
+        match &self.link {
+            Link::Dialing { deadline, .. } | Link::Handshaking { deadline, .. }
+                if now >= *deadline =>
+            {
+                self.hang_up(now, HangUp::Unanswered, effects);
+            }
+            Link::Established(_) if now >= self.silence_due() => {
+                self.hang_up(now, HangUp::Silent, effects);
+            }
+            Link::Established(connection) if now >= self.ping_due(connection) => {
+                self.ping(now, effects);
+            }
+            Link::Pausing { .. }
+            | Link::Dialing { .. }
+            | Link::Handshaking { .. }
+            | Link::Established(_)
+            | Link::Over(_) => {}
+        }
+        let is_connected = matches!(self.link, Link::Established(_) | Link::Over(_));
+        if !is_connected && self.expiry_due().is_some_and(|due| now >= due) {
+            self.end(End::Expired, effects);
+        }
+        if let Link::Pausing { until } = self.link
+            && now >= until
+        {
+            self.dial(now, effects);
+        }
+    }
+
+    fn dial(&mut self, now: Instant, effects: &mut Effects) {
+        let conn = ConnId(self.last_conn.0 + 1);
+        self.last_conn = conn;
+        effects.list.push(Effect::Dial { conn, host: self.hosts.current() });
+        self.link = Link::Dialing { conn, deadline: now.after(self.attempt_timeout()) };
+    }
+
+    fn ping(&mut self, now: Instant, effects: &mut Effects) {
+        let Link::Established(connection) = &mut self.link else { return };
+        Request { xid: Xid::PING, op: Op::Ping }.encode(&mut effects.outgoing);
+        connection.last_sent = now;
+    }
+
+    fn hang_up(&mut self, now: Instant, reason: HangUp, effects: &mut Effects) {
+        let Some(conn) = self.conn() else { return };
+        effects.list.push(Effect::HangUp { conn, reason });
+        self.lose_connection(now, effects);
+    }
+
+    fn lose_connection(&mut self, now: Instant, effects: &mut Effects) {
+        effects.outgoing.clear();
+        let mut is_closing = false;
+        let next = match mem::replace(&mut self.link, Link::Pausing { until: now }) {
+            Link::Established(connection) => {
+                fail_pending(connection.pending, effects);
+                is_closing = connection.is_closing;
+                if connection.is_proven {
+                    self.hosts.advance();
+                    Next::AtOnce
+                } else {
+                    self.hosts.failed()
+                }
+            }
+            Link::Pausing { .. }
+            | Link::Dialing { .. }
+            | Link::Handshaking { .. }
+            | Link::Over(_) => self.hosts.failed(),
+        };
+        if is_closing {
+            return self.end(End::Closed, effects);
+        }
+        if let Next::After(pause) = next {
+            self.link = Link::Pausing { until: now.after(pause) };
+            let error = Error::ConnectionLost { may_have_happened: false };
+            self.fail_waiting(&error, effects);
+        }
+        let state = match self.last_heard {
+            Some(_) => SessionState::Disconnected,
+            None => SessionState::Connecting,
+        };
+        self.change_state(state, effects);
+    }
+
+    fn end(&mut self, end: End, effects: &mut Effects) {
+        if let Some(conn) = self.conn() {
+            effects.outgoing.clear();
+            effects.list.push(Effect::HangUp { conn, reason: HangUp::Over });
+        }
+        if let Link::Established(connection) = mem::replace(&mut self.link, Link::Over(end)) {
+            fail_pending(connection.pending, effects);
+        }
+        self.fail_waiting(&end.error(), effects);
+        for credential in self.credentials.drain(..) {
+            if let Some(id) = credential.asked_by {
+                effects.complete(id, Err(end.error()));
+            }
+        }
+        self.watches = WatchTable::default();
+        self.change_state(end.state(), effects);
+    }
+
+    fn fail_waiting(&mut self, error: &Error, effects: &mut Effects) {
+        for (id, _) in self.waiting.drain(..) {
+            effects.complete(id, Err(error.clone()));
+        }
+    }
+
+    fn change_state(&mut self, state: SessionState, effects: &mut Effects) {
+        if state != self.state {
+            self.state = state;
+            effects.list.push(Effect::State(state));
+        }
+    }
+
+    /// The connection there is, or that is being made.
+    const fn conn(&self) -> Option<ConnId> {
+        match &self.link {
+            Link::Dialing { conn, .. } | Link::Handshaking { conn, .. } => Some(*conn),
+            Link::Established(connection) => Some(connection.conn),
+            Link::Pausing { .. } | Link::Over(_) => None,
+        }
+    }
+
+    /// The time that each server has, so that all of them can be tried before the session expires.
+    fn attempt_timeout(&self) -> Duration {
+        let hosts = u32::try_from(self.hosts.count()).unwrap_or(u32::MAX);
+        (self.timeout / hosts).max(ATTEMPT_MIN)
+    }
+
+    fn ping_due(&self, connection: &Connection) -> Instant {
+        connection.last_sent.after((self.timeout / 3).min(PING_INTERVAL_MAX))
+    }
+
+    fn silence_due(&self) -> Instant {
+        self.last_heard.unwrap_or_default().after(self.timeout * 2 / 3)
+    }
+
+    /// When the session takes itself for expired; `None` if no server ever spoke to it.
+    fn expiry_due(&self) -> Option<Instant> {
+        self.last_heard.map(|heard| heard.after(self.timeout * 4 / 3))
+    }
+}
+
+fn encode_auth(packet: &AuthPacket<'static>, outgoing: &mut Vec<u8>) {
+    Request { xid: Xid::AUTH, op: Op::Auth(packet.clone()) }.encode(outgoing);
+}
+
+fn fail_pending(pending: VecDeque<Pending>, effects: &mut Effects) {
+    for pending in pending {
+        if let Then::Complete { id, may_change, .. } = pending.then {
+            effects.complete(id, Err(Error::ConnectionLost { may_have_happened: may_change }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

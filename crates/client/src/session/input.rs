@@ -1,0 +1,44 @@
+//! Everything that can happen to a session.
+
+use types::{ConnId, Op};
+
+use super::WatchId;
+
+/// A request's number, chosen by whoever asks: unique within the session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RequestId(pub u64);
+
+/// One thing that happened.
+///
+/// Inputs that name a connection which the session has given up are ignored, so that a driver need
+/// not take care of what is still on its way.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The application asks for something.
+    ///
+    /// Paths are the application's; the session puts them under its chroot. An operation that sets
+    /// a watch names it by `id`. [`Op::Auth`] adds credentials, [`Op::CloseSession`] ends the
+    /// session; what the session does by itself (pings, the re-registration of watches) can not be
+    /// asked for.
+    Request {
+        /// Its number, which comes back in [`super::Effect::Complete`].
+        id: RequestId,
+        /// What is asked.
+        op: Op<'static>,
+    },
+    /// The owner of a watch is gone.
+    Forget(WatchId),
+    /// A connection that [`super::Effect::Dial`] asked for is there.
+    Connected(ConnId),
+    /// Bytes came, cut anywhere.
+    Received {
+        /// Over which connection.
+        conn: ConnId,
+        /// Any number of them.
+        bytes: &'a [u8],
+    },
+    /// A connection ended, or could not be made.
+    Disconnected(ConnId),
+    /// Nothing but time: the moment of [`super::Session::next_deadline`] came.
+    Deadline,
+}

@@ -1,0 +1,126 @@
+//! Several operations in one request.
+
+use std::borrow::Cow;
+
+use types::{MultiOp, MultiReadOp, Op, Read, Write};
+
+use crate::client::{Client, CreateOptions, Payload, expect_response};
+use crate::error::Error;
+use crate::response::{OpResult, ReadResult, Response};
+
+/// Writes of which all happen or none, in one step that nobody sees half of.
+///
+/// Each sees what the ones before it did. From [`Client::transaction`].
+///
+/// ```no_run
+/// # async fn example(client: reefkeeper_client::Client) -> Result<(), reefkeeper_client::Error> {
+/// use reefkeeper_client::CreateMode;
+///
+/// client
+///     .transaction()
+///     .check("/leader", 3)
+///     .set_data("/config", "new", None)
+///     .create("/log/entry-", "changed", CreateMode::PersistentSequential)
+///     .commit()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until it is committed"]
+pub struct Transaction<'c> {
+    client: &'c Client,
+    ops: Vec<MultiOp<'static>>,
+}
+
+impl<'c> Transaction<'c> {
+    pub(crate) const fn new(client: &'c Client) -> Self {
+        Self { client, ops: Vec::new() }
+    }
+
+    /// Creates a znode; as [`Client::create`].
+    pub fn create(
+        mut self,
+        path: &str,
+        data: impl Into<Payload>,
+        options: impl Into<CreateOptions>,
+    ) -> Self {
+        self.ops.push(MultiOp::Create(options.into().into_create(path, data.into())));
+        self
+    }
+
+    /// Deletes a znode; as [`Client::delete`].
+    pub fn delete(mut self, path: &str, version: Option<i32>) -> Self {
+        self.ops.push(MultiOp::Delete { path: Cow::Owned(path.to_owned()), version });
+        self
+    }
+
+    /// Sets a znode's data; as [`Client::set_data`].
+    pub fn set_data(mut self, path: &str, data: impl Into<Payload>, version: Option<i32>) -> Self {
+        let data = data.into().into_op();
+        self.ops.push(MultiOp::SetData { path: Cow::Owned(path.to_owned()), data, version });
+        self
+    }
+
+    /// Fails the transaction unless the znode is there, with that version.
+    pub fn check(mut self, path: &str, version: impl Into<Option<i32>>) -> Self {
+        let version = version.into();
+        self.ops.push(MultiOp::Check { path: Cow::Owned(path.to_owned()), version });
+        self
+    }
+
+    /// How many operations it has.
+    pub const fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether it has none.
+    pub const fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Does it; returns the results, one for each operation, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Aborted`] with the operation that could not be done; and those of every operation.
+    pub async fn commit(self) -> Result<Vec<OpResult>, Error> {
+        let response = self.client.call(Op::Write(Write::Multi(self.ops))).await;
+        expect_response!(response, Response::Multi(results) => results)
+    }
+}
+
+/// Reads that see the same state, each with a result of its own.
+///
+/// From [`Client::multi_read`]; servers know it from release 3.6 on.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is read until it is sent"]
+pub struct ReadBatch<'c> {
+    client: &'c Client,
+    ops: Vec<MultiReadOp<'static>>,
+}
+
+impl<'c> ReadBatch<'c> {
+    pub(crate) const fn new(client: &'c Client) -> Self {
+        Self { client, ops: Vec::new() }
+    }
+
+    /// Reads a znode's data; as [`Client::get_data`].
+    pub fn get_data(mut self, path: &str) -> Self {
+        self.ops.push(MultiReadOp::GetData { path: Cow::Owned(path.to_owned()) });
+        self
+    }
+
+    /// Reads the names of a znode's children; as [`Client::get_children`], without the stat.
+    pub fn get_children(mut self, path: &str) -> Self {
+        self.ops.push(MultiReadOp::GetChildren { path: Cow::Owned(path.to_owned()) });
+        self
+    }
+
+    /// Reads; returns the results, one for each read, in their order.
+    ///
+    /// # Errors
+    /// Those of every operation. That one of the reads fails is a result, not an error.
+    pub async fn send(self) -> Result<Vec<Result<ReadResult, Error>>, Error> {
+        let response = self.client.call(Op::Read(Read::MultiRead(self.ops))).await;
+        expect_response!(response, Response::MultiRead(results) => results)
+    }
+}
