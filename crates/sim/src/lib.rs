@@ -4,6 +4,8 @@
 //! order of events. The run leaves a [`history`], which [`checkers`] compare with the [`model`].
 //! They know nothing of the server, and are themselves tested with spoiled histories.
 
+pub mod checkers;
 pub mod history;
 pub mod model;
+pub mod operations;
 pub mod tape;

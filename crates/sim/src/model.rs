@@ -20,6 +20,7 @@ use types::{
 };
 
 pub use access::Credentials;
+pub(crate) use access::allows;
 pub use decide::Asker;
 
 /// What of a server's configuration shows in its answers.

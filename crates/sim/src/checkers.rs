@@ -1,0 +1,176 @@
+//! What must be true of every history.
+//!
+//! One file per property. Most checkers trust the zxids in the replies (which is a promise of its
+//! own, checked by [`replay`]) and are one linear pass; [`linearizability`] trusts nothing and
+//! searches. Each is tested with histories that were spoiled by hand (`tests/spoiled.rs`).
+
+pub mod durability;
+pub mod ephemerals;
+pub mod linearizability;
+pub mod replay;
+pub mod session_order;
+pub mod sessions;
+pub mod watches;
+
+use std::fmt;
+use std::rc::Rc;
+
+use types::{Txn, Xid, Zxid};
+
+use crate::history::History;
+use crate::model::{Model, Rules};
+use crate::operations::{self, Operation};
+
+/// A promise of the server. The letters are those of the plan in `docs/design/0002-simulator.md`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Promise {
+    /// The zxid in a reply names the state it shows.
+    P0,
+    /// Writes have one order, which agrees with real time, and the results the model gives.
+    P1,
+    /// Requests of a session take effect, and are answered, in the order sent.
+    P2,
+    /// A session never sees an older state than it saw before.
+    P3,
+    /// What a client has seen is never unseen.
+    P4,
+    /// What was acknowledged survives.
+    P5,
+    /// A multi is all or nothing.
+    P6,
+    /// A request is done at most once, and one answered with an error not at all.
+    P7,
+    /// Sessions are never reused, never resurrected, and do not expire early.
+    P8,
+    /// Ephemeral znodes live exactly as long as their sessions.
+    P9,
+    /// An event comes before any reply that shows its change, and events come in order.
+    P10,
+    /// Every watch fires as often as its kind says, and nothing else fires.
+    P11,
+    /// After a sync, nothing acknowledged before it is missing.
+    P12,
+    /// The digest in the log and after recovery is that of the model's tree.
+    P14,
+    /// Sequential names are unique and increasing.
+    P15,
+    /// Every request of a connection is answered once, in order.
+    S5,
+    /// A recovered history has no gaps.
+    D3,
+    /// Recovery is a function of what is on disk.
+    D5,
+    /// A damaged record that is no torn tail is never cut silently.
+    D7,
+    /// Watches die with their connections.
+    W5,
+    /// No event for a znode that its receiver may not read.
+    W6,
+    /// Within a bound after all faults ended, the server serves.
+    Liveness,
+    /// The server neither panics nor gives up without a cause.
+    NoPanic,
+    /// The same tape makes the same run.
+    Determinism,
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A promise that was broken, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Which.
+    pub promise: Promise,
+    /// What was seen, for the reader of a report.
+    pub detail: String,
+}
+
+impl Violation {
+    /// A report of this breach.
+    pub fn new(promise: Promise, detail: impl Into<String>) -> Self {
+        Self { promise, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.promise, self.detail)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// How fresh plain reads are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reads {
+    /// As everywhere in the protocol: they may lag until a sync.
+    MayLag,
+    /// There is one server only, so that they can not lag.
+    AreFresh,
+}
+
+/// A history with its operations put together, ready for checkers.
+#[derive(Debug)]
+pub struct Case<'h> {
+    history: &'h History,
+    rules: Rc<Rules>,
+    /// The state the server started from.
+    start: Zxid,
+    reads: Reads,
+    operations: Vec<Operation<'h>>,
+}
+
+impl<'h> Case<'h> {
+    /// Pairs requests with replies.
+    ///
+    /// # Errors
+    /// A reply to nothing that was asked is a violation already.
+    pub fn new(
+        history: &'h History,
+        rules: Rc<Rules>,
+        start: Zxid,
+        reads: Reads,
+    ) -> Result<Self, Violation> {
+        let operations = operations::pair(history, &rules)?;
+        Ok(Self { history, rules, start, reads, operations })
+    }
+
+    /// Runs every checker and returns the first violation.
+    ///
+    /// # Errors
+    /// The violation.
+    pub fn check(&self) -> Result<(), Violation> {
+        durability::check(self)?;
+        session_order::check(self)?;
+        sessions::check(self)?;
+        ephemerals::check(self)?;
+        replay::check(self)?;
+        watches::check(self)?;
+        linearizability::check(self)
+    }
+
+    fn model(&self) -> Model {
+        Model::starting_at(Rc::clone(&self.rules), self.start)
+    }
+
+    /// The last transaction there is.
+    fn last_logged(&self) -> Zxid {
+        self.history.log.last().map_or(self.start, |logged| logged.header.zxid)
+    }
+}
+
+/// Whether a transaction was made by the server on its own account.
+fn is_internal(logged: &crate::history::LoggedTxn) -> bool {
+    logged.header.cxid == Xid::INTERNAL
+        && matches!(
+            logged.txn,
+            Txn::CreateSession { .. }
+                | Txn::CloseSession { .. }
+                | Txn::DeleteContainer { .. }
+                | Txn::Error { .. }
+        )
+}

@@ -1,0 +1,256 @@
+//! P0, P1, P3, P6, P7, P14, P15: every answer, and every transaction, is the one that the model
+//! gives at its zxid.
+//!
+//! The log is replayed into the model. Before a transaction is applied, the request behind it is
+//! decided anew and has to come to the same transaction; after it, its answer and the digest are
+//! compared. Reads are compared with the state of the zxid in their reply.
+
+use std::collections::BTreeMap;
+
+use types::{ErrorCode, MultiOp, Op, SessionId, Stat, Txn, Write, Xid, Zxid};
+
+use super::{Case, Promise, Violation, is_internal};
+use crate::history::{Answer, LoggedTxn};
+use crate::model::{Asker, Model};
+use crate::operations::Operation;
+
+/// Replays the log.
+///
+/// # Errors
+/// The first transaction or answer that differs from the model's.
+pub fn check(case: &Case<'_>) -> Result<(), Violation> {
+    let requests = requests(case);
+    let mut done: BTreeMap<(SessionId, Xid), Zxid> = BTreeMap::new();
+    let mut replay = Replay { model: case.model(), reads: reads(case)?, next_read: 0 };
+    replay.answer_reads()?;
+    for logged in &case.history.log {
+        check_position(replay.model.last_applied(), logged.header.zxid)?;
+        if is_internal(logged) {
+            replay.apply_internal(logged)?;
+        } else {
+            let key = (logged.header.session, logged.header.cxid);
+            let Some(operation) = requests.get(&key) else {
+                return broken(Promise::P7, format!("nobody asked for {logged}"));
+            };
+            if let Some(before) = done.insert(key, logged.header.zxid) {
+                let detail = format!("{} was done at {before} and again", operation.label());
+                return broken(Promise::P7, format!("{detail}: {logged}"));
+            }
+            replay.apply_asked(logged, operation)?;
+        }
+        check_digest(&replay.model, logged)?;
+        replay.answer_reads()?;
+    }
+    if let Some(read) = replay.reads.get(replay.next_read) {
+        let detail = format!("{} shows {:?}, beyond the log", read.label(), read.zxid());
+        return broken(Promise::P0, detail);
+    }
+    writes_are_where_they_say(case, &done)
+}
+
+struct Replay<'c, 'h> {
+    model: Model,
+    /// Answered reads, in the order of their zxids.
+    reads: Vec<&'c Operation<'h>>,
+    next_read: usize,
+}
+
+impl Replay<'_, '_> {
+    fn apply_internal(&mut self, logged: &LoggedTxn) -> Result<(), Violation> {
+        if let Txn::DeleteContainer { path } = &logged.txn {
+            let asker = Asker { session: logged.header.session, ids: &[] };
+            let write = Write::DeleteContainer { path: path.to_string().into() };
+            let expected = self.model.decide(&logged.header, asker, &write);
+            compare_txns(logged, &expected, &write)?;
+        }
+        self.model.apply(&logged.header, &logged.txn);
+        Ok(())
+    }
+
+    fn apply_asked(
+        &mut self,
+        logged: &LoggedTxn,
+        operation: &Operation<'_>,
+    ) -> Result<(), Violation> {
+        let Op::Write(write) = operation.op else {
+            return self.apply_closing(logged, operation);
+        };
+        let asker = Asker { session: operation.session, ids: &operation.ids };
+        let expected = self.model.decide(&logged.header, asker, write);
+        compare_txns(logged, &expected, write)?;
+        let applied = self.model.apply(&logged.header, &logged.txn);
+        compare_answer(operation, write, logged, &applied.stats)
+    }
+
+    fn apply_closing(
+        &mut self,
+        logged: &LoggedTxn,
+        operation: &Operation<'_>,
+    ) -> Result<(), Violation> {
+        let was_live = self.model.is_live(operation.session);
+        self.model.apply(&logged.header, &logged.txn);
+        match &logged.txn {
+            Txn::CloseSession { .. } => Ok(()),
+            Txn::Error { .. } if !was_live => Ok(()),
+            _ => broken(Promise::P1, format!("{} became {logged}", operation.label())),
+        }
+    }
+
+    /// Compares the reads that saw the present state.
+    fn answer_reads(&mut self) -> Result<(), Violation> {
+        let now = self.model.last_applied();
+        while let Some(operation) = self.reads.get(self.next_read)
+            && operation.zxid().is_some_and(|zxid| zxid <= now)
+        {
+            self.next_read += 1;
+            if operation.zxid() != Some(now) {
+                let detail = format!("{} shows a state that never was", operation.label());
+                return broken(Promise::P0, detail);
+            }
+            self.compare_read(operation)?;
+        }
+        Ok(())
+    }
+
+    fn compare_read(&self, operation: &Operation<'_>) -> Result<(), Violation> {
+        let Some(reply) = operation.reply else { return Ok(()) };
+        let expected = match operation.op {
+            Op::Read(read) => self.model.read(operation.session, &operation.ids, read),
+            Op::Sync { path } => Some(Ok(Answer::Path(path.to_string()))),
+            Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Write(_) | Op::CloseSession => None,
+        };
+        match expected {
+            Some(expected) if expected != *reply.result => {
+                let detail = format!(
+                    "{} {:?} at {} got {:?}, the model says {expected:?}",
+                    operation.label(),
+                    operation.op,
+                    self.model.last_applied(),
+                    reply.result
+                );
+                broken(Promise::P0, detail)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn requests<'c, 'h>(case: &'c Case<'h>) -> BTreeMap<(SessionId, Xid), &'c Operation<'h>> {
+    case.operations
+        .iter()
+        .filter(|operation| operation.is_write())
+        .map(|operation| ((operation.session, operation.xid), operation))
+        .collect()
+}
+
+fn reads<'c, 'h>(case: &'c Case<'h>) -> Result<Vec<&'c Operation<'h>>, Violation> {
+    let mut reads: Vec<_> = case
+        .operations
+        .iter()
+        .filter(|operation| !operation.is_write() && operation.zxid().is_some())
+        .collect();
+    reads.sort_by_key(|operation| operation.zxid());
+    if let Some(first) = reads.first().filter(|first| first.zxid() < Some(case.start)) {
+        let detail = format!("{} shows {:?}, before the start", first.label(), first.zxid());
+        return broken(Promise::P0, detail);
+    }
+    Ok(reads)
+}
+
+/// D3: no gaps but at the start of an epoch.
+fn check_position(last: Zxid, zxid: Zxid) -> Result<(), Violation> {
+    let follows =
+        last.next() == Some(zxid) || (zxid.epoch() > last.epoch() && zxid.counter().0 <= 1);
+    if follows {
+        return Ok(());
+    }
+    broken(Promise::D3, format!("the log goes from {last} to {zxid}"))
+}
+
+fn check_digest(model: &Model, logged: &LoggedTxn) -> Result<(), Violation> {
+    match logged.digest {
+        Some(digest) if digest.tree != model.digest() => {
+            let detail =
+                format!("digest {:x}, the model's is {:x}: {logged}", digest.tree, model.digest());
+            broken(Promise::P14, detail)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn compare_txns(logged: &LoggedTxn, expected: &Txn, write: &Write<'_>) -> Result<(), Violation> {
+    if logged.txn == *expected {
+        return Ok(());
+    }
+    let promise = match (&logged.txn, expected) {
+        (Txn::Create(_), Txn::Create(_)) if is_sequential(write) => Promise::P15,
+        (Txn::Multi(_), _) | (_, Txn::Multi(_)) => Promise::P6,
+        _ => Promise::P1,
+    };
+    broken(promise, format!("{write:?} became {logged}, the model says {expected:?}"))
+}
+
+fn is_sequential(write: &Write<'_>) -> bool {
+    match write {
+        Write::Create(create) => create.mode.is_sequential(),
+        Write::Multi(parts) => parts.iter().any(|part| match part {
+            MultiOp::Create(create) => create.mode.is_sequential(),
+            MultiOp::Delete { .. } | MultiOp::SetData { .. } | MultiOp::Check { .. } => false,
+        }),
+        Write::Delete { .. }
+        | Write::DeleteContainer { .. }
+        | Write::SetData { .. }
+        | Write::SetAcl { .. }
+        | Write::Reconfig(_)
+        | Write::CreateSession { .. }
+        | Write::Rejected(_) => false,
+    }
+}
+
+fn compare_answer(
+    operation: &Operation<'_>,
+    write: &Write<'_>,
+    logged: &LoggedTxn,
+    stats: &[Option<Stat>],
+) -> Result<(), Violation> {
+    let Some(reply) = operation.reply else { return Ok(()) };
+    let expected = Model::answer(write, &logged.txn, stats);
+    let given = reply.result.clone().map_err(ErrorCode::raw);
+    if given == expected {
+        return Ok(());
+    }
+    let promise = match (&given, &expected, write) {
+        (Err(_), Ok(_), _) => Promise::P7,
+        (_, _, Write::Multi(_)) => Promise::P6,
+        _ if is_sequential(write) => Promise::P15,
+        _ => Promise::P1,
+    };
+    let detail = format!("{} got {given:?}, the model says {expected:?}", operation.label());
+    broken(promise, format!("{detail}: {logged}"))
+}
+
+/// P0, P5: the zxid in the reply to a write is that of its own transaction.
+fn writes_are_where_they_say(
+    case: &Case<'_>,
+    done: &BTreeMap<(SessionId, Xid), Zxid>,
+) -> Result<(), Violation> {
+    for operation in case.operations.iter().filter(|operation| operation.is_write()) {
+        let Some(zxid) = operation.zxid() else { continue };
+        match done.get(&(operation.session, operation.xid)) {
+            Some(&logged) if logged == zxid => {}
+            Some(logged) => {
+                let detail = format!("{} is at {logged}, not at {zxid}", operation.label());
+                return broken(Promise::P0, detail);
+            }
+            None => {
+                let detail = format!("{} was answered at {zxid}, but is lost", operation.label());
+                return broken(Promise::P5, detail);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn broken<T>(promise: Promise, detail: String) -> Result<T, Violation> {
+    Err(Violation::new(promise, detail))
+}

@@ -1,0 +1,173 @@
+//! P8: the life of sessions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use types::{Instant, Op, SessionId, Txn, Xid, Zxid};
+
+use super::{Case, Promise, Violation};
+use crate::history::{Event, LoggedTxn};
+
+/// Checks that ids are used once, that nothing happens in a session that is over, that clients are
+/// told so, and that none expires before its timeout.
+///
+/// # Errors
+/// The first breach.
+pub fn check(case: &Case<'_>) -> Result<(), Violation> {
+    let lives = lives(case)?;
+    requests_within_lives(case, &lives)?;
+    clients_are_told(case)?;
+    none_expires_early(case, &lives)
+}
+
+/// A session's place in the order.
+#[derive(Debug)]
+struct Life {
+    timeout_ms: i32,
+    opened: Zxid,
+    closed: Option<Zxid>,
+    /// When it was expired by the server, where that was seen.
+    expired: Option<Instant>,
+}
+
+fn lives(case: &Case<'_>) -> Result<BTreeMap<SessionId, Life>, Violation> {
+    let mut lives: BTreeMap<SessionId, Life> = BTreeMap::new();
+    for logged in &case.history.log {
+        let (session, zxid) = (logged.header.session, logged.header.zxid);
+        match &logged.txn {
+            Txn::CreateSession { timeout_ms } => {
+                let life =
+                    Life { timeout_ms: *timeout_ms, opened: zxid, closed: None, expired: None };
+                if lives.insert(session, life).is_some() {
+                    return broken(format!("session {session} is opened again at {zxid}"));
+                }
+            }
+            Txn::CloseSession { .. } => {
+                let Some(life) = lives.get_mut(&session) else {
+                    return broken(format!("session {session} ends at {zxid} without a start"));
+                };
+                if let Some(closed) = life.closed {
+                    return broken(format!("session {session} ends at {closed} and at {zxid}"));
+                }
+                life.closed = Some(zxid);
+                life.expired = expiry(logged);
+            }
+            Txn::Error { .. } => {}
+            Txn::DeleteContainer { .. } if logged.header.cxid == Xid::INTERNAL => {}
+            Txn::Create(_)
+            | Txn::Delete { .. }
+            | Txn::DeleteContainer { .. }
+            | Txn::SetData { .. }
+            | Txn::Reconfig { .. }
+            | Txn::SetAcl { .. }
+            | Txn::Check { .. }
+            | Txn::Multi(_) => {
+                let is_live = lives.get(&session).is_some_and(|life| life.closed.is_none());
+                if !is_live && !logged.txn.is_failed_multi() {
+                    return broken(format!("session {session} is not open, yet writes at {zxid}"));
+                }
+            }
+        }
+    }
+    Ok(lives)
+}
+
+fn expiry(logged: &LoggedTxn) -> Option<Instant> {
+    if logged.header.cxid == Xid::INTERNAL { logged.at } else { None }
+}
+
+/// No reply shows a state before the session's start or after its end, but that of the end itself.
+fn requests_within_lives(
+    case: &Case<'_>,
+    lives: &BTreeMap<SessionId, Life>,
+) -> Result<(), Violation> {
+    for operation in &case.operations {
+        let (Some(zxid), Some(reply)) = (operation.zxid(), operation.reply) else { continue };
+        if reply.result.is_err() {
+            continue;
+        }
+        let Some(life) = lives.get(&operation.session) else {
+            return broken(format!(
+                "{} was served in session {}, which the log does not know",
+                operation.label(),
+                operation.session
+            ));
+        };
+        let is_end = matches!(operation.op, Op::CloseSession) && life.closed == Some(zxid);
+        if zxid < life.opened || (life.closed.is_some_and(|closed| zxid >= closed) && !is_end) {
+            return broken(format!(
+                "{} was served at {zxid} in session {}, which lived from {} to {:?}",
+                operation.label(),
+                operation.session,
+                life.opened,
+                life.closed
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Who comes back to a session gets that session or is told that it is over; and once told, or
+/// once its end was acknowledged, never gets it again.
+fn clients_are_told(case: &Case<'_>) -> Result<(), Violation> {
+    let ends: BTreeMap<usize, SessionId> = case
+        .operations
+        .iter()
+        .filter(|operation| matches!(operation.op, Op::CloseSession))
+        .filter_map(|operation| {
+            let reply = operation.reply.filter(|reply| reply.result.is_ok())?;
+            Some((reply.came.line, operation.session))
+        })
+        .collect();
+    let mut over: BTreeMap<SessionId, usize> = BTreeMap::new();
+    for (index, line) in case.history.lines.iter().enumerate() {
+        match &line.event {
+            Event::Connected { resumed, session, .. } => {
+                if let Some(asked) = resumed.filter(|asked| asked != session) {
+                    return broken(format!("asked for session {asked}, got {session}"));
+                }
+                if over.contains_key(session) {
+                    return broken(format!("session {session} was over and is back"));
+                }
+            }
+            Event::Expired { session, .. } => {
+                over.insert(*session, index);
+            }
+            Event::Reply { .. } => {
+                if let Some(session) = ends.get(&index) {
+                    over.insert(*session, index);
+                }
+            }
+            Event::Invoke { .. }
+            | Event::Unknown { .. }
+            | Event::Watch { .. }
+            | Event::Lost { .. }
+            | Event::Fault { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// A request that was done was heard after it was sent; from there the full timeout has to pass.
+fn none_expires_early(case: &Case<'_>, lives: &BTreeMap<SessionId, Life>) -> Result<(), Violation> {
+    let mut heard: BTreeMap<SessionId, Instant> = BTreeMap::new();
+    for operation in case.operations.iter().filter(|operation| operation.reply.is_some()) {
+        let latest = heard.entry(operation.session).or_default();
+        *latest = (*latest).max(operation.invoked.at);
+    }
+    for (session, life) in lives {
+        let (Some(expired), Some(&heard)) = (life.expired, heard.get(session)) else { continue };
+        let timeout = Duration::from_millis(u64::from(life.timeout_ms.unsigned_abs()));
+        if expired.since(heard) < timeout {
+            return broken(format!(
+                "session {session} expired {:?} after it was heard, its timeout is {timeout:?}",
+                expired.since(heard)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn broken<T>(detail: String) -> Result<T, Violation> {
+    Err(Violation::new(Promise::P8, detail))
+}

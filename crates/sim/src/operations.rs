@@ -1,0 +1,167 @@
+//! Requests put together with what became of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use types::{AuthPacket, ConnId, ErrorCode, Id, Instant, Op, SessionId, Xid, Zxid};
+
+use crate::checkers::{Promise, Violation};
+use crate::history::{Answer, ClientId, Event, History};
+use crate::model::Rules;
+
+/// A request and what became of it.
+#[derive(Clone, Debug)]
+pub struct Operation<'h> {
+    /// Who asked.
+    pub client: ClientId,
+    /// In which session; [`SessionId::NONE`] if the handshake was never answered.
+    pub session: SessionId,
+    /// On which connection.
+    pub conn: ConnId,
+    /// Under which number.
+    pub xid: Xid,
+    /// What.
+    pub op: &'h Op<'static>,
+    /// The identities of the connection when it was sent.
+    pub ids: Rc<[Id]>,
+    /// When it was sent.
+    pub invoked: Moment,
+    /// The reply; `None` leaves open whether it was done.
+    pub reply: Option<Reply<'h>>,
+}
+
+/// A place in the history.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Moment {
+    /// The index of the line.
+    pub line: usize,
+    /// The time.
+    pub at: Instant,
+}
+
+/// A reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'h> {
+    /// When it came.
+    pub came: Moment,
+    /// The zxid in its header.
+    pub zxid: Option<Zxid>,
+    /// What it says.
+    pub result: &'h Result<Answer, ErrorCode>,
+}
+
+impl Operation<'_> {
+    /// The zxid of the reply, if there is one.
+    pub fn zxid(&self) -> Option<Zxid> {
+        self.reply.and_then(|reply| reply.zxid)
+    }
+
+    /// Whether it becomes a transaction.
+    pub const fn is_write(&self) -> bool {
+        matches!(self.op, Op::Write(_) | Op::CloseSession)
+    }
+
+    /// Who, and which request, for reports.
+    pub fn label(&self) -> String {
+        format!("client {} connection {} request {}", self.client.0, self.conn.0, self.xid.0)
+    }
+}
+
+/// What is known of a connection from its handshake.
+#[derive(Debug)]
+struct Handshake {
+    session: SessionId,
+    address: String,
+}
+
+/// Puts the requests of a history together with their replies, in the order in which they were
+/// sent.
+pub(crate) fn pair<'h>(
+    history: &'h History,
+    rules: &Rules,
+) -> Result<Vec<Operation<'h>>, Violation> {
+    let handshakes = handshakes(history);
+    let no_ids: Rc<[Id]> = Rc::from([]);
+    let mut operations = Vec::new();
+    let mut waiting: BTreeMap<(ConnId, Xid), VecDeque<usize>> = BTreeMap::new();
+    for (index, line) in history.lines.iter().enumerate() {
+        let moment = Moment { line: index, at: line.at };
+        match &line.event {
+            Event::Invoke { client, session, conn, xid, op, .. } => {
+                waiting.entry((*conn, *xid)).or_default().push_back(operations.len());
+                operations.push(Operation {
+                    client: *client,
+                    session: handshakes.get(conn).map_or(*session, |known| known.session),
+                    conn: *conn,
+                    xid: *xid,
+                    op,
+                    ids: Rc::clone(&no_ids),
+                    invoked: moment,
+                    reply: None,
+                });
+            }
+            Event::Reply { conn, xid, zxid, result, .. } => {
+                let Some(asked) = waiting.get_mut(&(*conn, *xid)).and_then(VecDeque::pop_front)
+                else {
+                    let detail = format!("a reply to nothing asked: {line}");
+                    return Err(Violation::new(Promise::S5, detail));
+                };
+                operations[asked].reply = Some(Reply { came: moment, zxid: *zxid, result });
+            }
+            Event::Unknown { .. }
+            | Event::Watch { .. }
+            | Event::Connected { .. }
+            | Event::Expired { .. }
+            | Event::Lost { .. }
+            | Event::Fault { .. } => {}
+        }
+    }
+    identify(&mut operations, &handshakes, rules);
+    Ok(operations)
+}
+
+fn handshakes(history: &History) -> BTreeMap<ConnId, Handshake> {
+    let connected = history.lines.iter().filter_map(|line| match &line.event {
+        Event::Connected { conn, address, session, .. } => {
+            Some((*conn, Handshake { session: *session, address: address.clone() }))
+        }
+        _ => None,
+    });
+    connected.collect()
+}
+
+/// Gives every operation the identities that its connection had gained before it.
+fn identify(
+    operations: &mut [Operation<'_>],
+    handshakes: &BTreeMap<ConnId, Handshake>,
+    rules: &Rules,
+) {
+    let mut known: BTreeMap<ConnId, Rc<[Id]>> = handshakes
+        .iter()
+        .map(|(&conn, handshake)| (conn, Rc::from([Id::new("ip", handshake.address.as_str())])))
+        .collect();
+    for operation in operations {
+        let Some(ids) = known.get_mut(&operation.conn) else { continue };
+        operation.ids = Rc::clone(ids);
+        let refused = operation.reply.is_some_and(|reply| reply.result.is_err());
+        if let (Op::Auth(packet), false) = (operation.op, refused) {
+            let mut grown = ids.to_vec();
+            for id in gained(packet, rules) {
+                if !grown.contains(id) {
+                    grown.push(id.clone());
+                }
+            }
+            *ids = grown.into();
+        }
+    }
+}
+
+fn gained<'r>(packet: &AuthPacket<'_>, rules: &'r Rules) -> &'r [Id] {
+    rules
+        .credentials
+        .iter()
+        .find(|known| {
+            known.scheme == packet.scheme && Some(known.auth.as_slice()) == packet.auth.as_deref()
+        })
+        .map_or(&[], |known| &known.ids)
+}
