@@ -193,7 +193,7 @@ impl Builder {
         for (scheme, Secret(auth)) in self.auth {
             client.present(scheme, auth);
         }
-        spawn(driver);
+        tokio::spawn(driver.run());
         Ok(client)
     }
 }
@@ -201,9 +201,4 @@ impl Builder {
 #[expect(clippy::disallowed_types, reason = "this is where the session's randomness comes from")]
 fn random_seed(ensemble: &str) -> u64 {
     std::hash::RandomState::new().hash_one(ensemble)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the driver is the task around the session")]
-fn spawn(driver: Driver) {
-    tokio::spawn(driver.run());
 }

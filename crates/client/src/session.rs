@@ -36,6 +36,7 @@
 mod chroot;
 mod effect;
 mod hosts;
+mod inbound;
 mod input;
 mod pending;
 mod watches;
@@ -46,14 +47,12 @@ use std::time::Duration;
 
 use types::{AuthPacket, ConnId, Instant, Op, Read, SessionId, SessionPassword, Write, Xid, Zxid};
 use types::{ErrorCode, WatcherKind};
-use wire::connect::{ConnectRequest, ConnectResponse};
-use wire::frame;
-use wire::reply::ReplyHeader;
+use wire::connect::ConnectRequest;
 use wire::request::Request;
 
 use self::hosts::{HostOrder, Next};
-use self::pending::{Pending, Then, WatchChange};
-use self::watches::{Dropped, List, WatchTable};
+use self::pending::{Pending, Then};
+use self::watches::{Dropped, WatchTable};
 use crate::error::Error;
 use crate::limits::{ATTEMPT_MIN, PING_INTERVAL_MAX};
 
@@ -328,7 +327,7 @@ impl Session {
             self.waiting.push_back((id, op));
             return;
         };
-        let xid = Xid(if self.last_xid.0 == i32::MAX { 1 } else { self.last_xid.0 + 1 });
+        let xid = xid_after(self.last_xid);
         let start = effects.outgoing.len();
         let request = Request { xid, op };
         request.encode(&mut effects.outgoing);
@@ -352,7 +351,7 @@ impl Session {
         if is_wanted || connection.is_closing {
             return;
         }
-        let xid = Xid(if self.last_xid.0 == i32::MAX { 1 } else { self.last_xid.0 + 1 });
+        let xid = xid_after(self.last_xid);
         self.last_xid = xid;
         let op = Read::RemoveWatches { path: (&*path).into(), kind: WatcherKind::Any };
         Request { xid, op: Op::Read(op) }.encode(&mut effects.outgoing);
@@ -383,225 +382,10 @@ impl Session {
         self.link = Link::Handshaking { conn, deadline, inbound: Vec::new() };
     }
 
-    fn on_received(&mut self, now: Instant, from: ConnId, bytes: &[u8], effects: &mut Effects) {
-        let mut inbound = match &mut self.link {
-            Link::Handshaking { conn, inbound, .. } if *conn == from => mem::take(inbound),
-            Link::Established(connection) if connection.conn == from => {
-                mem::take(&mut connection.inbound)
-            }
-            _ => return,
-        };
-        self.last_heard = Some(now);
-        // Usually nothing is left from before, and the frames are read where they are.
-        let mut input = bytes;
-        if !inbound.is_empty() {
-            inbound.extend_from_slice(bytes);
-            input = &inbound;
-        }
-        loop {
-            match self.take_frame(now, input, effects) {
-                Ok(Some(used)) => input = &input[used..],
-                Ok(None) => break,
-                Err(misbehaved) => return self.hang_up(now, misbehaved.into(), effects),
-            }
-        }
-        let kept = match &mut self.link {
-            Link::Handshaking { inbound, .. } => inbound,
-            Link::Established(connection) => &mut connection.inbound,
-            Link::Pausing { .. } | Link::Dialing { .. } | Link::Over(_) => return,
-        };
-        if inbound.is_empty() {
-            kept.extend_from_slice(input);
-        } else {
-            let used = inbound.len() - input.len();
-            inbound.drain(..used);
-            *kept = inbound;
-        }
-    }
-
-    /// Reads one frame if it is all there and there still is a connection; returns its bytes.
-    fn take_frame(
-        &mut self,
-        now: Instant,
-        input: &[u8],
-        effects: &mut Effects,
-    ) -> Result<Option<usize>, ServerMisbehaved> {
-        let handshaking = match &self.link {
-            Link::Handshaking { conn, .. } => Some(*conn),
-            Link::Established(_) => None,
-            Link::Pausing { .. } | Link::Dialing { .. } | Link::Over(_) => return Ok(None),
-        };
-        let Some((body, used)) = frame::split(input, self.config.frame_bytes_max)? else {
-            return Ok(None);
-        };
-        match handshaking {
-            Some(conn) => self.on_connect_response(now, conn, body, effects)?,
-            None => self.on_reply(body, effects)?,
-        }
-        Ok(Some(used))
-    }
-
     fn on_disconnected(&mut self, now: Instant, disconnected: ConnId, effects: &mut Effects) {
         if self.conn() == Some(disconnected) {
             self.lose_connection(now, effects);
         }
-    }
-
-    fn on_connect_response(
-        &mut self,
-        now: Instant,
-        conn: ConnId,
-        body: &[u8],
-        effects: &mut Effects,
-    ) -> Result<(), ServerMisbehaved> {
-        let response = ConnectResponse::decode(body)?;
-        if response.is_refusal() {
-            self.end(End::Expired, effects);
-            return Ok(());
-        }
-        self.ticket = Some(Ticket { id: response.session, password: response.password });
-        self.timeout = Duration::from_millis(u64::from(response.timeout_ms.unsigned_abs()));
-        let mut pending = VecDeque::new();
-        for credential in &self.credentials {
-            encode_auth(&credential.packet, &mut effects.outgoing);
-        }
-        let mut batches = self.watches.set_again(self.last_zxid_seen).into_iter().peekable();
-        while let Some(watches) = batches.next() {
-            let xid = Xid::SET_WATCHES;
-            let op = Op::Read(Read::SetWatches(Box::new(watches)));
-            Request { xid, op }.encode(&mut effects.outgoing);
-            let is_last = batches.peek().is_none();
-            pending.push_back(Pending { xid, then: Then::WatchesSet { is_last } });
-        }
-        self.link = Link::Established(Connection {
-            conn,
-            inbound: Vec::new(),
-            pending,
-            credentials_answered: 0,
-            last_sent: now,
-            is_proven: false,
-            is_closing: false,
-        });
-        let is_read_only = response.read_only == Some(true);
-        let state =
-            if is_read_only { SessionState::ConnectedReadOnly } else { SessionState::Connected };
-        self.change_state(state, effects);
-        for (id, op) in mem::take(&mut self.waiting) {
-            self.send_or_keep(now, id, op, effects);
-        }
-        Ok(())
-    }
-
-    fn on_reply(&mut self, body: &[u8], effects: &mut Effects) -> Result<(), ServerMisbehaved> {
-        let (header, record) = ReplyHeader::decode(body)?;
-        match header.xid {
-            Xid::NOTIFICATION => return self.on_event(body, effects),
-            Xid::AUTH => return self.on_auth_reply(header.code, effects),
-            _ => {}
-        }
-        self.last_zxid_seen = self.last_zxid_seen.max(header.zxid);
-        self.hosts.succeeded();
-        let Link::Established(connection) = &mut self.link else { return Ok(()) };
-        connection.is_proven = true;
-        if header.xid == Xid::PING {
-            return Ok(());
-        }
-        let expected = connection.pending.front().map(|pending| pending.xid.0);
-        let pending = connection.pending.pop_front_if(|pending| pending.xid == header.xid);
-        let Some(pending) = pending else {
-            return Err(ServerMisbehaved::OutOfOrder { expected, got: header.xid.0 });
-        };
-        match pending.then {
-            Then::Nothing => Ok(()),
-            Then::WatchesSet { .. } if header.code != 0 => {
-                Err(ServerMisbehaved::WatchesRefused(header.code))
-            }
-            Then::WatchesSet { is_last } => {
-                let persistent = self.watches.persistent().filter(|_| is_last);
-                let gap = |watch| Effect::Deliver { watch, notice: Notice::Gap };
-                effects.list.extend(persistent.map(gap));
-                Ok(())
-            }
-            Then::Complete { id, expected, change, .. } => {
-                let outcome = match header.code {
-                    0 => expected.decode(record, &self.config.chroot)?,
-                    code => Err(Error::refused(code)),
-                };
-                self.on_answer(id, change, outcome, effects);
-                Ok(())
-            }
-        }
-    }
-
-    fn on_answer(
-        &mut self,
-        id: RequestId,
-        change: WatchChange,
-        outcome: Result<Response, Error>,
-        effects: &mut Effects,
-    ) {
-        self.change_watches(id, change, &outcome, effects);
-        effects.complete(id, outcome);
-        if let Link::Established(connection) = &self.link
-            && connection.is_closing
-            && connection.pending.is_empty()
-        {
-            self.end(End::Closed, effects);
-        }
-    }
-
-    fn change_watches(
-        &mut self,
-        id: WatchId,
-        change: WatchChange,
-        outcome: &Result<Response, Error>,
-        effects: &mut Effects,
-    ) {
-        match (change, outcome) {
-            (WatchChange::Set { list, path }, Ok(_)) => self.watches.insert(id, list, &path),
-            (WatchChange::SetIfMissing { path }, Ok(_)) => {
-                self.watches.insert(id, List::Data, &path);
-            }
-            (WatchChange::SetIfMissing { path }, Err(Error::Refused(ErrorCode::NoNode))) => {
-                self.watches.insert(id, List::Exist, &path);
-            }
-            (WatchChange::Remove { kind, path }, Ok(_)) => {
-                for watch in self.watches.remove_kind(&path, kind) {
-                    effects.list.push(Effect::Deliver { watch, notice: Notice::Removed });
-                }
-            }
-            (WatchChange::None, _) | (_, Err(_)) => {}
-        }
-    }
-
-    fn on_event(&mut self, body: &[u8], effects: &mut Effects) -> Result<(), ServerMisbehaved> {
-        let event = wire::event::WatchEvent::decode(body)?;
-        let mut told = mem::take(&mut self.told);
-        self.watches.fire(event.kind, &event.path, &mut told);
-        let path = self.config.chroot.strip(&event.path);
-        for watch in told.drain(..) {
-            let event = WatchEvent { kind: event.kind, path: path.to_owned(), zxid: event.zxid };
-            effects.list.push(Effect::Deliver { watch, notice: Notice::Event(event) });
-        }
-        self.told = told;
-        Ok(())
-    }
-
-    fn on_auth_reply(&mut self, error: i32, effects: &mut Effects) -> Result<(), ServerMisbehaved> {
-        let Link::Established(connection) = &mut self.link else { return Ok(()) };
-        if error != 0 {
-            self.end(End::AuthFailed, effects);
-            return Ok(());
-        }
-        // Answers come in the order of the credentials.
-        let Some(credential) = self.credentials.get_mut(connection.credentials_answered) else {
-            return Err(ServerMisbehaved::OutOfOrder { expected: None, got: Xid::AUTH.0 });
-        };
-        connection.credentials_answered += 1;
-        if let Some(id) = credential.asked_by.take() {
-            effects.complete(id, Ok(Response::Done));
-        }
-        Ok(())
     }
 
     /// Does what has become due: gives up, expires, pings, dials.
@@ -746,6 +530,11 @@ impl Session {
     fn expiry_due(&self) -> Option<Instant> {
         self.last_heard.map(|heard| heard.after(self.timeout * 4 / 3))
     }
+}
+
+/// Ordinary requests have positive numbers.
+const fn xid_after(last: Xid) -> Xid {
+    if last.0 == i32::MAX { Xid(1) } else { Xid(last.0 + 1) }
 }
 
 fn encode_auth(packet: &AuthPacket<'static>, outgoing: &mut Vec<u8>) {

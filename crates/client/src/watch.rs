@@ -71,10 +71,13 @@ impl PersistentWatch {
     }
 
     fn poll_change(&mut self, context: &mut Context<'_>) -> Poll<Option<Change>> {
-        // Events from before the gap come first: none is queued behind an untold gap.
         match self.events.poll_recv(context) {
             Poll::Ready(Some(change)) => Poll::Ready(Some(change)),
-            Poll::Ready(None) | Poll::Pending if self.has_gap.swap(false, Ordering::AcqRel) => {
+            // Events from before the gap come first; the queue may have some although it yields
+            // none, when the runtime wants the task to pause.
+            Poll::Ready(None) | Poll::Pending
+                if self.events.is_empty() && self.has_gap.swap(false, Ordering::AcqRel) =>
+            {
                 Poll::Ready(Some(Change::Gap))
             }
             Poll::Ready(None) => {

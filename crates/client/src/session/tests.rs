@@ -1,10 +1,11 @@
 //! Sessions against scripted servers.
 
 use types::{AclList, Create, CreateCall, CreateMode, EventKind, SetWatches, Stat, WatchMode};
+use wire::connect::ConnectResponse;
+use wire::frame::{self, FrameError};
 use wire::reply::{Body, Reply};
 
 use super::*;
-use wire::frame::FrameError;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PASSWORD: SessionPassword = SessionPassword([7; 16]);
