@@ -1,11 +1,52 @@
 //! What survives: the transaction log and the snapshots of one server.
 //!
+//! ```text
+//!             DataDir::open          creates, checks and locks the directories
+//!                  │
+//!                  ├─ recover ─────> Recovered { tree, last_logged, … }
+//!                  │
+//!                  ├─ log ─────────> Log: append, sync ──> Synced, the proof for an acknowledgement
+//!                  │
+//!                  ├─ start_snapshot > SnapshotWriter: write …, finish
+//!                  │
+//!                  └─ purge, truncate
+//! ```
+//!
+//! The formats are Apache ZooKeeper's, byte for byte, both ways; `docs/formats/` draws them.
+//!
+//! # Order of durable writes
+//!
+//! | before this … | … this is durable |
+//! |---|---|
+//! | a log gets its name | its header |
+//! | a [`Synced`] is returned | all entries up to its transaction, and the log's name |
+//! | a snapshot gets its name | all of it |
+//! | the first log of a database exists | its first snapshot |
+//! | a new log follows a torn one | the cut that removed the torn tail |
+//!
+//! # What it leaves to others
+//!
+//! When to sync, to roll and to take a snapshot is the caller's decision; so is which thread does it.
 //! All I/O goes through [`Disk`], so that the same code runs on files and in a simulation.
 
+mod data_dir;
 mod disk;
+mod error;
+mod layout;
+pub mod limits;
+mod log;
+mod recover;
+mod snapshot;
+mod watermark;
 
+pub use data_dir::{DataDir, MissingDirectory};
 pub use disk::{
     Access, Choices, Disk, DiskFile, Fault, FaultKind, FaultPlan, FaultyDisk, FaultyFile,
     Operation, RealDisk, RealFile, RealLock, SECTOR_BYTES, SimulatedDisk, SimulatedFile,
     SimulatedLock,
 };
+pub use error::{Action, Damage, Error, SnapshotDamage};
+pub use layout::Directories;
+pub use log::{Durability, Log, LogOptions, Synced};
+pub use recover::{EmptyDatabase, Origin, RecoverOptions, Recovered, Trimmed, WithoutSnapshot};
+pub use snapshot::{Compression, SnapshotWriter, WrittenSnapshot, put_head, write_tree};

@@ -1,0 +1,160 @@
+//! The directories of one server, checked and locked.
+
+use std::path::Path;
+
+use types::Zxid;
+
+use crate::disk::Disk;
+use crate::error::{Action, Context, Error};
+use crate::layout::{
+    Directories, LOCK, LogFile, SnapshotFile, UNFINISHED, VERSION_DIR, logs, looks_like_log,
+    looks_like_snapshot, snapshots,
+};
+use crate::log::{Log, LogOptions};
+use crate::snapshot::{Compression, SnapshotWriter};
+
+/// The directories of one server, held against all other processes until this is dropped.
+///
+/// ```text
+/// open ──> recover ──> log ──> append, sync ...
+///    │         └─────> start_snapshot ──> write, finish
+///    └─> truncate (then recover again), purge
+/// ```
+#[derive(Debug)]
+pub struct DataDir<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) directories: Directories,
+    /// One for each directory.
+    _locks: Vec<D::Lock>,
+}
+
+/// What to do about a directory that is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MissingDirectory {
+    /// Create it (`zookeeper.datadir.autocreate`, the default).
+    Create,
+    /// Refuse to start.
+    Refuse,
+}
+
+impl<D: Disk> DataDir<D> {
+    /// Takes the directories: creates what is missing, refuses exchanged ones, locks them, and
+    /// removes what an interrupted write of ours has left.
+    ///
+    /// # Errors
+    /// When a directory is missing and must not be created, is in use, holds the other one's files,
+    /// or when the disk fails.
+    pub fn open(
+        disk: D,
+        directories: Directories,
+        missing: MissingDirectory,
+    ) -> Result<Self, Error> {
+        let mut dirs = vec![directories.snapshot_dir()];
+        if !directories.is_shared() {
+            dirs.push(directories.log_dir());
+        }
+        let mut locks = Vec::with_capacity(dirs.len());
+        for dir in &dirs {
+            require_dir(&disk, dir, missing)?;
+            let path = dir.join(LOCK);
+            let lock = disk.lock(&path).during(Action::Lock, &path)?;
+            locks.push(lock.ok_or_else(|| Error::Locked { dir: dir.clone() })?);
+        }
+        let data_dir = Self { disk, directories, _locks: locks };
+        data_dir.refuse_exchanged()?;
+        for dir in &dirs {
+            data_dir.remove_unfinished(dir)?;
+        }
+        Ok(data_dir)
+    }
+
+    /// The log, to go on after `last_logged`: the last transaction that recovery found, or an epoch
+    /// that began later.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn log(&self, options: LogOptions, last_logged: Zxid) -> Result<Log<D>, Error> {
+        Log::new(self.disk.clone(), self.directories.log_dir(), options, last_logged)
+    }
+
+    /// Starts a snapshot; `zxid` is the last transaction that is wholly contained in it.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn start_snapshot(
+        &self,
+        zxid: Zxid,
+        compression: Compression,
+    ) -> Result<SnapshotWriter<D>, Error> {
+        let dir = self.directories.snapshot_dir();
+        SnapshotWriter::create(self.disk.clone(), dir, zxid, compression)
+    }
+
+    /// The two directories.
+    pub fn directories(&self) -> &Directories {
+        &self.directories
+    }
+
+    /// The logs, in ascending order.
+    pub(crate) fn list_logs(&self) -> Result<Vec<LogFile>, Error> {
+        let dir = self.directories.log_dir();
+        Ok(logs(&dir, &self.list(&dir)?))
+    }
+
+    /// The snapshots, the newest first.
+    pub(crate) fn list_snapshots(&self) -> Result<Vec<SnapshotFile>, Error> {
+        let dir = self.directories.snapshot_dir();
+        Ok(snapshots(&dir, &self.list(&dir)?))
+    }
+
+    /// Removes a file; the directory is not synced yet.
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), Error> {
+        self.disk.unlink(path).during(Action::Remove, path)
+    }
+
+    /// Makes creations, renames and removals durable.
+    pub(crate) fn sync_dir(&self, dir: &Path) -> Result<(), Error> {
+        self.disk.sync_dir(dir).during(Action::SyncDirectory, dir)
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>, Error> {
+        self.disk.list(dir).during(Action::List, dir)
+    }
+
+    /// With two directories, a log among the snapshots or the reverse means that they were
+    /// exchanged: starting would look like starting empty.
+    fn refuse_exchanged(&self) -> Result<(), Error> {
+        if self.directories.is_shared() {
+            return Ok(());
+        }
+        let (logs, snapshots) = (self.directories.log_dir(), self.directories.snapshot_dir());
+        let in_logs = self.list(&logs)?.into_iter().find(|name| looks_like_snapshot(name));
+        let in_snapshots = self.list(&snapshots)?.into_iter().find(|name| looks_like_log(name));
+        let misplaced = in_logs.map(|name| logs.join(name));
+        match misplaced.or_else(|| in_snapshots.map(|name| snapshots.join(name))) {
+            Some(file) => Err(Error::Misplaced { file }),
+            None => Ok(()),
+        }
+    }
+
+    fn remove_unfinished(&self, dir: &Path) -> Result<(), Error> {
+        for name in self.list(dir)?.iter().filter(|name| name.starts_with(UNFINISHED)) {
+            self.remove(&dir.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// The directory above `version-2` has to be there too, unless it may be created.
+fn require_dir<D: Disk>(disk: &D, dir: &Path, missing: MissingDirectory) -> Result<(), Error> {
+    debug_assert!(dir.ends_with(VERSION_DIR));
+    match missing {
+        MissingDirectory::Create => disk.create_dir_all(dir).during(Action::CreateDirectory, dir),
+        MissingDirectory::Refuse => match disk.list(dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::MissingDirectory { dir: dir.to_owned() })
+            }
+            result => result.during(Action::List, dir).map(drop),
+        },
+    }
+}

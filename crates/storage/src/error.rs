@@ -1,0 +1,244 @@
+//! What can be wrong with a disk and what is on it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use types::Zxid;
+use wire::jute::DecodeError;
+
+/// Why the disk, or what is on it, can not be used.
+#[derive(thiserror::Error, Debug)]
+pub enum Error {
+    /// The operating system refused. After a failed write or sync the log is unusable: see
+    /// [`Error::Poisoned`].
+    #[error("can not {action} {path}")]
+    Io {
+        /// What was tried.
+        action: Action,
+        /// On which file or directory.
+        path: PathBuf,
+        /// The answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A log is damaged where it must not be. Nothing was changed.
+    #[error(
+        "{file} is damaged at byte {offset}: {damage}. Everything before that byte is good. \
+         Restore the file from a copy; or, to go on without what follows, keep a copy, run \
+         `truncate -s {offset} {file}`, and remove the later logs and the file `synced` beside it"
+    )]
+    Corrupt {
+        /// Which file.
+        file: PathBuf,
+        /// Where the first bad entry starts, in bytes.
+        offset: u64,
+        /// What is bad about it.
+        damage: Damage,
+    },
+    /// Transactions are missing between two that are there.
+    #[error(
+        "{file} goes on with transaction {found} after {last}: those between are missing. \
+         Restore the missing log or a newer snapshot from a copy"
+    )]
+    Gap {
+        /// The file with the first transaction after the gap.
+        file: PathBuf,
+        /// The last transaction before the gap.
+        last: Zxid,
+        /// The first one after it.
+        found: Zxid,
+    },
+    /// The history ends before a transaction that is known to have been synced.
+    #[error(
+        "the history ends with {recovered} although {synced} was written to {file} durably. \
+         Restore the file from a copy; or, to go on without what is missing, remove {watermark}"
+    )]
+    SyncedHistoryLost {
+        /// The last transaction found.
+        recovered: Zxid,
+        /// One that was synced.
+        synced: Zxid,
+        /// The log in which it was.
+        file: PathBuf,
+        /// The file that remembers it.
+        watermark: PathBuf,
+    },
+    /// There are logs, but no snapshot on which they could build.
+    #[error(
+        "{dir} holds transaction logs, but there is no valid snapshot to start from. Restore one \
+         from a copy; if the server never wrote one (an upgrade from 3.4), set \
+         snapshot.trust.empty=true for one start"
+    )]
+    LogsWithoutSnapshot {
+        /// The directory of the logs.
+        dir: PathBuf,
+    },
+    /// There are snapshots, but none can be read.
+    #[error(
+        "no snapshot can be read, the newest is {newest} ({damage}). Restore one from a copy; to \
+         start empty, move all of them away"
+    )]
+    NoReadableSnapshot {
+        /// The newest one.
+        newest: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        damage: SnapshotDamage,
+    },
+    /// A directory does not exist and must not be created.
+    #[error("directory {dir} does not exist, and datadir.autocreate is false")]
+    MissingDirectory {
+        /// Which.
+        dir: PathBuf,
+    },
+    /// Logs among the snapshots or the reverse: the two directories were exchanged, or one was
+    /// set to something else later.
+    #[error(
+        "{file} does not belong into this directory: check dataDir and dataLogDir, or move the \
+         file to the other one"
+    )]
+    Misplaced {
+        /// The first such file.
+        file: PathBuf,
+    },
+    /// Another process uses the directory.
+    #[error("{dir} is in use by another server")]
+    Locked {
+        /// Which.
+        dir: PathBuf,
+    },
+    /// A transaction to which the log should be cut is not in it.
+    #[error("the log in {dir} can not be cut after {zxid}: no such transaction")]
+    NotInLog {
+        /// The directory of the logs.
+        dir: PathBuf,
+        /// The transaction.
+        zxid: Zxid,
+    },
+    /// A write or sync failed before; what is on the disk is unknown until the next start.
+    #[error("the log failed before and takes nothing more")]
+    Poisoned,
+}
+
+/// What was asked of the operating system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each says what it is")]
+pub enum Action {
+    List,
+    CreateDirectory,
+    Create,
+    Open,
+    Lock,
+    Read,
+    Write,
+    Truncate,
+    Sync,
+    SyncDirectory,
+    Rename,
+    Remove,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::List => "list",
+            Self::CreateDirectory => "create the directory",
+            Self::Create => "create",
+            Self::Open => "open",
+            Self::Lock => "lock",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Truncate => "truncate",
+            Self::Sync => "sync",
+            Self::SyncDirectory => "sync the directory",
+            Self::Rename => "rename to",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+/// What is bad about a log's entry.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Damage {
+    /// The file does not start as a log does.
+    #[error("no log header")]
+    Header,
+    /// The stored checksum is not that of the bytes.
+    #[error("checksum {stored:#x} stored, {computed:#x} computed")]
+    Checksum {
+        /// As stored.
+        stored: u64,
+        /// As it should be.
+        computed: u32,
+    },
+    /// The length makes no sense.
+    #[error("entry length {length}")]
+    Length {
+        /// As stored.
+        length: i32,
+    },
+    /// The file ends within the entry.
+    #[error("the file ends within an entry")]
+    Cut,
+    /// The byte that ends each entry is another one.
+    #[error("no end mark")]
+    EndMark,
+    /// The checksum holds, but the content means nothing.
+    #[error("undecodable transaction: {0}")]
+    Undecodable(DecodeError),
+    /// Zeros where a synced entry was.
+    #[error("zeros where a synced entry should be")]
+    Zeros,
+}
+
+/// Why a file is no snapshot.
+#[derive(thiserror::Error, Debug)]
+pub enum SnapshotDamage {
+    /// It can not be read.
+    #[error("unreadable: {0}")]
+    Unreadable(#[from] io::Error),
+    /// It does not start as a snapshot of its kind does, or does not end as one.
+    #[error("not a finished snapshot")]
+    Unfinished,
+    /// The stored checksum is not that of the bytes before it.
+    #[error("checksum {stored:#x} stored, {computed:#x} computed, at byte {offset}")]
+    Checksum {
+        /// Of the checksum, in bytes of the uncompressed content.
+        offset: u64,
+        /// As stored.
+        stored: u32,
+        /// As it should be.
+        computed: u32,
+    },
+    /// A record means nothing.
+    #[error("undecodable record at byte {offset}: {source}")]
+    Undecodable {
+        /// Of the record, in bytes of the uncompressed content.
+        offset: u64,
+        /// Why.
+        #[source]
+        source: DecodeError,
+    },
+    /// The content goes on after what should be its end.
+    #[error("unexpected bytes from byte {offset} on")]
+    TrailingBytes {
+        /// Where its end should be, in bytes of the uncompressed content.
+        offset: u64,
+    },
+    /// The znodes make no tree.
+    #[error(transparent)]
+    NoTree(#[from] tree::LoadError),
+}
+
+/// Turns errors of the operating system into ours.
+pub(crate) trait Context<T> {
+    /// Adds what was tried on which file.
+    fn during(self, action: Action, path: &std::path::Path) -> Result<T, Error>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn during(self, action: Action, path: &std::path::Path) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,297 @@
+//! From files to a tree: what the server knows when it starts.
+//!
+//! ```text
+//! newest snapshot that can be read ── Z      none: empty database rules
+//!        │
+//! logs from the one that may hold Z + 1 on
+//!        │  each entry after Z: next in order? ── no ──> Error::Gap
+//!        │  apply, compare digests
+//!        ▼
+//! end of the newest log ── torn by a crash ──> trim, sync
+//!        │              └─ damaged ─────────> Error::Corrupt, nothing is changed
+//!        ▼
+//! watermark reached? ── no ──> Error::SyncedHistoryLost
+//! ```
+//!
+//! **Invariants.** The result is a function of what is durable: recovering twice, or after a crash
+//! within a recovery, gives the same. A history with a gap is never loaded. Nothing that may have
+//! been acknowledged is cut: see [`tail`].
+
+mod replay;
+mod tail;
+
+use std::io;
+use std::path::PathBuf;
+
+use tracing::{info, warn};
+use tree::Tree;
+use types::Zxid;
+
+use crate::data_dir::DataDir;
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::{Action, Context, Damage, Error, SnapshotDamage};
+use crate::layout::{INITIALIZE, LogFile, SnapshotFile, log_name};
+use crate::limits::SNAPSHOTS_TRIED_MAX;
+use crate::log::{LogReader, Opened};
+use crate::snapshot::{self, Compression, Contents};
+use crate::watermark::{self, Mark, WATERMARK};
+use replay::Replay;
+use tail::{Tail, Verdict};
+
+/// How an empty or incomplete database is met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecoverOptions {
+    /// How the tree is made.
+    pub tree: tree::Options,
+    /// What logs without a snapshot mean (`zookeeper.snapshot.trust.empty`).
+    pub without_snapshot: WithoutSnapshot,
+    /// What an empty directory means (`zookeeper.db.autocreate`).
+    pub empty: EmptyDatabase,
+}
+
+/// What logs without a snapshot mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WithoutSnapshot {
+    /// A lost snapshot: refuse to start. The default.
+    Refuse,
+    /// A server that never wrote one: replay from nothing.
+    Replay,
+}
+
+/// What a directory without any snapshot or log means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EmptyDatabase {
+    /// A new server: create a database. The default.
+    Create,
+    /// A new server only if the file `initialize` says so; otherwise one that lost its disk.
+    RequireMarker,
+}
+
+/// What the disk held.
+pub struct Recovered {
+    /// The state after `last_logged`.
+    pub tree: Tree,
+    /// The last transaction of the history; what is appended comes after it.
+    pub last_logged: Zxid,
+    /// Where the state came from.
+    pub origin: Origin,
+    /// Transactions applied on top of the snapshot.
+    pub txns_replayed: u64,
+    /// Comparisons of the tree's digest with a stored one that failed.
+    pub digest_mismatches: u64,
+    /// Newer snapshots that could not be read, with the reason.
+    pub unreadable_snapshots: Vec<(PathBuf, SnapshotDamage)>,
+    /// What a crash had left at the end of the newest log, now removed.
+    pub trimmed: Option<Trimmed>,
+}
+
+/// Where a recovered state came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A snapshot, named after this transaction, and the logs.
+    Snapshot(Zxid),
+    /// Logs alone, see [`WithoutSnapshot::Replay`]: take a snapshot before anything else.
+    Logs,
+    /// Nothing: a new database, whose first snapshot is on the disk now.
+    Created,
+    /// Nothing, and nothing was created: this server may have been wiped. It must not vote before
+    /// it has got the state from a leader.
+    Unknown,
+}
+
+/// The remains of a write that a crash interrupted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trimmed {
+    /// The log.
+    pub file: PathBuf,
+    /// Its new length in bytes; `None` if it held nothing and was removed.
+    pub bytes: Option<u64>,
+    /// What was there.
+    pub damage: Damage,
+}
+
+impl<D: Disk> DataDir<D> {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When the history can not be read to its end; then nothing was changed.
+    pub fn recover(&self, options: &RecoverOptions) -> Result<Recovered, Error> {
+        let mut logs = self.list_logs()?;
+        let initialize = self.take_initialize_marker()?;
+        let (found, unreadable_snapshots) = self.load_snapshot(options.tree)?;
+        let (contents, origin) = match found {
+            Some((zxid, contents)) => (contents, Origin::Snapshot(zxid)),
+            None if !logs.is_empty() => match options.without_snapshot {
+                WithoutSnapshot::Replay => (fresh(options.tree), Origin::Logs),
+                WithoutSnapshot::Refuse => {
+                    let dir = self.directories.log_dir();
+                    return Err(Error::LogsWithoutSnapshot { dir });
+                }
+            },
+            None if initialize || options.empty == EmptyDatabase::Create => {
+                return self.create(options.tree, unreadable_snapshots);
+            }
+            None => (fresh(options.tree), Origin::Unknown),
+        };
+        let mut replay = Replay::new(contents);
+        let mark = watermark::read(&self.disk, &self.directories.log_dir())?;
+        let trimmed = self.replay_logs(&mut replay, &mut logs, mark)?;
+        self.require_synced_history(mark, replay.last_logged())?;
+        let (last_logged, counts) = (replay.last_logged(), replay.counts());
+        let tree = replay.into_tree();
+        info!(%last_logged, ?origin, txns_replayed = counts.applied, "recovered");
+        Ok(Recovered {
+            tree,
+            last_logged,
+            origin,
+            txns_replayed: counts.applied,
+            digest_mismatches: counts.digest_mismatches,
+            unreadable_snapshots,
+            trimmed,
+        })
+    }
+
+    /// Whether the marker that allows an empty start is there; it counts once.
+    fn take_initialize_marker(&self) -> Result<bool, Error> {
+        let path = self.directories.logs.join(INITIALIZE);
+        match self.disk.unlink(&path) {
+            Ok(()) => self.sync_dir(&self.directories.logs).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(Error::Io { action: Action::Remove, path, source }),
+        }
+    }
+
+    /// The newest snapshot that can be read, and those that can not.
+    ///
+    /// Files that are not even finished count as absent; but if a finished one can not be read, an
+    /// older one must, for the server had a state.
+    #[expect(clippy::type_complexity, reason = "used once, just above")]
+    fn load_snapshot(
+        &self,
+        options: tree::Options,
+    ) -> Result<(Option<(Zxid, Contents)>, Vec<(PathBuf, SnapshotDamage)>), Error> {
+        let mut unreadable = Vec::new();
+        let mut tried = 0;
+        for file in self.list_snapshots()? {
+            let SnapshotFile { zxid, path, .. } = &file;
+            if tried == SNAPSHOTS_TRIED_MAX {
+                break;
+            }
+            match snapshot::read(&self.disk, &file, options) {
+                Ok(contents) => return Ok((Some((*zxid, contents)), unreadable)),
+                Err(damage) => {
+                    warn!(file = %path.display(), %damage, "snapshot can not be read");
+                    tried += usize::from(!matches!(damage, SnapshotDamage::Unfinished));
+                    unreadable.push((path.clone(), damage));
+                }
+            }
+        }
+        // A first start of Apache's server that was interrupted leaves an unfinished snapshot of
+        // nothing.
+        let is_first = |(path, _): &(PathBuf, _)| path.ends_with("snapshot.0");
+        if tried == 0 && unreadable.iter().all(is_first) {
+            return Ok((None, unreadable));
+        }
+        if tried == 0 && !self.list_logs()?.is_empty() {
+            return Ok((None, unreadable));
+        }
+        let (newest, damage) = unreadable.swap_remove(0);
+        Err(Error::NoReadableSnapshot { newest, damage })
+    }
+
+    /// Writes the first snapshot, without which no log can ever be read.
+    fn create(
+        &self,
+        options: tree::Options,
+        unreadable_snapshots: Vec<(PathBuf, SnapshotDamage)>,
+    ) -> Result<Recovered, Error> {
+        let mut tree = Tree::new(options);
+        snapshot::write_tree(self.start_snapshot(Zxid::ZERO, Compression::None)?, &mut tree)?;
+        info!(directories = %self.directories, "new database");
+        Ok(Recovered {
+            tree,
+            last_logged: Zxid::ZERO,
+            origin: Origin::Created,
+            txns_replayed: 0,
+            digest_mismatches: 0,
+            unreadable_snapshots,
+            trimmed: None,
+        })
+    }
+
+    /// Applies what comes after the snapshot, and repairs the end of the newest log.
+    fn replay_logs(
+        &self,
+        replay: &mut Replay,
+        logs: &mut Vec<LogFile>,
+        mark: Option<Mark>,
+    ) -> Result<Option<Trimmed>, Error> {
+        let mut trimmed = self.remove_headless(logs, mark)?;
+        let start = replay.last_logged().successor();
+        let first = logs.iter().rposition(|log| log.first <= start).unwrap_or(0);
+        for (index, log) in logs.iter().enumerate().skip(first) {
+            let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
+                let (file, damage) = (log.path.clone(), Damage::Header);
+                return Err(Error::Corrupt { file, offset: 0, damage });
+            };
+            let end = replay.run(&mut reader)?;
+            let synced_to = mark.filter(|mark| mark.log == log.first).map(|mark| mark.offset);
+            let tail = Tail { end, last: replay.last_logged(), synced_to };
+            if index + 1 < logs.len() {
+                tail.judge_covered(&reader)?;
+            } else if let Verdict::Torn { offset, damage } = tail.judge_newest(&mut reader)? {
+                trimmed = Some(self.trim(log, offset, damage)?);
+            }
+        }
+        Ok(trimmed)
+    }
+
+    /// Removes a newest log that a crash has kept from being more than a name.
+    fn remove_headless(
+        &self,
+        logs: &mut Vec<LogFile>,
+        mark: Option<Mark>,
+    ) -> Result<Option<Trimmed>, Error> {
+        let Some(newest) = logs.last() else { return Ok(None) };
+        let is_blank = match LogReader::open(&self.disk, &newest.path)? {
+            Opened::Log(_) => false,
+            Opened::Empty => true,
+            Opened::NoHeader(mut reader) => tail::is_blank(&mut reader)?,
+        };
+        if !is_blank || mark.is_some_and(|mark| mark.log == newest.first) {
+            return Ok(None);
+        }
+        let file = newest.path.clone();
+        warn!(file = %file.display(), "log without content removed");
+        self.remove(&file)?;
+        self.sync_dir(&self.directories.log_dir())?;
+        logs.pop();
+        Ok(Some(Trimmed { file, bytes: None, damage: Damage::Header }))
+    }
+
+    /// Cuts off a torn tail, durably: the next log must not come after a file that ends in doubt.
+    fn trim(&self, log: &LogFile, offset: u64, damage: Damage) -> Result<Trimmed, Error> {
+        warn!(file = %log.path.display(), offset, %damage, "torn end of the log trimmed");
+        let file = self.disk.open(&log.path, Access::ReadWrite).during(Action::Open, &log.path)?;
+        file.set_len(offset).during(Action::Truncate, &log.path)?;
+        file.sync_data().during(Action::Sync, &log.path)?;
+        Ok(Trimmed { file: log.path.clone(), bytes: Some(offset), damage })
+    }
+
+    fn require_synced_history(&self, mark: Option<Mark>, recovered: Zxid) -> Result<(), Error> {
+        let dir = self.directories.log_dir();
+        match mark.filter(|mark| mark.zxid > recovered) {
+            Some(mark) => Err(Error::SyncedHistoryLost {
+                recovered,
+                synced: mark.zxid,
+                file: dir.join(log_name(mark.log)),
+                watermark: dir.join(WATERMARK),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn fresh(options: tree::Options) -> Contents {
+    Contents { tree: Tree::new(options), digest: None }
+}

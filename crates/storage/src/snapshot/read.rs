@@ -1,0 +1,240 @@
+//! Reading a snapshot.
+
+use std::io::{self, BufReader, Read};
+
+use flate2::read::GzDecoder;
+use tree::{Tree, TreeLoader};
+use types::Zxid;
+use wire::jute::{DecodeError, Reader};
+use wire::limits::STORED_BYTES_MAX;
+use wire::stored::snapshot::{self as records, StoredDigest};
+use wire::stored::{Checksum, FileHeader, FileKind};
+
+use super::Compression;
+use super::stream::{FileSource, GZIP_MAGIC, SNAPPY_MAGIC, SnappySource};
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::SnapshotDamage;
+use crate::layout::SnapshotFile;
+use crate::limits::READ_WINDOW_BYTES;
+
+/// What a seal ends with, and so every uncompressed snapshot.
+const LAST_BYTES: &[u8] = &[0, 0, 0, 1, b'/'];
+/// Fewest bytes of an uncompressed snapshot.
+const BYTES_MIN: u64 = 10;
+/// Bytes of the last block with its seal.
+const LAST_ZXID_BLOCK_BYTES: usize = 8 + 13;
+
+/// What a snapshot holds.
+pub(crate) struct Contents {
+    pub(crate) tree: Tree,
+    /// The digest that the tree has once the log is replayed up to some transaction.
+    pub(crate) digest: Option<StoredDigest>,
+}
+
+/// Whether a file can be a finished snapshot, judged by a few bytes.
+pub(crate) fn looks_finished<D: Disk>(
+    disk: &D,
+    snapshot: &SnapshotFile,
+) -> Result<bool, SnapshotDamage> {
+    let file = disk.open(&snapshot.path, Access::Read)?;
+    let mut bytes = [0; 8];
+    Ok(match snapshot.compression {
+        Compression::None => {
+            let len = file.len()?;
+            let tail = &mut bytes[..LAST_BYTES.len()];
+            len >= BYTES_MIN
+                && file.read_full_at(tail, len - LAST_BYTES.len() as u64)? == tail.len()
+                && tail == LAST_BYTES
+        }
+        Compression::Gzip => file.read_full_at(&mut bytes, 0)? > 1 && bytes.starts_with(GZIP_MAGIC),
+        Compression::Snappy => {
+            file.read_full_at(&mut bytes, 0)? == bytes.len() && bytes == *SNAPPY_MAGIC
+        }
+    })
+}
+
+/// Reads a whole snapshot.
+///
+/// # Errors
+/// When anything about it is wrong: it is not used then.
+pub(crate) fn read<D: Disk>(
+    disk: &D,
+    snapshot: &SnapshotFile,
+    options: tree::Options,
+) -> Result<Contents, SnapshotDamage> {
+    if !looks_finished(disk, snapshot)? {
+        return Err(SnapshotDamage::Unfinished);
+    }
+    let file = FileSource::new(disk.open(&snapshot.path, Access::Read)?);
+    match snapshot.compression {
+        Compression::None => read_records(file, snapshot.zxid, options),
+        Compression::Gzip => {
+            let packed = BufReader::with_capacity(READ_WINDOW_BYTES, file);
+            read_records(GzDecoder::new(packed), snapshot.zxid, options)
+        }
+        Compression::Snappy => {
+            let packed = BufReader::with_capacity(READ_WINDOW_BYTES, file);
+            read_records(SnappySource::new(packed)?, snapshot.zxid, options)
+        }
+    }
+}
+
+fn read_records(
+    source: impl Read,
+    zxid: Zxid,
+    options: tree::Options,
+) -> Result<Contents, SnapshotDamage> {
+    let mut content = Content::new(source);
+    let header = content.take(FileHeader::decode)?;
+    if header.kind != FileKind::Snapshot {
+        return Err(SnapshotDamage::Unfinished);
+    }
+    let mut loader = TreeLoader::new(options);
+    for _ in 0..content.take(records::decode_count)? {
+        let session = content.take(records::decode_session)?;
+        loader.session(session.session, session.timeout_ms);
+    }
+    for _ in 0..content.take(records::decode_count)? {
+        let stored = content.take(records::decode_acl)?;
+        loader.acl(stored.id.0, stored.acl);
+    }
+    content.take_nodes(&mut loader)?;
+    content.take_seal()?;
+    let mut digest = None;
+    let mut rest = content.rest(LAST_ZXID_BLOCK_BYTES)?;
+    if rest > 0 && rest != LAST_ZXID_BLOCK_BYTES {
+        digest = Some(content.take(records::decode_digest)?);
+        content.take_seal()?;
+        rest = content.rest(LAST_ZXID_BLOCK_BYTES)?;
+    }
+    if rest > 0 {
+        // The name of the file decides, as in Apache's server; this copy is for restores.
+        content.take(records::decode_last_zxid)?;
+        content.take_seal()?;
+        rest = content.rest(0)?;
+    }
+    if rest > 0 {
+        return Err(SnapshotDamage::TrailingBytes { offset: content.offset() });
+    }
+    Ok(Contents { tree: loader.finish(zxid)?, digest })
+}
+
+/// A snapshot's uncompressed bytes, as far as they are in memory.
+struct Content<R> {
+    source: R,
+    buffer: Vec<u8>,
+    /// The bytes of the buffer not decoded yet: `start..end`.
+    start: usize,
+    end: usize,
+    /// Bytes of the buffer that the sum covers; at most `start`.
+    summed: usize,
+    /// Where the buffer's first byte lies in the content.
+    offset: u64,
+    sum: Checksum,
+}
+
+impl<R: Read> Content<R> {
+    fn new(source: R) -> Self {
+        let buffer = vec![0; READ_WINDOW_BYTES];
+        let sum = Checksum::default();
+        Self { source, buffer, start: 0, end: 0, summed: 0, offset: 0, sum }
+    }
+
+    /// Takes one record.
+    fn take<T>(
+        &mut self,
+        decode: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,
+    ) -> Result<T, SnapshotDamage> {
+        loop {
+            let input = &self.buffer[self.start..self.end];
+            let mut reader = Reader::with_limit(input, STORED_BYTES_MAX);
+            match decode(&mut reader) {
+                Ok(record) => {
+                    self.start += reader.position();
+                    return Ok(record);
+                }
+                Err(error) => self.refill_after(error)?,
+            }
+        }
+    }
+
+    /// Takes all znodes and the mark after them.
+    fn take_nodes(&mut self, loader: &mut TreeLoader) -> Result<(), SnapshotDamage> {
+        loop {
+            let input = &self.buffer[self.start..self.end];
+            let mut reader = Reader::with_limit(input, STORED_BYTES_MAX);
+            let stopped = loop {
+                let before = reader.position();
+                match records::decode_node(&mut reader) {
+                    Ok(Some(node)) => loader.node(&node.path, node.data, node.acl.0, &node.stat)?,
+                    Ok(None) => {
+                        self.start += reader.position();
+                        return Ok(());
+                    }
+                    Err(error) => break (before, error),
+                }
+            };
+            self.start += stopped.0;
+            self.refill_after(stopped.1)?;
+        }
+    }
+
+    /// Takes a seal and compares it with the bytes before it.
+    fn take_seal(&mut self) -> Result<(), SnapshotDamage> {
+        self.sum_up();
+        let (computed, offset) = (self.sum.value(), self.offset());
+        let stored = self.take(records::decode_seal)?;
+        if stored != computed {
+            return Err(SnapshotDamage::Checksum { offset, stored, computed });
+        }
+        Ok(())
+    }
+
+    /// How many bytes are left, up to one more than `bytes_max`.
+    fn rest(&mut self, bytes_max: usize) -> Result<usize, SnapshotDamage> {
+        while self.end - self.start <= bytes_max && self.refill(bytes_max + 1)? {}
+        Ok((self.end - self.start).min(bytes_max + 1))
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset + self.start as u64
+    }
+
+    /// Reads on if that is what a record needs.
+    fn refill_after(&mut self, error: DecodeError) -> Result<(), SnapshotDamage> {
+        if let DecodeError::Truncated { needed, .. } = error
+            && self.refill(self.end - self.start + needed)?
+        {
+            return Ok(());
+        }
+        Err(SnapshotDamage::Undecodable { offset: self.offset(), source: error })
+    }
+
+    /// Reads more behind what is not decoded yet, with room for `wanted` bytes of it; false at the
+    /// end. The buffer grows only as fast as bytes come in.
+    fn refill(&mut self, wanted: usize) -> Result<bool, SnapshotDamage> {
+        self.sum_up();
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.offset += self.start as u64;
+        (self.start, self.summed, self.end) = (0, 0, self.end - self.start);
+        if self.end == self.buffer.len() {
+            let len = wanted.clamp(self.end + 1, 2 * self.end);
+            self.buffer.resize(len, 0);
+        }
+        let before = self.end;
+        while self.end < self.buffer.len() {
+            match self.source.read(&mut self.buffer[self.end..]) {
+                Ok(0) => break,
+                Ok(read) => self.end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.end > before)
+    }
+
+    fn sum_up(&mut self) {
+        self.sum.update(&self.buffer[self.summed..self.start]);
+        self.summed = self.start;
+    }
+}
