@@ -4,13 +4,14 @@
 //! or padding (see [`jute`]). This crate holds the codec and each message and record made with it:
 //!
 //! ```text
-//! client port                                        disk
+//! client port                               disk
 //!
-//! frame     len | body                               log       header | entry ... | zeros
-//!   connect    ConnectRequest  -> ConnectResponse      entry   sum | len | payload | 'B'
-//!   request    header | Op     -> Request              payload txn header | txn | digest
-//!   reply      header | body   <- Reply              snapshot  header | sessions | ACLs | nodes | seals
-//!   event      header | event  <- WatchEvent
+//! frame      len | body                     log        header | entry ... | zeros
+//!   connect  ConnectRequest                   entry    sum | len | payload | 'B'
+//!            ConnectResponse                  payload  txn header | txn | digest
+//!   request  header | record                snapshot   header | sessions | ACLs | nodes | seals
+//!   reply    header | record
+//!   event    header | event
 //! ```
 //!
 //! | module | holds |
@@ -27,7 +28,7 @@
 //! # Rules
 //!
 //! - Decoding borrows from its input; a read decodes without an allocation.
-//! - Encoding appends to the caller's buffer. Nothing here grows it but the bytes themselves.
+//! - Encoding appends to the caller's buffer and copies nothing on the way.
 //! - No length in the input makes the decoder allocate more than the input holds.
 //! - No input makes it panic: bytes that are no message are a [`jute::DecodeError`].
 //! - There is no I/O, no clock and no state here.

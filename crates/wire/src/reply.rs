@@ -24,8 +24,8 @@
 //! | sasl | token | [`Body::Token`] |
 //! | all others | - | [`Body::Empty`] |
 //!
-//! The results of a multi are separated by the same marks as its operations, `int type | bool done |
-//! int error`. A multi that failed is a success of the request: its header has no error, and each
+//! The results of a multi are separated by the same marks as its operations, `int type | bool done
+//! | int error`. A multi that failed is a success of the request: its header has no error, and each
 //! result is one.
 //!
 //! Servers write a reply straight into the connection's buffer, data and names coming from the
@@ -176,8 +176,8 @@ pub enum MultiResult<'a> {
     Checked,
     /// The multi was not done.
     Failed {
-        /// The number of the [`ErrorCode`] that says why, as far as this operation goes: 0 for those
-        /// before the one that failed, [`ErrorCode::RuntimeInconsistency`] for those after it.
+        /// The number of the [`ErrorCode`] that says why, as far as this operation goes: 0 for
+        /// those before the one that failed, [`ErrorCode::RuntimeInconsistency`] for those after.
         code: i32,
     },
 }

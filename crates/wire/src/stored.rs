@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`txn`] | a transaction with its header and digest: the payload of a log entry and of a proposal |
+//! | [`txn`] | a transaction with its header and digest: the payload of entries and proposals |
 //! | [`log`] | log entries: written in batches, read one by one |
 //! | [`snapshot`] | the records of a snapshot |
 //!

@@ -165,8 +165,10 @@ pub enum EntryError {
     },
 }
 
-/// Finds the first entry of `input`, which starts where the one before it ended. `payload_bytes_max`
-/// tells a damaged length from a long entry; see [`crate::limits::STORED_BYTES_MAX`].
+/// Finds the first entry of `input`, which starts where the one before it ended.
+///
+/// `payload_bytes_max` tells a damaged length from a long entry; see
+/// [`crate::limits::STORED_BYTES_MAX`].
 ///
 /// # Errors
 /// When the entry is damaged, as opposed to missing or half written.

@@ -11,9 +11,9 @@
 //! last zxid long, and a seal                                                     8 + 13 bytes
 //! ```
 //!
-//! The root's path is the empty text, so that "/" is free to mark the end. A seal holds the Adler-32
-//! of all bytes before it, other seals included. The last two blocks came later and may be missing,
-//! one or both; how many bytes are left after the first seal tells which there are
+//! The root's path is the empty text, so that "/" is free to mark the end. A seal holds the
+//! Adler-32 of all bytes before it, other seals included. The last two blocks came later and may be
+//! missing, one or both; how many bytes are left after the first seal tells which there are
 //! ([`TrailingBlocks::of_remaining`]).
 //!
 //! Each decoder takes one record. Where a snapshot arrives in pieces, a record that ends in
