@@ -14,6 +14,7 @@ use types::{
 };
 use wire::connect::{ConnectRequest, ConnectResponse};
 use wire::event::WatchEvent;
+use wire::jute::{self, Reader};
 use wire::reply::{
     self, Body, ClientInfo, MultiReadEncoder, MultiReadResult, MultiResult, Reply, ReplyHeader,
 };
@@ -63,6 +64,20 @@ fn read(read: Read<'static>) -> Op<'static> {
 
 fn write(write: Write<'static>) -> Op<'static> {
     Op::Write(write)
+}
+
+#[test]
+fn malformed_texts() {
+    let mut count = 0;
+    for (hex, expected) in lines(include_str!("golden/texts.hex")) {
+        let text = bytes(hex);
+        let mut buffer = Vec::new();
+        jute::put_buffer(&mut buffer, Some(&text));
+        let read = Reader::new(&buffer).text().expect("whole").expect("not null");
+        assert_eq!(read, String::from_utf8(expected).expect("valid"), "{hex}");
+        count += 1;
+    }
+    assert_eq!(count, 1000);
 }
 
 #[test]

@@ -13,6 +13,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Random;
+import org.apache.jute.BinaryInputArchive;
 import org.apache.jute.BinaryOutputArchive;
 import org.apache.jute.InputArchive;
 import org.apache.jute.OutputArchive;
@@ -46,6 +48,9 @@ public class Golden {
 
     public static void main(String[] args) throws Exception {
         Path directory = Path.of(args[0]);
+        out = new PrintWriter(directory.resolve("texts.hex").toFile());
+        texts();
+        out.close();
         out = new PrintWriter(directory.resolve("connects.hex").toFile());
         connects();
         out.close();
@@ -62,6 +67,25 @@ public class Golden {
             out = new PrintWriter(directory.resolve("conversation.hex").toFile());
             capture(directory, Path.of(args[1]));
             out.close();
+        }
+    }
+
+    // Bytes as Java reads them in a text: pieces of UTF-8 in random order.
+
+    static void texts() throws Exception {
+        int[] pieces = {0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xdf, 0xe0, 0xe1,
+            0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff};
+        Random random = new Random(1);
+        for (int i = 0; i < 1000; i++) {
+            byte[] text = new byte[1 + random.nextInt(7)];
+            for (int j = 0; j < text.length; j++) {
+                text[j] = (byte) pieces[random.nextInt(pieces.length)];
+            }
+            ByteArrayOutputStream buffer = new ByteArrayOutputStream();
+            BinaryOutputArchive.getArchive(buffer).writeBuffer(text, "text");
+            byte[] stored = buffer.toByteArray();
+            String read = BinaryInputArchive.getArchive(new ByteArrayInputStream(stored)).readString("text");
+            line(hex(text), read.getBytes(StandardCharsets.UTF_8));
         }
     }
 
@@ -365,10 +389,14 @@ public class Golden {
     }
 
     static void line(String name, byte[] bytes) {
-        StringBuilder hex = new StringBuilder(name).append(' ');
+        out.println(name + ' ' + hex(bytes));
+    }
+
+    static String hex(byte[] bytes) {
+        StringBuilder hex = new StringBuilder();
         for (byte b : bytes) {
             hex.append(String.format("%02x", b));
         }
-        out.println(hex);
+        return hex.toString();
     }
 }
