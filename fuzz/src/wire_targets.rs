@@ -1,0 +1,150 @@
+//! The decoders of `wire`: no input makes them panic, and what they accept they understand. A value
+//! that was decoded survives being encoded and decoded again.
+
+use types::{Txn, TxnHeader};
+use wire::connect::{ConnectRequest, ConnectResponse};
+use wire::frame;
+use wire::jute::{self, DecodeError, Reader};
+use wire::limits::{FRAME_BYTES_MAX, STORED_BYTES_MAX};
+use wire::opcode::OpCode;
+use wire::reply::{self, Body, Reply, ReplyHeader};
+use wire::request::Request;
+use wire::stored::snapshot;
+use wire::stored::{FileHeader, LogBatch, NextEntry, decode_txn, encode_txn, next_entry};
+
+/// A frame's body as a request, and the same bytes as the start of a stream of frames.
+pub fn client_request(input: &[u8]) {
+    let mut rest = input;
+    while let Ok(Some((body, consumed))) = frame::split(rest, FRAME_BYTES_MAX) {
+        check_request(body);
+        rest = &rest[consumed..];
+    }
+    check_request(input);
+}
+
+/// A frame's body as either side of the handshake.
+pub fn connect_request(input: &[u8]) {
+    let mut out = Vec::new();
+    if let Ok(request) = ConnectRequest::decode(input) {
+        request.encode(&mut out);
+        assert_eq!(ConnectRequest::decode(&out[4..]).as_ref(), Ok(&request));
+    }
+    out.clear();
+    if let Ok(response) = ConnectResponse::decode(input) {
+        response.encode(&mut out);
+        assert_eq!(ConnectResponse::decode(&out[4..]).as_ref(), Ok(&response));
+    }
+}
+
+/// The record of a multi or multiRead, as a request and as a reply.
+pub fn multi(input: &[u8]) {
+    let mut body = Vec::with_capacity(8 + input.len());
+    for opcode in [OpCode::Multi, OpCode::MultiRead] {
+        body.clear();
+        jute::put_int(&mut body, 1);
+        jute::put_int(&mut body, opcode.raw());
+        body.extend_from_slice(input);
+        check_request(&body);
+    }
+    if let Ok(results) = reply::decode_multi(input) {
+        let mut out = Vec::new();
+        let reply = Reply {
+            xid: types::Xid(1),
+            zxid: types::Zxid::ZERO,
+            result: Ok(Body::Multi(&results)),
+        };
+        reply.encode(&mut out);
+        let (_, record) = ReplyHeader::decode(&out[4..]).expect("just encoded");
+        assert_eq!(reply::decode_multi(record).as_ref(), Ok(&results));
+    }
+    if let Ok(results) = reply::decode_multi_read(input) {
+        // Each takes nine bytes at least, so that their number is bounded by the input.
+        assert!(results.len() <= input.len() / 9);
+    }
+}
+
+/// A log: entries as they stand in the file, and the input as the payload of one.
+pub fn txn_entry(input: &[u8]) {
+    let mut rest = input;
+    while let Ok(NextEntry::Entry(entry)) = next_entry(rest, STORED_BYTES_MAX) {
+        check_payload(entry.payload);
+        rest = &rest[entry.consumed..];
+    }
+    check_payload(input);
+}
+
+/// A snapshot from its header to whatever ends it; and the input as each of its records.
+pub fn snapshot_records(input: &[u8]) {
+    let _end = read_snapshot(&mut Reader::new(input));
+    for decode in [
+        |reader: &mut Reader<'_>| snapshot::decode_session(reader).map(drop),
+        |reader: &mut Reader<'_>| snapshot::decode_acl(reader).map(drop),
+        |reader: &mut Reader<'_>| check_node(reader).map(drop),
+        |reader: &mut Reader<'_>| snapshot::decode_digest(reader).map(drop),
+        |reader: &mut Reader<'_>| snapshot::decode_seal(reader).map(drop),
+    ] {
+        let mut reader = Reader::new(input);
+        while decode(&mut reader).is_ok() && !reader.is_empty() {}
+    }
+}
+
+fn check_request(body: &[u8]) {
+    let Ok(request) = Request::decode(body) else { return };
+    let mut out = Vec::new();
+    request.encode(&mut out);
+    assert_eq!(Request::decode(&out[4..]).as_ref(), Ok(&request));
+}
+
+fn check_payload(payload: &[u8]) {
+    let Ok((header, txn, digest)) = decode_txn(payload) else { return };
+    // No path is empty, but input may have it so; a list of two such is taken for a digest.
+    if let Txn::CloseSession { paths: Some(paths) } = &txn
+        && paths.iter().any(|path| path.is_empty())
+    {
+        return;
+    }
+    let mut first = Vec::new();
+    encode_txn(&mut first, &header, &txn, digest);
+    let (again_header, again, again_digest) = decode_txn(&first).expect("just encoded");
+    assert_eq!((again_header, again_digest), (header, digest));
+    let mut second = Vec::new();
+    encode_txn(&mut second, &header, &again, digest);
+    assert_eq!(first, second);
+    check_entry(&header, &txn, &first, digest);
+}
+
+fn check_entry(header: &TxnHeader, txn: &Txn, payload: &[u8], digest: Option<types::TxnDigest>) {
+    let mut batch = LogBatch::new();
+    batch.push(header, txn, digest);
+    let next = next_entry(batch.as_bytes(), STORED_BYTES_MAX);
+    let Ok(NextEntry::Entry(entry)) = next else { panic!("{next:?}") };
+    assert_eq!(entry.payload, payload);
+    assert_eq!(entry.consumed, batch.as_bytes().len());
+}
+
+fn read_snapshot(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    FileHeader::decode(reader)?;
+    for _ in 0..snapshot::decode_count(reader)? {
+        snapshot::decode_session(reader)?;
+    }
+    for _ in 0..snapshot::decode_count(reader)? {
+        snapshot::decode_acl(reader)?;
+    }
+    while check_node(reader)? {}
+    snapshot::decode_seal(reader)?;
+    snapshot::decode_digest(reader)?;
+    snapshot::decode_seal(reader)?;
+    snapshot::decode_last_zxid(reader)?;
+    snapshot::decode_seal(reader)?;
+    Ok(())
+}
+
+/// Whether there was a node and not the end.
+fn check_node(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    let Some(node) = snapshot::decode_node(reader)? else { return Ok(false) };
+    let mut out = Vec::new();
+    snapshot::put_node(&mut out, &node.path, node.data, node.acl, &node.stat);
+    let again = snapshot::decode_node(&mut Reader::new(&out)).expect("just encoded");
+    assert_eq!(again, Some(node));
+    Ok(true)
+}
