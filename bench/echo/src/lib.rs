@@ -1,0 +1,209 @@
+//! The floor under every measurement: a server that does nothing but receive and send.
+//!
+//! One thread, one level-triggered epoll, one `read` and one `write` per ready connection. It
+//! speaks as much of the client protocol as the load generator needs to run its get, set, exists,
+//! create and delete workloads unchanged: every reply has the size a server's reply would have, and
+//! nothing in it is true. What a real server needs beyond this figure is what it costs.
+//!
+//! ```text
+//! ready -> read everything -> [answer] per frame -> one write -> (did not fit: wait for OUT)
+//! ```
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+
+mod answer;
+
+pub use answer::{Answer, answer};
+
+/// Bytes taken from a socket at once; a frame of this size or more ends its connection.
+const READ_BYTES_MAX: usize = 256 * 1024;
+/// Ready connections taken from the kernel at once.
+const EVENTS_MAX: usize = 1024;
+/// The event of the listener; connections have their place in the table.
+const LISTENER: u64 = u64::MAX;
+
+/// A listening echo server.
+#[derive(Debug)]
+pub struct Echo {
+    listener: TcpListener,
+    epoll: OwnedFd,
+    connections: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    value: Vec<u8>,
+    /// Reused by all connections, as only one is served at a time.
+    received: Vec<u8>,
+    replies: Vec<u8>,
+}
+
+impl Echo {
+    /// Listens on `address`; get requests are answered with `value_bytes` bytes of data.
+    ///
+    /// # Errors
+    /// If the address can not be bound.
+    pub fn bind(address: SocketAddr, value_bytes: usize) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+        Ok(Self {
+            listener,
+            epoll,
+            connections: Vec::new(),
+            free: Vec::new(),
+            value: vec![b'e'; value_bytes],
+            received: vec![0; READ_BYTES_MAX],
+            replies: Vec::with_capacity(READ_BYTES_MAX),
+        })
+    }
+
+    /// Serves until the process ends.
+    ///
+    /// # Errors
+    /// If the listener or epoll fail; a connection that fails is dropped.
+    pub fn serve(mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        loop {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
+                Err(Errno::INTR) => continue,
+                outcome => outcome?,
+            };
+            for event in events.drain(..) {
+                match usize::try_from(event.data.u64()) {
+                    Ok(place) if event.data.u64() != LISTENER => self.advance(place),
+                    _ => self.accept()?,
+                }
+            }
+        }
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    /// If the socket can not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            stream.set_nonblocking(true)?;
+            stream.set_nodelay(true)?;
+            let place = self.free.pop().unwrap_or_else(|| {
+                self.connections.push(None);
+                self.connections.len() - 1
+            });
+            epoll::add(&self.epoll, &stream, EventData::new_u64(place as u64), EventFlags::IN)?;
+            self.connections[place] = Some(Connection::new(stream));
+        }
+    }
+
+    fn advance(&mut self, place: usize) {
+        let Some(connection) = &mut self.connections[place] else { return };
+        let was_blocked = !connection.unsent.is_empty();
+        let progress = if was_blocked {
+            connection.flush()
+        } else {
+            connection.exchange(&mut self.received, &mut self.replies, &self.value)
+        };
+        let is_blocked = !connection.unsent.is_empty();
+        let progress = progress.and_then(|()| {
+            if was_blocked != is_blocked {
+                let interest = if is_blocked { EventFlags::OUT } else { EventFlags::IN };
+                let data = EventData::new_u64(place as u64);
+                epoll::modify(&self.epoll, &connection.stream, data, interest)?;
+            }
+            Ok(())
+        });
+        if progress.is_err() || (connection.is_over && !is_blocked) {
+            self.connections[place] = None;
+            self.free.push(place);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    /// The beginning of a frame whose rest has not arrived.
+    partial: Vec<u8>,
+    /// Replies that the socket did not take.
+    unsent: Vec<u8>,
+    is_established: bool,
+    /// Whether the session was closed: the connection ends when everything is sent.
+    is_over: bool,
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            partial: Vec::new(),
+            unsent: Vec::new(),
+            is_established: false,
+            is_over: false,
+        }
+    }
+
+    /// Reads what has arrived, answers the whole frames in it, sends the answers.
+    fn exchange(
+        &mut self,
+        received: &mut [u8],
+        replies: &mut Vec<u8>,
+        value: &[u8],
+    ) -> io::Result<()> {
+        let kept = self.partial.len();
+        received[..kept].copy_from_slice(&self.partial);
+        self.partial.clear();
+        let count = self.stream.read(&mut received[kept..])?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        replies.clear();
+        let mut rest = &received[..kept + count];
+        while let Some((length, body)) = rest.split_first_chunk() {
+            let length = u32::from_be_bytes(*length) as usize;
+            if length >= READ_BYTES_MAX - 4 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let Some((frame, following)) = body.split_at_checked(length) else { break };
+            match answer(frame, self.is_established, value, replies) {
+                Answer::Given => self.is_established = true,
+                Answer::Closed => self.is_over = true,
+                Answer::Unintelligible => return Err(io::ErrorKind::InvalidData.into()),
+            }
+            rest = following;
+        }
+        self.partial.extend_from_slice(rest);
+        self.send(replies)
+    }
+
+    fn send(&mut self, replies: &[u8]) -> io::Result<()> {
+        if replies.is_empty() {
+            return Ok(());
+        }
+        let sent = match self.stream.write(replies) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        self.unsent.extend_from_slice(&replies[sent..]);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let sent = self.stream.write(&self.unsent)?;
+        self.unsent.drain(..sent);
+        Ok(())
+    }
+}
