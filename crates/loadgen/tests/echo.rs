@@ -1,0 +1,195 @@
+//! Runs the load generator against the echo server over real sockets.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use echo::Echo;
+use loadgen::{Error, Options, Refusals, Report, Workload};
+
+const VALUE_BYTES: usize = 100;
+
+/// The address of an echo server that lives as long as the test's process.
+fn echo() -> String {
+    let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let echo = Echo::bind(any_port, VALUE_BYTES).expect("loopback has free ports");
+    let address = echo.local_addr().expect("it is bound").to_string();
+    std::thread::spawn(move || echo.serve());
+    address
+}
+
+/// A run that is over soon.
+fn options(server: String, workload: Workload) -> Options {
+    Options {
+        server,
+        workloads: vec![workload],
+        conns: vec![3],
+        windows: vec![4],
+        rate: None,
+        value_bytes: VALUE_BYTES,
+        keys: 50,
+        children: 0,
+        reads_per_write: 10,
+        multi_ops: 10,
+        measured: Duration::from_millis(200),
+        warmup: Duration::from_millis(20),
+        threads: 1,
+        server_pids: vec![std::process::id()],
+        seed: 1,
+        refusals: Refusals::Fail,
+    }
+}
+
+fn run(options: &Options) -> Result<Report, Error> {
+    loadgen::run(options, |_| {})
+}
+
+#[test]
+fn measures_every_cell() {
+    let options = Options {
+        conns: vec![1, 5],
+        windows: vec![1, 32],
+        workloads: vec![Workload::Get, Workload::Set, Workload::Exists, Workload::CreateDelete],
+        ..options(echo(), Workload::Get)
+    };
+    let mut seen = 0;
+    let report = loadgen::run(&options, |_| seen += 1).unwrap();
+    assert_eq!((seen, report.cells.len()), (16, 16));
+    for cell in &report.cells {
+        assert!(cell.ops > 100, "{cell}");
+        assert_eq!(cell.latency.count, cell.ops, "{cell}");
+        assert!(cell.errors.is_empty(), "{cell}");
+        assert!(cell.latency.p50_us > 0.0, "{cell}");
+        assert!(cell.latency.p50_us <= cell.latency.p999_us, "{cell}");
+        assert!(cell.latency.p999_us <= cell.latency.max_us, "{cell}");
+        assert!((0.19..0.4).contains(&cell.seconds), "{cell}");
+        assert!(cell.server_rss_bytes.is_some(), "{cell}");
+    }
+    let shapes: Vec<_> = report.cells[..4].iter().map(|it| (it.conns, it.window)).collect();
+    assert_eq!(shapes, [(1, 1), (5, 1), (1, 32), (5, 32)]);
+    assert_eq!(report.versions.server, None);
+}
+
+#[test]
+fn mixes_reads_and_writes() {
+    let report = run(&options(echo(), Workload::Mixed)).unwrap();
+    let requests = &report.cells[0].requests;
+    let [gets, sets] = ["get", "set"].map(|name| requests[name].count);
+    assert!(sets > 0);
+    let ratio = gets as f64 / sets as f64;
+    assert!((5.0..20.0).contains(&ratio), "{gets} gets, {sets} sets");
+}
+
+#[test]
+fn creates_and_removes_as_many() {
+    let report = run(&options(echo(), Workload::CreateDelete)).unwrap();
+    let requests = &report.cells[0].requests;
+    let [creates, deletes] = ["create", "delete"].map(|name| requests[name].count);
+    // The measured part may begin and end between the two, on each request in flight.
+    assert!(creates.abs_diff(deletes) <= 12, "{creates} creates, {deletes} deletes");
+}
+
+#[test]
+fn threads_share_the_connections() {
+    let options = Options { threads: 2, conns: vec![5], ..options(echo(), Workload::Create) };
+    let report = run(&options).unwrap();
+    assert!(report.cells[0].ops > 100);
+}
+
+#[test]
+fn load_creates_each_znode_once() {
+    let options = Options { keys: 12_345, threads: 2, ..options(echo(), Workload::Load) };
+    let report = run(&options).unwrap();
+    assert_eq!(report.cells[0].ops, 12_345);
+}
+
+#[test]
+fn idle_sessions_are_opened_and_closed() {
+    let options = Options { conns: vec![200], ..options(echo(), Workload::Idle) };
+    let report = run(&options).unwrap();
+    assert_eq!((report.cells[0].conns, report.cells[0].ops), (200, 0));
+}
+
+#[test]
+fn keeps_to_the_offered_rate() {
+    let options = Options {
+        rate: Some(2000.0),
+        measured: Duration::from_millis(500),
+        ..options(echo(), Workload::Get)
+    };
+    let report = run(&options).unwrap();
+    assert_eq!(report.cells[0].offered_per_s, Some(2000.0));
+    let ops_per_s = report.cells[0].ops_per_s;
+    assert!((1500.0..2500.0).contains(&ops_per_s), "{ops_per_s}");
+}
+
+#[test]
+fn a_reply_of_another_size_ends_the_run() {
+    let options = Options { value_bytes: VALUE_BYTES + 1, ..options(echo(), Workload::Get) };
+    let error = run(&options).unwrap_err();
+    assert_eq!(error.to_string(), "get was answered with 188 bytes instead of 189");
+}
+
+#[test]
+fn an_error_ends_the_run_unless_errors_are_counted() {
+    // The echo server does not know multi.
+    let mut options = options(echo(), Workload::Multi);
+    let error = run(&options).unwrap_err();
+    assert_eq!(error.to_string(), "multi was answered with error -6 (Unimplemented)");
+    options.refusals = Refusals::Count;
+    let report = run(&options).unwrap();
+    assert!(report.cells[0].errors["Unimplemented"] > 0);
+    assert_eq!(report.cells[0].ops, 0);
+}
+
+#[test]
+fn a_server_that_hangs_up_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            drop(stream);
+        }
+    });
+    let error = run(&options(address.clone(), Workload::Get)).unwrap_err();
+    assert_eq!(error.to_string(), format!("{address} opened only 0 of 1 sessions"));
+}
+
+#[test]
+fn a_reply_out_of_order_ends_the_run() {
+    let backend = echo();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        // The first connection prepares the run, the others carry its load.
+        for (number, client) in listener.incoming().enumerate() {
+            let (client, server) = (client?, TcpStream::connect(&backend)?);
+            std::thread::spawn(move || relay(client, server, number > 0));
+        }
+        std::io::Result::Ok(())
+    });
+    let error = run(&options(address, Workload::Create)).unwrap_err();
+    assert!(matches!(error, Error::OutOfOrder { expected: Some(1), got: 2, .. }), "{error}");
+}
+
+/// Passes requests and replies on one by one; a liar gives each reply the xid after its own.
+fn relay(mut client: TcpStream, mut server: TcpStream, is_liar: bool) -> std::io::Result<()> {
+    server.write_all(&frame(&mut client)?)?;
+    client.write_all(&frame(&mut server)?)?;
+    loop {
+        server.write_all(&frame(&mut client)?)?;
+        let mut reply = frame(&mut server)?;
+        reply[7] += u8::from(is_liar);
+        client.write_all(&reply)?;
+    }
+}
+
+/// The next frame with its length.
+fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut frame = vec![0; 4];
+    stream.read_exact(&mut frame)?;
+    let body_bytes = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
+    frame.resize(4 + body_bytes as usize, 0);
+    stream.read_exact(&mut frame[4..])?;
+    Ok(frame)
+}
