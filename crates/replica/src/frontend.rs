@@ -1,0 +1,449 @@
+//! The connections of one I/O thread.
+//!
+//! A frontend takes in the bytes that arrive and appends the bytes to send. It answers what it can
+//! by itself: pings, credentials, and reads of a session that has no request with the replica. All
+//! else it hands to the replica, and takes the answers out of its mailbox.
+//!
+//! ```text
+//!             first frame                     mail: established
+//!  Handshake ─────────────> AwaitingSession ────────────────────> Open ──> Closing
+//!      │                          │ mail: refused                  │          │ all sent
+//!      └──────────────────────────┴────────────────────────────────┴──────> gone
+//! ```
+//!
+//! **Order of replies.** `in_flight` counts the requests of a connection that are with the replica.
+//! While there are any, everything but pings and credentials follows them there; the replica
+//! answers in order. When there are none, a read is answered here. So a connection's replies leave
+//! in the order of its requests without a queue of them.
+//!
+//! **Order of events.** The mail is taken while the tree is held and before it is read, see
+//! [`crate::published`].
+
+mod connection;
+mod credentials;
+mod events;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tracing::warn;
+use tree::Tree;
+use types::{ConnId, ErrorCode, Now, Op, Read, Xid, Zxid};
+use wire::connect::ConnectRequest;
+use wire::frame;
+use wire::reply::{Body, Reply};
+use wire::request::{Request as Decoded, RequestError, opcode};
+
+use crate::access::AccessOptions;
+use crate::input::{Ask, Connect, Input, Request};
+use crate::published::{Address, Outbox, TreeReader};
+use crate::read::{self, Asker};
+use crate::view::{ConnectionStats, FrontStats};
+use crate::watch::{WatchKind, WatchTable};
+
+use connection::{Connection, Connections, Phase};
+
+/// How a frontend behaves.
+#[derive(Clone, Debug)]
+pub struct FrontendOptions {
+    /// Who may do what.
+    pub access: AccessOptions,
+    /// The longest frame a client may send, in bytes.
+    pub frame_bytes_max: usize,
+    /// Requests with the replica beyond which connections that have some there are not read from.
+    pub outstanding_max: u64,
+    /// For hash tables.
+    pub seed: u64,
+}
+
+/// The connections of one I/O thread. See the module.
+#[derive(Debug)]
+pub struct Frontend {
+    reader: TreeReader,
+    desk: Desk,
+}
+
+/// Everything but the tree, so that the tree can be held while this changes.
+#[derive(Debug)]
+struct Desk {
+    options: FrontendOptions,
+    connections: Connections,
+    watches: WatchTable,
+    /// For the replica.
+    inputs: Vec<Input>,
+    /// The mail being worked on; kept to be reused.
+    mail: Outbox,
+    /// The state up to which all mail was taken: what pings are answered with.
+    seen: Zxid,
+    stats: Arc<FrontStats>,
+}
+
+impl Frontend {
+    /// A frontend without connections.
+    pub fn new(options: FrontendOptions, reader: TreeReader) -> Self {
+        let seen = reader.hold().last_applied();
+        let desk = Desk {
+            connections: Connections::default(),
+            watches: WatchTable::new(options.seed),
+            inputs: Vec::new(),
+            mail: Outbox::default(),
+            seen,
+            stats: Arc::new(FrontStats::default()),
+            options,
+        };
+        Self { reader, desk }
+    }
+
+    /// Takes in a new connection.
+    pub fn open(&mut self, now: Now, peer: IpAddr) -> ConnId {
+        let stats = Arc::new(ConnectionStats::new(now.wall_ms));
+        self.desk.connections.insert(Connection::new(peer, now.instant, stats))
+    }
+
+    /// Takes in bytes of a connection: all frames that are complete are worked off at once, the
+    /// rest is kept. Whether it may be read from again is told by [`Frontend::wants_bytes`].
+    pub fn receive(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
+        let Self { reader, desk } = self;
+        let Some(connection) = desk.connections.find_mut(conn) else { return };
+        if let Some(heartbeat) = &connection.heartbeat {
+            heartbeat.beat(now.instant);
+        }
+        let mut tree = Held { reader, guard: None };
+        if connection.unread.is_empty() {
+            let consumed = desk.work_off(now, conn, bytes, &mut tree);
+            desk.keep_unread(conn, &bytes[consumed..]);
+        } else {
+            connection.unread.extend_from_slice(bytes);
+            desk.work_off_unread(now, conn, &mut tree);
+        }
+        tree.release(desk);
+    }
+
+    /// Works off the mail.
+    pub fn collect(&mut self, now: Now) {
+        let Self { reader, desk } = self;
+        let mut tree = Held { reader, guard: None };
+        desk.take_mail(now, reader);
+        while let Some(conn) = desk.connections.next_resumable() {
+            desk.work_off_unread(now, conn, &mut tree);
+        }
+        tree.release(desk);
+    }
+
+    /// Forgets a connection that the peer or the I/O layer closed.
+    pub fn closed(&mut self, conn: ConnId) {
+        let Some(connection) = self.desk.connections.remove(conn) else { return };
+        if !matches!(connection.phase, Phase::Handshake) {
+            let address = Address { front: self.reader.front(), conn };
+            self.desk.inputs.push(Input::Disconnected(address));
+        }
+        self.desk.stats.outstanding.fetch_sub(u64::from(connection.in_flight), Ordering::Relaxed);
+        self.desk.watches.remove_connection(conn);
+    }
+
+    /// Whether more bytes of a connection can be taken in now: not while its session is being
+    /// opened, while it is closing, or while it has too much under way.
+    pub fn wants_bytes(&self, conn: ConnId) -> bool {
+        let outstanding = self.desk.stats.outstanding.load(Ordering::Relaxed);
+        let is_busy = outstanding > self.desk.options.outstanding_max;
+        self.desk.connections.find(conn).is_some_and(|connection| connection.wants_bytes(is_busy))
+    }
+
+    /// Connections that have something to send or are to be closed, each once.
+    pub fn take_touched(&mut self, into: &mut Vec<ConnId>) {
+        self.desk.connections.take_touched(into);
+    }
+
+    /// What a connection has to send; the caller removes what it sent with
+    /// [`Frontend::sent`]. Empty also for one that is gone.
+    pub fn output(&self, conn: ConnId) -> &[u8] {
+        self.desk.connections.find(conn).map_or(&[], |connection| &connection.out)
+    }
+
+    /// The first `bytes` of [`Frontend::output`] were sent. Tells whether the connection is to be
+    /// closed now.
+    pub fn sent(&mut self, conn: ConnId, bytes: usize) -> bool {
+        self.desk.connections.sent(conn, bytes)
+    }
+
+    /// What the replica has to be told, in this order.
+    pub fn inputs(&mut self) -> &mut Vec<Input> {
+        &mut self.desk.inputs
+    }
+
+    /// Whether there is mail to work off.
+    pub fn has_mail(&self) -> bool {
+        self.reader.has_mail()
+    }
+
+    /// Connections that did not finish the handshake and were opened before this moment.
+    pub fn sessionless_since(&self, before: types::Instant) -> Vec<ConnId> {
+        self.desk.connections.sessionless_since(before)
+    }
+
+    /// What is counted here.
+    pub fn stats(&self) -> Arc<FrontStats> {
+        Arc::clone(&self.desk.stats)
+    }
+
+    /// What is counted of one connection.
+    pub fn connection_stats(&self, conn: ConnId) -> Option<Arc<ConnectionStats>> {
+        self.desk.connections.find(conn).map(|connection| Arc::clone(&connection.stats))
+    }
+
+    /// The watches of these connections.
+    pub fn watches(&self) -> &WatchTable {
+        &self.desk.watches
+    }
+}
+
+/// The tree, held from the first look at it until the work at hand is done.
+struct Held<'a> {
+    reader: &'a TreeReader,
+    guard: Option<std::sync::RwLockReadGuard<'a, Tree>>,
+}
+
+impl<'a> Held<'a> {
+    /// The tree; with the first look, all mail up to its state is worked off.
+    fn look(&mut self, now: Now, desk: &mut Desk) -> &Tree {
+        let reader = self.reader;
+        let guard = match self.guard.take() {
+            Some(guard) => guard,
+            None => {
+                let guard = reader.hold();
+                desk.take_mail(now, reader);
+                desk.seen = guard.last_applied();
+                guard
+            }
+        };
+        self.guard.insert(guard)
+    }
+
+    /// Lets the tree go; if it was held, the replica learns how many watches there are.
+    fn release(self, desk: &Desk) {
+        if self.guard.is_some() {
+            self.reader.count_watches(desk.watches.len());
+        }
+    }
+}
+
+impl Desk {
+    /// Works off the complete frames of `bytes`; returns how many bytes they took.
+    fn work_off(&mut self, now: Now, conn: ConnId, bytes: &[u8], tree: &mut Held<'_>) -> usize {
+        let mut consumed = 0;
+        while self.connections.find(conn).is_some_and(Connection::takes_frames) {
+            match frame::split(&bytes[consumed..], self.options.frame_bytes_max) {
+                Ok(Some((body, length))) => {
+                    consumed += length;
+                    self.on_frame(now, conn, body, tree);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.misbehaved(conn, &error);
+                    return bytes.len();
+                }
+            }
+        }
+        consumed
+    }
+
+    fn work_off_unread(&mut self, now: Now, conn: ConnId, tree: &mut Held<'_>) {
+        let Some(connection) = self.connections.find_mut(conn) else { return };
+        let mut unread = std::mem::take(&mut connection.unread);
+        let consumed = self.work_off(now, conn, &unread, tree);
+        unread.drain(..consumed);
+        if let Some(connection) = self.connections.find_mut(conn)
+            && !unread.is_empty()
+        {
+            connection.unread = unread;
+        }
+    }
+
+    fn keep_unread(&mut self, conn: ConnId, rest: &[u8]) {
+        if let Some(connection) = self.connections.find_mut(conn)
+            && !rest.is_empty()
+        {
+            connection.unread.extend_from_slice(rest);
+        }
+    }
+
+    fn on_frame(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
+        self.stats.received.add(1);
+        let Some(connection) = self.connections.find_mut(conn) else { return };
+        connection.stats.received.add(1);
+        match connection.phase {
+            Phase::Handshake => self.on_connect(now, conn, body, tree),
+            Phase::Open => self.on_request(now, conn, body, tree),
+            Phase::AwaitingSession | Phase::Closing => {}
+        }
+    }
+
+    fn on_connect(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
+        let request = match ConnectRequest::decode(body) {
+            Ok(request) => request,
+            Err(error) => return self.misbehaved(conn, &error),
+        };
+        let last_applied = tree.look(now, self).last_applied();
+        let Some(connection) = self.connections.find_mut(conn) else { return };
+        if request.last_zxid_seen > last_applied {
+            // It has seen what this server does not know: another server has to serve it.
+            warn!(peer = %connection.peer, seen = %request.last_zxid_seen, %last_applied,
+                "client is ahead of this server, refused");
+            self.connections.close(conn);
+            return;
+        }
+        connection.phase = Phase::AwaitingSession;
+        connection.read_only_known = request.read_only.is_some();
+        let resume = (request.session != types::SessionId::NONE)
+            .then(|| (request.session, request.password.into()));
+        let address = Address { front: tree.reader.front(), conn };
+        let timeout_ms = request.timeout_ms;
+        self.inputs.push(Input::Connect(Connect { address, resume, timeout_ms }));
+    }
+
+    fn on_request(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
+        let Decoded { xid, op } = match Decoded::decode(body) {
+            Ok(request) => request,
+            Err(error) => return self.undecodable(conn, &error),
+        };
+        let Some(connection) = self.connections.find_mut(conn) else { return };
+        connection.stats.last_operation.set(i64::from(opcode(&op).raw()));
+        let is_credential = matches!(op, Op::Auth(_) | Op::Sasl(_));
+        if !is_credential && self.options.access.demands_authentication(&connection.identities) {
+            self.refuse(conn, xid, ErrorCode::SessionClosedRequireSaslAuth);
+            return;
+        }
+        match op {
+            Op::Ping => self.reply(now, conn, Xid::PING, Ok(Body::Empty)),
+            Op::Auth(packet) => self.on_auth(now, conn, xid, &packet),
+            Op::Sasl(_) => self.on_sasl(now, conn, xid),
+            Op::Read(read) if connection.in_flight == 0 => {
+                self.answer(now, conn, xid, &read, tree);
+            }
+            Op::Read(read) => self.hand_over(now, conn, xid, Ask::Read(read.into_owned()), tree),
+            Op::Write(write) => {
+                self.hand_over(now, conn, xid, Ask::Write(write.into_owned()), tree);
+            }
+            Op::Sync { path } => {
+                self.hand_over(now, conn, xid, Ask::Sync { path: path.into() }, tree);
+            }
+            Op::CloseSession => self.hand_over(now, conn, xid, Ask::CloseSession, tree),
+        }
+    }
+
+    /// Answers a read of a connection that has nothing with the replica.
+    fn answer(&mut self, now: Now, conn: ConnId, xid: Xid, read: &Read<'_>, held: &mut Held<'_>) {
+        let tree = held.look(now, self);
+        let zxid = tree.last_applied();
+        if read::concerns_watches_only(read) {
+            self.answer_about_watches(now, conn, xid, zxid, read);
+            return;
+        }
+        // The mail may have ended the session.
+        let Self { connections, options, watches, stats, .. } = self;
+        let Some(connection) = connections.answering(conn) else { return };
+        let asker = Asker {
+            access: &options.access,
+            identities: &connection.identities,
+            session: connection.session,
+        };
+        read::answer(tree, asker, xid, read, &mut connection.out, &mut |path, kind| {
+            watches.add(conn, path, kind);
+        });
+        stats.sent.add(1);
+        stats.latency.add(std::time::Duration::ZERO, 1);
+        connection.answered(now.instant, now.instant, xid, zxid);
+        connections.touch(conn);
+    }
+
+    fn answer_about_watches(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        xid: Xid,
+        zxid: Zxid,
+        read: &Read<'_>,
+    ) {
+        let found = |found: bool| if found { Ok(Body::Empty) } else { Err(ErrorCode::NoWatcher) };
+        let result = match read {
+            Read::AddWatch { path, mode } => {
+                self.watches.add(conn, path, WatchKind::from(*mode));
+                Ok(Body::WatchAdded)
+            }
+            Read::CheckWatches { path, kind } => found(self.watches.has(conn, path, *kind)),
+            Read::RemoveWatches { path, kind } => found(self.watches.remove(conn, path, *kind)),
+            _ => Err(ErrorCode::MarshallingError),
+        };
+        self.seen = self.seen.max(zxid);
+        self.reply_at(now, conn, xid, zxid, result);
+    }
+
+    /// Gives a request to the replica; whatever follows it on the connection goes the same way
+    /// until it is answered.
+    fn hand_over(&mut self, now: Now, conn: ConnId, xid: Xid, ask: Ask, tree: &Held<'_>) {
+        let Some(connection) = self.connections.find_mut(conn) else { return };
+        connection.in_flight += 1;
+        connection.stats.outstanding.set(i64::from(connection.in_flight));
+        self.stats.outstanding.fetch_add(1, Ordering::Relaxed);
+        if matches!(ask, Ask::CloseSession) {
+            connection.takes_requests = false;
+        }
+        let request = Request {
+            address: Address { front: tree.reader.front(), conn },
+            xid,
+            received: now.instant,
+            identities: Arc::clone(&connection.identities),
+            ask,
+        };
+        self.inputs.push(Input::Request(Box::new(request)));
+    }
+
+    fn reply(&mut self, now: Now, conn: ConnId, xid: Xid, result: Result<Body<'_>, ErrorCode>) {
+        self.reply_at(now, conn, xid, self.seen, result);
+    }
+
+    fn reply_at(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        xid: Xid,
+        zxid: Zxid,
+        result: Result<Body<'_>, ErrorCode>,
+    ) {
+        let Some(connection) = self.connections.answering(conn) else { return };
+        Reply { xid, zxid, result }.encode(&mut connection.out);
+        connection.answered(now.instant, now.instant, xid, zxid);
+        self.stats.sent.add(1);
+        self.connections.touch(conn);
+    }
+
+    /// Answers with an error outside of the order of transactions, and closes.
+    fn refuse(&mut self, conn: ConnId, xid: Xid, code: ErrorCode) {
+        if let Some(connection) = self.connections.answering(conn) {
+            Reply { xid, zxid: Zxid::ZERO, result: Err(code) }.encode(&mut connection.out);
+        }
+        self.connections.close(conn);
+    }
+
+    fn undecodable(&mut self, conn: ConnId, error: &RequestError) {
+        if let RequestError::UnknownOpcode { xid, .. } = error
+            && let Some(connection) = self.connections.answering(conn)
+        {
+            let result = Err(ErrorCode::Unimplemented);
+            Reply { xid: *xid, zxid: Zxid::from_raw(-1), result }.encode(&mut connection.out);
+        }
+        self.misbehaved(conn, error);
+    }
+
+    /// Closes a connection for what it sent.
+    fn misbehaved(&mut self, conn: ConnId, error: &dyn std::error::Error) {
+        if let Some(connection) = self.connections.find(conn) {
+            let source = error.source().map(ToString::to_string).unwrap_or_default();
+            warn!(peer = %connection.peer, session = %connection.session, %error, %source,
+                "connection closed for what it sent");
+        }
+        self.stats.misbehaved.add(1);
+        self.connections.close(conn);
+    }
+}

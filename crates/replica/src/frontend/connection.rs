@@ -1,0 +1,237 @@
+//! One connection, and all of them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use types::{ConnId, Instant, SessionId, Xid, Zxid};
+
+use crate::access::Identities;
+use crate::limits::{
+    OUTSTANDING_PER_CONNECTION_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX, UNSENT_BYTES_MAX,
+};
+use crate::session::Heartbeat;
+use crate::view::ConnectionStats;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Nothing was received, or not enough.
+    Handshake,
+    /// The replica was asked for a session.
+    AwaitingSession,
+    /// It speaks for its session.
+    Open,
+    /// It is closed as soon as everything was sent.
+    Closing,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: IpAddr,
+    pub(super) phase: Phase,
+    pub(super) opened: Instant,
+    pub(super) session: SessionId,
+    pub(super) heartbeat: Option<Heartbeat>,
+    pub(super) identities: Arc<Identities>,
+    /// Whether the client knows of read-only servers, which changes the answer to its handshake.
+    pub(super) read_only_known: bool,
+    /// Requests that are with the replica.
+    pub(super) in_flight: u32,
+    /// False once it asked for the end of its session: what it sends after that is dropped.
+    pub(super) takes_requests: bool,
+    /// Bytes received and not worked off.
+    pub(super) unread: Vec<u8>,
+    /// Bytes to send, of which the first `sent` are gone.
+    pub(super) out: Vec<u8>,
+    is_touched: bool,
+    pub(super) stats: Arc<ConnectionStats>,
+}
+
+impl Connection {
+    pub(super) fn new(peer: IpAddr, opened: Instant, stats: Arc<ConnectionStats>) -> Self {
+        Self {
+            peer,
+            phase: Phase::Handshake,
+            opened,
+            session: SessionId::NONE,
+            heartbeat: None,
+            identities: Arc::new(Identities::of_address(peer)),
+            read_only_known: false,
+            in_flight: 0,
+            takes_requests: true,
+            unread: Vec::new(),
+            out: Vec::new(),
+            is_touched: false,
+            stats,
+        }
+    }
+
+    /// Whether frames that have arrived are to be worked off now.
+    pub(super) fn takes_frames(&self) -> bool {
+        matches!(self.phase, Phase::Handshake | Phase::Open) && self.takes_requests
+    }
+
+    /// Whether bytes are to be read from the peer now.
+    pub(super) fn wants_bytes(&self, server_is_busy: bool) -> bool {
+        let is_held_up = self.in_flight >= OUTSTANDING_PER_CONNECTION_MAX
+            || (server_is_busy && self.in_flight > 0)
+            || self.out.len() >= UNSENT_BYTES_MAX;
+        self.takes_frames() && !is_held_up
+    }
+
+    /// Notes that a request was answered.
+    pub(super) fn answered(&self, received: Instant, now: Instant, xid: Xid, zxid: Zxid) {
+        let took = now.since(received);
+        let took_ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+        self.stats.sent.add(1);
+        if xid.0 >= 0 {
+            self.stats.last_cxid.set(i64::from(xid.0));
+        }
+        self.stats.last_zxid.set(zxid.raw());
+        self.stats.last_response_ms.set(i64::try_from(now.millis()).unwrap_or(i64::MAX));
+        self.stats.last_latency_ms.set(took_ms);
+        self.stats.latency.add(took, 1);
+    }
+}
+
+/// The connections of a frontend, in slots. An id is the slot and how often it was used.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Those that have something to send or are to be closed.
+    touched: Vec<ConnId>,
+    /// Those whose session was established, so that what they sent before can be worked off.
+    resumable: Vec<ConnId>,
+    /// Output buffers to be used again: an idle connection has none.
+    spare: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    connection: Option<Box<Connection>>,
+}
+
+impl Connections {
+    pub(super) fn insert(&mut self, connection: Connection) -> ConnId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 connections")
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.connection = Some(Box::new(connection));
+        ConnId(u64::from(entry.generation) << 32 | u64::from(slot))
+    }
+
+    pub(super) fn find(&self, conn: ConnId) -> Option<&Connection> {
+        let slot = self.slots.get(slot_of(conn))?;
+        slot.connection.as_deref().filter(|_| slot.generation == generation_of(conn))
+    }
+
+    pub(super) fn find_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let slot = self.slots.get_mut(slot_of(conn))?;
+        let generation = slot.generation;
+        slot.connection.as_deref_mut().filter(|_| generation == generation_of(conn))
+    }
+
+    /// A connection that something is to be sent to, with a buffer for it.
+    pub(super) fn answering(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let slot = self.slots.get_mut(slot_of(conn))?;
+        let generation = slot.generation;
+        let connection =
+            slot.connection.as_deref_mut().filter(|_| generation == generation_of(conn))?;
+        if connection.phase == Phase::Closing {
+            return None;
+        }
+        if connection.out.capacity() == 0
+            && let Some(spare) = self.spare.pop()
+        {
+            connection.out = spare;
+        }
+        Some(connection)
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Box<Connection>> {
+        self.find(conn)?;
+        let connection = self.slots[slot_of(conn)].connection.take();
+        self.free.push(u32::try_from(slot_of(conn)).expect("slots are counted in 32 bits"));
+        connection
+    }
+
+    /// Closes a connection after everything was sent.
+    pub(super) fn close(&mut self, conn: ConnId) {
+        if let Some(connection) = self.find_mut(conn) {
+            connection.phase = Phase::Closing;
+            connection.unread = Vec::new();
+            self.touch(conn);
+        }
+    }
+
+    /// Notes that the connection has something to send or is to be closed.
+    pub(super) fn touch(&mut self, conn: ConnId) {
+        if let Some(connection) = self.find_mut(conn)
+            && !connection.is_touched
+        {
+            connection.is_touched = true;
+            self.touched.push(conn);
+        }
+    }
+
+    pub(super) fn take_touched(&mut self, into: &mut Vec<ConnId>) {
+        let first = into.len();
+        into.append(&mut self.touched);
+        for &conn in &into[first..] {
+            if let Some(connection) = self.find_mut(conn) {
+                connection.is_touched = false;
+            }
+        }
+    }
+
+    /// Removes what was sent; tells whether the connection is to be closed now.
+    pub(super) fn sent(&mut self, conn: ConnId, bytes: usize) -> bool {
+        let Some(connection) = self.find_mut(conn) else { return false };
+        if bytes < connection.out.len() {
+            connection.out.drain(..bytes);
+            return false;
+        }
+        let is_over = connection.phase == Phase::Closing;
+        let mut buffer = std::mem::take(&mut connection.out);
+        buffer.clear();
+        if buffer.capacity() <= SPARE_BUFFER_BYTES_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
+            self.spare.push(buffer);
+        }
+        is_over
+    }
+
+    /// Notes that what the connection sent before its session was there can be worked off.
+    pub(super) fn resume(&mut self, conn: ConnId) {
+        self.resumable.push(conn);
+    }
+
+    pub(super) fn next_resumable(&mut self) -> Option<ConnId> {
+        self.resumable.pop()
+    }
+
+    pub(super) fn sessionless_since(&self, before: Instant) -> Vec<ConnId> {
+        let slots = self.slots.iter().zip(0_u32..);
+        slots
+            .filter_map(|(slot, number)| {
+                let connection = slot.connection.as_ref()?;
+                (connection.phase == Phase::Handshake && connection.opened < before)
+                    .then(|| ConnId(u64::from(slot.generation) << 32 | u64::from(number)))
+            })
+            .collect()
+    }
+}
+
+fn slot_of(conn: ConnId) -> usize {
+    let low_half = conn.0 & u64::from(u32::MAX);
+    usize::try_from(low_half).expect("32 bits fit")
+}
+
+fn generation_of(conn: ConnId) -> u32 {
+    u32::try_from(conn.0 >> 32).expect("the high half of 64 bits")
+}

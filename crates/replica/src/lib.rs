@@ -1,0 +1,63 @@
+//! The server minus its I/O: what it decides, in which order, and what it tells whom.
+//!
+//! Two state machines make a server. The [`Replica`] decides over writes, applies them once they
+//! are durable and tracks sessions; there is one, on a thread of its own. A [`Frontend`] has the
+//! connections of one I/O thread, answers reads and fires watches. They share the tree, see
+//! `published`, and exchange [`Input`]s and mail.
+//!
+//! ```text
+//!   bytes ──> Frontend ── Input ──> Replica ── Effect::Append ──> log thread
+//!   bytes <──    │     <── mail ──     │    <── Input::LogSynced ──
+//!                └──── reads ─> tree <─┘ applies
+//! ```
+//!
+//! # The way of a write
+//!
+//! A frame becomes an `Op` in the frontend and an [`Input::Request`] at the replica. `prepare`
+//! checks it against the tree and everything decided but not applied (`pending`), and turns it into
+//! a `Txn`, a refused one into the transaction that is the error. It gets the next zxid, goes into
+//! the batch for the log together with the digest that the tree will have, and waits in `request`.
+//! When the log says that it is durable it is applied; the changes, then the reply, then the answers
+//! to reads that wait behind it go into the mail of the frontends, all before the tree is let go.
+//!
+//! # Invariants
+//!
+//! - Nothing is applied, and nobody is told anything, before the log said that it is durable:
+//!   `request::Durable` is made from that answer only.
+//! - Replies of a connection leave in the order of its requests; see `frontend`.
+//! - A connection gets the event of a change before any reply that shows it; see `published`.
+//! - A session ends by a transaction and by nothing else.
+//!
+//! # Absent by design
+//!
+//! Sockets, files, threads, clocks. Time comes with each call as [`types::Now`], randomness as a
+//! seed, durability as an input.
+
+pub mod access;
+mod effect;
+mod frontend;
+mod input;
+mod limits;
+mod pending;
+mod prepare;
+mod published;
+mod read;
+mod reap;
+mod replica;
+mod reply;
+mod request;
+mod session;
+mod snapshot;
+pub mod view;
+mod watch;
+
+pub use effect::Effect;
+pub use frontend::{Frontend, FrontendOptions};
+pub use input::{Ask, Connect, Input, Request};
+pub use prepare::PrepareOptions;
+pub use published::{Address, FrontId, TreeReader};
+pub use reap::ReapOptions;
+pub use replica::{Options, Replica};
+pub use session::Heartbeat;
+pub use snapshot::SnapshotOptions;
+pub use watch::{WatchKind, WatchTable};

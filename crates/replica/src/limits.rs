@@ -1,0 +1,30 @@
+//! Every bound of the replica and its frontends.
+
+/// Transactions that are applied while the tree is held once. Keeps readers from waiting longer
+/// than some hundred microseconds.
+pub(crate) const TXNS_PER_WRITE_SECTION: usize = 256;
+
+/// Bytes of encoded znodes in one part of a snapshot: what the replica's thread encodes between
+/// two batches of requests, some tens of microseconds.
+pub(crate) const SNAPSHOT_PART_BYTES: usize = 64 << 10;
+
+/// Requests of one connection that may be under way. Then it is not read from until some are
+/// answered.
+pub(crate) const OUTSTANDING_PER_CONNECTION_MAX: u32 = 256;
+
+/// Unsent bytes of one connection. Then it is not read from until its client reads.
+pub(crate) const UNSENT_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of output buffers that a frontend keeps for reuse, per buffer; larger ones are given
+/// back.
+pub(crate) const SPARE_BUFFER_BYTES_MAX: usize = 256 << 10;
+
+/// Output buffers that a frontend keeps for reuse.
+pub(crate) const SPARE_BUFFERS_MAX: usize = 64;
+
+/// Containers and znodes with a time to live that one step of reaping looks at while it holds the
+/// tree.
+pub(crate) const REAP_EXAMINED_MAX: usize = 1_000;
+
+const _: () = assert!(SNAPSHOT_PART_BYTES > 4096);
+const _: () = assert!(UNSENT_BYTES_MAX > SPARE_BUFFER_BYTES_MAX);

@@ -1,0 +1,166 @@
+//! What was decided and is not yet applied.
+//!
+//! A write is checked against the tree *and* everything proposed before it. The proposed part is
+//! kept here: for each touched path the latest state it will have, until the last transaction that
+//! touches it is applied.
+//!
+//! Invariant: applying all pending transactions to the tree gives, for each path here, exactly the
+//! state recorded, and [`Pending::digest`] as the digest of the tree.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tree::{Tree, digest};
+use types::{AclList, NodeKind, SessionId, StoredStat, Zxid};
+
+/// A znode as it will be when everything decided is applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Latest {
+    pub(crate) stat: StoredStat,
+    pub(crate) num_children: i32,
+    pub(crate) data_length: usize,
+    /// The part of the digest that covers path and data.
+    pub(crate) content_crc: u32,
+    pub(crate) acl: AclList,
+}
+
+/// The latest state of one path, and the transaction that gives it.
+#[derive(Clone, Debug)]
+struct Record {
+    /// `None` once the znode is deleted.
+    latest: Option<Latest>,
+    zxid: Zxid,
+}
+
+/// The state of all paths that pending transactions touch.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    records: HashMap<Arc<str>, Record, FixedState>,
+    /// Which transaction touched which path, in their order.
+    order: VecDeque<(Zxid, Arc<str>)>,
+    digest: u64,
+    /// What to put back if the multi under way fails; `None` outside of one.
+    journal: Option<Journal>,
+}
+
+#[derive(Debug, Default)]
+struct Journal {
+    records: Vec<(Arc<str>, Option<Record>)>,
+    digest: u64,
+}
+
+impl Pending {
+    pub(crate) fn new(digest: u64, hash_seed: u64) -> Self {
+        Self {
+            records: HashMap::with_hasher(FixedState::with_seed(hash_seed)),
+            order: VecDeque::new(),
+            digest,
+            journal: None,
+        }
+    }
+
+    /// The digest of the tree when everything decided is applied.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// The latest state of a znode; `None` if there is none or will be none. The root is "/".
+    pub(crate) fn latest(&self, tree: &Tree, path: &str) -> Option<Latest> {
+        if let Some(record) = self.records.get(path) {
+            return record.latest.clone();
+        }
+        let node = tree.find(path)?;
+        Some(Latest {
+            stat: node.stored_stat(),
+            num_children: i32::try_from(node.num_children()).unwrap_or(i32::MAX),
+            data_length: node.data_bytes(),
+            content_crc: node.content_crc(),
+            acl: node.acl().clone(),
+        })
+    }
+
+    /// Records that a transaction turns the state `before` of a path into `after`.
+    pub(crate) fn record(
+        &mut self,
+        zxid: Zxid,
+        path: &str,
+        before: Option<&Latest>,
+        after: Option<Latest>,
+    ) {
+        self.digest = self
+            .digest
+            .wrapping_sub(before.map_or(0, |latest| digest_of(path, latest)))
+            .wrapping_add(after.as_ref().map_or(0, |latest| digest_of(path, latest)));
+        let record = Record { latest: after, zxid };
+        let (key, replaced) = match self.records.get_key_value_mut(path) {
+            Some((key, existing)) => (Arc::clone(key), Some(std::mem::replace(existing, record))),
+            None => {
+                let key: Arc<str> = path.into();
+                self.records.insert(Arc::clone(&key), record);
+                (key, None)
+            }
+        };
+        self.order.push_back((zxid, Arc::clone(&key)));
+        if let Some(journal) = &mut self.journal {
+            journal.records.push((key, replaced));
+        }
+    }
+
+    /// Starts to remember what [`Pending::roll_back`] has to put back.
+    pub(crate) fn begin_multi(&mut self) {
+        self.journal = Some(Journal { records: Vec::new(), digest: self.digest });
+    }
+
+    /// Keeps what was recorded since [`Pending::begin_multi`].
+    pub(crate) fn keep(&mut self) {
+        self.journal = None;
+    }
+
+    /// Undoes what was recorded since [`Pending::begin_multi`].
+    pub(crate) fn roll_back(&mut self) {
+        let Some(journal) = self.journal.take() else { return };
+        self.order.truncate(self.order.len() - journal.records.len());
+        for (path, record) in journal.records.into_iter().rev() {
+            match record {
+                Some(record) => self.records.insert(path, record),
+                None => self.records.remove(&path),
+            };
+        }
+        self.digest = journal.digest;
+    }
+
+    /// Forgets what the transactions up to this one changed: the tree has it now.
+    pub(crate) fn applied(&mut self, zxid: Zxid) {
+        while let Some((touched, _)) = self.order.front()
+            && *touched <= zxid
+        {
+            let Some((touched, path)) = self.order.pop_front() else { return };
+            if self.records.get(&path).is_some_and(|record| record.zxid == touched) {
+                self.records.remove(&path);
+            }
+        }
+    }
+
+    /// The ephemerals a session will have when everything decided is applied, in order of paths.
+    pub(crate) fn ephemerals(&self, tree: &Tree, session: SessionId) -> Vec<Box<str>> {
+        let mut paths: Vec<Box<str>> = tree
+            .ephemerals(session)
+            .filter(|path| !self.records.contains_key(path.as_str()))
+            .map(String::into_boxed_str)
+            .collect();
+        let extended = tree.options().extended_types;
+        paths.extend(self.records.iter().filter_map(|(path, record)| {
+            let kind = record.latest.as_ref()?.stat.owner.kind(extended);
+            (kind == NodeKind::Ephemeral(session)).then(|| (&**path).into())
+        }));
+        paths.sort_unstable();
+        paths
+    }
+}
+
+/// What a znode adds to the digest of the tree.
+fn digest_of(path: &str, latest: &Latest) -> u64 {
+    if digest::counts(path) { digest::node(latest.content_crc, &latest.stat) } else { 0 }
+}

@@ -1,0 +1,118 @@
+//! The way of a write through its server.
+//!
+//! ```text
+//!  Ask::Write ──prepare──> Txn ──propose──> Proposal ──(log synced)──> deliver
+//!     │                     │                 │  in the log, digest     │  apply, tell watchers,
+//!     │ refused             │ Txn::Error      │  known, waits           │  reply, then what waits
+//!     └─────────────────────┘                 │                         │  behind it
+//!  Ask::Read, Ask::Sync ──(behind a write?)───┘─────────────────────────┘
+//! ```
+//!
+//! Every write takes a place in the order, a refused one too: its transaction is the error.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use types::{Instant, Read, SessionId, Txn, TxnHeader, Xid, Zxid};
+
+use crate::access::Identities;
+use crate::published::Address;
+
+/// A decided transaction on its way to being applied.
+#[derive(Debug)]
+pub(crate) struct Proposal {
+    pub(crate) header: TxnHeader,
+    pub(crate) txn: Txn,
+    pub(crate) origin: Origin,
+    /// What its connection, or a sync of another one, asked after it; in that order.
+    pub(crate) behind: Vec<Waiting>,
+}
+
+/// Who waits for a transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    /// A request, to be answered.
+    Request { address: Address, xid: Xid, received: Instant },
+    /// A connection that wants a new session.
+    Handshake(Address),
+    /// Nobody: the server itself decided.
+    Server,
+}
+
+/// A request that waits for a transaction to be applied.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) address: Address,
+    pub(crate) session: SessionId,
+    pub(crate) xid: Xid,
+    pub(crate) received: Instant,
+    pub(crate) identities: Arc<Identities>,
+    pub(crate) question: Question,
+}
+
+/// What can wait.
+#[derive(Debug)]
+pub(crate) enum Question {
+    Read(Read<'static>),
+    Sync { path: Box<str> },
+}
+
+/// Where a proposal stands in the order in which this server proposed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Position(u64);
+
+/// Proposals that are not applied yet, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Proposals {
+    queue: VecDeque<Proposal>,
+    /// The position of the oldest.
+    first: u64,
+}
+
+impl Proposals {
+    pub(crate) fn push(&mut self, proposal: Proposal) -> Position {
+        self.queue.push_back(proposal);
+        Position(self.first + self.queue.len() as u64 - 1)
+    }
+
+    /// Takes the oldest, if everything up to `durable` may be applied and that includes it.
+    pub(crate) fn pop(&mut self, durable: Durable) -> Option<Proposal> {
+        if self.queue.front()?.header.zxid > durable.0 {
+            return None;
+        }
+        self.first += 1;
+        self.queue.pop_front()
+    }
+
+    /// The position of the newest.
+    pub(crate) fn last(&self) -> Option<Position> {
+        let behind_first = self.queue.len().checked_sub(1)?;
+        Some(Position(self.first + behind_first as u64))
+    }
+
+    /// The proposal at a position, unless it is applied.
+    pub(crate) fn at(&mut self, position: Position) -> Option<&mut Proposal> {
+        let index = position.0.checked_sub(self.first)?;
+        self.queue.get_mut(usize::try_from(index).ok()?)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+/// Proof that the log is durable up to a transaction. Only the answer of the log makes one, and
+/// only with it can a proposal be taken out to be applied and acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Durable(Zxid);
+
+impl Durable {
+    /// What [`crate::Input::LogSynced`] says.
+    pub(crate) const fn from_log(zxid: Zxid) -> Self {
+        Self(zxid)
+    }
+
+    pub(crate) const fn zxid(self) -> Zxid {
+        self.0
+    }
+}

@@ -1,0 +1,224 @@
+//! Sessions: who is alive, until when, and over which connection.
+//!
+//! That a session exists is part of the replicated state (`tree::Tree::sessions`). Here is what
+//! only the server that tracks it knows: when its client was last heard of and which connection
+//! speaks for it.
+//!
+//! A client is heard of by the thread that reads its connection, which notes the time in a
+//! [`Heartbeat`] and tells nobody. Sessions wait in buckets of one tick; only when a bucket is due
+//! is the note looked at, and who was heard of in the meantime moves to a later bucket. So a ping
+//! costs a store, and expiry is still exact: a session lives for its timeout after the last sign
+//! of life, rounded up to the next tick.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use types::{Instant, SessionId};
+
+use crate::Address;
+
+/// When a session's client was last heard of; shared between the connection's thread and the
+/// replica.
+#[derive(Clone, Debug)]
+pub struct Heartbeat(Arc<AtomicU64>);
+
+impl Heartbeat {
+    /// The client was heard of just now.
+    pub fn new(now: Instant) -> Self {
+        Self(Arc::new(AtomicU64::new(now.nanos())))
+    }
+
+    /// The client was heard of.
+    pub fn beat(&self, now: Instant) {
+        self.0.store(now.nanos(), Ordering::Relaxed);
+    }
+
+    /// When that was, last.
+    pub fn last(&self) -> Instant {
+        Instant::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What the tracking server knows of one session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) timeout: Duration,
+    pub(crate) heartbeat: Heartbeat,
+    /// The connection that speaks for it, if there is one now.
+    pub(crate) address: Option<Address>,
+    /// The transaction that ends it was decided: nothing more is accepted for it.
+    pub(crate) is_closing: bool,
+    /// The end of the tick in whose bucket it waits.
+    bucket: u64,
+}
+
+/// All sessions that this server tracks.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    tick: Duration,
+    by_id: BTreeMap<SessionId, Session>,
+    /// Number of the tick at whose start a session is looked at, and which.
+    buckets: BTreeMap<u64, BTreeSet<SessionId>>,
+    next_id: SessionId,
+}
+
+impl Sessions {
+    /// No sessions yet; new ones are numbered from `first` on.
+    pub(crate) fn new(tick: Duration, first: SessionId) -> Self {
+        Self { tick, by_id: BTreeMap::new(), buckets: BTreeMap::new(), next_id: first }
+    }
+
+    /// The id for a new session.
+    pub(crate) fn allocate(&mut self) -> SessionId {
+        let id = self.next_id;
+        self.next_id = id.next();
+        id
+    }
+
+    /// Tracks a session from now on, with its full timeout ahead; it may be tracked already.
+    pub(crate) fn track(&mut self, now: Instant, id: SessionId, timeout: Duration) {
+        self.forget(id);
+        let bucket = self.bucket_of(now, timeout);
+        let session = Session {
+            timeout,
+            heartbeat: Heartbeat::new(now),
+            address: None,
+            is_closing: false,
+            bucket,
+        };
+        self.by_id.insert(id, session);
+        self.buckets.entry(bucket).or_default().insert(id);
+    }
+
+    /// Stops tracking a session, and returns what was known of it.
+    pub(crate) fn forget(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.by_id.remove(&id)?;
+        self.leave_bucket(session.bucket, id);
+        Some(session)
+    }
+
+    pub(crate) fn find_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// A session that accepts requests.
+    pub(crate) fn open(&self, id: SessionId) -> Option<&Session> {
+        self.by_id.get(&id).filter(|session| !session.is_closing)
+    }
+
+    /// The sessions whose time is over. They stay tracked until their end was decided and applied.
+    pub(crate) fn expired(&mut self, now: Instant) -> Vec<SessionId> {
+        let mut expired = Vec::new();
+        while let Some((&bucket, _)) = self.buckets.first_key_value() {
+            if self.bucket_start(bucket) > now {
+                break;
+            }
+            let waiting = self.buckets.remove(&bucket).unwrap_or_default();
+            for id in waiting {
+                let Some(session) = self.by_id.get(&id) else { continue };
+                let later = self.bucket_of(session.heartbeat.last(), session.timeout);
+                if self.bucket_start(later) > now {
+                    self.buckets.entry(later).or_default().insert(id);
+                    if let Some(session) = self.by_id.get_mut(&id) {
+                        session.bucket = later;
+                    }
+                } else if !session.is_closing {
+                    expired.push(id);
+                }
+            }
+        }
+        expired
+    }
+
+    /// When [`Sessions::expired`] has to be asked next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.buckets.first_key_value().map(|(&bucket, _)| self.bucket_start(bucket))
+    }
+
+    /// Every session with the time at which it will be looked at, in order of ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, Duration, Instant)> {
+        self.by_id
+            .iter()
+            .map(|(&id, session)| (id, session.timeout, self.bucket_start(session.bucket)))
+    }
+
+    fn leave_bucket(&mut self, bucket: u64, id: SessionId) {
+        if let Some(waiting) = self.buckets.get_mut(&bucket) {
+            waiting.remove(&id);
+            if waiting.is_empty() {
+                self.buckets.remove(&bucket);
+            }
+        }
+    }
+
+    /// The first tick that starts strictly after the timeout.
+    fn bucket_of(&self, heard: Instant, timeout: Duration) -> u64 {
+        heard.after(timeout).nanos() / self.tick_nanos() + 1
+    }
+
+    fn bucket_start(&self, bucket: u64) -> Instant {
+        Instant::from_nanos(bucket.saturating_mul(self.tick_nanos()))
+    }
+
+    fn tick_nanos(&self) -> u64 {
+        u64::try_from(self.tick.as_nanos()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SessionId = SessionId(1);
+    const B: SessionId = SessionId(2);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_start(Duration::from_millis(millis))
+    }
+
+    fn sessions() -> Sessions {
+        let mut sessions = Sessions::new(Duration::from_millis(100), SessionId(10));
+        sessions.track(at(0), A, Duration::from_millis(250));
+        sessions.track(at(0), B, Duration::from_millis(300));
+        sessions
+    }
+
+    #[test]
+    fn silence_ends_a_session_after_its_timeout_rounded_up_to_a_tick() {
+        let mut sessions = sessions();
+        assert_eq!(sessions.next_deadline(), Some(at(300)));
+        assert_eq!(sessions.expired(at(299)), []);
+        assert_eq!(sessions.expired(at(300)), [A]);
+        assert_eq!(sessions.expired(at(399)), []);
+        assert_eq!(sessions.expired(at(400)), [B]);
+    }
+
+    #[test]
+    fn a_sign_of_life_counts_from_when_it_was_heard() {
+        let mut sessions = sessions();
+        sessions.find_mut(A).expect("tracked").heartbeat.beat(at(120));
+        assert_eq!(sessions.expired(at(300)), []);
+        assert_eq!(sessions.next_deadline(), Some(at(400)));
+        assert_eq!(sessions.expired(at(399)), []);
+        assert_eq!(sessions.expired(at(400)), [A, B]);
+    }
+
+    #[test]
+    fn a_forgotten_session_never_expires() {
+        let mut sessions = sessions();
+        assert!(sessions.forget(A).is_some());
+        assert!(sessions.forget(A).is_none());
+        assert_eq!(sessions.expired(at(10_000)), [B]);
+        assert!(sessions.open(A).is_none());
+        assert_eq!(sessions.iter().count(), 1);
+    }
+
+    #[test]
+    fn ids_are_never_handed_out_twice() {
+        let mut sessions = sessions();
+        assert_eq!(sessions.allocate(), SessionId(10));
+        assert_eq!(sessions.allocate(), SessionId(11));
+    }
+}

@@ -1,0 +1,154 @@
+//! When to take a snapshot, and how: in parts, between two batches of requests.
+//!
+//! A snapshot is *fuzzy*: transactions are applied while it is taken, so a part taken late shows
+//! later transactions than its name tells. Replaying the log from there on mends that, since
+//! applying is idempotent.
+
+use tree::{SliceEnd, Tree};
+use types::TxnDigest;
+use wire::stored::snapshot::{AclId, put_acl, put_node, put_session};
+use wire::{jute, stored::FileHeader};
+
+use crate::effect::Effect;
+use crate::limits::SNAPSHOT_PART_BYTES;
+
+/// When snapshots are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotOptions {
+    /// After between half and all of so many transactions.
+    pub txns: u64,
+    /// After between half and all of so many bytes of log; `None` for whatever many.
+    pub log_bytes: Option<u64>,
+}
+
+/// The snapshots of one replica.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    options: SnapshotOptions,
+    random: SplitMix,
+    /// What was logged since the log was rolled, and at which amounts it is rolled again.
+    txns: u64,
+    log_bytes: u64,
+    txns_due: u64,
+    log_bytes_due: u64,
+    is_running: bool,
+    is_asked_for: bool,
+}
+
+impl Snapshots {
+    pub(crate) fn new(options: SnapshotOptions, seed: u64) -> Self {
+        let mut snapshots = Self {
+            options,
+            random: SplitMix(seed),
+            txns: 0,
+            log_bytes: 0,
+            txns_due: 0,
+            log_bytes_due: 0,
+            is_running: false,
+            is_asked_for: false,
+        };
+        snapshots.start_counting();
+        snapshots
+    }
+
+    /// Counts transactions that were logged.
+    pub(crate) fn logged(&mut self, txns: usize, bytes: usize) {
+        self.txns += txns as u64;
+        self.log_bytes += bytes as u64;
+    }
+
+    pub(crate) fn ask(&mut self) {
+        self.is_asked_for = true;
+    }
+
+    /// Whether the log is to be rolled now. A snapshot goes with it unless one is still being
+    /// written.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let is_due = self.txns > self.txns_due
+            || self.log_bytes > self.log_bytes_due
+            || (self.is_asked_for && !self.is_running);
+        if is_due {
+            self.start_counting();
+        }
+        is_due
+    }
+
+    /// Whether one is being written.
+    pub(crate) fn is_running(&self) -> bool {
+        self.is_running
+    }
+
+    /// Begins one: its head, with sessions and access control lists.
+    pub(crate) fn begin(&mut self, tree: &mut Tree, effects: &mut Vec<Effect>) {
+        self.is_running = true;
+        self.is_asked_for = false;
+        let head = tree.begin_snapshot();
+        let mut bytes = Vec::new();
+        FileHeader::SNAPSHOT.encode(&mut bytes);
+        jute::put_count(&mut bytes, head.sessions.len());
+        for &(session, timeout_ms) in &head.sessions {
+            put_session(&mut bytes, session, timeout_ms);
+        }
+        jute::put_count(&mut bytes, head.acls.len());
+        for (id, acl) in &head.acls {
+            put_acl(&mut bytes, AclId(*id), acl);
+        }
+        effects.push(Effect::BeginSnapshot { zxid: head.zxid });
+        effects.push(Effect::SnapshotPart(bytes));
+    }
+
+    /// The next part of the one that is being written, or its end.
+    pub(crate) fn go_on(&self, tree: &Tree, effects: &mut Vec<Effect>) {
+        if !self.is_running {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(SNAPSHOT_PART_BYTES + SNAPSHOT_PART_BYTES / 4);
+        let end = tree.snapshot_slice(SNAPSHOT_PART_BYTES, &mut |path, data, acl, stat| {
+            put_node(&mut bytes, path, data, AclId(acl), stat);
+        });
+        if !bytes.is_empty() {
+            effects.push(Effect::SnapshotPart(bytes));
+        }
+        if end == SliceEnd::Done {
+            effects.push(Effect::EndSnapshot {
+                last_applied: tree.last_applied(),
+                digest: tree
+                    .digest()
+                    .map(|digest| TxnDigest { version: TxnDigest::VERSION, tree: digest }),
+            });
+        }
+    }
+
+    /// The one that was being written is complete, or was given up.
+    pub(crate) fn over(&mut self, tree: &mut Tree) {
+        self.is_running = false;
+        tree.abort_snapshot();
+    }
+
+    /// Draws new amounts, so that the members of an ensemble do not all write at once.
+    fn start_counting(&mut self) {
+        let random = &mut self.random;
+        let mut between_half_and_all = |all: u64| all / 2 + random.next() % (all / 2).max(1);
+        let (txns_due, log_bytes_due) = (
+            between_half_and_all(self.options.txns),
+            self.options.log_bytes.map_or(u64::MAX, &mut between_half_and_all),
+        );
+        (self.txns_due, self.log_bytes_due) = (txns_due, log_bytes_due);
+        self.txns = 0;
+        self.log_bytes = 0;
+    }
+}
+
+/// A small generator of numbers that need not be unpredictable.
+#[derive(Debug)]
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}

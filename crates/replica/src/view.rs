@@ -1,0 +1,217 @@
+//! What operators may know of a running replica.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use types::{Instant, SessionId};
+
+/// A number that one thread raises and any thread reads.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Raises it. Only the thread that owns it may: two would lose counts.
+    pub fn add(&self, more: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+
+    /// What it stands at.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Starts it at zero again.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A number that one thread sets and any thread reads.
+#[derive(Debug)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// One that stands at `value`.
+    pub const fn new(value: i64) -> Self {
+        Self(AtomicI64::new(value))
+    }
+
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// What it stands at.
+    pub fn value(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How long something took: the shortest, the longest, how often and how long in all. In
+/// milliseconds; `u64::MAX` is the shortest of nothing.
+#[derive(Debug)]
+pub struct Latency {
+    count: AtomicU64,
+    sum_ms: AtomicU64,
+    min_ms: AtomicU64,
+    max_ms: AtomicU64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            sum_ms: AtomicU64::new(0),
+            min_ms: AtomicU64::new(u64::MAX),
+            max_ms: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Latency {
+    /// Counts `times` operations that took so long each. Only the owning thread may.
+    pub fn add(&self, took: Duration, times: u64) {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let raise = |number: &AtomicU64, by: u64| {
+            number.store(number.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+        };
+        raise(&self.count, times);
+        raise(&self.sum_ms, took_ms.wrapping_mul(times));
+        if took_ms < self.min_ms.load(Ordering::Relaxed) {
+            self.min_ms.store(took_ms, Ordering::Relaxed);
+        }
+        if took_ms > self.max_ms.load(Ordering::Relaxed) {
+            self.max_ms.store(took_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// How often, how long in all, the shortest (if any) and the longest.
+    pub fn values(&self) -> LatencyValues {
+        let count = self.count.load(Ordering::Relaxed);
+        LatencyValues {
+            count,
+            sum_ms: self.sum_ms.load(Ordering::Relaxed),
+            min_ms: (count > 0).then(|| self.min_ms.load(Ordering::Relaxed)),
+            max_ms: self.max_ms.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Starts again.
+    pub fn reset(&self) {
+        self.count.store(0, Ordering::Relaxed);
+        self.sum_ms.store(0, Ordering::Relaxed);
+        self.min_ms.store(u64::MAX, Ordering::Relaxed);
+        self.max_ms.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A [`Latency`] at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LatencyValues {
+    /// How often.
+    pub count: u64,
+    /// How long in all.
+    pub sum_ms: u64,
+    /// The shortest.
+    pub min_ms: Option<u64>,
+    /// The longest.
+    pub max_ms: u64,
+}
+
+/// What the replica counts.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Transactions decided.
+    pub proposals: Count,
+    /// Sessions ended for silence.
+    pub expired_sessions: Count,
+}
+
+/// What one frontend counts.
+#[derive(Debug, Default)]
+pub struct FrontStats {
+    /// Frames received.
+    pub received: Count,
+    /// Frames sent.
+    pub sent: Count,
+    /// Connections closed for what they sent.
+    pub misbehaved: Count,
+    /// Credentials refused.
+    pub refused_credentials: Count,
+    /// From a request's arrival to its answer.
+    pub latency: Latency,
+    /// Requests handed to the replica and not answered.
+    pub outstanding: AtomicU64,
+}
+
+/// What is known of one connection.
+#[derive(Debug)]
+pub struct ConnectionStats {
+    /// Its session; 0 before there is one.
+    pub session: Gauge,
+    /// The negotiated timeout in milliseconds.
+    pub timeout_ms: Gauge,
+    /// When it was opened: milliseconds since 1970.
+    pub established_ms: i64,
+    /// Frames received.
+    pub received: Count,
+    /// Frames sent.
+    pub sent: Count,
+    /// Requests not answered yet.
+    pub outstanding: Gauge,
+    /// The number of the last request; -1 before the first.
+    pub last_cxid: Gauge,
+    /// The zxid of the last answer; -1 before the first.
+    pub last_zxid: Gauge,
+    /// The number of the last operation; see `wire::opcode`. `i64::MIN` before the first.
+    pub last_operation: Gauge,
+    /// When the last answer was sent, in milliseconds since the start of the process.
+    pub last_response_ms: Gauge,
+    /// How long the last answer took, in milliseconds.
+    pub last_latency_ms: Gauge,
+    /// From a request's arrival to its answer.
+    pub latency: Latency,
+}
+
+impl ConnectionStats {
+    /// Those of a connection that was opened just now.
+    pub fn new(established_ms: i64) -> Self {
+        Self {
+            session: Gauge::new(0),
+            timeout_ms: Gauge::new(0),
+            established_ms,
+            received: Count::default(),
+            sent: Count::default(),
+            outstanding: Gauge::new(0),
+            last_cxid: Gauge::new(-1),
+            last_zxid: Gauge::new(-1),
+            last_operation: Gauge::new(i64::MIN),
+            last_response_ms: Gauge::new(0),
+            last_latency_ms: Gauge::new(0),
+            latency: Latency::default(),
+        }
+    }
+
+    /// Forgets what was counted, as the operator's reset asks.
+    pub fn reset(&self) {
+        self.received.reset();
+        self.sent.reset();
+        self.last_cxid.set(-1);
+        self.last_zxid.set(-1);
+        self.last_operation.set(i64::MIN);
+        self.last_response_ms.set(0);
+        self.last_latency_ms.set(0);
+        self.latency.reset();
+    }
+}
+
+/// A tracked session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionView {
+    /// Which.
+    pub id: SessionId,
+    /// Its timeout.
+    pub timeout: Duration,
+    /// When it expires at the earliest, unless its client is heard of.
+    pub looked_at: Instant,
+}
