@@ -32,6 +32,18 @@ pub enum FrameError {
 #[must_use = "a frame needs its length"]
 pub struct Start(usize);
 
+impl Start {
+    /// How many bytes of body there are so far.
+    pub(crate) const fn body_bytes(self, out: &[u8]) -> usize {
+        out.len() - self.0 - 4
+    }
+
+    /// Takes the frame back.
+    pub(crate) fn abandon(self, out: &mut Vec<u8>) {
+        out.truncate(self.0);
+    }
+}
+
 /// Finds the first frame of `input`: its body, and how many bytes of input it took with its length.
 /// `None` when it has not all arrived; the length is checked as soon as it is there.
 ///
@@ -58,6 +70,6 @@ pub fn begin(out: &mut Vec<u8>) -> Start {
 /// # Panics
 /// When the body has 2^31 bytes or more.
 pub fn finish(out: &mut [u8], start: Start) {
-    let bytes = out.len() - start.0 - 4;
+    let bytes = start.body_bytes(out);
     crate::jute::patch_count(out, start.0, bytes);
 }

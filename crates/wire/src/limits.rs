@@ -14,6 +14,13 @@ pub const FRAME_BYTES_MAX: usize = 0xf_ffff;
 /// bound that anyone sensibly configures, whatever the port accepts.
 pub const STORED_BYTES_MAX: usize = 1 << 30;
 
+/// Bytes in a reply whose size the tree decides: lists of children, and the results of a multiRead.
+///
+/// A request of a few bytes can name a znode with millions of children, and one of a mebibyte can
+/// name the same large znode tens of thousands of times. Beyond this bound, which is far above what
+/// any client accepts, the answer is an error instead of memory without end.
+pub const REPLY_BYTES_MAX: usize = 1 << 30;
+
 /// Fewest bytes of one entry of an access control list: permissions and two null texts.
 pub const ACL_BYTES_MIN: usize = 12;
 
@@ -27,4 +34,7 @@ pub const SUB_TXN_BYTES_MIN: usize = 8;
 pub const CLIENT_INFO_BYTES_MIN: usize = 8;
 
 const _: () = assert!(FRAME_BYTES_MAX < STORED_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX < REPLY_BYTES_MAX);
+// A name or a znode's data may still be appended to what is just below the bound.
+const _: () = assert!(REPLY_BYTES_MAX + STORED_BYTES_MAX <= 1 << 31);
 const _: () = assert!(STORED_BYTES_MAX <= i32::MAX as usize);

@@ -44,6 +44,7 @@ pub use self::decode::{
 };
 use crate::frame::{self, Start};
 use crate::jute;
+use crate::limits::REPLY_BYTES_MAX;
 use crate::multi::Mark;
 use crate::opcode::{self, OpCode};
 
@@ -231,6 +232,8 @@ pub struct ClientInfo<'a> {
 
 /// Appends the answer to `getChildren` (without `stat`), `getChildren2` (with it) or
 /// `getEphemerals` (without it) as a frame.
+///
+/// Names of more than [`REPLY_BYTES_MAX`] are answered with [`ErrorCode::MarshallingError`].
 pub fn encode_children<'n>(
     out: &mut Vec<u8>,
     xid: Xid,
@@ -238,13 +241,12 @@ pub fn encode_children<'n>(
     names: impl Iterator<Item = &'n str>,
     stat: Option<&Stat>,
 ) {
-    let start = frame::begin(out);
-    put_header(out, xid, zxid, 0);
-    put_names(out, names);
+    let mut reply = GrowingReply::begin(out, xid, zxid, REPLY_BYTES_MAX);
+    reply.put_names(names);
     if let Some(stat) = stat {
-        jute::put_stat(out, stat);
+        jute::put_stat(reply.out, stat);
     }
-    frame::finish(out, start);
+    reply.finish();
 }
 
 /// Appends the answer to a SASL token that was refused, as a frame: the one error with a record, a
@@ -257,43 +259,91 @@ pub fn encode_sasl_refusal(out: &mut Vec<u8>, xid: Xid, code: ErrorCode) {
 }
 
 /// Writes the answer to a `multiRead` result by result, as the tree is read.
+///
+/// Results of more than [`REPLY_BYTES_MAX`] are answered with [`ErrorCode::MarshallingError`].
 #[derive(Debug)]
 #[must_use = "the frame ends with `finish`"]
-pub struct MultiReadEncoder<'o> {
-    out: &'o mut Vec<u8>,
-    start: Start,
-}
+pub struct MultiReadEncoder<'o>(GrowingReply<'o>);
 
 impl<'o> MultiReadEncoder<'o> {
     /// Begins the answer at the end of `out`.
     pub fn new(out: &'o mut Vec<u8>, xid: Xid, zxid: Zxid) -> Self {
-        let start = frame::begin(out);
-        put_header(out, xid, zxid, 0);
-        Self { out, start }
+        Self(GrowingReply::begin(out, xid, zxid, REPLY_BYTES_MAX))
     }
 
     /// Appends the result of a `getData`.
     pub fn data(&mut self, data: Option<&[u8]>, stat: &Stat) {
-        Mark { kind: OpCode::GetData.raw(), error: 0 }.put(self.out);
-        jute::put_buffer(self.out, data);
-        jute::put_stat(self.out, stat);
+        if self.0.is_too_long() {
+            return;
+        }
+        Mark { kind: OpCode::GetData.raw(), error: 0 }.put(self.0.out);
+        jute::put_buffer(self.0.out, data);
+        jute::put_stat(self.0.out, stat);
     }
 
     /// Appends the result of a `getChildren`.
     pub fn children<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
-        Mark { kind: OpCode::GetChildren.raw(), error: 0 }.put(self.out);
-        put_names(self.out, names);
+        Mark { kind: OpCode::GetChildren.raw(), error: 0 }.put(self.0.out);
+        self.0.put_names(names);
     }
 
     /// Appends the result of a read that failed, the others notwithstanding.
     pub fn failed(&mut self, code: ErrorCode) {
-        put_failure(self.out, code.raw());
+        put_failure(self.0.out, code.raw());
     }
 
     /// Ends the answer.
     pub fn finish(self) {
-        Mark::put_end(self.out);
-        frame::finish(self.out, self.start);
+        Mark::put_end(self.0.out);
+        self.0.finish();
+    }
+}
+
+/// A reply whose size the tree decides.
+#[derive(Debug)]
+struct GrowingReply<'o> {
+    out: &'o mut Vec<u8>,
+    start: Start,
+    xid: Xid,
+    zxid: Zxid,
+    bytes_max: usize,
+}
+
+impl<'o> GrowingReply<'o> {
+    fn begin(out: &'o mut Vec<u8>, xid: Xid, zxid: Zxid, bytes_max: usize) -> Self {
+        let start = frame::begin(out);
+        put_header(out, xid, zxid, 0);
+        Self { out, start, xid, zxid, bytes_max }
+    }
+
+    /// Appends a list of names, or as much of it as fits.
+    fn put_names<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        let position = self.out.len();
+        jute::put_int(self.out, 0);
+        let mut count = 0;
+        for name in names {
+            if self.is_too_long() {
+                return;
+            }
+            jute::put_text(self.out, name);
+            count += 1;
+        }
+        jute::patch_count(self.out, position, count);
+    }
+
+    /// Ends the frame, or replaces it by an error if it is too long.
+    fn finish(self) {
+        if self.is_too_long() {
+            self.start.abandon(self.out);
+            let result = Err(ErrorCode::MarshallingError);
+            Reply { xid: self.xid, zxid: self.zxid, result }.encode(self.out);
+        } else {
+            frame::finish(self.out, self.start);
+        }
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.start.body_bytes(self.out) > self.bytes_max
     }
 }
 
@@ -303,18 +353,54 @@ fn put_header(out: &mut Vec<u8>, xid: Xid, zxid: Zxid, error: i32) {
     jute::put_int(out, error);
 }
 
-fn put_names<'n>(out: &mut Vec<u8>, names: impl Iterator<Item = &'n str>) {
-    let position = out.len();
-    jute::put_int(out, 0);
-    let mut count = 0;
-    for name in names {
-        jute::put_text(out, name);
-        count += 1;
-    }
-    jute::patch_count(out, position, count);
-}
-
 fn put_failure(out: &mut Vec<u8>, code: i32) {
     Mark { kind: opcode::ERROR, error: code }.put(out);
     jute::put_int(out, code);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 3] = ["one", "two", "three"];
+
+    fn children(bytes_max: usize) -> Vec<u8> {
+        let mut out = b"before".to_vec();
+        let mut reply = GrowingReply::begin(&mut out, Xid(1), Zxid::ZERO, bytes_max);
+        reply.put_names(NAMES.into_iter());
+        reply.finish();
+        out
+    }
+
+    #[test]
+    fn replies_without_end_become_errors() {
+        let mut whole = b"before".to_vec();
+        encode_children(&mut whole, Xid(1), Zxid::ZERO, NAMES.into_iter(), None);
+        let bytes = whole.len() - 10;
+        assert_eq!(children(bytes), whole);
+
+        let mut error = b"before".to_vec();
+        let result = Err(ErrorCode::MarshallingError);
+        Reply { xid: Xid(1), zxid: Zxid::ZERO, result }.encode(&mut error);
+        for bytes_max in 0..bytes {
+            assert_eq!(children(bytes_max), error, "{bytes_max} of {bytes}");
+        }
+    }
+
+    #[test]
+    fn a_multi_read_stops_taking_results_when_it_is_too_long() {
+        let mut out = Vec::new();
+        let reply = GrowingReply::begin(&mut out, Xid(1), Zxid::ZERO, 1000);
+        let mut encoder = MultiReadEncoder(reply);
+        for _ in 0..1000 {
+            encoder.data(Some(&[7; 100]), &Stat::default());
+            encoder.children(NAMES.into_iter());
+        }
+        encoder.failed(ErrorCode::NoNode);
+        assert!(encoder.0.out.len() < 30_000, "{} bytes", encoder.0.out.len());
+        encoder.finish();
+        let (header, _) = ReplyHeader::decode(&out[4..]).expect("a header");
+        assert_eq!(header.code, ErrorCode::MarshallingError.raw());
+        assert_eq!(out.len(), 20);
+    }
 }

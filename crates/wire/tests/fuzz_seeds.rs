@@ -19,7 +19,7 @@ fn run(target: &str, check: fn(&[u8])) {
         }
         let mut changed = seed.clone();
         for position in 0..seed.len() {
-            for value in [0, 1, 0x7f, 0xff, seed[position].wrapping_add(1)] {
+            for value in [0, 0xff, seed[position].wrapping_add(1)] {
                 changed[position] = value;
                 check(&changed);
             }
