@@ -1,0 +1,32 @@
+//! Where two correct servers may differ, by name. Everything else is reported.
+//!
+//! Each difference is taken out of the comparison at one place of this crate, which its variant
+//! names. `COMPATIBILITY.md` lists the same ones.
+
+use std::fmt;
+
+/// A difference that is expected.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Known {
+    /// Whether a write that can not be decoded uses up a zxid, and which one its answer tells: Java
+    /// servers log it under the zxid of the write before it, which no other server should imitate.
+    /// Both sides count on from the same zxid afterwards; see `Lockstep::burst`.
+    ZxidOfUndecodableWrite,
+    /// The order of the events of a closing session, which deletes its ephemerals in the order of a
+    /// hash table in Java. They are sorted; see `Lockstep::compare`.
+    OrderWithinClosingSession,
+}
+
+impl Known {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::ZxidOfUndecodableWrite, Self::OrderWithinClosingSession];
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ZxidOfUndecodableWrite => "zxid of an undecodable write",
+            Self::OrderWithinClosingSession => "order of the events of a closing session",
+        })
+    }
+}
