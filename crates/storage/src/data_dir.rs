@@ -4,7 +4,7 @@ use std::path::Path;
 
 use types::Zxid;
 
-use crate::disk::Disk;
+use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Action, Context, Error};
 use crate::layout::{
     Directories, LOCK, LogFile, SnapshotFile, UNFINISHED, VERSION_DIR, logs, looks_like_log,
@@ -110,6 +110,12 @@ impl<D: Disk> DataDir<D> {
     /// Removes a file; the directory is not synced yet.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), Error> {
         self.disk.unlink(path).during(Action::Remove, path)
+    }
+
+    /// Makes a file durable that someone else has written.
+    pub(crate) fn sync_file(&self, path: &Path) -> Result<(), Error> {
+        let file = self.disk.open(path, Access::ReadWrite).during(Action::Open, path)?;
+        file.sync_data().during(Action::Sync, path).map(drop)
     }
 
     /// Makes creations, renames and removals durable.

@@ -25,7 +25,7 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
     type File: DiskFile;
     /// Proof of having locked a file; the lock ends when it is dropped.
-    type Lock: Send + 'static;
+    type Lock: Send + Sync + 'static;
 
     /// Creates a directory and those above it, durably; one that exists is fine.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;

@@ -108,17 +108,30 @@ pub enum Error {
         /// Which.
         dir: PathBuf,
     },
-    /// A transaction to which the log should be cut is not in it.
-    #[error("the log in {dir} can not be cut after {zxid}: no such transaction")]
-    NotInLog {
-        /// The directory of the logs.
-        dir: PathBuf,
+    /// The history can not be cut after a transaction, because it is not there or because no
+    /// snapshot is old enough to start from. Nothing was changed; the whole state has to come from a
+    /// leader.
+    #[error("the history can not be cut after {zxid}: {obstacle}")]
+    NotCut {
         /// The transaction.
         zxid: Zxid,
+        /// What is in the way.
+        obstacle: CutObstacle,
     },
     /// A write or sync failed before; what is on the disk is unknown until the next start.
     #[error("the log failed before and takes nothing more")]
     Poisoned,
+}
+
+/// Why a history can not be cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CutObstacle {
+    /// The transaction is not in the logs.
+    #[error("no such transaction in the logs")]
+    NotLogged,
+    /// Each snapshot that can be read may hold effects of later ones.
+    #[error("no snapshot is that old")]
+    NoSnapshot,
 }
 
 /// What was asked of the operating system.

@@ -35,8 +35,10 @@ mod error;
 mod layout;
 pub mod limits;
 mod log;
+mod purge;
 mod recover;
 mod snapshot;
+mod truncate;
 mod watermark;
 
 pub use data_dir::{DataDir, MissingDirectory};
@@ -45,8 +47,9 @@ pub use disk::{
     Operation, RealDisk, RealFile, RealLock, SECTOR_BYTES, SimulatedDisk, SimulatedFile,
     SimulatedLock,
 };
-pub use error::{Action, Damage, Error, SnapshotDamage};
+pub use error::{Action, CutObstacle, Damage, Error, SnapshotDamage};
 pub use layout::Directories;
 pub use log::{Durability, Log, LogOptions, Synced};
+pub use purge::Purged;
 pub use recover::{EmptyDatabase, Origin, RecoverOptions, Recovered, Trimmed, WithoutSnapshot};
 pub use snapshot::{Compression, SnapshotWriter, WrittenSnapshot, put_head, write_tree};

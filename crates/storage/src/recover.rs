@@ -11,6 +11,8 @@
 //!        │              └─ damaged ─────────> Error::Corrupt, nothing is changed
 //!        ▼
 //! watermark reached? ── no ──> Error::SyncedHistoryLost
+//!        ▼
+//! sync what was read
 //! ```
 //!
 //! **Invariants.** The result is a function of what is durable: recovering twice, or after a crash
@@ -137,6 +139,7 @@ impl<D: Disk> DataDir<D> {
         let mark = watermark::read(&self.disk, &self.directories.log_dir())?;
         let trimmed = self.replay_logs(&mut replay, &mut logs, mark)?;
         self.require_synced_history(mark, replay.last_logged())?;
+        self.sync_recovered(logs.last())?;
         let (last_logged, counts) = (replay.last_logged(), replay.counts());
         let tree = replay.into_tree();
         info!(%last_logged, ?origin, txns_replayed = counts.applied, "recovered");
@@ -269,13 +272,22 @@ impl<D: Disk> DataDir<D> {
         Ok(Some(Trimmed { file, bytes: None, damage: Damage::Header }))
     }
 
-    /// Cuts off a torn tail, durably: the next log must not come after a file that ends in doubt.
+    /// Cuts off a torn tail: the next log must not come after a file that ends in doubt.
     fn trim(&self, log: &LogFile, offset: u64, damage: Damage) -> Result<Trimmed, Error> {
         warn!(file = %log.path.display(), offset, %damage, "torn end of the log trimmed");
         let file = self.disk.open(&log.path, Access::ReadWrite).during(Action::Open, &log.path)?;
         file.set_len(offset).during(Action::Truncate, &log.path)?;
-        file.sync_data().during(Action::Sync, &log.path)?;
         Ok(Trimmed { file: log.path.clone(), bytes: Some(offset), damage })
+    }
+
+    /// Makes durable what was read. A killed process may have left entries and names that only the
+    /// operating system's memory holds; whatever is logged next must not survive them.
+    fn sync_recovered(&self, newest: Option<&LogFile>) -> Result<(), Error> {
+        if let Some(LogFile { path, .. }) = newest {
+            self.sync_file(path)?;
+        }
+        self.sync_dir(&self.directories.log_dir())?;
+        self.sync_dir(&self.directories.snapshot_dir())
     }
 
     fn require_synced_history(&self, mark: Option<Mark>, recovered: Zxid) -> Result<(), Error> {

@@ -19,7 +19,7 @@ mod read;
 mod stream;
 mod write;
 
-pub(crate) use read::{Contents, read};
+pub(crate) use read::{Contents, read, verify};
 pub use write::{SnapshotWriter, WrittenSnapshot, put_head, write_tree};
 
 /// How the bytes of a snapshot are packed (`zookeeper.snapshot.compression.method`).

@@ -112,6 +112,16 @@ pub(crate) fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Mark>, Error>
     Ok(slots.filter_map(Mark::decode).max_by_key(|mark| mark.zxid))
 }
 
+/// Removes the mark durably: the history is about to be cut on purpose.
+pub(crate) fn forget<D: Disk>(disk: &D, dir: &Path) -> Result<(), Error> {
+    let path = dir.join(WATERMARK);
+    match disk.unlink(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result.during(Action::Remove, &path)?,
+    }
+    disk.sync_dir(dir).during(Action::SyncDirectory, dir)
+}
+
 fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::{Access, Disk, DiskFile};
@@ -93,18 +93,18 @@ pub struct FaultPlan {
 impl FaultPlan {
     /// Adds a failure.
     pub fn add(&self, fault: Fault) {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
+        lock(&self.faults).push_back(fault);
     }
 
     /// Drops all failures that did not happen yet; returns how many.
     pub fn clear(&self) -> usize {
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = lock(&self.faults);
         std::mem::take(&mut *faults).len()
     }
 
     /// Counts an operation on `path` and returns the failure that is due.
     pub(super) fn strike(&self, operation: Operation, path: &Path) -> Option<FaultKind> {
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = lock(&self.faults);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let mut due = None;
         for (index, fault) in faults.iter_mut().enumerate() {
@@ -150,12 +150,22 @@ impl FaultPlan {
 pub struct FaultyDisk<D> {
     disk: D,
     plan: FaultPlan,
+    /// The names of open files, which change when one is renamed.
+    open_files: Arc<Mutex<Vec<Weak<Mutex<PathBuf>>>>>,
 }
 
 impl<D: Disk> FaultyDisk<D> {
     /// A disk over `disk` that fails as `plan` says.
     pub fn new(disk: D, plan: FaultPlan) -> Self {
-        Self { disk, plan }
+        Self { disk, plan, open_files: Arc::default() }
+    }
+
+    fn file(&self, file: D::File, path: &Path) -> FaultyFile<D::File> {
+        let path = Arc::new(Mutex::new(path.to_owned()));
+        let mut open_files = lock(&self.open_files);
+        open_files.retain(|path| path.strong_count() > 0);
+        open_files.push(Arc::downgrade(&path));
+        FaultyFile { file, path, plan: self.plan.clone() }
     }
 }
 
@@ -174,19 +184,24 @@ impl<D: Disk> Disk for FaultyDisk<D> {
 
     fn create(&self, path: &Path) -> io::Result<Self::File> {
         self.plan.check(Operation::Create, path)?;
-        let file = self.disk.create(path)?;
-        Ok(FaultyFile { file, path: path.to_owned(), plan: self.plan.clone() })
+        Ok(self.file(self.disk.create(path)?, path))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Self::File> {
         self.plan.check(Operation::Open, path)?;
-        let file = self.disk.open(path, access)?;
-        Ok(FaultyFile { file, path: path.to_owned(), plan: self.plan.clone() })
+        Ok(self.file(self.disk.open(path, access)?, path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.plan.check(Operation::Rename, to)?;
-        self.disk.rename(from, to)
+        self.disk.rename(from, to)?;
+        for path in lock(&self.open_files).iter().filter_map(Weak::upgrade) {
+            let mut path = lock(&path);
+            if *path == from {
+                to.clone_into(&mut path);
+            }
+        }
+        Ok(())
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
@@ -208,33 +223,38 @@ impl<D: Disk> Disk for FaultyDisk<D> {
 #[derive(Debug)]
 pub struct FaultyFile<F> {
     file: F,
-    path: PathBuf,
+    path: Arc<Mutex<PathBuf>>,
     plan: FaultPlan,
 }
 
 impl<F: DiskFile> DiskFile for FaultyFile<F> {
     fn len(&self) -> io::Result<u64> {
-        self.plan.check(Operation::Read, &self.path)?;
+        self.plan.check(Operation::Read, &lock(&self.path))?;
         self.file.len()
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        let limit = self.plan.limit(Operation::Read, &self.path, into.len())?;
+        let limit = self.plan.limit(Operation::Read, &lock(&self.path), into.len())?;
         self.file.read_at(&mut into[..limit], offset)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let limit = self.plan.limit(Operation::Write, &self.path, bytes.len())?;
+        let limit = self.plan.limit(Operation::Write, &lock(&self.path), bytes.len())?;
         self.file.write_at(&bytes[..limit], offset)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.plan.check(Operation::SetLen, &self.path)?;
+        self.plan.check(Operation::SetLen, &lock(&self.path))?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<Duration> {
-        self.plan.check(Operation::Sync, &self.path)?;
+        self.plan.check(Operation::Sync, &lock(&self.path))?;
         self.file.sync_data()
     }
+}
+
+/// What a panic elsewhere left is still true: nothing here is changed in two steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

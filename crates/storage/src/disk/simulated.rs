@@ -246,9 +246,8 @@ impl SimulatedDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn file(&self, state: &State, inode: u64, path: &Path) -> SimulatedFile {
-        let (disk, generation) = (self.clone(), state.generation);
-        SimulatedFile { disk, inode, generation, path: path.to_owned() }
+    fn file(&self, state: &State, inode: u64) -> SimulatedFile {
+        SimulatedFile { disk: self.clone(), inode, generation: state.generation }
     }
 }
 
@@ -310,13 +309,13 @@ impl Disk for SimulatedDisk {
                 inode
             }
         };
-        Ok(self.file(&state, inode, path))
+        Ok(self.file(&state, inode))
     }
 
     fn open(&self, path: &Path, _access: Access) -> io::Result<SimulatedFile> {
         self.plan.check(Operation::Open, path)?;
         let state = self.state();
-        Ok(self.file(&state, state.named(path)?, path))
+        Ok(self.file(&state, state.named(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -371,10 +370,16 @@ pub struct SimulatedFile {
     disk: SimulatedDisk,
     inode: u64,
     generation: u64,
-    path: PathBuf,
 }
 
 impl SimulatedFile {
+    /// The file's present name, by which faults are planned; the empty path once it is removed.
+    fn path(&self) -> PathBuf {
+        let state = self.disk.state();
+        let named = state.names.iter().find(|&(_, &inode)| inode == self.inode);
+        named.map(|(path, _)| path.clone()).unwrap_or_default()
+    }
+
     fn with_inode<T>(&self, act: impl FnOnce(&mut Inode) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.disk.state();
         if state.generation != self.generation {
@@ -386,12 +391,12 @@ impl SimulatedFile {
 
 impl DiskFile for SimulatedFile {
     fn len(&self) -> io::Result<u64> {
-        self.disk.plan.check(Operation::Read, &self.path)?;
+        self.disk.plan.check(Operation::Read, &self.path())?;
         self.with_inode(|inode| Ok(inode.visible.len() as u64))
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        let limit = self.disk.plan.limit(Operation::Read, &self.path, into.len())?;
+        let limit = self.disk.plan.limit(Operation::Read, &self.path(), into.len())?;
         let offset = offset_of(offset)?;
         self.with_inode(|inode| {
             let rest = inode.visible.get(offset..).unwrap_or_default();
@@ -402,7 +407,7 @@ impl DiskFile for SimulatedFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let limit = self.disk.plan.limit(Operation::Write, &self.path, bytes.len())?;
+        let limit = self.disk.plan.limit(Operation::Write, &self.path(), bytes.len())?;
         let offset = offset_of(offset)?;
         self.with_inode(|inode| {
             inode.write(&bytes[..limit], offset);
@@ -411,7 +416,7 @@ impl DiskFile for SimulatedFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk.plan.check(Operation::SetLen, &self.path)?;
+        self.disk.plan.check(Operation::SetLen, &self.path())?;
         let len = offset_of(len)?;
         self.with_inode(|inode| {
             inode.set_len(len);
@@ -420,7 +425,7 @@ impl DiskFile for SimulatedFile {
     }
 
     fn sync_data(&self) -> io::Result<Duration> {
-        if let Some(kind) = self.disk.plan.strike(Operation::Sync, &self.path) {
+        if let Some(kind) = self.disk.plan.strike(Operation::Sync, &self.path()) {
             if kind == FaultKind::PagesDropped {
                 self.with_inode(|inode| {
                     inode.unsynced.clear();

@@ -93,6 +93,11 @@ impl<F: DiskFile> LogReader<F> {
         self.window.len
     }
 
+    /// Where the next entry starts, in bytes from the start of the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The file's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path

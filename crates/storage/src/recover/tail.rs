@@ -82,7 +82,10 @@ impl Tail {
                 has_unwritten_sector(reader, offset, end)?
             }
             (None, _) => true,
-            (Some(behind), _) => has_unwritten_sector(reader, offset, behind)?,
+            // The first bytes of the follower may lie in the sector that was not written.
+            (Some(behind), _) => {
+                has_unwritten_sector(reader, offset, behind + ZERO_BYTES_OF_ENTRY)?
+            }
         };
         if torn { Ok(Verdict::Torn { offset, damage }) } else { Err(self.corrupt(reader, damage)) }
     }

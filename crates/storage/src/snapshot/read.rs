@@ -3,11 +3,11 @@
 use std::io::{self, BufReader, Read};
 
 use flate2::read::GzDecoder;
-use tree::{Tree, TreeLoader};
+use tree::{LoadError, Tree, TreeLoader};
 use types::Zxid;
 use wire::jute::{DecodeError, Reader};
 use wire::limits::STORED_BYTES_MAX;
-use wire::stored::snapshot::{self as records, StoredDigest};
+use wire::stored::snapshot::{self as records, StoredAcl, StoredDigest, StoredNode, StoredSession};
 use wire::stored::{Checksum, FileHeader, FileKind};
 
 use super::Compression;
@@ -62,43 +62,61 @@ pub(crate) fn read<D: Disk>(
     snapshot: &SnapshotFile,
     options: tree::Options,
 ) -> Result<Contents, SnapshotDamage> {
+    let mut loader = TreeLoader::new(options);
+    let digest = read_file(disk, snapshot, &mut loader)?;
+    Ok(Contents { tree: loader.finish(snapshot.zxid)?, digest })
+}
+
+/// Checks a whole snapshot without keeping anything of it. Returns the last transaction of which it
+/// is known to hold a part: at least the one it is named after.
+///
+/// # Errors
+/// When anything about it is wrong.
+pub(crate) fn verify<D: Disk>(disk: &D, snapshot: &SnapshotFile) -> Result<Zxid, SnapshotDamage> {
+    let digest = read_file(disk, snapshot, &mut Ignored)?;
+    Ok(digest.map_or(snapshot.zxid, |digest| digest.zxid.max(snapshot.zxid)))
+}
+
+fn read_file<D: Disk>(
+    disk: &D,
+    snapshot: &SnapshotFile,
+    sink: &mut impl RecordSink,
+) -> Result<Option<StoredDigest>, SnapshotDamage> {
     if !looks_finished(disk, snapshot)? {
         return Err(SnapshotDamage::Unfinished);
     }
     let file = FileSource::new(disk.open(&snapshot.path, Access::Read)?);
     match snapshot.compression {
-        Compression::None => read_records(file, snapshot.zxid, options),
+        Compression::None => read_records(file, sink),
         Compression::Gzip => {
             let packed = BufReader::with_capacity(READ_WINDOW_BYTES, file);
-            read_records(GzDecoder::new(packed), snapshot.zxid, options)
+            read_records(GzDecoder::new(packed), sink)
         }
         Compression::Snappy => {
             let packed = BufReader::with_capacity(READ_WINDOW_BYTES, file);
-            read_records(SnappySource::new(packed)?, snapshot.zxid, options)
+            read_records(SnappySource::new(packed)?, sink)
         }
     }
 }
 
 fn read_records(
     source: impl Read,
-    zxid: Zxid,
-    options: tree::Options,
-) -> Result<Contents, SnapshotDamage> {
+    sink: &mut impl RecordSink,
+) -> Result<Option<StoredDigest>, SnapshotDamage> {
     let mut content = Content::new(source);
     let header = content.take(FileHeader::decode)?;
     if header.kind != FileKind::Snapshot {
         return Err(SnapshotDamage::Unfinished);
     }
-    let mut loader = TreeLoader::new(options);
     for _ in 0..content.take(records::decode_count)? {
         let session = content.take(records::decode_session)?;
-        loader.session(session.session, session.timeout_ms);
+        sink.session(session);
     }
     for _ in 0..content.take(records::decode_count)? {
-        let stored = content.take(records::decode_acl)?;
-        loader.acl(stored.id.0, stored.acl);
+        let acl = content.take(records::decode_acl)?;
+        sink.acl(acl);
     }
-    content.take_nodes(&mut loader)?;
+    content.take_nodes(sink)?;
     content.take_seal()?;
     let mut digest = None;
     let mut rest = content.rest(LAST_ZXID_BLOCK_BYTES)?;
@@ -116,7 +134,41 @@ fn read_records(
     if rest > 0 {
         return Err(SnapshotDamage::TrailingBytes { offset: content.offset() });
     }
-    Ok(Contents { tree: loader.finish(zxid)?, digest })
+    Ok(digest)
+}
+
+/// Takes what a snapshot is made of.
+trait RecordSink {
+    fn session(&mut self, session: StoredSession);
+    fn acl(&mut self, acl: StoredAcl);
+    fn node(&mut self, node: &StoredNode<'_>) -> Result<(), LoadError>;
+}
+
+impl RecordSink for TreeLoader {
+    fn session(&mut self, session: StoredSession) {
+        self.session(session.session, session.timeout_ms);
+    }
+
+    fn acl(&mut self, acl: StoredAcl) {
+        self.acl(acl.id.0, acl.acl);
+    }
+
+    fn node(&mut self, node: &StoredNode<'_>) -> Result<(), LoadError> {
+        self.node(&node.path, node.data, node.acl.0, &node.stat)
+    }
+}
+
+/// Nothing is kept.
+struct Ignored;
+
+impl RecordSink for Ignored {
+    fn session(&mut self, _session: StoredSession) {}
+
+    fn acl(&mut self, _acl: StoredAcl) {}
+
+    fn node(&mut self, _node: &StoredNode<'_>) -> Result<(), LoadError> {
+        Ok(())
+    }
 }
 
 /// A snapshot's uncompressed bytes, as far as they are in memory.
@@ -159,14 +211,14 @@ impl<R: Read> Content<R> {
     }
 
     /// Takes all znodes and the mark after them.
-    fn take_nodes(&mut self, loader: &mut TreeLoader) -> Result<(), SnapshotDamage> {
+    fn take_nodes(&mut self, sink: &mut impl RecordSink) -> Result<(), SnapshotDamage> {
         loop {
             let input = &self.buffer[self.start..self.end];
             let mut reader = Reader::with_limit(input, STORED_BYTES_MAX);
             let stopped = loop {
                 let before = reader.position();
                 match records::decode_node(&mut reader) {
-                    Ok(Some(node)) => loader.node(&node.path, node.data, node.acl.0, &node.stat)?,
+                    Ok(Some(node)) => sink.node(&node)?,
                     Ok(None) => {
                         self.start += reader.position();
                         return Ok(());

@@ -50,19 +50,33 @@ pub(crate) fn file(name: &str) -> PathBuf {
 /// A stream of transactions, and the state after the last one.
 pub(crate) struct History {
     pub(crate) tree: Tree,
+    /// All transactions since the start, for [`History::at`].
+    txns: Vec<(TxnHeader, Txn)>,
     epoch_of_next: Option<i32>,
+    /// Goes into the data, so that a transaction differs from a lost one of the same number.
+    life: u64,
 }
 
 impl Default for History {
     fn default() -> Self {
-        Self { tree: Tree::new(tree_options()), epoch_of_next: None }
+        Self::after(Tree::new(tree_options()))
     }
 }
 
 impl History {
     /// Goes on from a recovered state.
     pub(crate) fn after(tree: Tree) -> Self {
-        Self { tree, epoch_of_next: None }
+        Self { tree, txns: Vec::new(), epoch_of_next: None, life: 0 }
+    }
+
+    /// The history up to `zxid`, and no further: what came after is lost.
+    pub(crate) fn at(&self, zxid: Zxid) -> Self {
+        let mut history = Self { life: self.life + 1, ..Self::default() };
+        for (header, txn) in self.txns.iter().filter(|(header, _)| header.zxid <= zxid) {
+            history.tree.apply(header, txn, &mut |_| {});
+            history.txns.push((*header, txn.clone()));
+        }
+        history
     }
 
     pub(crate) fn last(&self) -> Zxid {
@@ -93,6 +107,7 @@ impl History {
         let digest = TxnDigest { version: TxnDigest::VERSION, tree };
         let is_error = matches!(txn, Txn::Error { .. });
         batch.push(&header, &txn, Some(digest).filter(|_| !is_error));
+        self.txns.push((header, txn));
         zxid
     }
 
@@ -106,7 +121,7 @@ impl History {
     }
 
     fn txn(&self, number: u32, data_bytes: usize) -> Txn {
-        let fill = u8::try_from(number % 255).expect("below 255") + 1;
+        let fill = u8::try_from((u64::from(number) + 7 * self.life) % 256).expect("below 256");
         let data = Some(vec![fill; data_bytes].into_boxed_slice());
         let recent = format!("/n{}", number.saturating_sub(3));
         let path = match self.tree.find(&recent) {
