@@ -1,7 +1,9 @@
 //! Finds a child by its parent and name.
 //!
 //! The table stores bare ids; names are hashed and compared where they are. It is spread over many
-//! shards, so that no growth pauses the server for long and half-empty space never doubles at once.
+//! shards, so that no growth pauses the server for long. Shards are of unequal size, the largest
+//! getting twice the entries of the smallest: they grow one after the other as the tree does, and
+//! the share of empty space is always about the same.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -31,12 +33,18 @@ impl Index {
         }
     }
 
-    /// Makes room for that many more entries at once.
-    pub(crate) fn reserve(&mut self, additional: usize, hash: impl Fn(NodeId) -> ChildHash) {
-        // Shards fill evenly but not equally: an eighth more covers nearly all of them.
-        let per_shard = additional / INDEX_SHARDS;
-        for shard in &mut self.shards {
-            shard.reserve(per_shard + per_shard / 8, |&id| hash(id).0);
+    /// Makes room for many more entries, given their hashes.
+    pub(crate) fn reserve(
+        &mut self,
+        additional: &[ChildHash],
+        rehash: impl Fn(NodeId) -> ChildHash,
+    ) {
+        let mut per_shard = [0; INDEX_SHARDS];
+        for hash in additional {
+            per_shard[hash.shard()] += 1;
+        }
+        for (shard, additional) in self.shards.iter_mut().zip(per_shard) {
+            shard.reserve(additional, |&id| rehash(id).0);
         }
     }
 
@@ -87,9 +95,14 @@ impl Index {
 }
 
 impl ChildHash {
-    /// The tables use the lowest and the highest bits; the shard takes bits between them.
+    /// Which shard. The tables use the lowest and the highest bits of the hash; this takes some
+    /// between them, a number u from 0 to 1, and stretches it to u (4 - u) / 3, which is twice as
+    /// steep at 0 as at 1.
     const fn shard(self) -> usize {
-        (self.0 >> 40) as usize % INDEX_SHARDS
+        const BITS: u32 = 24;
+        let u = (self.0 >> 24) & ((1 << BITS) - 1);
+        let stretched = u * ((4 << BITS) - u) / 3;
+        (stretched >> (2 * BITS - INDEX_SHARDS.ilog2())) as usize
     }
 }
 

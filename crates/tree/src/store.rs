@@ -59,7 +59,7 @@ impl Store {
         record: Record,
     ) -> NodeId {
         let id = self.insert_unindexed(parent, name, data, record);
-        self.index_one(id).expect("the name is not taken");
+        self.index_one(id, self.child_hash(id)).expect("the name is not taken");
         id
     }
 
@@ -83,19 +83,19 @@ impl Store {
         id
     }
 
-    /// Makes every znode findable that was added after the first `indexed`. Only while nothing has
-    /// ever been removed.
+    /// Makes every znode findable that was added after the first `indexed` ones, which include the
+    /// root. Only while nothing has ever been removed.
     ///
     /// # Errors
     /// A znode whose parent has another child of that name.
     pub(crate) fn index_from(&mut self, indexed: usize) -> Result<(), NodeId> {
         let Self { arena, payloads, index, .. } = self;
         let hash = index.hasher();
-        index.reserve(arena.slots() - indexed, |id| hash_of(arena, payloads, &hash, id));
-        for id in self.arena.ids_from(indexed) {
-            if id != NodeId::ROOT {
-                self.index_one(id).map_err(|_| id)?;
-            }
+        let hash = |id| hash_of(arena, payloads, &hash, id);
+        let hashes: Vec<ChildHash> = arena.ids_from(indexed).map(hash).collect();
+        index.reserve(&hashes, hash);
+        for (id, hash) in self.arena.ids_from(indexed).zip(hashes) {
+            self.index_one(id, hash).map_err(|_| id)?;
         }
         Ok(())
     }
@@ -229,18 +229,18 @@ impl Store {
         self.arena.insert(Record { payload, flags, ..record })
     }
 
-    fn index_one(&mut self, id: NodeId) -> Result<(), NodeId> {
+    fn index_one(&mut self, id: NodeId, hash: ChildHash) -> Result<(), NodeId> {
         let Self { arena, payloads, index, .. } = self;
         let Record { parent, payload, .. } = arena[id];
-        let hash = index.hasher();
+        let rehash = index.hasher();
         index.insert(
-            hash_of(arena, payloads, &hash, id),
+            hash,
             id,
             |other| {
                 let record = &arena[other];
                 record.parent == parent && payloads.name(record.payload) == payloads.name(payload)
             },
-            |other| hash_of(arena, payloads, &hash, other),
+            |other| hash_of(arena, payloads, &rehash, other),
         )
     }
 
