@@ -144,6 +144,8 @@ fn add_base(layers: &mut Layers, base: &Base, file: Option<&Path>) -> Result<(),
             }
         }
         Base::Arguments { port, data_dir, tick_time, max_client_cnxns } => {
+            // Apache limits the connections of an address only if a file or an argument says so.
+            layers.set(&MAX_CLIENT_CNXNS.row, "0", Origin::Default);
             let arguments = [
                 (&CLIENT_PORT.row, "port", Some(port)),
                 (&DATA_DIR.row, "dataDir", Some(data_dir)),
