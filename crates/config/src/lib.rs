@@ -190,3 +190,92 @@ impl fmt::Display for Effective {
         write!(f, "{}={} ({})", self.key, self.value, self.origin)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small generator, so that every run tries the same files.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            usize::try_from(self.0 % bound as u64).unwrap()
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_and_errors_name_a_line_of_the_file() {
+        const PIECES: &[&[u8]] = &[
+            b"\n",
+            b"\r\n",
+            b"=",
+            b":",
+            b" ",
+            b"\\",
+            b"\\u",
+            b"\\u0041",
+            b"\\\n",
+            b"#",
+            b"\xff",
+            b"\0",
+            b"-",
+            b"0x",
+            b"1",
+            b"99999999999999999999",
+            b"true",
+            b"\xc3\xbc",
+            b",",
+            b";",
+            b"|",
+            b"[",
+            b"]",
+            b"tickTime",
+            b"clientPort",
+            b"clientPortListenBacklog",
+            b"snapCount",
+            b"jute.maxbuffer",
+            b"minSessionTimeout",
+            b"autopurge.purgeInterval",
+            b"server.1",
+            b"server.2",
+            b"zookeeper.",
+            b"request_throttle_stall_time",
+            b"connection_throttle_drop_increase",
+            b"forceSync",
+            b"localhost:1:2",
+            b"localhost:1:2:observer;3",
+        ];
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let (mut accepted, mut refused) = (0, 0);
+        for _ in 0..5_000 {
+            let mut content = b"dataDir=/data\n".to_vec();
+            for _ in 0..random.below(24) {
+                match random.below(8) {
+                    0 => content.push(u8::try_from(random.below(256)).unwrap()),
+                    _ => content.extend_from_slice(PIECES[random.below(PIECES.len())]),
+                }
+            }
+            let mut layers = Layers::default();
+            let loaded = layers
+                .add_file(Path::new("zoo.cfg"), &content)
+                .and_then(|()| Config::from_layers(&mut layers));
+            let Err(error) = loaded else {
+                accepted += 1;
+                continue;
+            };
+            refused += 1;
+            let lines = content.iter().filter(|&&byte| byte == b'\n' || byte == b'\r').count() + 1;
+            let text = error.to_string();
+            let line: usize = text
+                .strip_prefix("zoo.cfg:")
+                .and_then(|rest| rest.split_once(':')?.0.parse().ok())
+                .unwrap_or_else(|| panic!("{text} names no line"));
+            assert!((1..=lines).contains(&line), "{text}");
+        }
+        assert!(accepted > 500 && refused > 500, "{accepted} accepted, {refused} refused");
+    }
+}
