@@ -7,11 +7,13 @@ import java.io.DataOutputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.lang.reflect.Constructor;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.apache.jute.BinaryInputArchive;
@@ -46,28 +48,28 @@ public class Golden {
 
     static PrintWriter out;
 
+    interface Part {
+        void write() throws Exception;
+    }
+
     public static void main(String[] args) throws Exception {
-        Path directory = Path.of(args[0]);
-        out = new PrintWriter(directory.resolve("texts.hex").toFile());
-        texts();
-        out.close();
-        out = new PrintWriter(directory.resolve("connects.hex").toFile());
-        connects();
-        out.close();
-        out = new PrintWriter(directory.resolve("requests.hex").toFile());
-        requests();
-        out.close();
-        out = new PrintWriter(directory.resolve("replies.hex").toFile());
-        replies();
-        out.close();
-        out = new PrintWriter(directory.resolve("transactions.hex").toFile());
-        transactions();
-        out.close();
-        if (args.length > 1) {
-            out = new PrintWriter(directory.resolve("conversation.hex").toFile());
-            capture(directory, Path.of(args[1]));
-            out.close();
+        Path directory = Path.of(args[1]);
+        if (args[0].equals("records")) {
+            into(directory.resolve("texts.hex"), Golden::texts);
+            into(directory.resolve("connects.hex"), Golden::connects);
+            into(directory.resolve("requests.hex"), Golden::requests);
+            into(directory.resolve("replies.hex"), Golden::replies);
+            into(directory.resolve("transactions.hex"), Golden::transactions);
+        } else {
+            Path data = Path.of(args[2]);
+            into(directory.resolve("conversation.hex"), () -> capture(directory, data));
         }
+    }
+
+    static void into(Path file, Part part) throws Exception {
+        out = new PrintWriter(file.toFile());
+        part.write();
+        out.close();
     }
 
     // Bytes as Java reads them in a text: pieces of UTF-8 in random order.
@@ -93,9 +95,9 @@ public class Golden {
 
     static void connects() throws Exception {
         byte[] password = "0123456789abcdef".getBytes();
-        line("request", framed(new ConnectRequest(0, 0x200000003L, 30000, SESSION, password), new ReadOnly(true)));
-        line("response", framed(new ConnectResponse(0, 20000, SESSION, password), new ReadOnly(true)));
-        line("refusal", framed(new ConnectResponse(0, 0, 0, new byte[16]), new ReadOnly(false)));
+        line("request", framed(connect(ConnectRequest.class, 0, 0x200000003L, 30000, SESSION, password, true)));
+        line("response", framed(connect(ConnectResponse.class, 0, 20000, SESSION, password, true)));
+        line("refusal", framed(connect(ConnectResponse.class, 0, 0, 0L, new byte[16], false)));
     }
 
     static void requests() throws Exception {
@@ -279,21 +281,22 @@ public class Golden {
         first.ask(22, OpCode.multi, new MultiOperationRecord());
         first.ask(23, OpCode.getAllChildrenNumber, new GetAllChildrenNumberRequest("/"));
         first.ask(24, OpCode.getEphemerals, new GetEphemeralsRequest("/app"));
-        first.ask(25, OpCode.whoAmI, null);
+        first.ask(25, OpCode.whoAmI);
         first.ask(26, OpCode.checkWatches, new CheckWatchesRequest("/app", 1));
         first.ask(27, OpCode.removeWatches, new RemoveWatchesRequest("/app", 3));
         first.ask(28, OpCode.sync, new SyncRequest("/app"));
-        first.ask(-2, OpCode.ping, null);
+        first.ask(-2, OpCode.ping);
         first.ask(29, OpCode.create, new CreateRequest("/app/bad", DATA, OPEN, 17));
         first.ask(30, OpCode.reconfig, new ReconfigRequest("server.4=h:1:2;3", null, null, -1));
         first.ask(-8, OpCode.setWatches2, new SetWatches2(1, List.of("/app", "/gone"), List.of("/app"),
             List.of("/app"), List.of("/app"), List.of("/app")));
         first.ask(31, OpCode.delete, new DeleteRequest("/app/null", 0));
+        odd(first);
         server.takeSnapshot();
-        first.ask(32, OpCode.closeSession, null);
+        first.ask(32, OpCode.closeSession);
 
         Conversation second = new Conversation(port);
-        second.ask(1, 99, null);
+        second.ask(1, 99);
         connections.shutdown();
 
         File files = new File(data.toFile(), "version-2");
@@ -305,7 +308,22 @@ public class Golden {
         }
     }
 
-    // The byte behind both records of the handshake, which the records of release 3.8 lack.
+    // A record of the handshake. Up to release 3.8 the last byte is not part of the record.
+    static Record[] connect(Class<? extends Record> kind, Object... fields) throws Exception {
+        int last = fields.length - 1;
+        for (Constructor<?> constructor : kind.getConstructors()) {
+            if (constructor.getParameterCount() == fields.length) {
+                return new Record[] {(Record) constructor.newInstance(fields)};
+            }
+            if (constructor.getParameterCount() == last) {
+                Object[] others = Arrays.copyOf(fields, last);
+                return new Record[] {
+                    (Record) constructor.newInstance(others), new ReadOnly((Boolean) fields[last])};
+            }
+        }
+        throw new IllegalStateException("no constructor of " + kind);
+    }
+
     record ReadOnly(boolean value) implements Record {
 
         public void serialize(OutputArchive archive, String tag) throws IOException {
@@ -315,6 +333,47 @@ public class Golden {
         public void deserialize(InputArchive archive, String tag) {
             throw new UnsupportedOperationException();
         }
+    }
+
+    // Requests that no client library sends.
+    static void odd(Conversation talk) throws Exception {
+        MultiHeader end = new MultiHeader(-1, true, -1);
+        talk.ask(101, OpCode.multi,
+            new MultiHeader(OpCode.create2, false, -1), new CreateRequest("/app/o1", DATA, OPEN, 0),
+            new MultiHeader(OpCode.createContainer, false, -1), new CreateRequest("/app/o2", DATA, OPEN, 0),
+            new MultiHeader(OpCode.create2, false, -1), new CreateRequest("/app/o3", DATA, OPEN, 4),
+            new MultiHeader(OpCode.createTTL, false, -1), new CreateTTLRequest("/app/o4", DATA, OPEN, 0, 9),
+            end);
+        talk.ask(102, OpCode.multi,
+            new MultiHeader(OpCode.create, false, -1), new CreateRequest("/app/o5", DATA, OPEN, 17), end);
+        talk.ask(103, OpCode.multi,
+            new MultiHeader(OpCode.create, false, -1), new CreateRequest("/app/o5", DATA, OPEN, 5), end);
+        talk.ask(104, OpCode.multi,
+            new MultiHeader(OpCode.setACL, false, -1), new SetACLRequest("/app", OPEN, -1), end);
+        talk.ask(105, OpCode.multi,
+            new MultiHeader(OpCode.delete, false, -1), new DeleteRequest("/app/o1", -1),
+            new MultiHeader(OpCode.getData, false, -1), new GetDataRequest("/app", false), end);
+        talk.ask(106, OpCode.multi, new MultiHeader(OpCode.delete, false, -1));
+        talk.ask(107, OpCode.createTTL, new CreateTTLRequest("/app/o6", DATA, OPEN, 0, 5));
+        talk.ask(108, OpCode.createTTL, new CreateTTLRequest("/app/o6", DATA, OPEN, 5, 0));
+        talk.ask(109, OpCode.create, new CreateRequest("/app/o6", DATA, OPEN, 5));
+        talk.ask(110, OpCode.createContainer, new CreateRequest("/app/o7", DATA, OPEN, 0));
+        talk.ask(111, OpCode.create, new CreateRequest("/app/o8", DATA, OPEN, 4));
+        talk.ask(112, OpCode.create, new CreateRequest("/app/o9", DATA, null, 0));
+        talk.ask(113, OpCode.create, new CreateRequest("/app/o9", DATA, List.of(new ACL(1, new Id(null, null))), 0));
+        talk.ask(114, OpCode.getData, new GetDataRequest(null, false));
+        talk.ask(115, OpCode.delete, new DeleteRequest(null, -1));
+        talk.ask(116, OpCode.setWatches, new SetWatches(1, null, List.of(), List.of()));
+        talk.ask(117, OpCode.addWatch, new AddWatchRequest("/app", 2));
+        talk.ask(118, OpCode.checkWatches, new CheckWatchesRequest("/app", 9));
+        talk.ask(119, OpCode.getData);
+        talk.ask(120, OpCode.setData, new SyncRequest("/app"));
+        talk.ask(121, OpCode.sync, new SyncRequest(null));
+        talk.ask(122, OpCode.getEphemerals, new GetEphemeralsRequest(null));
+        talk.ask(123, OpCode.multiRead,
+            new MultiHeader(OpCode.getChildren, false, -1), new GetChildrenRequest(null, false), end);
+        talk.ask(124, OpCode.multiRead,
+            new MultiHeader(OpCode.delete, false, -1), new DeleteRequest("/app/o1", -1), end);
     }
 
     static class Conversation {
@@ -327,13 +386,16 @@ public class Golden {
             socket.setSoTimeout(5000);
             input = new DataInputStream(socket.getInputStream());
             output = new DataOutputStream(socket.getOutputStream());
-            send(">>", framed(new ConnectRequest(0, 0, 30000, 0, new byte[16]), new ReadOnly(false)));
+            send(">>", framed(connect(ConnectRequest.class, 0, 0L, 30000, 0L, new byte[16], false)));
             receive("<<");
         }
 
         // Sends a request and takes what comes until its reply.
-        void ask(int xid, int opcode, Record record) throws Exception {
-            send(">", framed(new RequestHeader(xid, opcode), record));
+        void ask(int xid, int opcode, Record... records) throws Exception {
+            Record[] all = new Record[1 + records.length];
+            all[0] = new RequestHeader(xid, opcode);
+            System.arraycopy(records, 0, all, 1, records.length);
+            send(">", framed(all));
             while (new DataInputStream(new ByteArrayInputStream(receive("<"))).readInt() != xid) { }
         }
 
