@@ -28,6 +28,7 @@ use crate::options::Refusals;
 use crate::pace::Pace;
 use crate::recording::{Batch, Recording};
 use crate::session::{InFlight, Session};
+use crate::template::refusal_of_multi;
 use crate::timer::Timer;
 
 /// The timer's token; connections have their place in the table.
@@ -194,7 +195,7 @@ impl Engine {
             let split = frame::split(rest, frame_bytes_max).map_err(|_| malformed(place, rest))?;
             let Some((body, bytes)) = split else { break };
             rest = &rest[bytes..];
-            let Ok((header, _)) = ReplyHeader::decode(body) else {
+            let Ok((header, record)) = ReplyHeader::decode(body) else {
                 return Err(Error::Malformed { connection: place, bytes: body.len() as i64 });
             };
             if header.xid == Xid::PING {
@@ -206,7 +207,7 @@ impl Engine {
                 return Err(Error::OutOfOrder { connection: place, expected, got: header.xid.0 });
             };
             self.in_flight -= 1;
-            if !work.accept(batch, header.code, body.len(), now_ns)? {
+            if !work.accept(batch, header.code, record, now_ns)? {
                 continue;
             }
             equal = match equal {
@@ -295,24 +296,24 @@ impl Work {
         &mut self,
         batch: Batch,
         code: i32,
-        bytes: usize,
+        record: &[u8],
         now_ns: u64,
     ) -> Result<bool, Error> {
         let mix = self.mix.as_ref().expect("only a mix puts requests in flight");
         let template = &mix.templates()[usize::from(batch.template)];
-        if code == 0 && bytes == template.reply_bytes {
+        let expected = template.record_bytes;
+        if code == 0 && record.len() == expected {
             return Ok(true);
         }
         let request = template.name;
-        match self.refusals {
-            Refusals::Fail if code != 0 => Err(Error::Refused { request, code }),
-            Refusals::Count if code != 0 => {
+        let code = if code == 0 { refusal_of_multi(record) } else { Some(code) };
+        match (code, self.refusals) {
+            (Some(code), Refusals::Fail) => Err(Error::Refused { request, code }),
+            (Some(code), Refusals::Count) => {
                 self.recording.error(code, now_ns);
                 Ok(false)
             }
-            Refusals::Fail | Refusals::Count => {
-                Err(Error::ReplyLength { request, expected: template.reply_bytes, got: bytes })
-            }
+            (None, _) => Err(Error::RecordLength { request, expected, got: record.len() }),
         }
     }
 

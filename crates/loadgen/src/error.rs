@@ -48,12 +48,12 @@ pub enum Error {
         /// The code of the reply.
         code: i32,
     },
-    /// A reply has another length than the request's answer must have.
-    #[error("{request} was answered with {got} bytes instead of {expected}")]
-    ReplyLength {
+    /// A reply's record has another length than the answer to the request must have.
+    #[error("{request} was answered with a record of {got} bytes instead of {expected}")]
+    RecordLength {
         /// The request's name.
         request: &'static str,
-        /// Bytes of a right reply.
+        /// Bytes of the right record.
         expected: usize,
         /// Bytes of this one.
         got: usize,

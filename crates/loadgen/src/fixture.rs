@@ -29,8 +29,6 @@ use crate::workload::Workload;
 /// Above all that is ever created.
 const ROOT: &str = "/bench";
 
-/// Bytes of a reply without a record.
-const HEADER_BYTES: usize = 16;
 /// Bytes of a length or count.
 const COUNT_BYTES: usize = 4;
 /// Bytes of a Stat record.
@@ -190,34 +188,34 @@ impl Fixture {
 
     fn get(&self, path: &str) -> Template {
         let op = Op::Read(Read::GetData { path: path.into(), watch: false });
-        Template::new("get", op, HEADER_BYTES + COUNT_BYTES + self.value.len() + STAT_BYTES)
+        Template::new("get", op, COUNT_BYTES + self.value.len() + STAT_BYTES)
     }
 
     fn set(&self, path: &str) -> Template {
         let data = Some(self.value.as_slice().into());
         let op = Op::Write(Write::SetData { path: path.into(), data, version: None });
-        Template::new("set", op, HEADER_BYTES + STAT_BYTES)
+        Template::new("set", op, STAT_BYTES)
     }
 
     fn exists(&self, path: &str) -> Template {
         let op = Op::Read(Read::Exists { path: path.into(), watch: false });
-        Template::new("exists", op, HEADER_BYTES + STAT_BYTES)
+        Template::new("exists", op, STAT_BYTES)
     }
 
     fn create(&self, path: &str, value: &[u8]) -> Template {
         let op = Op::Write(Write::Create(create(path, value)));
-        Template::new("create", op, HEADER_BYTES + COUNT_BYTES + path.len())
+        Template::new("create", op, COUNT_BYTES + path.len())
     }
 
     fn delete(&self, path: &str) -> Template {
         let op = Op::Write(Write::Delete { path: path.into(), version: None });
-        Template::new("delete", op, HEADER_BYTES)
+        Template::new("delete", op, 0)
     }
 
     fn list(&self) -> Template {
         let op = Op::Read(Read::GetChildren { path: self.root.as_str().into(), watch: false });
         let name_bytes = COUNT_BYTES + 1 + NUMBER.len();
-        let bytes = HEADER_BYTES + COUNT_BYTES + self.children as usize * name_bytes;
+        let bytes = COUNT_BYTES + self.children as usize * name_bytes;
         Template::new("children", op, bytes)
     }
 
@@ -228,7 +226,7 @@ impl Fixture {
             version: None,
         };
         let op = Op::Write(Write::Multi((0..self.multi_ops).map(|_| set()).collect()));
-        let bytes = HEADER_BYTES + self.multi_ops * (MARK_BYTES + STAT_BYTES) + MARK_BYTES;
+        let bytes = self.multi_ops * (MARK_BYTES + STAT_BYTES) + MARK_BYTES;
         Template::new("multi", op, bytes).weighing(self.multi_ops as u64)
     }
 }

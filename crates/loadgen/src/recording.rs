@@ -117,7 +117,7 @@ mod tests {
 
     fn recording() -> Recording {
         let templates =
-            [Template::new("get", Op::Ping, 16), Template::new("multi", Op::Ping, 16).weighing(10)];
+            [Template::new("get", Op::Ping, 0), Template::new("multi", Op::Ping, 0).weighing(10)];
         Recording::new(&templates, 1000..2000)
     }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_latency_beyond_the_range_counts_as_its_end() {
-        let templates = [Template::new("get", Op::Ping, 16)];
+        let templates = [Template::new("get", Op::Ping, 0)];
         let mut recording = Recording::new(&templates, 0..u64::MAX);
         let batch = Batch { template: 0, start_ns: 0 };
         recording.replies(batch, 10 * limits::LATENCY_NS_MAX, 1);

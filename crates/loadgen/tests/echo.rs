@@ -127,7 +127,7 @@ fn keeps_to_the_offered_rate() {
 fn a_reply_of_another_size_ends_the_run() {
     let options = Options { value_bytes: VALUE_BYTES + 1, ..options(echo(), Workload::Get) };
     let error = run(&options).unwrap_err();
-    assert_eq!(error.to_string(), "get was answered with 188 bytes instead of 189");
+    assert_eq!(error.to_string(), "get was answered with a record of 172 bytes instead of 173");
 }
 
 #[test]
@@ -157,29 +157,62 @@ fn a_server_that_hangs_up_is_named() {
 
 #[test]
 fn a_reply_out_of_order_ends_the_run() {
-    let backend = echo();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        // The first connection prepares the run, the others carry its load.
-        for (number, client) in listener.incoming().enumerate() {
-            let (client, server) = (client?, TcpStream::connect(&backend)?);
-            std::thread::spawn(move || relay(client, server, number > 0));
-        }
-        std::io::Result::Ok(())
-    });
-    let error = run(&options(address, Workload::Create)).unwrap_err();
+    let error = run(&options(faulty_echo(Fault::WrongXid), Workload::Create)).unwrap_err();
     assert!(matches!(error, Error::OutOfOrder { expected: Some(1), got: 2, .. }), "{error}");
 }
 
-/// Passes requests and replies on one by one; a liar gives each reply the xid after its own.
-fn relay(mut client: TcpStream, mut server: TcpStream, is_liar: bool) -> std::io::Result<()> {
+#[test]
+fn a_connection_that_is_lost_ends_the_run() {
+    let options = Options {
+        conns: vec![1],
+        windows: vec![1],
+        ..options(faulty_echo(Fault::HangUp), Workload::Create)
+    };
+    let error = run(&options).unwrap_err();
+    assert_eq!(error.to_string(), "connection 0 was lost with 1 requests in flight");
+}
+
+/// What goes wrong with the load of a run.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    /// Each reply has the xid after its own.
+    WrongXid,
+    /// The connection ends where a reply was due.
+    HangUp,
+}
+
+/// The address of an echo server that serves one connection faultlessly, which prepares the run.
+fn faulty_echo(fault: Fault) -> String {
+    let backend = echo();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    std::thread::spawn(move || {
+        for (number, client) in listener.incoming().enumerate() {
+            let (client, server) = (client?, TcpStream::connect(&backend)?);
+            let fault = (number > 0).then_some(fault);
+            std::thread::spawn(move || relay(client, server, fault));
+        }
+        std::io::Result::Ok(())
+    });
+    address
+}
+
+/// Passes requests and replies on, one by one.
+fn relay(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    fault: Option<Fault>,
+) -> std::io::Result<()> {
     server.write_all(&frame(&mut client)?)?;
     client.write_all(&frame(&mut server)?)?;
     loop {
         server.write_all(&frame(&mut client)?)?;
         let mut reply = frame(&mut server)?;
-        reply[7] += u8::from(is_liar);
+        match fault {
+            None => {}
+            Some(Fault::WrongXid) => reply[7] += 1,
+            Some(Fault::HangUp) => return Ok(()),
+        }
         client.write_all(&reply)?;
     }
 }
