@@ -1,5 +1,6 @@
 //! Everything a replica has done outside of itself.
 
+use tree::SnapshotHead;
 use types::{TxnDigest, Zxid};
 use wire::stored::LogBatch;
 
@@ -13,12 +14,10 @@ pub enum Effect {
     Append(LogBatch),
     /// Start a new log file with the next entries.
     RollLog,
-    /// Start to write a snapshot of this name.
-    BeginSnapshot {
-        /// The last transaction that is in it for certain.
-        zxid: Zxid,
-    },
-    /// Write the next records of the snapshot; answered with
+    /// Start to write a snapshot, with this head; answered with
+    /// [`crate::Input::SnapshotTakesMore`].
+    BeginSnapshot(SnapshotHead),
+    /// Write the next znodes of the snapshot, as encoded records; answered with
     /// [`crate::Input::SnapshotTakesMore`].
     SnapshotPart(Vec<u8>),
     /// Finish the snapshot and make it durable; answered with [`crate::Input::SnapshotOver`].

@@ -37,12 +37,14 @@ use wire::request::{Request as Decoded, RequestError, opcode};
 
 use crate::access::AccessOptions;
 use crate::input::{Ask, Connect, Input, Request};
-use crate::published::{Address, Outbox, TreeReader};
+use crate::published::{Address, FrontId, Outbox, TreeReader};
 use crate::read::{self, Asker};
 use crate::view::{ConnectionStats, FrontStats};
 use crate::watch::{WatchKind, WatchTable};
 
 use connection::{Connection, Connections, Phase};
+
+pub use connection::slot_of;
 
 /// How a frontend behaves.
 #[derive(Clone, Debug)]
@@ -93,6 +95,11 @@ impl Frontend {
             options,
         };
         Self { reader, desk }
+    }
+
+    /// Which frontend it is.
+    pub fn front(&self) -> FrontId {
+        self.reader.front()
     }
 
     /// Takes in a new connection.

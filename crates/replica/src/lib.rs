@@ -52,7 +52,7 @@ pub mod view;
 mod watch;
 
 pub use effect::Effect;
-pub use frontend::{Frontend, FrontendOptions};
+pub use frontend::{Frontend, FrontendOptions, slot_of};
 pub use input::{Ask, Connect, Input, Request};
 pub use prepare::PrepareOptions;
 pub use published::{Address, FrontId, TreeReader};

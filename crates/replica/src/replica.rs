@@ -102,7 +102,7 @@ struct Core {
 impl Replica {
     /// A replica that goes on from a recovered tree. Every session gets its full timeout again.
     pub fn new(options: Options, tree: Tree, now: Now) -> Self {
-        let first = SessionId::first(options.sid, options.session_id_clock_ms);
+        let first = first_session(&options, &tree);
         let mut sessions = Sessions::new(options.tick, first);
         for (id, timeout_ms) in tree.sessions() {
             let timeout = Duration::from_millis(u64::from(timeout_ms.unsigned_abs()));
@@ -554,6 +554,15 @@ impl Core {
             }
         }
     }
+}
+
+/// The id of the first new session: by the clock, but after every session that is still there, in
+/// case the clock went back.
+fn first_session(options: &Options, tree: &Tree) -> SessionId {
+    let by_clock = SessionId::first(options.sid, options.session_id_clock_ms);
+    let of_this_server = |id: &SessionId| id.0 >> 56 == by_clock.0 >> 56;
+    let newest = tree.sessions().map(|(id, _)| id).filter(of_this_server).max();
+    newest.map_or(by_clock, |newest| by_clock.max(newest.next()))
 }
 
 /// A change as the watchers of all frontends are told of it.

@@ -6,8 +6,7 @@
 
 use tree::{SliceEnd, Tree};
 use types::TxnDigest;
-use wire::stored::snapshot::{AclId, put_acl, put_node, put_session};
-use wire::{jute, stored::FileHeader};
+use wire::stored::snapshot::{AclId, put_node};
 
 use crate::effect::Effect;
 use crate::limits::SNAPSHOT_PART_BYTES;
@@ -82,19 +81,7 @@ impl Snapshots {
     pub(crate) fn begin(&mut self, tree: &mut Tree, effects: &mut Vec<Effect>) {
         self.is_running = true;
         self.is_asked_for = false;
-        let head = tree.begin_snapshot();
-        let mut bytes = Vec::new();
-        FileHeader::SNAPSHOT.encode(&mut bytes);
-        jute::put_count(&mut bytes, head.sessions.len());
-        for &(session, timeout_ms) in &head.sessions {
-            put_session(&mut bytes, session, timeout_ms);
-        }
-        jute::put_count(&mut bytes, head.acls.len());
-        for (id, acl) in &head.acls {
-            put_acl(&mut bytes, AclId(*id), acl);
-        }
-        effects.push(Effect::BeginSnapshot { zxid: head.zxid });
-        effects.push(Effect::SnapshotPart(bytes));
+        effects.push(Effect::BeginSnapshot(tree.begin_snapshot()));
     }
 
     /// The next part of the one that is being written, or its end.

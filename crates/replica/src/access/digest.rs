@@ -2,39 +2,37 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use types::Id;
 
 /// How `user:password` is hashed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum DigestAlgorithm {
+    /// Broken; for databases that were made with it.
+    Md5,
     /// What every release has by default.
     #[default]
     Sha1,
-    /// Stronger.
+    /// 224 bits of the SHA-2 family.
+    Sha224,
+    /// 256 bits of the SHA-2 family.
     Sha256,
-    /// Stronger still.
+    /// 384 bits of the SHA-2 family.
+    Sha384,
+    /// 512 bits of the SHA-2 family.
     Sha512,
-}
-
-impl DigestAlgorithm {
-    /// The algorithm with this name in Java's spelling, such as `SHA-256`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_uppercase().as_str() {
-            "SHA1" | "SHA-1" | "SHA" => Self::Sha1,
-            "SHA-256" | "SHA256" => Self::Sha256,
-            "SHA-512" | "SHA512" => Self::Sha512,
-            _ => return None,
-        })
-    }
 }
 
 /// The identity that goes with the credentials `user:password`.
 pub fn digest_id(algorithm: DigestAlgorithm, credentials: &[u8]) -> Id {
     let hash = match algorithm {
+        DigestAlgorithm::Md5 => STANDARD.encode(Md5::digest(credentials)),
         DigestAlgorithm::Sha1 => STANDARD.encode(Sha1::digest(credentials)),
+        DigestAlgorithm::Sha224 => STANDARD.encode(Sha224::digest(credentials)),
         DigestAlgorithm::Sha256 => STANDARD.encode(Sha256::digest(credentials)),
+        DigestAlgorithm::Sha384 => STANDARD.encode(Sha384::digest(credentials)),
         DigestAlgorithm::Sha512 => STANDARD.encode(Sha512::digest(credentials)),
     };
     let user = credentials.split(|&byte| byte == b':').next().unwrap_or_default();

@@ -227,7 +227,12 @@ impl Connections {
     }
 }
 
-fn slot_of(conn: ConnId) -> usize {
+/// The slot of a connection among those of its frontend: a small number that no other open
+/// connection of the frontend has.
+///
+/// # Panics
+/// Never where addresses have 32 bits or more.
+pub fn slot_of(conn: ConnId) -> usize {
     let low_half = conn.0 & u64::from(u32::MAX);
     usize::try_from(low_half).expect("32 bits fit")
 }

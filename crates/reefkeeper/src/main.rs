@@ -1,0 +1,42 @@
+//! The one binary: subcommands, their arguments, exit codes.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A coordination service that speaks ZooKeeper's protocol.
+#[derive(Parser)]
+#[command(name = "reefkeeper", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a server: `server [zoo.cfg]`, or `server <port> <dataDir> [tickTime] [maxClientCnxns]`.
+    ///
+    /// Without arguments it listens on port 2181 and keeps its data in ./reefkeeper-data.
+    Server {
+        /// A configuration file, or port and directory; then `-Dname=value` or `--set name=value`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Measures any ZooKeeper server: throughput, processor time, latencies.
+    Bench(loadgen::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Server { words } => serve::run(words),
+        Command::Bench(args) => match args.run(&mut std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("reefkeeper bench: {failure}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}

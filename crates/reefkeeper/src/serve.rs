@@ -1,0 +1,69 @@
+//! `reefkeeper server`.
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use config::CommandLine;
+use server::{Ended, Server, StartError};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::{info, warn};
+
+/// The configuration is wrong.
+const INVALID_CONFIGURATION: u8 = 2;
+/// The directories can not be used.
+const UNUSABLE_DIRECTORIES: u8 = 3;
+/// Anything else.
+const FAILED: u8 = 1;
+
+/// Runs a server until a signal ends it; the exit codes are Apache's.
+pub(crate) fn run(words: Vec<String>) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    let loaded = CommandLine::from_words(words)
+        .and_then(|command_line| config::load(&command_line, std::env::vars()));
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(failure) => return give_up(&failure, INVALID_CONFIGURATION),
+    };
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    // Before the server starts: its threads must not get the signals in their own way.
+    let mut signals = match Signals::new([SIGINT, SIGTERM]) {
+        Ok(signals) => signals,
+        Err(failure) => return give_up(&failure, FAILED),
+    };
+    let server = match Server::start(&loaded.config) {
+        Ok(server) => server,
+        Err(failure @ StartError::Storage(_)) => return give_up(&failure, UNUSABLE_DIRECTORIES),
+        Err(failure) => return give_up(&failure, FAILED),
+    };
+    let stop = server.stopper();
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            info!(signal, "told to stop");
+            stop();
+        }
+    });
+    match server.wait() {
+        Ended::Stopped => ExitCode::SUCCESS,
+        Ended::Failed(_) => ExitCode::from(FAILED),
+    }
+}
+
+/// Says what is wrong, with everything that led to it.
+fn give_up(failure: &dyn Error, code: u8) -> ExitCode {
+    let mut words = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(source) = cause {
+        words = format!("{words}: {source}");
+        cause = source.source();
+    }
+    eprintln!("reefkeeper server: {words}");
+    ExitCode::from(code)
+}

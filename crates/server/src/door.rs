@@ -1,0 +1,234 @@
+//! Where connections come in, and how they reach their thread.
+//!
+//! One I/O thread has the listener; it hands the connections to all threads in turn.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use config::{Limits, Listen};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token, Waker};
+use socket2::{Domain, Protocol, Socket, Type};
+use tracing::{debug, warn};
+use types::Instant;
+
+use crate::view::Views;
+
+/// The token of the waker of each thread; connections are numbered from zero on.
+pub(crate) const WAKER: Token = Token(usize::MAX);
+const LISTENER: Token = Token(usize::MAX - 1);
+
+/// Connections taken in before others get their turn.
+const ACCEPTED_AT_ONCE_MAX: usize = 256;
+/// Waiting connections that the system keeps unless the operator says otherwise.
+const BACKLOG: u32 = 1024;
+/// How often the lack of descriptors is told.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What one I/O thread is handed: connections, and the reason to wake up.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    streams: Mutex<Vec<(TcpStream, IpAddr)>>,
+    waker: Waker,
+    /// The thread sleeps or is about to.
+    is_asleep: AtomicBool,
+    is_stopped: AtomicBool,
+    counts: Arc<Counts>,
+}
+
+/// How many connections there are.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    by_address: Mutex<BTreeMap<IpAddr, u64>>,
+}
+
+impl Counts {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, u64>> {
+        self.by_address.lock().expect("nothing panics while it counts connections")
+    }
+
+    /// How many there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.lock().values().sum()
+    }
+
+    /// Counts a connection in, unless there are too many.
+    fn admit(&self, address: IpAddr, limits: &Limits) -> bool {
+        let mut by_address = self.lock();
+        let total: u64 = by_address.values().sum();
+        let of_address = by_address.get(&address).copied().unwrap_or_default();
+        let is_over = |count: u64, limit: Option<u64>| limit.is_some_and(|limit| count >= limit);
+        if is_over(of_address, limits.connections_per_address_max)
+            || is_over(total, limits.connections_max)
+        {
+            return false;
+        }
+        by_address.insert(address, of_address + 1);
+        true
+    }
+
+    fn leave(&self, address: IpAddr) {
+        let mut by_address = self.lock();
+        if let Some(count) = by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl Handover {
+    pub(crate) fn new(registry: &Registry, counts: Arc<Counts>) -> io::Result<Self> {
+        Ok(Self {
+            streams: Mutex::default(),
+            waker: Waker::new(registry, WAKER)?,
+            is_asleep: AtomicBool::new(false),
+            is_stopped: AtomicBool::new(false),
+            counts,
+        })
+    }
+
+    /// Wakes the thread if it sleeps.
+    pub(crate) fn wake(&self) {
+        // Pairs with the fence in `may_sleep`: either the thread sees what was put there for it
+        // before this call, or this sees that it is about to sleep.
+        fence(Ordering::SeqCst);
+        if self.is_asleep.swap(false, Ordering::AcqRel)
+            && let Err(failure) = self.waker.wake()
+        {
+            warn!(%failure, "an I/O thread can not be woken");
+        }
+    }
+
+    /// Announces that the thread is about to sleep; `false` if there is something to do first.
+    pub(crate) fn may_sleep(&self, has_work: impl FnOnce() -> bool) -> bool {
+        self.is_asleep.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        !has_work() && !self.is_stopped() && self.lock().is_empty()
+    }
+
+    pub(crate) fn awake(&self) {
+        self.is_asleep.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_streams(&self) -> Vec<(TcpStream, IpAddr)> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    pub(crate) fn connection_closed(&self, address: IpAddr) {
+        self.counts.leave(address);
+    }
+
+    fn hand_over(&self, stream: TcpStream, address: IpAddr) {
+        self.lock().push((stream, address));
+        self.wake();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(TcpStream, IpAddr)>> {
+        self.streams.lock().expect("nothing panics while it hands over connections")
+    }
+}
+
+/// The listener.
+#[derive(Debug)]
+pub(crate) struct Door {
+    listener: TcpListener,
+    threads: Vec<Arc<Handover>>,
+    next: usize,
+    limits: Limits,
+    counts: Arc<Counts>,
+    views: Arc<Views>,
+    last_complaint: Option<Instant>,
+}
+
+impl Door {
+    pub(crate) fn new(
+        listener: TcpListener,
+        threads: Vec<Arc<Handover>>,
+        limits: Limits,
+        counts: Arc<Counts>,
+        views: Arc<Views>,
+    ) -> Self {
+        Self { listener, threads, next: 0, limits, counts, views, last_complaint: None }
+    }
+
+    /// Lets the thread of this registry be told of connections.
+    pub(crate) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.register(&mut self.listener, LISTENER, Interest::READABLE)
+    }
+
+    /// Whether this slot is the listener's.
+    pub(crate) fn is(slot: usize) -> bool {
+        Token(slot) == LISTENER
+    }
+
+    /// Takes in the connections that wait; tells whether there may be more, of which nobody tells
+    /// again.
+    pub(crate) fn accept(&mut self, now: Instant) -> bool {
+        for _ in 0..ACCEPTED_AT_ONCE_MAX {
+            match self.listener.accept() {
+                Ok((stream, address)) => self.admit(stream, address),
+                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(failure) => {
+                    // Out of descriptors, most likely: those inside go on, those who wait are tried
+                    // again.
+                    let quiet = self.last_complaint.map(|last| now.since(last));
+                    if quiet.is_none_or(|quiet| quiet >= COMPLAINT_INTERVAL) {
+                        self.last_complaint = Some(now);
+                        warn!(%failure, "can not accept a connection; raise the limit of open files");
+                    }
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
+        let ip = address.ip().to_canonical();
+        if !self.counts.admit(ip, &self.limits) {
+            self.views.connections_rejected.add(1);
+            warn!(%address, "too many connections, refused; see maxClientCnxns and maxCnxns");
+            return;
+        }
+        if let Err(failure) = stream.set_nodelay(true) {
+            debug!(%address, %failure, "the connection was gone already");
+        }
+        let thread = &self.threads[self.next % self.threads.len()];
+        self.next = self.next.wrapping_add(1);
+        thread.hand_over(stream, ip);
+    }
+}
+
+/// Opens the port.
+///
+/// # Errors
+/// When the address can not be had.
+pub(crate) fn listen(listen: &Listen, address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    // Connections inherit it.
+    socket.set_keepalive(listen.tcp_keep_alive)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    let backlog = listen.backlog.unwrap_or(BACKLOG);
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(TcpListener::from_std(socket.into()))
+}

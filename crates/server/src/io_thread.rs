@@ -1,0 +1,342 @@
+//! A thread that moves the bytes of its connections.
+//!
+//! It decides nothing: bytes go into the [`Frontend`] and come out of it. What arrived together is
+//! worked off together, and what is ready for one connection leaves in one system call.
+//!
+//! Sockets are registered once, for reading and writing, and edge-triggered: a read that did not
+//! fill the buffer has emptied the socket, so that a request costs one read and one write.
+
+mod four_letter;
+mod socket;
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use replica::{Frontend, Input};
+use tracing::{debug, error, warn};
+use types::{ConnId, Instant};
+
+use crate::clock::Clock;
+use crate::door::{Door, Handover, WAKER};
+use crate::inbox::Inbox;
+use crate::view::Views;
+
+use four_letter::Answerer;
+use socket::{FirstBytes, Socket, Sockets};
+
+/// The most bytes taken from one connection before others get their turn.
+const READ_BYTES: usize = 128 << 10;
+/// Events taken from the system at once.
+const EVENTS_MAX: usize = 1024;
+/// How often connections without a handshake are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// One I/O thread.
+pub(crate) struct IoThread {
+    pub(crate) frontend: Frontend,
+    pub(crate) poll: Poll,
+    pub(crate) handover: Arc<Handover>,
+    /// The listener, on the one thread that has it.
+    pub(crate) door: Option<Door>,
+    pub(crate) replica: Arc<Inbox<Input>>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) clock: Clock,
+    /// How long a connection may take to finish the handshake.
+    pub(crate) handshake_timeout: Duration,
+}
+
+/// Where the loop keeps its connections and buffers.
+struct Loop {
+    io: IoThread,
+    sockets: Sockets,
+    answerer: Answerer,
+    buffer: Box<[u8]>,
+    touched: Vec<ConnId>,
+    /// Connections that may have bytes, but whose bytes were not wanted.
+    held_up: Vec<ConnId>,
+    /// Connections may wait at the door of which the system does not tell again.
+    more_wait_outside: bool,
+    next_sweep: Instant,
+}
+
+impl IoThread {
+    /// Moves bytes until the server stops.
+    ///
+    /// # Errors
+    /// When the system refuses to tell of events.
+    pub(crate) fn run(self) -> io::Result<()> {
+        let next_sweep = self.clock.instant().after(SWEEP_INTERVAL);
+        let answerer = Answerer::new(Arc::clone(&self.views), self.frontend.front());
+        let mut this = Loop {
+            io: self,
+            sockets: Sockets::default(),
+            answerer,
+            buffer: vec![0; READ_BYTES].into(),
+            touched: Vec::new(),
+            held_up: Vec::new(),
+            more_wait_outside: false,
+            next_sweep,
+        };
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !this.io.handover.is_stopped() {
+            this.wait(&mut events)?;
+            for event in &events {
+                this.on_event(event);
+            }
+            this.turn();
+        }
+        this.say_goodbye();
+        Ok(())
+    }
+}
+
+impl Loop {
+    /// Waits for events, unless there is mail.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let until_sweep = self.io.clock.until(self.next_sweep);
+        let has_work = || self.io.frontend.has_mail() || self.more_wait_outside;
+        let is_idle = self.io.handover.may_sleep(has_work);
+        let timeout = if is_idle { until_sweep } else { Duration::ZERO };
+        let result = self.io.poll.poll(events, Some(timeout));
+        self.io.handover.awake();
+        match result {
+            Err(failure) if failure.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    fn on_event(&mut self, event: &mio::event::Event) {
+        match event.token() {
+            WAKER => {}
+            Token(slot) if Door::is(slot) => {
+                self.accept();
+            }
+            Token(slot) => {
+                let Some(conn) = self.sockets.at(slot) else { return };
+                if event.is_readable() || event.is_read_closed() {
+                    self.read(conn);
+                }
+                if event.is_writable() {
+                    self.flush(conn);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        if let Some(door) = &mut self.io.door {
+            self.more_wait_outside = door.accept(self.io.clock.instant());
+        }
+    }
+
+    /// Everything that follows from the events: new connections, mail, output, input for the
+    /// replica.
+    fn turn(&mut self) {
+        if self.more_wait_outside {
+            self.accept();
+        }
+        for (stream, address) in self.io.handover.take_streams() {
+            self.open(stream, address);
+        }
+        self.io.frontend.collect(self.io.clock.now());
+        self.flush_touched();
+        let held_up = std::mem::take(&mut self.held_up);
+        for conn in held_up {
+            self.read(conn);
+        }
+        self.flush_touched();
+        self.io.replica.put_all(self.io.frontend.inputs());
+        let now = self.io.clock.instant();
+        if now >= self.next_sweep {
+            self.sweep(now);
+        }
+    }
+
+    fn open(&mut self, mut stream: TcpStream, address: IpAddr) {
+        let conn = self.io.frontend.open(self.io.clock.now(), address);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(Sockets::slot(conn));
+        let registered = self.io.poll.registry().register(&mut stream, token, interest);
+        if let Err(failure) = registered {
+            error!(%address, %failure, "can not watch the connection, closed");
+            self.io.frontend.closed(conn);
+            self.io.handover.connection_closed(address);
+            return;
+        }
+        if let Some(stats) = self.io.frontend.connection_stats(conn) {
+            self.io.views.opened(self.io.frontend.front(), conn, stream.peer_addr().ok(), stats);
+        }
+        self.sockets.insert(conn, Socket::new(stream, address));
+        // What came before the registration may never be told.
+        self.read(conn);
+    }
+
+    /// Reads what there is, as long as it is wanted.
+    fn read(&mut self, conn: ConnId) {
+        loop {
+            let Some(socket) = self.sockets.find_mut(conn) else { return };
+            if socket.first_bytes == FirstBytes::Answered {
+                return self.drain(conn);
+            }
+            if !self.io.frontend.wants_bytes(conn) {
+                self.held_up.push(conn);
+                return;
+            }
+            match socket.stream.read(&mut self.buffer) {
+                Ok(0) => return self.close(conn, "closed by the client"),
+                Ok(bytes) => {
+                    self.take_in(conn, bytes);
+                    if bytes < self.buffer.len() {
+                        return;
+                    }
+                    // There may be more; but others have waited long enough.
+                    self.held_up.push(conn);
+                    return;
+                }
+                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
+                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
+                Err(failure) => {
+                    debug!(?conn, %failure, "read failed");
+                    return self.close(conn, "broken");
+                }
+            }
+        }
+    }
+
+    /// Hands the bytes at the start of the buffer on: to the frontend, or, if they are the first
+    /// and a word of an operator, to who answers that.
+    fn take_in(&mut self, conn: ConnId, bytes: usize) {
+        let now = self.io.clock.now();
+        let Some(socket) = self.sockets.find_mut(conn) else { return };
+        let received = &self.buffer[..bytes];
+        if socket.first_bytes == FirstBytes::Known {
+            self.io.frontend.receive(now, conn, received);
+            return;
+        }
+        let FirstBytes::Waiting(before) = &mut socket.first_bytes else { return };
+        before.extend_from_slice(received);
+        if before.len() < 4 {
+            return;
+        }
+        let first = std::mem::take(before);
+        match self.answerer.answer(&first, &self.io.frontend, now) {
+            Some(text) => {
+                socket.first_bytes = FirstBytes::Answered;
+                socket.text = text;
+                self.flush(conn);
+            }
+            None => {
+                socket.first_bytes = FirstBytes::Known;
+                self.io.frontend.receive(now, conn, &first);
+            }
+        }
+    }
+
+    fn flush_touched(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        self.io.frontend.take_touched(&mut touched);
+        for conn in touched.drain(..) {
+            self.flush(conn);
+        }
+        self.touched = touched;
+    }
+
+    /// Sends what the connection has to send, and closes it if that was the last.
+    fn flush(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.find_mut(conn) else { return };
+        if socket.first_bytes == FirstBytes::Answered {
+            return self.flush_text(conn);
+        }
+        loop {
+            let output = self.io.frontend.output(conn);
+            let sent = if output.is_empty() { Ok(0) } else { socket.stream.write(output) };
+            match sent {
+                Ok(bytes) => {
+                    let is_all = bytes == output.len();
+                    if self.io.frontend.sent(conn, bytes) {
+                        return self.close(conn, "closed by the server");
+                    }
+                    if is_all {
+                        return;
+                    }
+                }
+                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
+                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
+                Err(failure) => {
+                    debug!(?conn, %failure, "write failed");
+                    return self.close(conn, "broken");
+                }
+            }
+        }
+    }
+
+    /// Sends the answer to an operator's word. Then the writing side is shut, and the rest of what
+    /// the operator sends is read away: closing at once could take the answer back.
+    fn flush_text(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.find_mut(conn) else { return };
+        while !socket.text.is_empty() {
+            match socket.stream.write(&socket.text) {
+                Ok(bytes) => {
+                    socket.text.drain(..bytes);
+                }
+                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
+                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.close(conn, "broken"),
+            }
+        }
+        if socket.stream.shutdown(Shutdown::Write).is_err() {
+            return self.close(conn, "broken");
+        }
+        self.drain(conn);
+    }
+
+    fn drain(&mut self, conn: ConnId) {
+        while let Some(socket) = self.sockets.find_mut(conn) {
+            match socket.stream.read(&mut self.buffer) {
+                Ok(0) => return self.close(conn, "answered"),
+                Ok(_) => {}
+                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
+                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.close(conn, "answered"),
+            }
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, why: &str) {
+        debug!(?conn, why, "connection closed");
+        let Some(mut socket) = self.sockets.remove(conn) else { return };
+        self.io.frontend.closed(conn);
+        self.io.views.closed(self.io.frontend.front(), conn);
+        self.io.handover.connection_closed(socket.address);
+        if let Err(failure) = self.io.poll.registry().deregister(&mut socket.stream) {
+            warn!(%failure, "a closed connection is still watched");
+        }
+        // Sends the end of the stream also where unread bytes would make it a reset.
+        if let Err(failure) = socket.stream.shutdown(Shutdown::Both) {
+            debug!(%failure, "the connection was gone already");
+        }
+    }
+
+    /// Closes connections that did not finish the handshake in time.
+    fn sweep(&mut self, now: Instant) {
+        self.next_sweep = now.after(SWEEP_INTERVAL);
+        // Who could not be let in for want of descriptors may be let in now.
+        self.accept();
+        let timeout_nanos = u64::try_from(self.io.handshake_timeout.as_nanos()).unwrap_or(u64::MAX);
+        let Some(before) = now.nanos().checked_sub(timeout_nanos) else { return };
+        for conn in self.io.frontend.sessionless_since(Instant::from_nanos(before)) {
+            self.io.views.handshakes_timed_out.add(1);
+            self.close(conn, "no handshake in time");
+        }
+    }
+
+    /// Sends what is ready before the connections are dropped.
+    fn say_goodbye(&mut self) {
+        self.io.frontend.collect(self.io.clock.now());
+        self.flush_touched();
+    }
+}

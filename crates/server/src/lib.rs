@@ -1,0 +1,34 @@
+//! A running server: threads, sockets and files around the [`replica`].
+//!
+//! ```text
+//!   I/O threads          replica thread            log thread
+//!   Frontend each        Replica                   Log
+//!      │  Inbox<Input>      │   Inbox<LogJob>         │
+//!      ├──────────────────> ├───────────────────────> │ write, sync
+//!      │ <─── mailbox ───── │ <────── Inbox<Input> ── │
+//!      │                    │   Inbox<Effect>      snapshot thread
+//!      │                    ├───────────────────────> │ write, purge
+//! ```
+//!
+//! The threads decide nothing about the protocol: they move bytes, carry out effects and tell what
+//! became of them. Any number of servers can run in one process.
+//!
+//! # Invariants
+//!
+//! - Between two threads there is one queue in each direction.
+//! - A failed write or sync of the log ends the server, with the reason as its last words; nothing
+//!   of the batch was acknowledged.
+//! - Exiting the process is left to the caller: see [`Server::wait`].
+
+mod clock;
+mod door;
+mod inbox;
+mod io_thread;
+mod log_thread;
+mod server;
+mod snapshot_thread;
+mod start;
+mod view;
+
+pub use server::{Ended, Server};
+pub use start::StartError;

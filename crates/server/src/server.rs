@@ -1,0 +1,168 @@
+//! The handle of a running server.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+use config::Config;
+use replica::{Effect, Input, Replica};
+use tracing::{error, info};
+
+use crate::clock::Clock;
+use crate::door::Handover;
+use crate::inbox::{Inbox, Taken};
+use crate::log_thread::LogJob;
+use crate::start::{self, StartError};
+
+/// A running server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    address: Option<SocketAddr>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why a server is no longer running.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// It could not go on; these are its last words.
+    Failed(String),
+}
+
+/// What the threads have in common: the way to stop.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) replica: Arc<Inbox<Input>>,
+    pub(crate) handovers: Vec<Arc<Handover>>,
+    ended: Mutex<Option<Ended>>,
+    told: Condvar,
+}
+
+impl Shared {
+    pub(crate) fn new(replica: Arc<Inbox<Input>>, handovers: Vec<Arc<Handover>>) -> Self {
+        Self { replica, handovers, ended: Mutex::default(), told: Condvar::new() }
+    }
+
+    /// Ends the server; the first reason counts.
+    pub(crate) fn end(&self, reason: Ended) {
+        let mut ended = self.ended.lock().expect(NO_PANIC);
+        if ended.is_none() {
+            if let Ended::Failed(last_words) = &reason {
+                error!("{last_words}");
+            }
+            *ended = Some(reason);
+        }
+        self.told.notify_all();
+    }
+
+    fn wait(&self) -> Ended {
+        let mut ended = self.ended.lock().expect(NO_PANIC);
+        loop {
+            match &*ended {
+                Some(reason) => return reason.clone(),
+                None => ended = self.told.wait(ended).expect(NO_PANIC),
+            }
+        }
+    }
+}
+
+const NO_PANIC: &str = "nothing panics while it holds the reason of the end";
+
+impl Server {
+    /// Recovers the database and starts to serve.
+    ///
+    /// # Errors
+    /// When the directories can not be used, hold something damaged, or the port can not be had.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let start::Started { address, shared, threads } = start::start(config)?;
+        Ok(Self { address, shared, threads })
+    }
+
+    /// The address that clients connect to; `None` if the configuration names none.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// A way to stop it from elsewhere, such as a handler of signals.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.end(Ended::Stopped)
+    }
+
+    /// Waits until it is told to stop or can not go on, and lets its threads finish: what was
+    /// acknowledged is durable, the log is closed.
+    pub fn wait(mut self) -> Ended {
+        let ended = self.shared.wait();
+        self.finish();
+        ended
+    }
+
+    /// Stops it.
+    pub fn stop(mut self) {
+        self.shared.end(Ended::Stopped);
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.shared.replica.close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                error!("a thread of the server panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.end(Ended::Stopped);
+        self.finish();
+    }
+}
+
+/// The thread that owns the replica.
+pub(crate) struct ReplicaThread {
+    pub(crate) replica: Replica,
+    pub(crate) clock: Clock,
+    pub(crate) log: Arc<Inbox<LogJob>>,
+    pub(crate) snapshots: Arc<Inbox<Effect>>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl ReplicaThread {
+    /// Waits for what happens, lets the replica step, carries out its effects; until the inbox is
+    /// closed. Then the other threads are told to finish.
+    pub(crate) fn run(mut self) {
+        let mut inputs = Vec::new();
+        let mut effects = Vec::new();
+        loop {
+            let timeout = self.clock.until(self.replica.next_deadline());
+            if self.shared.replica.take(&mut inputs, Some(timeout)) == Taken::Closed {
+                break;
+            }
+            self.replica.step(self.clock.now(), &mut inputs, &mut effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect);
+            }
+        }
+        info!("stopping");
+        self.log.close();
+        self.snapshots.close();
+        for handover in &self.shared.handovers {
+            handover.stop();
+        }
+    }
+
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Append(batch) => self.log.put(LogJob::Append(batch)),
+            Effect::RollLog => self.log.put(LogJob::Roll),
+            Effect::Wake(front) => self.shared.handovers[front.0].wake(),
+            Effect::BeginSnapshot(_) | Effect::SnapshotPart(_) | Effect::EndSnapshot { .. } => {
+                self.snapshots.put(effect);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The thread that writes snapshots and removes old ones.
+//!
+//! A snapshot that can not be written is given up with a message; the server goes on, since the log
+//! has everything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use replica::{Effect, Input};
+use storage::{Compression, DataDir, Error, RealDisk, SnapshotWriter, put_head};
+use tracing::{error, info};
+
+use crate::clock::Clock;
+use crate::inbox::{Inbox, Taken};
+use crate::view::SnapshotStats;
+
+/// How snapshots are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeepOptions {
+    pub(crate) compression: Compression,
+    /// Whether the last transaction is stored with them.
+    pub(crate) with_last_zxid: bool,
+    /// How often old ones are removed, and how many stay.
+    pub(crate) purge: Option<(Duration, usize)>,
+}
+
+/// What the thread works with.
+pub(crate) struct Keeper {
+    pub(crate) data_dir: Arc<DataDir<RealDisk>>,
+    pub(crate) options: KeepOptions,
+    pub(crate) clock: Clock,
+    pub(crate) stats: Arc<SnapshotStats>,
+}
+
+impl Keeper {
+    /// Works until the inbox is closed.
+    pub(crate) fn run(&self, jobs: &Inbox<Effect>, replica: &Inbox<Input>) {
+        let mut waiting = Vec::new();
+        let mut writer = None;
+        loop {
+            if jobs.take(&mut waiting, None) == Taken::Closed {
+                return;
+            }
+            for job in waiting.drain(..) {
+                let answer = match self.step(&mut writer, job) {
+                    Ok(answer) => answer,
+                    Err(failure) => {
+                        writer = None;
+                        self.stats.failed();
+                        let source = std::error::Error::source(&failure).map(ToString::to_string);
+                        error!(%failure, source, "the snapshot was given up; the log has it all");
+                        Some(Input::SnapshotOver)
+                    }
+                };
+                if let Some(answer) = answer {
+                    replica.put(answer);
+                }
+            }
+        }
+    }
+
+    /// Carries out one effect that concerns a snapshot.
+    fn step(&self, writer: &mut Option<Writing>, job: Effect) -> Result<Option<Input>, Error> {
+        match job {
+            Effect::BeginSnapshot(head) => {
+                let file = self.data_dir.start_snapshot(head.zxid, self.options.compression)?;
+                let mut records = Vec::new();
+                put_head(&mut records, &head);
+                let mut writing = Writing { file, started: std::time::Instant::now() };
+                writing.file.write(&records)?;
+                *writer = Some(writing);
+                Ok(Some(Input::SnapshotTakesMore))
+            }
+            Effect::SnapshotPart(records) => {
+                // Without a writer this is the rest of one that was given up.
+                let Some(writing) = writer else { return Ok(None) };
+                writing.file.write(&records)?;
+                Ok(Some(Input::SnapshotTakesMore))
+            }
+            Effect::EndSnapshot { last_applied, digest } => {
+                let Some(writing) = writer.take() else { return Ok(None) };
+                let digest = digest.map(|digest| (last_applied, digest));
+                let last_zxid = self.options.with_last_zxid.then_some(last_applied);
+                let written = writing.file.finish(digest, last_zxid)?;
+                let took = writing.started.elapsed();
+                self.stats.taken(took, written.zxid);
+                info!(file = %written.path.display(), bytes = written.bytes,
+                    took_ms = took.as_millis(), "snapshot taken");
+                Ok(Some(Input::SnapshotOver))
+            }
+            Effect::Append(_) | Effect::RollLog | Effect::Wake(_) => Ok(None),
+        }
+    }
+}
+
+/// A snapshot under way.
+struct Writing {
+    file: SnapshotWriter<RealDisk>,
+    started: std::time::Instant,
+}

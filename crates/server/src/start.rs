@@ -1,0 +1,383 @@
+//! From a configuration to a running server.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use config::Config;
+use mio::net::TcpListener;
+use mio::{Poll, Registry};
+use replica::access::{AccessOptions, DigestAlgorithm, Secret};
+use replica::{
+    FrontId, Frontend, FrontendOptions, Input, PrepareOptions, ReapOptions, Replica,
+    SnapshotOptions,
+};
+use storage::{
+    Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
+    MissingDirectory, Origin, RealDisk, RecoverOptions, Recovered, WithoutSnapshot, limits,
+};
+use tracing::{info, warn};
+use types::Sid;
+
+use crate::clock::Clock;
+use crate::door::{self, Counts, Door, Handover};
+use crate::inbox::Inbox;
+use crate::io_thread::IoThread;
+use crate::log_thread::{self, GroupOptions};
+use crate::server::{Ended, ReplicaThread, Shared};
+use crate::snapshot_thread::{KeepOptions, Keeper};
+use crate::view::Views;
+
+/// The id of a server that is alone.
+const STANDALONE_SID: Sid = Sid(1);
+/// I/O threads at most; beyond that the replica is what limits.
+const IO_THREADS_MAX: usize = 8;
+
+/// Why a server did not start.
+#[derive(thiserror::Error, Debug)]
+pub enum StartError {
+    /// The directories or what is in them.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// The port for clients.
+    #[error("can not listen on {address} for clients")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Threads, or telling of events on sockets.
+    #[error("the system does not provide what the server needs")]
+    System(#[from] io::Error),
+}
+
+/// A server that was started.
+pub(crate) struct Started {
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
+}
+
+/// Recovers the database, opens the port and starts the threads.
+pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
+    let clock = Clock::start();
+    let seed = RandomState::new().build_hasher().finish();
+    let data_dir = open_directories(config)?;
+    let recovered = recover(&data_dir, config, seed)?;
+    let log = data_dir.log(log_options(config), recovered.last_logged)?;
+    // The port is opened last: who can connect is served.
+    let listener = listen(config)?;
+    let address = match &listener {
+        Some(listener) => Some(listener.local_addr()?),
+        None => None,
+    };
+    let threads = Threads::new(config, clock, seed, recovered)?;
+    let started = threads.start(config, log, data_dir, listener)?;
+    if let Some(address) = address {
+        info!(%address, "serving");
+    }
+    Ok(Started { address, ..started })
+}
+
+fn open_directories(config: &Config) -> Result<DataDir<RealDisk>, storage::Error> {
+    let directories = Directories {
+        snapshots: config.storage.data_dir.clone(),
+        logs: config.storage.data_log_dir.clone(),
+    };
+    let missing = if config.storage.autocreate_directories {
+        MissingDirectory::Create
+    } else {
+        MissingDirectory::Refuse
+    };
+    DataDir::open(RealDisk, directories, missing)
+}
+
+fn recover(
+    data_dir: &DataDir<RealDisk>,
+    config: &Config,
+    seed: u64,
+) -> Result<Recovered, storage::Error> {
+    let start = std::time::Instant::now();
+    let mut recovered = data_dir.recover(&RecoverOptions {
+        tree: tree::Options {
+            extended_types: config.sessions.extended_types,
+            digest: config.storage.digest_enabled,
+            hash_seed: seed,
+        },
+        without_snapshot: if config.storage.trust_empty_snapshot {
+            WithoutSnapshot::Replay
+        } else {
+            WithoutSnapshot::Refuse
+        },
+        empty: if config.storage.autocreate_database {
+            EmptyDatabase::Create
+        } else {
+            EmptyDatabase::RequireMarker
+        },
+    })?;
+    for (file, damage) in &recovered.unreadable_snapshots {
+        warn!(file = %file.display(), %damage, "snapshot not readable, an older one was taken");
+    }
+    if let Some(trimmed) = &recovered.trimmed {
+        warn!(file = %trimmed.file.display(), bytes = trimmed.bytes, damage = %trimmed.damage,
+            "removed what an interrupted write had left at the end of the log");
+    }
+    if recovered.digest_mismatches > 0 {
+        warn!(times = recovered.digest_mismatches, "the digest of the replayed tree differed");
+    }
+    let dead: Vec<_> = recovered.tree.dead_ephemeral_owners().collect();
+    for session in dead {
+        info!(%session, "ephemerals of a session that is over are removed");
+        recovered.tree.kill_session(session, &mut |_| {});
+    }
+    info!(zxid = %recovered.last_logged, znodes = recovered.tree.node_count(),
+        replayed = recovered.txns_replayed, took_ms = start.elapsed().as_millis(), "recovered");
+    Ok(recovered)
+}
+
+fn log_options(config: &Config) -> LogOptions {
+    let storage = &config.storage;
+    let wished = usize::try_from(storage.preallocation_bytes).unwrap_or(usize::MAX);
+    LogOptions {
+        durability: if storage.force_sync { Durability::Synced } else { Durability::Unsynced },
+        file_bytes_max: storage.log_size_limit_bytes,
+        space_step_bytes: wished.min(limits::LOG_SPACE_STEP_BYTES),
+    }
+}
+
+fn listen(config: &Config) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = config.listen.client_address else { return Ok(None) };
+    let listener = door::listen(&config.listen, address)
+        .map_err(|source| StartError::Listen { address, source })?;
+    Ok(Some(listener))
+}
+
+fn access_options(config: &Config) -> AccessOptions {
+    let access = &config.access;
+    let algorithm = match access.digest_algorithm {
+        config::DigestAlgorithm::Md5 => DigestAlgorithm::Md5,
+        config::DigestAlgorithm::Sha1 => DigestAlgorithm::Sha1,
+        config::DigestAlgorithm::Sha224 => DigestAlgorithm::Sha224,
+        config::DigestAlgorithm::Sha256 => DigestAlgorithm::Sha256,
+        config::DigestAlgorithm::Sha384 => DigestAlgorithm::Sha384,
+        config::DigestAlgorithm::Sha512 => DigestAlgorithm::Sha512,
+    };
+    let names = access.ensemble_names.iter().map(|name| name.as_str().into());
+    AccessOptions {
+        skip_acl: access.skip_acl,
+        digest: access.digest_enabled.then_some(algorithm),
+        super_digest: access.super_digest.as_ref().map(|digest| Secret(digest.reveal().into())),
+        ensemble_names: Some(names.collect()),
+        required_schemes: access
+            .enforced_schemes
+            .iter()
+            .flatten()
+            .map(|scheme| scheme.as_str().into())
+            .collect(),
+    }
+}
+
+fn replica_options(config: &Config, fronts: usize, seed: u64) -> replica::Options {
+    let sessions = &config.sessions;
+    let per_minute = u32::try_from(config.reaping.per_minute_max.max(1)).unwrap_or(u32::MAX);
+    let never_used = config.reaping.never_used_after;
+    replica::Options {
+        sid: STANDALONE_SID,
+        tick: sessions.tick,
+        session_timeouts: sessions.timeout_min..=sessions.timeout_max,
+        access: access_options(config),
+        prepare: PrepareOptions {
+            extended_types: sessions.extended_types,
+            enforce_quota: config.access.enforce_quota,
+            reconfig_enabled: config.access.reconfig_enabled,
+        },
+        close_session_paths: sessions.log_deletions_on_close,
+        snapshot: SnapshotOptions {
+            txns: config.storage.snap_count,
+            log_bytes: config.storage.snap_size_limit_bytes,
+        },
+        reap: ReapOptions {
+            interval: config.reaping.check_interval,
+            pause: Duration::from_secs(60) / per_minute,
+            never_used_max_ms: never_used
+                .map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX)),
+        },
+        fronts,
+        session_id_clock_ms: crate::clock::wall_ms(),
+        seed,
+    }
+}
+
+/// The parts of a server before its threads run.
+struct Threads {
+    clock: Clock,
+    replica: Replica,
+    frontends: Vec<(Frontend, Poll, Arc<Handover>)>,
+    counts: Arc<Counts>,
+    views: Arc<Views>,
+    /// A snapshot is due: the log is long, or there is no snapshot at all.
+    wants_snapshot: bool,
+}
+
+impl Threads {
+    fn new(
+        config: &Config,
+        clock: Clock,
+        seed: u64,
+        recovered: Recovered,
+    ) -> Result<Self, StartError> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let fronts = cores.min(IO_THREADS_MAX);
+        let wants_snapshot = recovered.txns_replayed > 0 || recovered.origin == Origin::Logs;
+        let options = replica_options(config, fronts, seed);
+        let access = options.access.clone();
+        let replica = Replica::new(options, recovered.tree, clock.now());
+        let counts = Arc::new(Counts::default());
+        let mut frontends = Vec::with_capacity(fronts);
+        for number in 0..fronts {
+            let options = FrontendOptions {
+                access: access.clone(),
+                frame_bytes_max: config.limits.frame_bytes_max as usize,
+                outstanding_max: config.limits.outstanding_requests_max,
+                seed,
+            };
+            let frontend = Frontend::new(options, replica.reader(FrontId(number)));
+            let poll = Poll::new()?;
+            let handover = Arc::new(Handover::new(poll.registry(), Arc::clone(&counts))?);
+            frontends.push((frontend, poll, handover));
+        }
+        let stats = frontends.iter().map(|(frontend, ..)| frontend.stats()).collect();
+        let views = Arc::new(Views::new(stats, replica.stats()));
+        Ok(Self { clock, replica, frontends, counts, views, wants_snapshot })
+    }
+
+    fn start(
+        self,
+        config: &Config,
+        log: Log<RealDisk>,
+        data_dir: DataDir<RealDisk>,
+        listener: Option<TcpListener>,
+    ) -> Result<Started, StartError> {
+        let Self { clock, replica, frontends, counts, views, wants_snapshot } = self;
+        let inbox = Arc::new(Inbox::default());
+        let handovers: Vec<_> = frontends.iter().map(|(.., it)| Arc::clone(it)).collect();
+        let shared = Arc::new(Shared::new(Arc::clone(&inbox), handovers.clone()));
+        let log_jobs = Arc::new(Inbox::default());
+        let snapshot_jobs = Arc::new(Inbox::default());
+        let mut threads = Vec::new();
+
+        let mut door = listener.map(|listener| {
+            Door::new(listener, handovers, config.limits.clone(), counts, Arc::clone(&views))
+        });
+        for (number, (frontend, poll, handover)) in frontends.into_iter().enumerate() {
+            let door = door.take();
+            let door = registered(door, poll.registry())?;
+            let io_thread = IoThread {
+                frontend,
+                poll,
+                handover,
+                door,
+                replica: Arc::clone(&inbox),
+                views: Arc::clone(&views),
+                clock,
+                handshake_timeout: config.sessions.handshake_timeout,
+            };
+            threads.push(spawn(format!("io-{number}"), &shared, move || {
+                io_thread.run().map_err(|failure| format!("an I/O thread failed: {failure}"))
+            })?);
+        }
+        let keeper = Keeper {
+            data_dir: Arc::new(data_dir),
+            options: keep_options(config),
+            clock,
+            stats: Arc::clone(&views.snapshots),
+        };
+        let (jobs, to_replica) = (Arc::clone(&snapshot_jobs), Arc::clone(&inbox));
+        threads.push(spawn("snapshots".to_owned(), &shared, move || {
+            keeper.run(&jobs, &to_replica);
+            Ok(())
+        })?);
+        let (jobs, to_replica) = (Arc::clone(&log_jobs), Arc::clone(&inbox));
+        let (options, stats) = (group_options(config), Arc::clone(&views.log));
+        threads.push(spawn("log".to_owned(), &shared, move || {
+            log_thread::run(log, options, &jobs, &to_replica, &stats).map_err(last_words)
+        })?);
+        if wants_snapshot {
+            inbox.put(Input::TakeSnapshot);
+        }
+        let replica_thread = ReplicaThread {
+            replica,
+            clock,
+            log: log_jobs,
+            snapshots: snapshot_jobs,
+            shared: Arc::clone(&shared),
+        };
+        threads.push(spawn("replica".to_owned(), &shared, move || {
+            replica_thread.run();
+            Ok(())
+        })?);
+        Ok(Started { address: None, shared, threads })
+    }
+}
+
+fn registered(door: Option<Door>, registry: &Registry) -> io::Result<Option<Door>> {
+    let Some(mut door) = door else { return Ok(None) };
+    door.register(registry)?;
+    Ok(Some(door))
+}
+
+fn group_options(config: &Config) -> GroupOptions {
+    let storage = &config.storage;
+    GroupOptions {
+        delay: storage.flush_delay,
+        poll: storage.write_queue_poll_time_max,
+        txns_max: usize::try_from(storage.batch_size_max).unwrap_or(usize::MAX),
+        slow: storage.fsync_warning_threshold,
+    }
+}
+
+fn keep_options(config: &Config) -> KeepOptions {
+    let storage = &config.storage;
+    KeepOptions {
+        compression: match storage.compression {
+            config::Compression::None => Compression::None,
+            config::Compression::Gzip => Compression::Gzip,
+            config::Compression::Snappy => Compression::Snappy,
+        },
+        with_last_zxid: storage.serialize_last_processed_zxid,
+        purge: storage.autopurge.map(|purge| {
+            (purge.interval, usize::try_from(purge.retain_count).unwrap_or(usize::MAX))
+        }),
+    }
+}
+
+/// What an operator reads last, with everything that led to it.
+fn last_words(failure: storage::Error) -> String {
+    let mut words = format!("the log can not be written, nothing more is acknowledged: {failure}");
+    let mut cause = std::error::Error::source(&failure);
+    while let Some(source) = cause {
+        words = format!("{words}: {source}");
+        cause = source.source();
+    }
+    words
+}
+
+/// Starts a thread whose failure ends the server.
+fn spawn(
+    name: String,
+    shared: &Arc<Shared>,
+    run: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    thread::Builder::new().name(name).spawn(move || {
+        if let Err(reason) = run() {
+            shared.end(Ended::Failed(reason));
+        }
+    })
+}
