@@ -25,6 +25,28 @@
 //! | [`stored`] | transactions, log entries, the records of snapshots |
 //! | [`limits`] | each bound with its reason |
 //!
+//! `docs/formats/` shows messages and files byte by byte; a test keeps it true.
+//!
+//! # Example
+//!
+//! A request on its way into a buffer and out of it:
+//!
+//! ```
+//! use types::{Op, Read, Xid};
+//! use wire::{frame, limits, request::Request};
+//!
+//! let op = Op::Read(Read::GetData { path: "/a".into(), watch: false });
+//! let request = Request { xid: Xid(1), op };
+//! let mut buffer = Vec::new();
+//! request.encode(&mut buffer);
+//!
+//! let frame = frame::split(&buffer, limits::FRAME_BYTES_MAX)?;
+//! let (body, consumed) = frame.expect("all of it has arrived");
+//! assert_eq!(consumed, buffer.len());
+//! assert_eq!(Request::decode(body)?, request);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Rules
 //!
 //! - Decoding borrows from its input; a read decodes without an allocation.

@@ -2,11 +2,15 @@
 //!
 //! How they were made: `tests/golden/README.md`.
 
-mod support;
+#[path = "support/frames.rs"]
+mod frames;
+#[path = "support/hex.rs"]
+mod hex;
 
 use std::borrow::Cow;
 
-use support::{body, bytes};
+use frames::body;
+use hex::bytes;
 use types::{
     Acl, AclList, AuthPacket, Create, CreateCall, CreateMode, CreateTxn, ErrorCode, EventKind, Id,
     MultiOp, MultiReadOp, Op, Perms, Read, ReconfigRequest, SessionId, SessionPassword, SetWatches,

@@ -2,11 +2,15 @@
 //!
 //! How they were made: `tests/golden/README.md`.
 
-mod support;
+#[path = "support/frames.rs"]
+mod frames;
+#[path = "support/hex.rs"]
+mod hex;
 
 use std::collections::VecDeque;
 
-use support::{body, bytes};
+use frames::body;
+use hex::bytes;
 use types::{
     CreateCall, ErrorCode, MultiOp, Op, Read, Txn, TxnDigest, TxnHeader, Write, Xid, Zxid,
 };

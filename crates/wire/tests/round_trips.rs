@@ -1,15 +1,12 @@
 //! Whatever is encoded is decoded to the same value; whatever is cut short or damaged is refused
 //! and never harms.
 
-mod support {
-    pub(crate) mod strategies;
-}
+#[path = "support/strategies.rs"]
+mod strategies;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::strategies::{
-    acls, data, digest, header, request, stat, stored_stat, text, txn, zxid,
-};
+use strategies::{acls, data, digest, header, request, stat, stored_stat, text, txn, zxid};
 use types::{
     ErrorCode, EventKind, Op, Read, SessionId, SessionPassword, TxnDigest, Write, Xid, Zxid,
 };

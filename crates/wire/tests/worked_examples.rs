@@ -1,10 +1,14 @@
 //! Messages and entries whose bytes are written out in the description of the protocol.
 
-mod support;
+#[path = "support/frames.rs"]
+mod frames;
+#[path = "support/hex.rs"]
+mod hex;
 
 use std::borrow::Cow;
 
-use support::{body, bytes};
+use frames::body;
+use hex::bytes;
 use types::{
     AclList, Create, CreateCall, CreateMode, EventKind, Op, SessionId, Txn, TxnDigest, TxnHeader,
     Write, Xid, Zxid,

@@ -10,11 +10,3 @@ pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     assert!(digits.len().is_multiple_of(2), "half a byte in {hex}");
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
-
-/// The body of the only frame in `frame`.
-pub(crate) fn body(frame: &[u8]) -> &[u8] {
-    let limit = wire::limits::FRAME_BYTES_MAX;
-    let (body, consumed) = wire::frame::split(frame, limit).expect("valid").expect("whole");
-    assert_eq!(consumed, frame.len(), "more than one frame");
-    body
-}
