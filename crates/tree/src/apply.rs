@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use types::{
     AclList, CreateCall, CreateTxn, ErrorCode, NodeKind, Owner, SessionId, Stat, StoredStat,
-    TTL_MS_MAX, Txn, TxnHeader, Zxid, path,
+    TTL_MS_MAX, Txn, TxnHeader, Zxid,
 };
 
 use crate::arena::{Flags, NodeId};
 use crate::quota::QuotaNode;
-use crate::tree::Tree;
+use crate::tree::{Tree, split};
 
 /// Something watchers are told of, in the order in which they are told.
 ///
@@ -145,7 +145,8 @@ impl Tree {
         let acl = self.acls.acquire(&txn.acl);
         if let Some(existing) = self.store.child(parent, name) {
             // The snapshot had the znode already. It may lack its list, and the parent may have been
-            // written before this creation.
+            // written before this creation. (Java members count only what `create` made, and forget
+            // the other calls.)
             let old = std::mem::replace(&mut self.store.record_mut(existing).acl, acl);
             self.acls.release(old);
             self.count_creation(parent, txn.parent_cversion, header.zxid);
@@ -238,7 +239,8 @@ impl Tree {
         for path in paths {
             self.delete(path, zxid, changes);
         }
-        // Logs of old releases carry no list, and a fuzzy snapshot may hold more than the list says.
+        // Logs of releases before 3.6 carry no list, and a fuzzy snapshot may hold more than the list
+        // says. Without a list, a parent whose child the snapshot missed keeps its old pzxid.
         while let Some(id) = self.owners.newest_ephemeral(session) {
             let path = self.store.path(id);
             self.delete(&path, zxid, changes);
@@ -247,7 +249,7 @@ impl Tree {
     }
 
     /// Counts the creation of a child, unless the parent has counted it already. Counts are compared
-    /// around the wrap from the largest number to the smallest.
+    /// around the wrap from the largest number to the smallest, where Java members get stuck.
     fn count_creation(&mut self, parent: NodeId, cversion: Option<i32>, zxid: Zxid) {
         let current = self.store.record(parent).cversion;
         let cversion = cversion.unwrap_or_else(|| current.wrapping_add(1));
@@ -291,10 +293,7 @@ impl Tree {
 
     /// The parent of a path, and the last name; `None` also for the root, which has no parent.
     fn parent_of<'a>(&self, path: &'a str) -> Option<(NodeId, &'a str)> {
-        let (parent, name) = path::split(path)?;
-        if name.is_empty() {
-            return None;
-        }
+        let (parent, name) = split(path)?;
         Some((self.store.find(parent)?, name))
     }
 }

@@ -33,7 +33,7 @@
 //! # Memory
 //!
 //! A znode costs a fixed record, a slot of bytes for name and data without a header, and one entry
-//! of a lookup table: about 215 bytes with 100 bytes of data. Children are linked, not listed; paths
+//! of a lookup table: about 220 bytes with 100 bytes of data. Children are linked, not listed; paths
 //! are nowhere stored.
 
 mod acl;

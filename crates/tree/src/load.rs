@@ -3,11 +3,11 @@
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 use thiserror::Error;
-use types::{AclList, SessionId, StoredStat, Zxid, path};
+use types::{AclList, SessionId, StoredStat, Zxid};
 
 use crate::acl::{AclSlot, OPEN_ID};
 use crate::arena::NodeId;
-use crate::tree::{Options, Tree};
+use crate::tree::{Options, Tree, split};
 
 /// Why something can not be a snapshot of a tree.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -21,7 +21,7 @@ pub enum LoadError {
     /// It has no znodes, not even the root.
     #[error("there are no znodes")]
     NoRoot,
-    /// A path does not begin with a slash, or ends with one.
+    /// A path does not begin with one slash, or ends with one.
     #[error("{path:?} is not the path of a znode")]
     InvalidPath {
         /// The path.
@@ -90,9 +90,8 @@ impl TreeLoader {
         if self.trail.is_empty() {
             return self.root(path, data, acl, stat);
         }
-        let (parent_path, name) = path::split(path)
-            .filter(|(_, name)| !name.is_empty() && path.starts_with('/'))
-            .ok_or_else(|| LoadError::InvalidPath { path: path.to_owned() })?;
+        let invalid = || LoadError::InvalidPath { path: path.to_owned() };
+        let (parent_path, name) = split(path).ok_or_else(invalid)?;
         let parent = self.parent(path, parent_path)?;
         self.tree.acls.acquire_slot(acl);
         let record = self.tree.new_record(path, data, acl, stat);

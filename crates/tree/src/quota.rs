@@ -4,6 +4,10 @@
 //! `.../zookeeper_stats`. Clients create both; servers keep the second up to date, each on its own:
 //! usage is not replicated, bumps no version, fires no watch and is not in the digest.
 //!
+//! A change counts at the deepest quota above it only. But a quota is counted whole when it is made
+//! and when a server starts, so that with one quota inside another the outer one's usage depends on
+//! when that was. Java members do the same.
+//!
 //! Both texts look like `count=3,bytes=-1` with, if hard limits are given,
 //! `=;byteHardLimit=-1;countHardLimit=4` appended: the odd `=` hides the rest from old releases.
 

@@ -214,7 +214,7 @@ impl Tree {
         acl: AclSlot,
         stat: &StoredStat,
     ) -> NodeId {
-        let (parent, name) = types::path::split(path).expect("the caller found the parent");
+        let (parent, name) = split(path).expect("the caller found the parent");
         let parent = self.store.find(parent).expect("the caller found the parent");
         self.insert_below(parent, path, name, data, acl, stat)
     }
@@ -305,6 +305,14 @@ impl Tree {
         let stat = StoredStat { aversion: -1, ..StoredStat::default() };
         self.insert(CONFIG, Some(b""), acl, &stat)
     }
+}
+
+/// The parent's path and the last name of a znode other than the root; `None` if no znode has such a
+/// path. The parent "/" is refused, for the root is "" wherever something comes after it.
+pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
+    types::path::split(path).filter(|&(parent, name)| {
+        !name.is_empty() && (parent.is_empty() || (parent.starts_with('/') && parent.len() > 1))
+    })
 }
 
 /// A record of these numbers, linked to nothing.

@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use tree::{Applied, Change, Tree};
 use types::{ErrorCode, Txn, TxnHeader};
 
-use crate::OPTIONS;
 use crate::leader::{Request, decide, header, requests};
 use crate::reference::{Event, Model, Outcome};
+use crate::{CASES, OPTIONS};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn tree_and_model_agree(requests in requests(quotas(), any::<bool>())) {

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use tree::{SliceEnd, SnapshotHead, Tree, TreeLoader};
 use types::{AclList, SessionId, StoredStat, Txn, TxnHeader, Zxid};
 
-use crate::OPTIONS;
 use crate::leader;
 use crate::leader::{Request, decide, header};
 use crate::reference::Model;
+use crate::{CASES, OPTIONS};
 
 /// The contents of a snapshot file.
 #[derive(Default)]
@@ -83,7 +83,7 @@ fn requests() -> impl Strategy<Value = Vec<Request>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     /// After `quiet` transactions a snapshot begins; after each further one it writes a slice of
     /// the size that comes next, if any.

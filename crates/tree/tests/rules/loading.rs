@@ -46,7 +46,7 @@ fn what_is_no_tree_is_refused() {
     assert_eq!(error(&["", "/a/b"]), LoadError::ParentMissing { path: path("/a/b") });
     assert_eq!(error(&["", "/b", "/b/c", "/a/c"]), LoadError::ParentMissing { path: path("/a/c") });
     assert_eq!(error(&["", "/a", "/b", "/a"]), LoadError::Duplicate { path: path("/a") });
-    for invalid in ["", "a", "a/b", "/", "/a/"] {
+    for invalid in ["", "a", "a/b", "/", "/a/", "//a"] {
         assert_eq!(error(&["", "/a", invalid]), LoadError::InvalidPath { path: path(invalid) });
     }
 }

@@ -88,9 +88,9 @@ fn deleting_an_earlier_znode_of_that_name_takes_what_is_below_the_later_one() {
 }
 
 #[test]
-fn the_root_is_neither_created_nor_deleted() {
+fn neither_the_root_nor_what_has_no_path_is_created_or_deleted() {
     let mut tree = Tree::new(OPTIONS);
-    for path in ["/", ""] {
+    for path in ["/", "", "//a", "a"] {
         assert_eq!(apply(&mut tree, 1, &create(path, b"", 1)), ErrorCode::NoNode.into());
         assert_eq!(apply(&mut tree, 1, &delete(path)), ErrorCode::NoNode.into());
     }
