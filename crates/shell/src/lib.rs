@@ -1,0 +1,126 @@
+//! An interactive command line for Reefkeeper and Apache ZooKeeper: `reefkeeper shell`.
+//!
+//! ```text
+//! reefkeeper shell [-server host:port,host:port/chroot] [-timeout ms] [-r] [command]
+//! ```
+//!
+//! Commands, outputs, error texts and exit codes are those of ZooKeeper's own `zkCli.sh`, so that
+//! scripts written for it go on working; `watch`, which streams the changes of a subtree, and `help`
+//! are added. Results go to standard output, errors to standard error. What differs:
+//!
+//! - A shell that was started for one command writes neither `Connecting to ...` nor that the session
+//!   is connected, and closes its session at the end.
+//! - The old forms `delete path version` and `set path data version` mind the version.
+//! - An access control list with an unknown letter is refused.
+//! - `addauth` waits for the answer, and fails if it is a refusal.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`options`], [`words`], [`syntax`] | what was typed |
+//! | [`shell`], [`commands`] | what it does |
+//! | [`connection`] | the session, and the tasks that show its events |
+//! | [`render`], [`failure`], [`screen`] | what is shown, and where |
+//! | [`editor`] | lines from a terminal, with history and completion |
+
+mod commands;
+mod connection;
+mod editor;
+mod failure;
+mod options;
+mod render;
+mod screen;
+mod shell;
+mod syntax;
+mod words;
+
+use std::io::{self, BufRead, IsTerminal};
+use std::sync::Arc;
+
+use self::editor::Editor;
+use self::failure::Failure;
+use self::options::Options;
+use self::screen::Screen;
+use self::shell::{Next, Shell};
+
+/// The exit code when the shell itself can not run.
+const FAILED: u8 = 1;
+
+/// Runs a shell over the streams of this process: with a command among the words that command,
+/// otherwise the lines of standard input until its end. Returns the exit code: 0, 1 when a command
+/// failed, 127 when there is no such command.
+///
+/// `words` are those behind `reefkeeper shell`.
+///
+/// # Panics
+/// When called inside of a tokio runtime.
+pub fn run(words: impl IntoIterator<Item = String>) -> u8 {
+    let screen = Arc::new(Screen::new(io::stdout(), io::stderr()));
+    match Options::parse(words) {
+        Ok(options) => start(options, &screen),
+        Err(error) => fail(&screen, &format!("{error}\n{}", shell::usage())),
+    }
+}
+
+fn start(options: Options, screen: &Arc<Screen>) -> u8 {
+    // One thread beside this one keeps the session alive while a line is being typed.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(screen, &error.to_string()),
+    };
+    let command = options.command.clone();
+    let mut shell = Shell::new(options, Arc::clone(screen));
+    if command.is_empty() {
+        return match interact(&mut shell, &runtime) {
+            Ok(()) => 0,
+            Err(failure) => fail(screen, &failure.to_string()),
+        };
+    }
+    runtime.block_on(async {
+        let ran = match shell.connect().await {
+            Ok(()) => shell.run_words(command).await.map(|_| ()),
+            Err(failure) => Err(failure),
+        };
+        shell.close().await;
+        match ran {
+            Ok(()) => 0,
+            Err(failure) => match shell.report(&failure) {
+                Ok(()) => failure.exit_code(),
+                // There is nobody to tell it to.
+                Err(_) => FAILED,
+            },
+        }
+    })
+}
+
+/// Runs line after line.
+fn interact(shell: &mut Shell, runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
+    runtime.block_on(shell.connect())?;
+    shell.screen.result("Welcome to ZooKeeper!")?;
+    if io::stdin().is_terminal() {
+        shell.screen.result("JLine support is enabled")?;
+        let mut editor = Editor::new(runtime.handle().clone(), &shell.screen)?;
+        while let Some(line) = editor.line(shell)? {
+            if runtime.block_on(shell.run_line(&line))? == Next::Quit {
+                break;
+            }
+        }
+    } else {
+        shell.screen.result("JLine support is disabled")?;
+        for line in io::stdin().lock().lines() {
+            if runtime.block_on(shell.run_line(&line?))? == Next::Quit {
+                break;
+            }
+        }
+    }
+    runtime.block_on(shell.close());
+    Ok(())
+}
+
+fn fail(screen: &Screen, text: &str) -> u8 {
+    match screen.error(text) {
+        // Whether or not anyone reads why, it failed.
+        Ok(()) | Err(_) => FAILED,
+    }
+}
