@@ -1,34 +1,64 @@
-//! The repository's own commands: `cargo xtask tidy` checks the habits that no lint knows.
+//! The repository's own commands: `cargo xtask tidy` checks the habits that no lint knows,
+//! `cargo xtask fuzz` runs the fuzz targets for a while.
 //!
 //! See `CONTRIBUTING.md` for what they are and why; each module of `tidy` is one of them.
 
+mod fuzz;
 mod repository;
 mod tidy;
 
+use std::io;
 use std::process::ExitCode;
 
 use repository::Repository;
 
-const USAGE: &str = "usage: cargo xtask tidy";
+const USAGE: &str = "\
+usage: cargo xtask tidy
+       cargo xtask fuzz [<target>|all [<seconds>]]";
 
-#[expect(clippy::print_stdout, reason = "a command line tool reports there")]
+/// How long a fuzz target runs unless told.
+const FUZZ_SECONDS: u32 = 60;
+
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1);
-    if command.as_deref() != Some("tidy") {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    }
-    let repository = match Repository::read() {
-        Ok(repository) => repository,
-        Err(error) => {
-            eprintln!("the repository can not be read: {error}");
-            return ExitCode::FAILURE;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["tidy"] => tidy(),
+        ["fuzz"] => fuzz("all", FUZZ_SECONDS),
+        ["fuzz", target] => fuzz(target, FUZZ_SECONDS),
+        ["fuzz", target, seconds] if seconds.parse::<u32>().is_ok() => {
+            fuzz(target, seconds.parse().unwrap_or(FUZZ_SECONDS))
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
         }
     };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a command line tool reports there")]
+fn tidy() -> io::Result<bool> {
+    let repository = Repository::read()?;
     let findings = tidy::check(&repository);
     for finding in &findings {
         println!("{finding}");
     }
     println!("tidy: {} files, {} findings", repository.files.len(), findings.len());
-    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(findings.is_empty())
+}
+
+#[expect(clippy::print_stdout, reason = "a command line tool reports there")]
+fn fuzz(target: &str, seconds: u32) -> io::Result<bool> {
+    let wanted = (target != "all").then_some(target);
+    let failed = fuzz::run(&repository::root(), wanted, seconds)?;
+    println!("fuzz: {seconds} s each, {} targets failed {}", failed.len(), failed.join(" "));
+    Ok(failed.is_empty())
 }

@@ -4,6 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Where this program was built from.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
 /// Every text file that is under version control or about to be.
 #[derive(Debug, Default)]
 pub(crate) struct Repository {
@@ -23,8 +28,7 @@ pub(crate) struct File {
 impl Repository {
     /// Reads the repository that this program was built from. Files that are no UTF-8 are left out.
     pub(crate) fn read() -> io::Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = root.parent().map_or_else(PathBuf::new, Path::to_owned);
+        let root = root();
         let output = Command::new("git")
             .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
             .current_dir(&root)

@@ -1,0 +1,43 @@
+# Every command of this repository; `just` lists them. Logic beyond a line is in xtask or .ci/run.
+
+# Lists the commands.
+default:
+    @just --list
+
+# Everything a change must pass, as CI runs it; or some stages: `just check tests tidy`.
+check *STAGES:
+    .ci/run {{STAGES}}
+
+# All tests of the workspace.
+test:
+    cargo test --workspace
+
+# The tests again, with expected output rewritten where it differs: look at the diff.
+bless:
+    UPDATE_EXPECT=1 cargo test --workspace
+
+# Formatting, lints and habits: the quick part of `check`.
+lint:
+    .ci/run fmt clippy tidy
+
+# One simulated run by its seed, or the runs of CI.
+sim SEED="ci":
+    cargo run --release -p sim -- {{SEED}}
+
+# A fuzz target for so many seconds, or all.
+fuzz TARGET="all" SECONDS="60":
+    cargo xtask fuzz {{TARGET}} {{SECONDS}}
+
+# The interoperation suites, or some of them, against the server as it is.
+interop *SUITES:
+    cargo build --release -p reefkeeper
+    interop/run-all {{SUITES}}
+
+# Throughput and latencies beside Apache's, by the options of bench/compare.
+bench *OPTIONS:
+    cargo build --release -p echo -p reefkeeper
+    bench/compare {{OPTIONS}}
+
+# A server to try, on port 2181.
+serve *WORDS:
+    cargo run --release -- server {{WORDS}}
