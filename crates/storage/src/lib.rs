@@ -51,5 +51,7 @@ pub use error::{Action, CutObstacle, Damage, Error, SnapshotDamage};
 pub use layout::Directories;
 pub use log::{Durability, Log, LogOptions, Synced};
 pub use purge::Purged;
-pub use recover::{EmptyDatabase, Origin, RecoverOptions, Recovered, Trimmed, WithoutSnapshot};
+pub use recover::{
+    EmptyDatabase, Origin, RecoverOptions, Recovered, Trimmed, Unreadable, WithoutSnapshot,
+};
 pub use snapshot::{Compression, SnapshotWriter, WrittenSnapshot, put_head, write_tree};

@@ -22,7 +22,6 @@
 mod replay;
 mod tail;
 
-use std::io;
 use std::path::PathBuf;
 
 use tracing::{info, warn};
@@ -82,10 +81,13 @@ pub struct Recovered {
     /// Comparisons of the tree's digest with a stored one that failed.
     pub digest_mismatches: u64,
     /// Newer snapshots that could not be read, with the reason.
-    pub unreadable_snapshots: Vec<(PathBuf, SnapshotDamage)>,
+    pub unreadable_snapshots: Unreadable,
     /// What a crash had left at the end of the newest log, now removed.
     pub trimmed: Option<Trimmed>,
 }
+
+/// Snapshots that can not be read, the newest first, with the reasons.
+pub type Unreadable = Vec<(PathBuf, SnapshotDamage)>;
 
 /// Where a recovered state came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +121,10 @@ impl<D: Disk> DataDir<D> {
     /// When the history can not be read to its end; then nothing was changed.
     pub fn recover(&self, options: &RecoverOptions) -> Result<Recovered, Error> {
         let mut logs = self.list_logs()?;
-        let initialize = self.take_initialize_marker()?;
+        let mark = watermark::read(&self.disk, &self.directories.log_dir())?;
+        let initialize = self.directories.logs.join(INITIALIZE);
+        let has_marker = self.disk.exists(&initialize).during(Action::Open, &initialize)?;
+        let may_create = has_marker || options.empty == EmptyDatabase::Create;
         let (found, unreadable_snapshots) = self.load_snapshot(options.tree)?;
         let (contents, origin) = match found {
             Some((zxid, contents)) => (contents, Origin::Snapshot(zxid)),
@@ -130,18 +135,24 @@ impl<D: Disk> DataDir<D> {
                     return Err(Error::LogsWithoutSnapshot { dir });
                 }
             },
-            None if initialize || options.empty == EmptyDatabase::Create => {
-                return self.create(options.tree, unreadable_snapshots);
-            }
+            None if may_create => (fresh(options.tree), Origin::Created),
             None => (fresh(options.tree), Origin::Unknown),
         };
         let mut replay = Replay::new(contents);
-        let mark = watermark::read(&self.disk, &self.directories.log_dir())?;
         let trimmed = self.replay_logs(&mut replay, &mut logs, mark)?;
         self.require_synced_history(mark, replay.last_logged())?;
         self.sync_recovered(logs.last())?;
         let (last_logged, counts) = (replay.last_logged(), replay.counts());
-        let tree = replay.into_tree();
+        let mut tree = replay.into_tree();
+        if origin == Origin::Created {
+            // Without this snapshot no log can ever be read.
+            let writer = self.start_snapshot(Zxid::ZERO, Compression::None)?;
+            snapshot::write_tree(writer, &mut tree)?;
+        }
+        if has_marker {
+            self.remove(&initialize)?;
+            self.sync_dir(&self.directories.logs)?;
+        }
         info!(%last_logged, ?origin, txns_replayed = counts.applied, "recovered");
         Ok(Recovered {
             tree,
@@ -154,25 +165,14 @@ impl<D: Disk> DataDir<D> {
         })
     }
 
-    /// Whether the marker that allows an empty start is there; it counts once.
-    fn take_initialize_marker(&self) -> Result<bool, Error> {
-        let path = self.directories.logs.join(INITIALIZE);
-        match self.disk.unlink(&path) {
-            Ok(()) => self.sync_dir(&self.directories.logs).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(Error::Io { action: Action::Remove, path, source }),
-        }
-    }
-
     /// The newest snapshot that can be read, and those that can not.
     ///
     /// Files that are not even finished count as absent; but if a finished one can not be read, an
     /// older one must, for the server had a state.
-    #[expect(clippy::type_complexity, reason = "used once, just above")]
     fn load_snapshot(
         &self,
         options: tree::Options,
-    ) -> Result<(Option<(Zxid, Contents)>, Vec<(PathBuf, SnapshotDamage)>), Error> {
+    ) -> Result<(Option<(Zxid, Contents)>, Unreadable), Error> {
         let mut unreadable = Vec::new();
         let mut tried = 0;
         for file in self.list_snapshots()? {
@@ -200,26 +200,6 @@ impl<D: Disk> DataDir<D> {
         }
         let (newest, damage) = unreadable.swap_remove(0);
         Err(Error::NoReadableSnapshot { newest, damage })
-    }
-
-    /// Writes the first snapshot, without which no log can ever be read.
-    fn create(
-        &self,
-        options: tree::Options,
-        unreadable_snapshots: Vec<(PathBuf, SnapshotDamage)>,
-    ) -> Result<Recovered, Error> {
-        let mut tree = Tree::new(options);
-        snapshot::write_tree(self.start_snapshot(Zxid::ZERO, Compression::None)?, &mut tree)?;
-        info!(directories = %self.directories, "new database");
-        Ok(Recovered {
-            tree,
-            last_logged: Zxid::ZERO,
-            origin: Origin::Created,
-            txns_replayed: 0,
-            digest_mismatches: 0,
-            unreadable_snapshots,
-            trimmed: None,
-        })
     }
 
     /// Applies what comes after the snapshot, and repairs the end of the newest log.

@@ -1,0 +1,133 @@
+//! Which directories are taken, and which are refused.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which the lint does not tell from others"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{DIR, History, file, open, options};
+use storage::{
+    Action, DataDir, Directories, Disk, EmptyDatabase, Error, LogOptions, MissingDirectory, Origin,
+    RealDisk, RecoverOptions, SimulatedDisk,
+};
+use types::Zxid;
+
+fn apart() -> Directories {
+    Directories { snapshots: "/snapshots".into(), logs: "/logs".into() }
+}
+
+fn exchanged() -> Directories {
+    Directories { snapshots: "/logs".into(), logs: "/snapshots".into() }
+}
+
+/// Writes two transactions; the directories are free again afterwards.
+fn populate(disk: &SimulatedDisk, directories: Directories) {
+    let data_dir = DataDir::open(disk.clone(), directories, MissingDirectory::Create).unwrap();
+    let recovered = data_dir.recover(&options()).unwrap();
+    let mut log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
+    log.append(&History::after(recovered.tree).batch(2, 10)).unwrap();
+    log.close().unwrap();
+}
+
+#[test]
+fn logs_and_snapshots_may_lie_apart() {
+    let disk = SimulatedDisk::new();
+    populate(&disk, apart());
+    let names = |dir: &str| disk.list(&Path::new(dir).join("version-2")).unwrap();
+    assert_eq!(names("/logs"), ["log.1", "synced"]);
+    assert_eq!(names("/snapshots"), ["snapshot.0"]);
+    let data_dir = DataDir::open(disk.clone(), apart(), MissingDirectory::Refuse).unwrap();
+    assert_eq!(data_dir.recover(&options()).unwrap().last_logged, Zxid::from_raw(2));
+}
+
+#[test]
+fn exchanged_directories_are_refused_by_the_name_of_a_file() {
+    let disk = SimulatedDisk::new();
+    populate(&disk, apart());
+    match DataDir::open(disk.clone(), exchanged(), MissingDirectory::Create) {
+        Err(Error::Misplaced { file }) => {
+            assert_eq!(file, Path::new("/snapshots/version-2/snapshot.0"));
+        }
+        other => panic!("{other:?}"),
+    }
+    disk.unlink(Path::new("/snapshots/version-2/snapshot.0")).unwrap();
+    match DataDir::open(disk, exchanged(), MissingDirectory::Create) {
+        Err(Error::Misplaced { file }) => assert_eq!(file, Path::new("/logs/version-2/log.1")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn missing_directory_is_created_only_if_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b");
+    let refused =
+        DataDir::open(RealDisk, Directories::shared(&path), MissingDirectory::Refuse).map(drop);
+    assert!(matches!(refused, Err(Error::MissingDirectory { .. })), "{refused:?}");
+    assert!(!path.exists());
+    open(&RealDisk, &path).unwrap();
+    DataDir::open(RealDisk, Directories::shared(&path), MissingDirectory::Refuse).unwrap();
+}
+
+#[test]
+fn directory_that_can_not_be_listed_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    std::fs::write(&path, "a file").unwrap();
+    match open(&RealDisk, &path) {
+        Err(Error::Io { action: Action::CreateDirectory, path: named, .. }) => {
+            assert_eq!(named, path.join("version-2"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn foreign_files_are_left_alone() {
+    let disk = SimulatedDisk::new();
+    populate(&disk, Directories::shared(DIR));
+    let foreign = ["acceptedEpoch", "log.notes", "snapshot.3.tmp", "unrelated"];
+    for name in foreign {
+        disk.plant(&file(name), b"something");
+    }
+    disk.plant(&file("unfinished-snapshot.7"), b"ours, of a crash");
+    let data_dir = open(&disk, DIR).unwrap();
+    assert_eq!(data_dir.recover(&options()).unwrap().last_logged, Zxid::from_raw(2));
+    data_dir.purge(3).unwrap();
+    for name in foreign {
+        assert_eq!(disk.contents(&file(name)).unwrap(), b"something");
+    }
+    assert!(!disk.exists(&file("unfinished-snapshot.7")).unwrap());
+}
+
+#[test]
+fn directory_that_lost_everything_but_the_watermark_is_no_new_one() {
+    let disk = SimulatedDisk::new();
+    populate(&disk, Directories::shared(DIR));
+    disk.unlink(&file("log.1")).unwrap();
+    disk.unlink(&file("snapshot.0")).unwrap();
+    let result = open(&disk, DIR).unwrap().recover(&options()).map(|recovered| recovered.origin);
+    assert!(matches!(result, Err(Error::SyncedHistoryLost { .. })), "{result:?}");
+}
+
+#[test]
+fn crash_before_the_first_snapshot_leaves_the_marker() {
+    let strict = RecoverOptions { empty: EmptyDatabase::RequireMarker, ..options() };
+    let disk = SimulatedDisk::new();
+    disk.create_dir_all(Path::new(DIR)).unwrap();
+    disk.plant(&Path::new(DIR).join("initialize"), b"");
+    let fault = storage::Fault {
+        operation: storage::Operation::Rename,
+        name_prefix: "snapshot".to_owned(),
+        after: 0,
+        kind: storage::FaultKind::NoSpace,
+    };
+    disk.faults().add(fault);
+    assert!(open(&disk, DIR).unwrap().recover(&strict).is_err());
+    let recovered = open(&disk, DIR).unwrap().recover(&strict).unwrap();
+    assert_eq!(recovered.origin, Origin::Created);
+}
