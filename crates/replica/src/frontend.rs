@@ -72,6 +72,8 @@ struct Desk {
     options: FrontendOptions,
     connections: Connections,
     watches: WatchTable,
+    /// Watches that came by mail and were not yet counted to the replica.
+    watches_received: usize,
     /// For the replica.
     inputs: Vec<Input>,
     /// The mail being worked on; kept to be reused.
@@ -88,6 +90,7 @@ impl Frontend {
         let desk = Desk {
             connections: Connections::default(),
             watches: WatchTable::new(options.seed),
+            watches_received: 0,
             inputs: Vec::new(),
             mail: Outbox::default(),
             seen,
@@ -127,7 +130,7 @@ impl Frontend {
         tree.release(desk);
     }
 
-    /// Works off the mail.
+    /// Works off the mail, and frames that had to wait.
     pub fn collect(&mut self, now: Now) {
         let Self { reader, desk } = self;
         let mut tree = Held { reader, guard: None };
@@ -179,9 +182,9 @@ impl Frontend {
         &mut self.desk.inputs
     }
 
-    /// Whether there is mail to work off.
-    pub fn has_mail(&self) -> bool {
-        self.reader.has_mail()
+    /// Whether [`Frontend::collect`] would find something to do.
+    pub fn has_work(&self) -> bool {
+        self.reader.has_mail() || self.desk.connections.has_resumable()
     }
 
     /// Connections that did not finish the handshake and were opened before this moment.
@@ -228,9 +231,10 @@ impl<'a> Held<'a> {
     }
 
     /// Lets the tree go; if it was held, the replica learns how many watches there are.
-    fn release(self, desk: &Desk) {
+    fn release(self, desk: &mut Desk) {
         if self.guard.is_some() {
-            self.reader.count_watches(desk.watches.len());
+            let received = std::mem::take(&mut desk.watches_received);
+            self.reader.count_watches(desk.watches.len(), received);
         }
     }
 }

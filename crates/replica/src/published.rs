@@ -141,12 +141,18 @@ struct Mailbox {
     outbox: Mutex<Outbox>,
     /// Whether there is mail, for a look without the lock.
     has_mail: AtomicBool,
-    /// How many watches the frontend has; zero lets the replica keep changes to itself. Lowered by
-    /// the frontend only, while it holds the tree and has taken its mail.
+    /// How many watches the frontend has. Written by the frontend, while it holds the tree.
     watches: AtomicUsize,
+    /// How many watches were sent to the frontend that it has not counted yet. Without watches
+    /// here and above, the replica keeps changes to itself.
+    watches_sent: AtomicUsize,
 }
 
 impl Mailbox {
+    fn is_watching(&self) -> bool {
+        self.watches.load(Ordering::Acquire) > 0 || self.watches_sent.load(Ordering::Acquire) > 0
+    }
+
     fn lock(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().expect("nothing panics while it holds a mailbox")
     }
@@ -258,13 +264,13 @@ impl Post<'_> {
 
     /// Whether any frontend has a watch.
     pub(crate) fn is_watched(&self) -> bool {
-        self.mailboxes.iter().any(|mailbox| mailbox.watches.load(Ordering::Acquire) > 0)
+        self.mailboxes.iter().any(Mailbox::is_watching)
     }
 
     /// Tells the frontends that have watches of a change.
     pub(crate) fn publish(&mut self, change: &Arc<PublishedChange>) {
         for (mailbox, outbox) in self.mailboxes.iter().zip(&mut *self.outboxes) {
-            if mailbox.watches.load(Ordering::Acquire) > 0 {
+            if mailbox.is_watching() {
                 outbox.mail.push(Mail::Change(Arc::clone(change)));
             }
         }
@@ -272,14 +278,14 @@ impl Post<'_> {
 
     /// Sets a watch at a frontend; changes are published to it from here on.
     pub(crate) fn watch(&mut self, address: Address, path: &str, kind: WatchKind) {
-        self.mailboxes[address.front.0].watches.fetch_add(1, Ordering::AcqRel);
+        self.mailboxes[address.front.0].watches_sent.fetch_add(1, Ordering::AcqRel);
         let mail = Mail::Watch { conn: address.conn, path: path.into(), kind };
         self.outbox(address.front).mail.push(mail);
     }
 
     /// Hands a request about watches to the frontend; it may set one.
     pub(crate) fn watch_request(&mut self, front: FrontId, request: WatchRequest) {
-        self.mailboxes[front.0].watches.fetch_add(1, Ordering::AcqRel);
+        self.mailboxes[front.0].watches_sent.fetch_add(1, Ordering::AcqRel);
         self.outbox(front).mail.push(Mail::WatchRequest(Box::new(request)));
     }
 }
@@ -318,10 +324,12 @@ impl TreeReader {
         true
     }
 
-    /// Tells the replica how many watches there are. Only while the tree is held and the mail was
-    /// taken, or a watch on its way by mail could be missed.
-    pub(crate) fn count_watches(&self, watches: usize) {
+    /// Tells the replica how many watches there are, and how many that it sent are among them or
+    /// gone again. Only while the tree is held: a change that comes next finds the right number.
+    pub(crate) fn count_watches(&self, watches: usize, received: usize) {
+        // In this order, so that there is no moment at which a watch is in neither number.
         self.mailbox().watches.store(watches, Ordering::Release);
+        self.mailbox().watches_sent.fetch_sub(received, Ordering::AcqRel);
     }
 
     fn mailbox(&self) -> &Mailbox {

@@ -96,6 +96,8 @@ struct Core {
     /// Batches to fill again.
     spare_batches: Vec<LogBatch>,
     nobody: Arc<Identities>,
+    /// Whether the tree keeps its digest.
+    has_digest: bool,
     stats: Arc<Stats>,
 }
 
@@ -119,6 +121,7 @@ impl Replica {
             batch: LogBatch::new(),
             spare_batches: Vec::new(),
             nobody: Arc::new(Identities::default()),
+            has_digest: tree.options().digest,
             stats: Arc::new(Stats::default()),
             options,
         };
@@ -304,7 +307,6 @@ impl Reading<'_, '_> {
             return;
         };
         session.address = Some(address);
-        session.timeout = timeout;
         session.heartbeat.beat(now.instant);
         let established = Established {
             conn: address.conn,
@@ -313,6 +315,7 @@ impl Reading<'_, '_> {
             heartbeat: session.heartbeat.clone(),
         };
         outbox.mail.push(Mail::Established(Box::new(established)));
+        self.core.sessions.set_timeout(id, timeout);
         self.core.speakers.insert(address, Speaker { session: id, last: None });
     }
 
@@ -443,6 +446,7 @@ impl Core {
     fn propose(&mut self, header: TxnHeader, txn: Txn, origin: Origin) -> Position {
         assert!(header.zxid > self.last_logged, "zxids ascend");
         let digest = match txn {
+            _ if !self.has_digest => None,
             Txn::Error { .. } => None,
             _ => Some(TxnDigest { version: TxnDigest::VERSION, tree: self.pending.digest() }),
         };

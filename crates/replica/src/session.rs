@@ -99,6 +99,18 @@ impl Sessions {
         Some(session)
     }
 
+    /// Changes the timeout of a session whose client was heard of just now.
+    pub(crate) fn set_timeout(&mut self, id: SessionId, timeout: Duration) {
+        let Some(session) = self.by_id.get(&id) else { return };
+        let (before, bucket) = (session.bucket, self.bucket_of(session.heartbeat.last(), timeout));
+        self.leave_bucket(before, id);
+        self.buckets.entry(bucket).or_default().insert(id);
+        if let Some(session) = self.by_id.get_mut(&id) {
+            session.timeout = timeout;
+            session.bucket = bucket;
+        }
+    }
+
     pub(crate) fn find_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&id)
     }
@@ -203,6 +215,13 @@ mod tests {
         assert_eq!(sessions.next_deadline(), Some(at(400)));
         assert_eq!(sessions.expired(at(399)), []);
         assert_eq!(sessions.expired(at(400)), [A, B]);
+    }
+
+    #[test]
+    fn a_shorter_timeout_counts_at_once() {
+        let mut sessions = sessions();
+        sessions.set_timeout(B, Duration::from_millis(50));
+        assert_eq!(sessions.expired(at(100)), [B]);
     }
 
     #[test]

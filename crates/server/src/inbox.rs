@@ -81,9 +81,9 @@ impl<T> Inbox<T> {
         if into.is_empty() && state.is_closed { Taken::Closed } else { Taken::Open }
     }
 
-    /// Whether nothing is there now.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().things.is_empty()
+    /// Whether nothing comes any more; there may be things left.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
     }
 
     fn wake(&self, state: MutexGuard<'_, State<T>>) {

@@ -98,7 +98,7 @@ impl Loop {
     /// Waits for events, unless there is mail.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let until_sweep = self.io.clock.until(self.next_sweep);
-        let has_work = || self.io.frontend.has_mail() || self.more_wait_outside;
+        let has_work = || self.io.frontend.has_work() || self.more_wait_outside;
         let is_idle = self.io.handover.may_sleep(has_work);
         let timeout = if is_idle { until_sweep } else { Duration::ZERO };
         let result = self.io.poll.poll(events, Some(timeout));

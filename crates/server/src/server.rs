@@ -10,7 +10,7 @@ use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::door::Handover;
-use crate::inbox::{Inbox, Taken};
+use crate::inbox::Inbox;
 use crate::log_thread::LogJob;
 use crate::start::{self, StartError};
 
@@ -139,7 +139,9 @@ impl ReplicaThread {
         let mut effects = Vec::new();
         loop {
             let timeout = self.clock.until(self.replica.next_deadline());
-            if self.shared.replica.take(&mut inputs, Some(timeout)) == Taken::Closed {
+            self.shared.replica.take(&mut inputs, Some(timeout));
+            // Clients may go on asking; what is not acknowledged by now never is.
+            if self.shared.replica.is_closed() {
                 break;
             }
             self.replica.step(self.clock.now(), &mut inputs, &mut effects);

@@ -12,6 +12,9 @@ use crate::limits::{
 use crate::session::Heartbeat;
 use crate::view::ConnectionStats;
 
+/// Bytes that a frame has at least: its length.
+const FRAME_BYTES_MIN: usize = 4;
+
 /// How far a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
@@ -67,17 +70,18 @@ impl Connection {
         }
     }
 
-    /// Whether frames that have arrived are to be worked off now.
+    /// Whether frames that have arrived are to be worked off now: not while too much is under way
+    /// or unsent.
     pub(super) fn takes_frames(&self) -> bool {
-        matches!(self.phase, Phase::Handshake | Phase::Open) && self.takes_requests
+        matches!(self.phase, Phase::Handshake | Phase::Open)
+            && self.takes_requests
+            && self.in_flight < OUTSTANDING_PER_CONNECTION_MAX
+            && self.out.len() < UNSENT_BYTES_MAX
     }
 
     /// Whether bytes are to be read from the peer now.
     pub(super) fn wants_bytes(&self, server_is_busy: bool) -> bool {
-        let is_held_up = self.in_flight >= OUTSTANDING_PER_CONNECTION_MAX
-            || (server_is_busy && self.in_flight > 0)
-            || self.out.len() >= UNSENT_BYTES_MAX;
-        self.takes_frames() && !is_held_up
+        self.takes_frames() && !(server_is_busy && self.in_flight > 0)
     }
 
     /// Notes that a request was answered.
@@ -102,7 +106,7 @@ pub(super) struct Connections {
     free: Vec<u32>,
     /// Those that have something to send or are to be closed.
     touched: Vec<ConnId>,
-    /// Those whose session was established, so that what they sent before can be worked off.
+    /// Those that can go on with what they sent and what had to wait.
     resumable: Vec<ConnId>,
     /// Output buffers to be used again: an idle connection has none.
     spare: Vec<Vec<u8>>,
@@ -195,6 +199,7 @@ impl Connections {
         let Some(connection) = self.find_mut(conn) else { return false };
         if bytes < connection.out.len() {
             connection.out.drain(..bytes);
+            self.resume_if_unread(conn);
             return false;
         }
         let is_over = connection.phase == Phase::Closing;
@@ -203,12 +208,20 @@ impl Connections {
         if buffer.capacity() <= SPARE_BUFFER_BYTES_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
             self.spare.push(buffer);
         }
+        self.resume_if_unread(conn);
         is_over
     }
 
-    /// Notes that what the connection sent before its session was there can be worked off.
-    pub(super) fn resume(&mut self, conn: ConnId) {
-        self.resumable.push(conn);
+    /// Lets a connection go on with frames that had to wait, if there are any and it may.
+    pub(super) fn resume_if_unread(&mut self, conn: ConnId) {
+        if self.find(conn).is_some_and(|it| it.takes_frames() && it.unread.len() >= FRAME_BYTES_MIN)
+        {
+            self.resumable.push(conn);
+        }
+    }
+
+    pub(super) fn has_resumable(&self) -> bool {
+        !self.resumable.is_empty()
     }
 
     pub(super) fn next_resumable(&mut self) -> Option<ConnId> {

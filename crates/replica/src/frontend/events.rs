@@ -38,6 +38,7 @@ impl Desk {
             }
             Mail::Change(change) => self.on_change(&change),
             Mail::Watch { conn, path, kind } => {
+                self.watches_received += 1;
                 if self.connections.find(conn).is_some() {
                     self.watches.add(conn, &path, kind);
                 }
@@ -70,10 +71,12 @@ impl Desk {
         connection.in_flight -= 1;
         connection.stats.outstanding.set(i64::from(connection.in_flight));
         self.stats.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.connections.resume_if_unread(conn);
     }
 
     fn on_watch_request(&mut self, now: Now, request: WatchRequest) {
         let WatchRequest { conn, xid, zxid, read, received } = request;
+        self.watches_received += 1;
         if self.connections.find(conn).is_none() {
             return;
         }
@@ -106,7 +109,7 @@ impl Desk {
         connection.stats.sent.add(1);
         self.stats.sent.add(1);
         self.connections.touch(conn);
-        self.connections.resume(conn);
+        self.connections.resume_if_unread(conn);
     }
 
     /// The session can not be resumed: the client is told that it is over.
