@@ -33,8 +33,10 @@ mod shell;
 mod syntax;
 mod words;
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
+
+use tokio::runtime::{self, Runtime};
 
 use self::editor::Editor;
 use self::failure::Failure;
@@ -54,63 +56,93 @@ const FAILED: u8 = 1;
 /// # Panics
 /// When called inside of a tokio runtime.
 pub fn run(words: impl IntoIterator<Item = String>) -> u8 {
-    let screen = Arc::new(Screen::new(io::stdout(), io::stderr()));
-    match Options::parse(words) {
-        Ok(options) => start(options, &screen),
-        Err(error) => fail(&screen, &format!("{error}\n{}", shell::usage())),
+    let stdin = io::stdin();
+    let lines =
+        if stdin.is_terminal() { Lines::Terminal } else { Lines::From(Box::new(stdin.lock())) };
+    start(words, lines, Screen::new(io::stdout(), io::stderr()))
+}
+
+/// As [`run`], over other streams than those of the process.
+///
+/// # Panics
+/// When called inside of a tokio runtime.
+pub fn run_over(
+    words: impl IntoIterator<Item = String>,
+    lines: impl BufRead,
+    results: impl Write + Send + 'static,
+    errors: impl Write + Send + 'static,
+) -> u8 {
+    start(words, Lines::From(Box::new(lines)), Screen::new(results, errors))
+}
+
+/// Where lines come from.
+enum Lines<'l> {
+    /// A person at a terminal.
+    Terminal,
+    /// A file, a pipe.
+    From(Box<dyn BufRead + 'l>),
+}
+
+fn start(words: impl IntoIterator<Item = String>, lines: Lines<'_>, screen: Screen) -> u8 {
+    let options = match Options::parse(words) {
+        Ok(options) => options,
+        Err(error) => return fail(&screen, &format!("{error}\n{}", shell::usage())),
+    };
+    // One thread beside this one keeps the session alive while a line is being typed.
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&screen, &error.to_string()),
+    };
+    let screen = Arc::new(screen);
+    let command = options.command.clone();
+    let mut shell = Shell::new(options, Arc::clone(&screen));
+    if !command.is_empty() {
+        return runtime.block_on(run_command(&mut shell, command));
+    }
+    match interact(&mut shell, lines, &runtime) {
+        Ok(()) => 0,
+        Err(failure) => fail(&screen, &failure.to_string()),
     }
 }
 
-fn start(options: Options, screen: &Arc<Screen>) -> u8 {
-    // One thread beside this one keeps the session alive while a line is being typed.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(screen, &error.to_string()),
+/// Runs a single command.
+async fn run_command(shell: &mut Shell, command: Vec<String>) -> u8 {
+    let ran = match shell.connect().await {
+        Ok(()) => shell.run_words(command).await.map(|_| ()),
+        Err(failure) => Err(failure),
     };
-    let command = options.command.clone();
-    let mut shell = Shell::new(options, Arc::clone(screen));
-    if command.is_empty() {
-        return match interact(&mut shell, &runtime) {
-            Ok(()) => 0,
-            Err(failure) => fail(screen, &failure.to_string()),
-        };
+    shell.close().await;
+    match ran {
+        Ok(()) => 0,
+        Err(failure) => match shell.report(&failure) {
+            Ok(()) => failure.exit_code(),
+            // There is nobody to tell it to.
+            Err(_) => FAILED,
+        },
     }
-    runtime.block_on(async {
-        let ran = match shell.connect().await {
-            Ok(()) => shell.run_words(command).await.map(|_| ()),
-            Err(failure) => Err(failure),
-        };
-        shell.close().await;
-        match ran {
-            Ok(()) => 0,
-            Err(failure) => match shell.report(&failure) {
-                Ok(()) => failure.exit_code(),
-                // There is nobody to tell it to.
-                Err(_) => FAILED,
-            },
-        }
-    })
 }
 
 /// Runs line after line.
-fn interact(shell: &mut Shell, runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
+fn interact(shell: &mut Shell, lines: Lines<'_>, runtime: &Runtime) -> Result<(), Failure> {
     runtime.block_on(shell.connect())?;
     shell.screen.result("Welcome to ZooKeeper!")?;
-    if io::stdin().is_terminal() {
-        shell.screen.result("JLine support is enabled")?;
-        let mut editor = Editor::new(runtime.handle().clone(), &shell.screen)?;
-        while let Some(line) = editor.line(shell)? {
-            if runtime.block_on(shell.run_line(&line))? == Next::Quit {
-                break;
+    match lines {
+        Lines::Terminal => {
+            shell.screen.result("JLine support is enabled")?;
+            let mut editor = Editor::new(runtime.handle().clone(), &shell.screen)?;
+            while let Some(line) = editor.line(shell)? {
+                if runtime.block_on(shell.run_line(&line))? == Next::Quit {
+                    break;
+                }
             }
         }
-    } else {
-        shell.screen.result("JLine support is disabled")?;
-        for line in io::stdin().lock().lines() {
-            if runtime.block_on(shell.run_line(&line?))? == Next::Quit {
-                break;
+        Lines::From(lines) => {
+            shell.screen.result("JLine support is disabled")?;
+            for line in lines.lines() {
+                if runtime.block_on(shell.run_line(&line?))? == Next::Quit {
+                    break;
+                }
             }
         }
     }
