@@ -24,6 +24,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Reads and changes znodes of any ZooKeeper server: `shell [-server host:port] [command]`.
+    ///
+    /// Without a command it reads lines from standard input.
+    #[command(disable_help_flag = true)]
+    Shell {
+        /// Options and commands as of zkCli.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Measures any ZooKeeper server: throughput, processor time, latencies.
     Bench(loadgen::BenchArgs),
 }
@@ -31,6 +40,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Server { words } => serve::run(words),
+        Command::Shell { words } => ExitCode::from(shell::run(words)),
         Command::Bench(args) => match args.run(&mut std::io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
