@@ -1,6 +1,8 @@
 //! What the fuzz targets do with their input. The same functions run in ordinary tests over the
 //! seeds, so that they hold wherever `cargo test` does.
 
+mod storage_targets;
 mod wire_targets;
 
+pub use storage_targets::{log_file, snapshot_file};
 pub use wire_targets::{client_request, connect_request, multi, snapshot_records, txn_entry};

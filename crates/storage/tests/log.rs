@@ -321,6 +321,78 @@ fn torn_group_with_whole_entries_behind_the_hole_is_trimmed_before_the_hole() {
 }
 
 #[test]
+fn torn_group_whose_next_whole_entry_begins_with_the_zeros_of_an_unwritten_sector_is_trimmed() {
+    let disk = SimulatedDisk::new();
+    let data_dir = open(&disk, DIR).unwrap();
+    let recovered = data_dir.recover(&options()).unwrap();
+    let mut log = data_dir.log(small_steps(), recovered.last_logged).unwrap();
+    let mut history = History::after(recovered.tree);
+    // The second entry of a group begins two bytes before the end of the second sector.
+    let first_bytes = (512..1000)
+        .find(|&bytes| History::default().batch(1, bytes).as_bytes().len() == 2 * 512 - 16 - 2)
+        .unwrap();
+    log.append(&history.batch(1, first_bytes)).unwrap();
+    log.append(&history.batch(1, 100)).unwrap();
+    // The device got all sectors but the second one, in which only zeros of that entry lie.
+    let mut sector = 0;
+    disk.crash(&mut move |bound: u64| {
+        sector += u64::from(bound == 3);
+        if bound == 3 { u64::from(sector != 2) } else { 1 }
+    });
+    let recovered = recover_simulated(&disk).unwrap();
+    assert_eq!(recovered.last_logged, Zxid::ZERO);
+    assert!(recovered.trimmed.is_some());
+}
+
+#[test]
+fn entries_that_only_memory_held_after_a_kill_are_durable_before_others_follow() {
+    let disk = SimulatedDisk::new();
+    let mut history = write_log(&disk, 1, 2, 20);
+    let data_dir = open(&disk, DIR).unwrap();
+    let mut log = data_dir.log(small_steps(), history.last()).unwrap();
+    log.append(&history.batch(2, 20)).unwrap();
+    drop((log, data_dir));
+    disk.kill();
+
+    let data_dir = open(&disk, DIR).unwrap();
+    let recovered = data_dir.recover(&options()).unwrap();
+    assert_eq!(recovered.last_logged, Zxid::from_raw(4), "the kernel still has them");
+    let mut log = data_dir.log(small_steps(), recovered.last_logged).unwrap();
+    log.append(&history.batch(1, 20)).unwrap();
+    log.sync().unwrap();
+    drop((log, data_dir));
+    disk.crash(&mut |_: u64| 0);
+    assert_eq!(recover_simulated(&disk).unwrap().last_logged, Zxid::from_raw(5));
+}
+
+#[test]
+fn damaged_blocks_in_the_middle_are_refused_wherever_they_are() {
+    const BLOCK: usize = 512;
+    let disk = SimulatedDisk::new();
+    write_log(&disk, 40, 1, 150);
+    let bytes = disk.contents(&file("log.1")).unwrap();
+    let watermark = entry_ends(&bytes)[39];
+    for block in (0..watermark / BLOCK).map(|block| block * BLOCK) {
+        let mut zeroed = bytes.clone();
+        zeroed[block..block + BLOCK].fill(0);
+        let mut garbage = bytes.clone();
+        garbage[block..block + BLOCK].fill(0xa5);
+        let mut doubled = bytes.clone();
+        doubled.copy_within(block..block + BLOCK, block + BLOCK);
+        let mut swapped = bytes.clone();
+        swapped[block..block + 2 * BLOCK].rotate_left(BLOCK);
+        for (kind, damaged) in
+            [("zeroed", zeroed), ("garbage", garbage), ("doubled", doubled), ("swapped", swapped)]
+        {
+            let image = disk.fork();
+            image.plant(&file("log.1"), &damaged);
+            let result = recover_simulated(&image).map(|recovered| recovered.last_logged);
+            assert!(matches!(result, Err(Error::Corrupt { .. })), "{kind} at {block}: {result:?}");
+        }
+    }
+}
+
+#[test]
 fn size_limit_and_roll_start_new_files() {
     let disk = SimulatedDisk::new();
     let data_dir = open(&disk, DIR).unwrap();

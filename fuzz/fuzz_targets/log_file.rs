@@ -1,0 +1,5 @@
+//! Whole logs, through recovery.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::log_file(input));
