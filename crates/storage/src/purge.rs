@@ -2,21 +2,22 @@
 
 use std::path::PathBuf;
 
-use tracing::{info, warn};
-
 use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::limits::SNAPSHOTS_RETAINED_MIN;
+use crate::recover::Unreadable;
 use crate::snapshot;
 
 /// What a purge removed.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Purged {
     /// Snapshots, the newest first.
     pub snapshots: Vec<PathBuf>,
     /// Logs, the oldest first.
     pub logs: Vec<PathBuf>,
+    /// Snapshots that were met and can not be read: something is wrong with the disk.
+    pub unreadable: Unreadable,
 }
 
 impl<D: Disk> DataDir<D> {
@@ -34,20 +35,20 @@ impl<D: Disk> DataDir<D> {
         let snapshots = self.list_snapshots()?;
         let mut good = 0;
         let mut oldest_kept = None;
+        let mut purged = Purged::default();
         for file in &snapshots {
             match snapshot::verify(&self.disk, file) {
                 Ok(_) => {
                     self.sync_file(&file.path)?;
                     (good, oldest_kept) = (good + 1, Some(file.zxid));
                 }
-                Err(damage) => warn!(file = %file.path.display(), %damage, "bad snapshot"),
+                Err(damage) => purged.unreadable.push((file.path.clone(), damage)),
             }
             if good == retain {
                 break;
             }
         }
-        let Some(oldest_kept) = oldest_kept else { return Ok(Purged::default()) };
-        let mut purged = Purged::default();
+        let Some(oldest_kept) = oldest_kept else { return Ok(purged) };
         for file in snapshots.into_iter().filter(|file| file.zxid < oldest_kept) {
             self.remove(&file.path)?;
             purged.snapshots.push(file.path);
@@ -61,12 +62,6 @@ impl<D: Disk> DataDir<D> {
             purged.logs.push(log.path);
         }
         self.sync_dir(&self.directories.log_dir())?;
-        info!(
-            snapshots = purged.snapshots.len(),
-            logs = purged.logs.len(),
-            %oldest_kept,
-            "purged"
-        );
         Ok(purged)
     }
 }

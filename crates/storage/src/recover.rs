@@ -24,7 +24,6 @@ mod tail;
 
 use std::path::PathBuf;
 
-use tracing::{info, warn};
 use tree::Tree;
 use types::Zxid;
 
@@ -153,7 +152,6 @@ impl<D: Disk> DataDir<D> {
             self.remove(&initialize)?;
             self.sync_dir(&self.directories.logs)?;
         }
-        info!(%last_logged, ?origin, txns_replayed = counts.applied, "recovered");
         Ok(Recovered {
             tree,
             last_logged,
@@ -183,7 +181,6 @@ impl<D: Disk> DataDir<D> {
             match snapshot::read(&self.disk, &file, options) {
                 Ok(contents) => return Ok((Some((*zxid, contents)), unreadable)),
                 Err(damage) => {
-                    warn!(file = %path.display(), %damage, "snapshot can not be read");
                     tried += usize::from(!matches!(damage, SnapshotDamage::Unfinished));
                     unreadable.push((path.clone(), damage));
                 }
@@ -245,7 +242,6 @@ impl<D: Disk> DataDir<D> {
             return Ok(None);
         }
         let file = newest.path.clone();
-        warn!(file = %file.display(), "log without content removed");
         self.remove(&file)?;
         self.sync_dir(&self.directories.log_dir())?;
         logs.pop();
@@ -254,7 +250,6 @@ impl<D: Disk> DataDir<D> {
 
     /// Cuts off a torn tail: the next log must not come after a file that ends in doubt.
     fn trim(&self, log: &LogFile, offset: u64, damage: Damage) -> Result<Trimmed, Error> {
-        warn!(file = %log.path.display(), offset, %damage, "torn end of the log trimmed");
         let file = self.disk.open(&log.path, Access::ReadWrite).during(Action::Open, &log.path)?;
         file.set_len(offset).during(Action::Truncate, &log.path)?;
         Ok(Trimmed { file: log.path.clone(), bytes: Some(offset), damage })

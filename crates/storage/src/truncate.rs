@@ -12,7 +12,6 @@
 
 use std::path::PathBuf;
 
-use tracing::info;
 use types::Zxid;
 
 use crate::data_dir::DataDir;
@@ -55,7 +54,6 @@ impl<D: Disk> DataDir<D> {
             file.set_len(offset).during(Action::Truncate, &path)?;
             file.sync_data().during(Action::Sync, &path)?;
         }
-        info!(%last, "history cut");
         Ok(())
     }
 

@@ -74,7 +74,8 @@ fn rotten_snapshot_does_not_count_in_a_purge() {
     let disk = SimulatedDisk::new();
     let history = populate(&disk);
     disk.flip_bit(&file("snapshot.32"), 50, 0).unwrap();
-    open(&disk, DIR).unwrap().purge(3).unwrap();
+    let purged = open(&disk, DIR).unwrap().purge(3).unwrap();
+    assert_eq!(purged.unreadable.len(), 1);
     assert!(names(&disk).contains(&"snapshot.1e".to_owned()), "{:?}", names(&disk));
     check_recovered(&disk, &history);
     for newest in ["snapshot.3c", "snapshot.28"] {
