@@ -96,9 +96,9 @@ pub(crate) struct Driver {
     /// One for each request that may still be queued; given back when requests are done.
     permits: Arc<Semaphore>,
     status: watch::Sender<Status>,
-    answers: BTreeMap<RequestId, oneshot::Sender<Result<Response, Error>>>,
+    answers: BTreeMap<RequestId, Awaited>,
     watches: BTreeMap<WatchId, WatchSender>,
-    /// Watches that could not be delivered to, to be forgotten.
+    /// Watches whose owners are gone, to be forgotten.
     orphans: Vec<WatchId>,
     effects: Effects,
     socket: Socket,
@@ -184,7 +184,7 @@ impl Driver {
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Request(Call { id, op, answer, watch }) => {
-                self.answers.insert(id, answer);
+                self.answers.insert(id, Awaited { answer, sets_watch: watch.is_some() });
                 if let Some(watch) = watch {
                     self.watches.insert(id, watch);
                 }
@@ -275,7 +275,11 @@ impl Driver {
 
     /// Whether it was a request of a handle.
     fn complete(&mut self, id: RequestId, outcome: Result<Response, Error>) -> bool {
-        let Some(answer) = self.answers.remove(&id) else { return false };
+        let Some(Awaited { answer, sets_watch }) = self.answers.remove(&id) else { return false };
+        if sets_watch && !self.watches.contains_key(&id) {
+            // Its owner was gone before it was there.
+            self.orphans.push(id);
+        }
         if answer.send(outcome).is_err() {
             debug!(request = id.0, "nobody waits for the answer");
         }
@@ -323,6 +327,13 @@ impl Driver {
             watch.end(error.clone());
         }
     }
+}
+
+/// What waits for an answer.
+#[derive(Debug)]
+struct Awaited {
+    answer: oneshot::Sender<Result<Response, Error>>,
+    sets_watch: bool,
 }
 
 /// The connection, as far as there is one.

@@ -104,7 +104,7 @@ pub struct Session {
     ticket: Option<Ticket>,
     /// Negotiated; what was asked for until then.
     timeout: Duration,
-    /// When a server last said anything; `None` if none ever did.
+    /// When a server that serves the session last said anything; `None` if none ever did.
     last_heard: Option<Instant>,
     last_zxid_seen: Zxid,
     /// The number of the last request, from 1 on; wraps to 1.
@@ -526,7 +526,7 @@ impl Session {
         self.last_heard.unwrap_or_default().after(self.timeout * 2 / 3)
     }
 
-    /// When the session takes itself for expired; `None` if no server ever spoke to it.
+    /// When the session takes itself for expired; `None` if no server ever served it.
     fn expiry_due(&self) -> Option<Instant> {
         self.last_heard.map(|heard| heard.after(self.timeout * 4 / 3))
     }
@@ -549,5 +549,7 @@ fn fail_pending(pending: VecDeque<Pending>, effects: &mut Effects) {
     }
 }
 
+#[cfg(test)]
+mod chaos;
 #[cfg(test)]
 mod tests;

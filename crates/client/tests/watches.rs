@@ -2,6 +2,9 @@
 
 mod fixture;
 
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+
 use reefkeeper_client::{
     Change, CreateMode, Error, ErrorCode, EventKind, WatchEvent, WatchMode, WatcherKind,
 };
@@ -96,6 +99,18 @@ async fn a_dropped_stream_is_removed_from_the_server() {
     drop(first);
     assert_eq!(client.has_watch("/a", WatcherKind::Any).await, Ok(true));
     drop(second);
+    assert_eq!(client.has_watch("/a", WatcherKind::Any).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_waited_for_is_removed_too() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let mut adding = Box::pin(client.add_watch("/a", WatchMode::Persistent));
+    // Asked for once, so that it is sent, and then given up.
+    assert!(poll_fn(|context| Poll::Ready(adding.as_mut().poll(context))).await.is_pending());
+    drop(adding);
+    client.sync("/").await.expect("synchronized");
     assert_eq!(client.has_watch("/a", WatcherKind::Any).await, Ok(false));
 }
 

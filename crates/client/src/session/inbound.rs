@@ -29,11 +29,11 @@ impl Session {
         let mut inbound = match &mut self.link {
             Link::Handshaking { conn, inbound, .. } if *conn == from => mem::take(inbound),
             Link::Established(connection) if connection.conn == from => {
+                self.last_heard = Some(now);
                 mem::take(&mut connection.inbound)
             }
             _ => return,
         };
-        self.last_heard = Some(now);
         // Usually nothing is left from before, and the frames are read where they are.
         let mut input = bytes;
         if !inbound.is_empty() {
@@ -95,6 +95,7 @@ impl Session {
             self.end(End::Expired, effects);
             return Ok(());
         }
+        self.last_heard = Some(now);
         self.ticket = Some(Ticket { id: response.session, password: response.password });
         self.timeout = Duration::from_millis(u64::from(response.timeout_ms.unsigned_abs()));
         let mut pending = VecDeque::new();

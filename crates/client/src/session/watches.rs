@@ -186,6 +186,9 @@ fn self_and_ancestors(path: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
