@@ -30,7 +30,8 @@ import org.apache.zookeeper.data.Stat;
  * version, cversion, aversion, owner, number of children, access control list.
  */
 public final class Exchange {
-    private static final int SESSION_MS = 40_000;
+    /** Long enough for every session to outlive the whole exchange, where the server allows it. */
+    private static final int SESSION_MS = 1_800_000;
     private static final int IN_FLIGHT = 200;
 
     public static void main(String[] words) throws Exception {

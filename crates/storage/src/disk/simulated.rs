@@ -461,3 +461,95 @@ impl Drop for SimulatedLock {
 fn offset_of(offset: u64) -> io::Result<usize> {
     usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Fault;
+
+    fn disk() -> (SimulatedDisk, PathBuf) {
+        let disk = SimulatedDisk::new();
+        disk.create_dir_all(Path::new("/d")).unwrap();
+        (disk, PathBuf::from("/d/file"))
+    }
+
+    /// A file whose name and first content are durable.
+    fn durable(disk: &SimulatedDisk, path: &Path, bytes: &[u8]) -> SimulatedFile {
+        let file = disk.create(path).unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        file.sync_data().unwrap();
+        disk.sync_dir(Path::new("/d")).unwrap();
+        file
+    }
+
+    #[test]
+    fn synced_bytes_under_a_synced_name_survive_every_crash() {
+        let (disk, path) = disk();
+        durable(&disk, &path, &[7; 2000]);
+        for choice in 0..3 {
+            disk.crash(&mut |bound: u64| choice.min(bound - 1));
+            assert_eq!(disk.contents(&path).unwrap(), [7; 2000]);
+        }
+    }
+
+    #[test]
+    fn name_is_durable_only_with_its_directory() {
+        let (disk, path) = disk();
+        disk.create(&path).unwrap().sync_data().unwrap();
+        let other = disk.fork();
+        disk.crash(&mut |_: u64| 0);
+        assert!(!disk.exists(&path).unwrap());
+        other.crash(&mut |_: u64| 1);
+        assert!(other.exists(&path).unwrap());
+    }
+
+    #[test]
+    fn unsynced_sectors_are_old_new_or_torn_one_by_one() {
+        let (disk, path) = disk();
+        let file = durable(&disk, &path, &[1; 3 * SECTOR_BYTES]);
+        file.write_all_at(&[2; 3 * SECTOR_BYTES], 0).unwrap();
+        // The length; then for each sector: old; new; torn after two pieces.
+        let mut choices = [0, 0, 1, 2, 2].into_iter();
+        disk.crash(&mut |_: u64| choices.next().unwrap());
+        let bytes = disk.contents(&path).unwrap();
+        assert_eq!(bytes[..SECTOR_BYTES], [1; SECTOR_BYTES]);
+        assert_eq!(bytes[SECTOR_BYTES..2 * SECTOR_BYTES], [2; SECTOR_BYTES]);
+        let torn = &bytes[2 * SECTOR_BYTES..];
+        assert_eq!(torn[..2 * TEAR_BYTES], [2; 2 * TEAR_BYTES]);
+        assert_eq!(torn[2 * TEAR_BYTES..], [1; SECTOR_BYTES - 2 * TEAR_BYTES]);
+    }
+
+    #[test]
+    fn pages_that_a_failed_sync_dropped_stay_lost_after_one_that_succeeds() {
+        let (disk, path) = disk();
+        let file = durable(&disk, &path, b"old");
+        file.write_all_at(b"new", 0).unwrap();
+        let (operation, kind) = (Operation::Sync, FaultKind::PagesDropped);
+        let name_prefix = String::new();
+        disk.faults().add(Fault { operation, name_prefix, after: 0, kind });
+        assert!(file.sync_data().is_err());
+        file.sync_data().unwrap();
+        assert_eq!(disk.contents(&path).unwrap(), b"new", "the process still sees it");
+        disk.crash(&mut |bound: u64| bound - 1);
+        assert_eq!(disk.contents(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn crash_and_kill_end_open_files_and_locks_and_only_a_crash_loses_bytes() {
+        let (disk, path) = disk();
+        let file = durable(&disk, &path, b"old");
+        let lock = disk.lock(Path::new("/d/lock")).unwrap();
+        assert!(lock.is_some());
+        assert!(disk.lock(Path::new("/d/lock")).unwrap().is_none());
+        file.write_all_at(b"new", 0).unwrap();
+        disk.kill();
+        assert!(file.write_all_at(b"late", 0).is_err());
+        assert_eq!(disk.contents(&path).unwrap(), b"new");
+        let again = disk.lock(Path::new("/d/lock")).unwrap();
+        drop(lock);
+        assert!(again.is_some());
+        assert!(disk.lock(Path::new("/d/lock")).unwrap().is_none(), "the dead lock frees nothing");
+        disk.crash(&mut |_: u64| 0);
+        assert_eq!(disk.contents(&path).unwrap(), b"old");
+    }
+}
