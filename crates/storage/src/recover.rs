@@ -22,7 +22,7 @@
 mod replay;
 mod tail;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tree::Tree;
 use types::Zxid;
@@ -31,7 +31,7 @@ use crate::data_dir::DataDir;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Action, Context, Damage, Error, SnapshotDamage};
 use crate::layout::{INITIALIZE, LogFile, SnapshotFile, log_name};
-use crate::limits::SNAPSHOTS_TRIED_MAX;
+use crate::limits::{READ_WINDOW_BYTES, SNAPSHOTS_TRIED_MAX};
 use crate::log::{LogReader, Opened};
 use crate::snapshot::{self, Compression, Contents};
 use crate::watermark::{self, Mark, WATERMARK};
@@ -140,7 +140,7 @@ impl<D: Disk> DataDir<D> {
         let mut replay = Replay::new(contents);
         let trimmed = self.replay_logs(&mut replay, &mut logs, mark)?;
         self.require_synced_history(mark, replay.last_logged())?;
-        self.sync_recovered(logs.last())?;
+        self.sync_recovered(logs.last(), mark)?;
         let (last_logged, counts) = (replay.last_logged(), replay.counts());
         let mut tree = replay.into_tree();
         if origin == Origin::Created {
@@ -257,9 +257,16 @@ impl<D: Disk> DataDir<D> {
 
     /// Makes durable what was read. A killed process may have left entries and names that only the
     /// operating system's memory holds; whatever is logged next must not survive them.
-    fn sync_recovered(&self, newest: Option<&LogFile>) -> Result<(), Error> {
-        if let Some(LogFile { path, .. }) = newest {
-            self.sync_file(path)?;
+    ///
+    /// Entries that are not surely durable are written once more before the sync: if the process
+    /// ended because a sync had failed, their pages may count as clean although the device never
+    /// got them, and a sync alone would pass them over.
+    fn sync_recovered(&self, newest: Option<&LogFile>, mark: Option<Mark>) -> Result<(), Error> {
+        if let Some(LogFile { first, path, .. }) = newest {
+            let synced_to = mark.filter(|mark| mark.log == *first).map_or(0, |mark| mark.offset);
+            let file = self.disk.open(path, Access::ReadWrite).during(Action::Open, path)?;
+            rewrite(&file, synced_to, path)?;
+            file.sync_data().during(Action::Sync, path)?;
         }
         self.sync_dir(&self.directories.log_dir())?;
         self.sync_dir(&self.directories.snapshot_dir())
@@ -276,6 +283,19 @@ impl<D: Disk> DataDir<D> {
             }),
             None => Ok(()),
         }
+    }
+}
+
+/// Writes a file's content from `offset` on over itself.
+fn rewrite<F: DiskFile>(file: &F, mut offset: u64, path: &Path) -> Result<(), Error> {
+    let mut window = vec![0; READ_WINDOW_BYTES];
+    loop {
+        let read = file.read_full_at(&mut window, offset).during(Action::Read, path)?;
+        if read == 0 {
+            return Ok(());
+        }
+        file.write_all_at(&window[..read], offset).during(Action::Write, path)?;
+        offset += read as u64;
     }
 }
 

@@ -114,6 +114,33 @@ fn failed_sync_is_final_although_the_next_one_would_succeed() {
 }
 
 #[test]
+fn tail_that_a_failed_sync_left_in_memory_is_durable_once_it_was_recovered() {
+    let disk = SimulatedDisk::new();
+    let data_dir = open(&disk, DIR).unwrap();
+    let recovered = data_dir.recover(&options()).unwrap();
+    let mut log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
+    let mut history = History::after(recovered.tree);
+    log.append(&history.batch(1, 100)).unwrap();
+    log.sync().unwrap();
+    log.append(&history.batch(1, 2000)).unwrap();
+    let fault = Fault {
+        operation: Operation::Sync,
+        name_prefix: "log.".to_owned(),
+        after: 0,
+        kind: FaultKind::PagesDropped,
+    };
+    disk.faults().add(fault);
+    assert!(log.sync().is_err());
+    drop(log);
+    drop(data_dir);
+    // The process ends, the machine does not: the next one reads what never reached the device.
+    disk.kill();
+    assert_eq!(recover_simulated(&disk).unwrap().last_logged, Zxid::from_raw(2));
+    disk.crash(&mut |_: u64| 0);
+    assert_eq!(recover_simulated(&disk).unwrap().last_logged, Zxid::from_raw(2));
+}
+
+#[test]
 fn new_name_that_can_not_be_made_durable_is_never_acknowledged_under() {
     let disk = SimulatedDisk::new();
     let data_dir = open(&disk, DIR).unwrap();
