@@ -314,9 +314,16 @@ impl Reading<'_, '_> {
             timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
             heartbeat: session.heartbeat.clone(),
         };
-        outbox.mail.push(Mail::Established(Box::new(established)));
         self.core.sessions.set_timeout(id, timeout);
         self.core.speakers.insert(address, Speaker { session: id, last: None });
+        self.queue(Waiting {
+            address,
+            session: id,
+            xid: Xid::INTERNAL,
+            received: now.instant,
+            identities: Arc::clone(&self.core.nobody),
+            question: Question::Resume(Box::new(established)),
+        });
     }
 
     fn on_request(&mut self, now: Now, request: Request) {
@@ -352,7 +359,7 @@ impl Reading<'_, '_> {
     /// Lets a question wait for what it stands behind, or answers it.
     fn queue(&mut self, waiting: Waiting) {
         let Some(speaker) = self.core.speakers.get_mut(&waiting.address) else { return };
-        if matches!(waiting.question, Question::Sync { .. }) {
+        if matches!(waiting.question, Question::Sync { .. } | Question::Resume(_)) {
             speaker.last = self.core.proposals.last();
         }
         let proposal = speaker.last.and_then(|position| self.core.proposals.at(position));
@@ -540,6 +547,9 @@ impl Core {
             Question::Sync { path } => post.outbox(front).reply(conn, received, |out| {
                 Reply { xid, zxid, result: Ok(Body::Path(&path)) }.encode(out);
             }),
+            Question::Resume(established) => {
+                post.outbox(front).mail.push(Mail::Established(established));
+            }
             Question::Read(read) if read::concerns_watches_only(&read) => {
                 post.watch_request(front, WatchRequest { conn, xid, zxid, read, received });
             }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use types::{Instant, Read, SessionId, Txn, TxnHeader, Xid, Zxid};
 
 use crate::access::Identities;
-use crate::published::Address;
+use crate::published::{Address, Established};
 
 /// A decided transaction on its way to being applied.
 #[derive(Debug)]
@@ -54,7 +54,12 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) enum Question {
     Read(Read<'static>),
-    Sync { path: Box<str> },
+    Sync {
+        path: Box<str>,
+    },
+    /// A connection that resumes its session: it gets to speak once everything is applied that an
+    /// earlier connection of the session may have asked for.
+    Resume(Box<Established>),
 }
 
 /// Where a proposal stands in the order in which this server proposed.
