@@ -22,6 +22,7 @@
 mod replay;
 mod tail;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tree::Tree;
@@ -138,9 +139,9 @@ impl<D: Disk> DataDir<D> {
             None => (fresh(options.tree), Origin::Unknown),
         };
         let mut replay = Replay::new(contents);
-        let trimmed = self.replay_logs(&mut replay, &mut logs, mark)?;
+        let (newest, trimmed) = self.replay_logs(&mut replay, &mut logs, mark)?;
         self.require_synced_history(mark, replay.last_logged())?;
-        self.sync_recovered(logs.last(), mark)?;
+        self.sync_recovered(newest.as_ref(), mark)?;
         let (last_logged, counts) = (replay.last_logged(), replay.counts());
         let mut tree = replay.into_tree();
         if origin == Origin::Created {
@@ -205,8 +206,9 @@ impl<D: Disk> DataDir<D> {
         replay: &mut Replay,
         logs: &mut Vec<LogFile>,
         mark: Option<Mark>,
-    ) -> Result<Option<Trimmed>, Error> {
+    ) -> Result<(Option<NewestLog>, Option<Trimmed>), Error> {
         let mut trimmed = self.remove_headless(logs, mark)?;
+        let mut newest = None;
         let start = replay.last_logged().successor();
         let first = logs.iter().rposition(|log| log.first <= start).unwrap_or(0);
         for (index, log) in logs.iter().enumerate().skip(first) {
@@ -215,6 +217,7 @@ impl<D: Disk> DataDir<D> {
                 return Err(Error::Corrupt { file, offset: 0, damage });
             };
             let end = replay.run(&mut reader)?;
+            newest = Some(NewestLog { file: log.clone(), end: end.offset });
             let synced_to = mark.filter(|mark| mark.log == log.first).map(|mark| mark.offset);
             let tail = Tail { end, last: replay.last_logged(), synced_to };
             if index + 1 < logs.len() {
@@ -223,7 +226,7 @@ impl<D: Disk> DataDir<D> {
                 trimmed = Some(self.trim(log, offset, damage)?);
             }
         }
-        Ok(trimmed)
+        Ok((newest, trimmed))
     }
 
     /// Removes a newest log that a crash has kept from being more than a name.
@@ -261,11 +264,11 @@ impl<D: Disk> DataDir<D> {
     /// Entries that are not surely durable are written once more before the sync: if the process
     /// ended because a sync had failed, their pages may count as clean although the device never
     /// got them, and a sync alone would pass them over.
-    fn sync_recovered(&self, newest: Option<&LogFile>, mark: Option<Mark>) -> Result<(), Error> {
-        if let Some(LogFile { first, path, .. }) = newest {
+    fn sync_recovered(&self, newest: Option<&NewestLog>, mark: Option<Mark>) -> Result<(), Error> {
+        if let Some(NewestLog { file: LogFile { first, path }, end }) = newest {
             let synced_to = mark.filter(|mark| mark.log == *first).map_or(0, |mark| mark.offset);
             let file = self.disk.open(path, Access::ReadWrite).during(Action::Open, path)?;
-            rewrite(&file, synced_to, path)?;
+            rewrite(&file, synced_to..*end, path)?;
             file.sync_data().during(Action::Sync, path)?;
         }
         self.sync_dir(&self.directories.log_dir())?;
@@ -286,17 +289,28 @@ impl<D: Disk> DataDir<D> {
     }
 }
 
-/// Writes a file's content from `offset` on over itself.
-fn rewrite<F: DiskFile>(file: &F, mut offset: u64, path: &Path) -> Result<(), Error> {
+/// The log that ends the history.
+struct NewestLog {
+    file: LogFile,
+    /// The byte after its last entry; what follows is space.
+    end: u64,
+}
+
+/// Writes a part of a file over itself.
+fn rewrite<F: DiskFile>(file: &F, part: Range<u64>, path: &Path) -> Result<(), Error> {
     let mut window = vec![0; READ_WINDOW_BYTES];
-    loop {
-        let read = file.read_full_at(&mut window, offset).during(Action::Read, path)?;
+    let mut offset = part.start;
+    while offset < part.end {
+        let left = usize::try_from(part.end - offset).unwrap_or(usize::MAX);
+        let into = &mut window[..left.min(READ_WINDOW_BYTES)];
+        let read = file.read_full_at(into, offset).during(Action::Read, path)?;
         if read == 0 {
             return Ok(());
         }
-        file.write_all_at(&window[..read], offset).during(Action::Write, path)?;
+        file.write_all_at(&into[..read], offset).during(Action::Write, path)?;
         offset += read as u64;
     }
+    Ok(())
 }
 
 fn fresh(options: tree::Options) -> Contents {
