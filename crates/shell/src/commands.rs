@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod quota;
 mod znodes;
 
 use std::sync::atomic::Ordering;
@@ -49,6 +50,9 @@ impl Shell {
             Kind::DeleteAll => self.delete_all(path, arguments).await,
             Kind::GetAcl => self.acl(path, arguments).await,
             Kind::SetAcl => self.set_acl(path, arguments).await,
+            Kind::ListQuota => self.list_quota(path).await,
+            Kind::SetQuota => self.set_quota(arguments).await,
+            Kind::DelQuota => self.delete_quota(path, arguments).await,
             Kind::Sync => self.sync(path).await,
             Kind::GetAllChildrenNumber => self.all_children_number(path).await,
             Kind::GetEphemerals => self.ephemerals(arguments.word(0)).await,

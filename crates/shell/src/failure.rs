@@ -34,6 +34,9 @@ pub(crate) enum Failure {
     /// The text that names the servers can not be understood.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// There can not be such a quota.
+    #[error("{0}")]
+    Quota(String),
     /// There is no session.
     #[error("Not connected")]
     NotConnected,
@@ -68,6 +71,7 @@ impl Failure {
             | Self::Words(_)
             | Self::UnknownPermission(_)
             | Self::Address(_)
+            | Self::Quota(_)
             | Self::NotConnected
             | Self::Client { .. }
             | Self::LeftOver

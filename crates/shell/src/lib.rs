@@ -40,12 +40,26 @@ use tokio::runtime::{self, Runtime};
 
 use self::editor::Editor;
 use self::failure::Failure;
-use self::options::Options;
+use self::options::{OptionError, Options};
 use self::screen::Screen;
 use self::shell::{Next, Shell};
 
 /// The exit code when the shell itself can not run.
 const FAILED: u8 = 1;
+
+const HELP: &str = "\
+Reads and changes znodes of any ZooKeeper server.
+
+reefkeeper shell [options] [command]
+
+  -server host:port[,host:port][/chroot]   the servers; default localhost:2181
+  -timeout milliseconds                    the session timeout to ask for; default 30000
+  -waitforconnection                       wait for a server before the first command
+  -r                                       accept a server without a quorum, for reads
+  -help                                    this text
+
+Options may start with one dash or two. Without a command, lines are read from standard
+input; the line `help` lists the commands.";
 
 /// Runs a shell over the streams of this process: with a command among the words that command,
 /// otherwise the lines of standard input until its end. Returns the exit code: 0, 1 when a command
@@ -86,6 +100,12 @@ enum Lines<'l> {
 fn start(words: impl IntoIterator<Item = String>, lines: Lines<'_>, screen: Screen) -> u8 {
     let options = match Options::parse(words) {
         Ok(options) => options,
+        Err(OptionError::Help) => {
+            return match screen.result(HELP) {
+                Ok(()) => 0,
+                Err(_) => FAILED,
+            };
+        }
         Err(error) => return fail(&screen, &format!("{error}\n{}", shell::usage())),
     };
     // One thread beside this one keeps the session alive while a line is being typed.

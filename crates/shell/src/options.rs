@@ -28,6 +28,9 @@ pub(crate) enum OptionError {
     /// The timeout is no number of milliseconds.
     #[error("Error: {0:?} is not a number of milliseconds")]
     Timeout(String),
+    /// Not a mistake: how to start a shell was asked for.
+    #[error("help")]
+    Help,
     /// There is no such option.
     #[error("Error: unknown option {0}")]
     Unknown(String),
@@ -64,6 +67,7 @@ impl Options {
                     };
                     options.timeout = Duration::from_millis(timeout_ms);
                 }
+                "h" | "help" => return Err(OptionError::Help),
                 "r" | "read-only" => options.read_only = true,
                 "waitforconnection" => options.wait_for_connection = true,
                 _ => return Err(OptionError::Unknown(word)),

@@ -243,6 +243,55 @@ fn shows_and_sets_access_control_lists() {
 }
 
 #[test]
+fn limits_subtrees() {
+    Fixture::start().check(
+        "create /a xyz\n\
+         create /a/b yy\n\
+         setquota -n 5 /a\n\
+         listquota /a\n\
+         get /zookeeper/quota/a/zookeeper_limits\n\
+         setquota -B 1 /a\n\
+         setquota -n 5 /a/b\n\
+         delquota -n /a\n\
+         listquota /a\n\
+         delquota /a\n\
+         setquota -n 5 /a/b\n\
+         setquota -n 5 /a\n\
+         delquota /a/b\n\
+         ls -R /zookeeper/quota\n\
+         delquota /a\n\
+         listquota /a\n\
+         setquota -n 5 /missing\n\
+         setquota -n 0 /a\n\
+         setquota /a\n\
+         setquota -n -b 5 /a\n",
+        expect![[r#"
+            Output quota for /a count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=-1
+            Output stat for /a count=2,bytes=5
+            count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=-1
+            [Warning]: the bytes quota you create is less than the existing bytes:5
+            Output quota for /a count=-1,bytes=-1=;byteHardLimit=1;countHardLimit=-1
+            Output stat for /a count=2,bytes=5
+            /zookeeper/quota
+            Quota does not exist for /a
+            --- errors
+            Created /a
+            Created /a/b
+            absolute path is /zookeeper/quota/a/zookeeper_limits
+            /a/b has a parent /a which has a quota
+            absolute path is /zookeeper/quota/a/zookeeper_limits
+            /a has a child /a/b which has a quota
+            absolute path is /zookeeper/quota/a/zookeeper_limits
+            quota for /a does not exist.
+            /missing does not exist.
+            the quota must be greater than zero
+            Missing required option: [-n num soft quota, -b bytes soft quota, -N num hard quota, -B bytes hard quota]
+            only one of -n, -b, -N and -B can be given
+        "#]],
+    );
+}
+
+#[test]
 fn remembers_lines() {
     Fixture::start().check(
         "create /a 1\nget /a\nredo 1\nhistory\nprintwatches\nprintwatches off\nprintwatches\nsync /\n\
