@@ -3,10 +3,12 @@
 mod quota;
 mod znodes;
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
-use reefkeeper_client::{Change, Error, EventKind, WatchMode, WatcherKind};
+use reefkeeper_client::{Change, Error, EventKind, ReconfigRequest, WatchMode, WatcherKind};
 
+use crate::connection::OneShot;
 use crate::failure::{About, Failure};
 use crate::render;
 use crate::shell::{Shell, usage};
@@ -38,6 +40,7 @@ impl Shell {
             Kind::AddAuth => self.add_auth(path, arguments.word(1).unwrap_or_default()).await,
             Kind::WhoAmI => self.whoami().await,
             Kind::Config => self.config(arguments).await,
+            Kind::Reconfig => self.reconfig(command, arguments).await,
             Kind::AddWatch => self.add_watch(path, arguments).await,
             Kind::RemoveWatches => self.remove_watches(path, arguments).await,
             Kind::Watch => self.watch(path, arguments).await,
@@ -127,16 +130,62 @@ impl Shell {
 
     async fn config(&self, arguments: &Arguments) -> Result<(), Failure> {
         let path = "/zookeeper/config";
-        let data = self.client()?.config().await.about(path)?;
+        let connection = self.connection()?;
+        let data = if arguments.has('w') {
+            let watched = connection.client.get_data_and_watch(path).await;
+            let (data, watch) = watched.about(path)?;
+            connection.show_once(path, watch, OneShot::Data);
+            data
+        } else {
+            connection.client.config().await.about(path)?
+        };
         let text = render::text(Some(data.bytes()));
         let shown = if arguments.has('c') { render::client_addresses(&text) } else { text };
         self.screen.result(&shown)?;
         self.show_stat_if_asked(&data.stat, arguments)
     }
 
+    async fn reconfig(
+        &self,
+        command: &'static Command,
+        arguments: &Arguments,
+    ) -> Result<(), Failure> {
+        let [joining, leaving] = ["add", "remove"].map(|option| arguments.value(option));
+        let [members, file] = ["members", "file"].map(|option| arguments.value(option));
+        let is_change = joining.is_some() || leaving.is_some();
+        match (members, file) {
+            (None, None) if !is_change => return Err(Failure::Usage(command)),
+            (Some(_), Some(_)) => {
+                return Err(Failure::Words("Can't use -file and -members together"));
+            }
+            (Some(_), None) | (None, Some(_)) if is_change => {
+                return Err(Failure::Words(
+                    "Can't use -file or -members together with -add or -remove (mixing \
+                     incremental and non-incremental modes is not allowed)",
+                ));
+            }
+            _ => {}
+        }
+        let read = file.map(members_of_file).transpose()?;
+        let based_on = arguments.value("v").map(|text| i64::from_str_radix(text, 16)).transpose();
+        let Ok(based_on) = based_on else {
+            return Err(Failure::Words("-v must be followed by a long (configuration version)"));
+        };
+        let request = ReconfigRequest {
+            joining: joining.map(Cow::Borrowed),
+            leaving: leaving.map(Cow::Borrowed),
+            new_members: members.map(Cow::Borrowed).or_else(|| read.map(Cow::Owned)),
+            based_on,
+        };
+        let data = self.client()?.reconfig(request).await?;
+        let text = render::text(data.value.as_deref());
+        self.screen.result(&format!("Committed new configuration:\n{text}"))?;
+        self.show_stat_if_asked(&data.stat, arguments)
+    }
+
     async fn add_watch(&self, path: &str, arguments: &Arguments) -> Result<(), Failure> {
         let connection = self.connection()?;
-        let mode = match arguments.value('m') {
+        let mode = match arguments.value("m") {
             None | Some("PERSISTENT_RECURSIVE") => WatchMode::PersistentRecursive,
             Some("PERSISTENT") => WatchMode::Persistent,
             Some(_) => return Err(Failure::Words("mode is PERSISTENT or PERSISTENT_RECURSIVE")),
@@ -162,7 +211,7 @@ impl Shell {
     /// Streams the changes of a subtree, until interrupted or until there were enough.
     async fn watch(&self, path: &str, arguments: &Arguments) -> Result<(), Failure> {
         let client = self.client()?;
-        let count_max = arguments.number::<u64>('n')?.unwrap_or(u64::MAX);
+        let count_max = arguments.number::<u64>("n")?.unwrap_or(u64::MAX);
         let mode = WatchMode::PersistentRecursive;
         let mut changes = client.add_watch(path, mode).await.about(path)?;
         for _ in 0..count_max {
@@ -190,4 +239,12 @@ impl Shell {
         }
         Ok(())
     }
+}
+
+/// The members that a file lists, one a line, as one list.
+fn members_of_file(path: &str) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Failure::File { path: path.to_owned(), source })?;
+    let members = text.lines().map(str::trim).filter(|line| line.starts_with("server."));
+    Ok(members.collect::<Vec<_>>().join(","))
 }

@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     UnknownOption(String),
     /// An option needs a value.
     #[error("Missing argument for option: {0}")]
-    NoOptionValue(char),
+    NoOptionValue(&'static str),
     /// A number was expected.
     #[error("not a number: {0}")]
     NotANumber(String),
@@ -34,6 +34,14 @@ pub(crate) enum Failure {
     /// The text that names the servers can not be understood.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// A file that was named can not be read.
+    #[error("Error processing {path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// There can not be such a quota.
     #[error("{0}")]
     Quota(String),
@@ -71,6 +79,7 @@ impl Failure {
             | Self::Words(_)
             | Self::UnknownPermission(_)
             | Self::Address(_)
+            | Self::File { .. }
             | Self::Quota(_)
             | Self::NotConnected
             | Self::Client { .. }

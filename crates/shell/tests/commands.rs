@@ -292,6 +292,40 @@ fn limits_subtrees() {
 }
 
 #[test]
+fn a_standalone_server_has_no_membership_to_change() {
+    Fixture::start().check(
+        "reconfig\n\
+         reconfig -remove 1\n\
+         reconfig -members server.1=a:1:2;3 -add server.2=b:1:2;3\n\
+         reconfig -v xyz -remove 1\n\
+         reconfig -file /missing\n\
+         config -c\n\
+         config -w -s\n",
+        expect![[r#"
+ 
+
+            cZxid = ...
+            ctime = ...
+            mZxid = ...
+            mtime = ...
+            pZxid = ...
+            cversion = 0
+            dataVersion = 0
+            aclVersion = -1
+            ephemeralOwner = 0x0
+            dataLength = 0
+            numChildren = 0
+            --- errors
+            reconfig [-s] [-v version] [[-file path] | [-members serverID=host:port1:port2;port3[,...]*]] | [-add serverId=host:port1:port2;port3[,...]]* [-remove serverId[,...]*]
+            KeeperErrorCode = Reconfig is disabled
+            Can't use -file or -members together with -add or -remove (mixing incremental and non-incremental modes is not allowed)
+            -v must be followed by a long (configuration version)
+            Error processing /missing: No such file or directory (os error 2)
+        "#]],
+    );
+}
+
+#[test]
 fn remembers_lines() {
     Fixture::start().check(
         "create /a 1\nget /a\nredo 1\nhistory\nprintwatches\nprintwatches off\nprintwatches\nsync /\n\

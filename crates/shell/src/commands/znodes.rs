@@ -133,7 +133,7 @@ impl Shell {
         arguments: &Arguments,
     ) -> Result<(), Failure> {
         let client = self.client()?;
-        let batch = arguments.number::<usize>('b')?.unwrap_or(DELETE_BATCH).max(1);
+        let batch = arguments.number::<usize>("b")?.unwrap_or(DELETE_BATCH).max(1);
         let mut is_complete = true;
         for level in levels(client, path).await?.into_iter().rev() {
             for paths in level.chunks(batch) {
@@ -150,7 +150,7 @@ impl Shell {
     }
 
     pub(super) async fn set_acl(&self, path: &str, arguments: &Arguments) -> Result<(), Failure> {
-        let version = known_version(arguments.number('v')?);
+        let version = known_version(arguments.number("v")?);
         let acl = self.parse_acl(arguments.word(1).unwrap_or_default())?;
         let client = self.client()?;
         if arguments.has('R') {
@@ -219,7 +219,7 @@ impl Shell {
         index: usize,
     ) -> Result<Option<i32>, Failure> {
         let Some(word) = arguments.word(index) else {
-            return Ok(known_version(arguments.number('v')?));
+            return Ok(known_version(arguments.number("v")?));
         };
         self.deprecate(old, new)?;
         Ok(known_version(Some(syntax::number(word)?)))
@@ -270,7 +270,7 @@ fn create_mode(arguments: &Arguments) -> Result<CreateMode, Failure> {
             Ok(CreateMode::Container)
         };
     }
-    let Some(ttl) = arguments.value('t') else {
+    let Some(ttl) = arguments.value("t") else {
         return Ok(match (is_sequential, is_ephemeral) {
             (false, false) => CreateMode::Persistent,
             (false, true) => CreateMode::Ephemeral,
