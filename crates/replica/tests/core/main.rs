@@ -1,0 +1,9 @@
+//! What clients may rely on, shown on the server without its I/O: each test is named by a promise.
+
+mod durability;
+mod ordering;
+mod pressure;
+mod sessions;
+mod watches;
+mod world;
+mod writes;

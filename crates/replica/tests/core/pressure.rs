@@ -1,0 +1,96 @@
+//! A client that asks too much or reads too little slows itself, and nobody else.
+
+use types::Op;
+
+use crate::world::{FRAME_BYTES_MAX, World, create, get, set};
+
+/// As in the crate's limits.
+const OUTSTANDING_PER_CONNECTION_MAX: usize = 256;
+const UNSENT_BYTES_MAX: usize = 16 << 20;
+
+#[test]
+fn a_client_with_many_writes_under_way_is_not_read_from() {
+    let mut world = World::new();
+    let (busy, other) = (world.client(), world.client());
+    world.ask_all(busy, (1..OUTSTANDING_PER_CONNECTION_MAX).map(|_| create("/a")));
+    assert!(world.is_heard(busy));
+    world.ask(busy, create("/a"));
+    assert!(!world.is_heard(busy));
+    assert!(world.is_heard(other));
+    world.sync();
+    assert!(world.is_heard(busy));
+    assert_eq!(world.told(busy).lines().count(), OUTSTANDING_PER_CONNECTION_MAX);
+}
+
+#[test]
+fn frames_beyond_the_limit_wait_and_are_answered_in_order() {
+    let mut world = World::new();
+    let client = world.client();
+    world.ask_all(client, (0..1000).map(|_| set("/", "x")));
+    assert_eq!(world.replica.outstanding(), OUTSTANDING_PER_CONNECTION_MAX);
+    world.sync();
+    let numbers: Vec<String> = (1..=1000).map(|number| format!("#{number}")).collect();
+    let told = world.told(client);
+    let answered: Vec<&str> = told.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(answered, numbers);
+}
+
+#[test]
+fn a_busy_server_reads_only_from_clients_without_requests_under_way() {
+    let mut world = World::new();
+    let clients: Vec<_> = (0..6).map(|_| world.client()).collect();
+    let idle = world.client();
+    for client in &clients {
+        world.ask_all(*client, (0..200).map(|_| create("/a")));
+    }
+    assert!(clients.iter().all(|client| !world.is_heard(*client)));
+    assert!(world.is_heard(idle));
+    world.sync();
+    assert!(clients.iter().all(|client| world.is_heard(*client)));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_not_answered_without_bound() {
+    let mut world = World::new();
+    let (slow, other) = (world.client(), world.client());
+    let text = "x".repeat(FRAME_BYTES_MAX / 2);
+    world.tell(other, create("/large"));
+    world.tell(other, set("/large", &text));
+    world.lets_read(slow, false);
+    world.ask_all(slow, (0..100).map(|_| get("/large")));
+    assert!(!world.is_heard(slow));
+    assert!(world.unsent(slow) < UNSENT_BYTES_MAX + FRAME_BYTES_MAX);
+    assert!(world.tell(other, get("/large")).starts_with("#3"));
+    world.lets_read(slow, true);
+    assert_eq!(world.told(slow).lines().count(), 100);
+    assert!(world.is_heard(slow));
+}
+
+#[test]
+fn a_frame_that_is_too_long_or_negative_ends_only_its_connection() {
+    let too_long = u32::try_from(FRAME_BYTES_MAX + 1).expect("short").to_be_bytes();
+    for length in [too_long, (-1_i32).to_be_bytes(), [0x80, 0, 0, 0]] {
+        let mut world = World::new();
+        let (bad, good) = (world.client(), world.client());
+        world.send(bad, &length);
+        assert_eq!(world.told(bad), "closed\n");
+        assert!(world.is_heard(good));
+        world.ask(good, Op::Ping);
+        assert_eq!(world.told(good), "ping 0x0/0x2 ok\n");
+    }
+}
+
+#[test]
+fn frames_may_arrive_byte_by_byte() {
+    let mut world = World::new();
+    let client = world.client();
+    let mut bytes = Vec::new();
+    for op in [create("/a"), Op::Ping, get("/a")] {
+        bytes.extend(world.frame(client, op));
+    }
+    for byte in bytes {
+        world.send(client, &[byte]);
+    }
+    world.sync();
+    assert_eq!(world.told(client), "ping 0x0/0x1 ok\n#1 0x0/0x2 /a\n#2 0x0/0x2 new v0\n");
+}
