@@ -193,21 +193,41 @@ fn what_a_moved_session_sent_over_its_old_connection_is_not_done() {
 }
 
 #[test]
-fn a_write_under_way_when_the_session_moves_is_done_but_its_answer_is_lost() {
+fn a_session_that_moves_finds_what_it_wrote_before_but_not_the_answer() {
     let mut world = World::new();
     let before = world.client();
     world.ask(before, create("/a"));
     let after = world.resume(0, world.ticket(before));
     world.ask(after, get("/a"));
+    assert_eq!(world.told(after), "");
     world.sync();
-    world.ask(after, get("/a"));
     expect![[r#"
         session for 1000 ms
-        #1 0x0/0x1 NoNode
-        #2 0x0/0x2 new v0
+        #1 0x0/0x2 new v0
     "#]]
     .assert_eq(&world.told(after));
     assert_eq!(world.told(before), "closed\n");
+}
+
+#[test]
+fn a_session_that_moves_twice_before_it_is_answered_has_one_connection() {
+    let mut world = World::with_fronts(2);
+    let first = world.client();
+    let ticket = world.ticket(first);
+    world.ask(first, create("/a"));
+    let second = world.resume(0, ticket.clone());
+    let third = world.resume(1, ticket);
+    world.ask_all(second, [create("/late"), get("/a")]);
+    world.ask_all(third, [create("/b"), get("/a")]);
+    world.sync();
+    assert_eq!(world.told(first), "closed\n");
+    assert_eq!(world.told(second), "closed\n");
+    expect![[r#"
+        session for 1000 ms
+        #1 0x0/0x3 /b
+        #2 0x0/0x3 new v0
+    "#]]
+    .assert_eq(&world.told(third));
 }
 
 #[test]
