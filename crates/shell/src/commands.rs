@@ -14,6 +14,9 @@ use crate::render;
 use crate::shell::{Shell, usage};
 use crate::syntax::{Arguments, Command, Kind};
 
+/// The Apache release whose commands these are, then our own version.
+const VERSION: &str = concat!("3.9.5-reefkeeper", env!("CARGO_PKG_VERSION"));
+
 impl Shell {
     /// Runs a command that does not steer the shell's own loop.
     ///
@@ -101,8 +104,7 @@ impl Shell {
     }
 
     fn version(&self) -> Result<(), Failure> {
-        let version = env!("CARGO_PKG_VERSION");
-        Ok(self.screen.result(&format!("ZooKeeper CLI version: reefkeeper-{version}"))?)
+        Ok(self.screen.result(&format!("ZooKeeper CLI version: {VERSION}"))?)
     }
 
     async fn reconnect(&mut self, server: Option<&str>) -> Result<(), Failure> {

@@ -12,15 +12,16 @@
 //!   is connected, and closes its session at the end.
 //! - The old forms `delete path version` and `set path data version` mind the version.
 //! - An access control list with an unknown letter is refused.
-//! - `addauth` waits for the answer, and fails if it is a refusal.
+//! - `addauth` waits for the answer, and a refusal or a quota that can not be fails the command.
+//! - Mistyped options are named without a Java class; `removewatches -l` is absent.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`options`], [`words`], [`syntax`] | what was typed |
-//! | [`shell`], [`commands`] | what it does |
-//! | [`connection`] | the session, and the tasks that show its events |
-//! | [`render`], [`failure`], [`screen`] | what is shown, and where |
-//! | [`editor`] | lines from a terminal, with history and completion |
+//! | `options`, `words`, `syntax` | what was typed |
+//! | `shell`, `commands` | what it does |
+//! | `connection` | the session, and the tasks that show its events |
+//! | `render`, `failure`, `screen` | what is shown, and where |
+//! | `editor` | lines from a terminal, with history and completion |
 
 mod commands;
 mod connection;

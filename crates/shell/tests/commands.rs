@@ -299,10 +299,8 @@ fn a_standalone_server_has_no_membership_to_change() {
          reconfig -members server.1=a:1:2;3 -add server.2=b:1:2;3\n\
          reconfig -v xyz -remove 1\n\
          reconfig -file /missing\n\
-         config -c\n\
          config -w -s\n",
         expect![[r#"
- 
 
             cZxid = ...
             ctime = ...
