@@ -30,6 +30,7 @@ struct Seen {
     snapshots: usize,
     purges_that_removed: usize,
     truncations: usize,
+    failed_syncs: usize,
 }
 
 struct Server {
@@ -53,7 +54,7 @@ impl Server {
         seen: &mut Seen,
     ) {
         for _ in 0..self.dice.below(25) {
-            match self.dice.below(12) {
+            match self.dice.below(13) {
                 0..=4 => {
                     let count = usize::try_from(1 + self.dice.below(6)).unwrap();
                     let data_bytes = usize::try_from(self.dice.below(700)).unwrap();
@@ -75,6 +76,15 @@ impl Server {
                         write_tree(writer, &mut self.history.tree).unwrap();
                         seen.snapshots += 1;
                     }
+                }
+                11 => {
+                    let (operation, kind) = (Operation::Sync, FaultKind::PagesDropped);
+                    let name_prefix = "log.".to_owned();
+                    self.disk.faults().add(Fault { operation, name_prefix, after: 0, kind });
+                    log.append(&self.history.batch(1, 100)).unwrap();
+                    assert!(log.sync().is_err());
+                    seen.failed_syncs += 1;
+                    return;
                 }
                 _ => {
                     let purged = data_dir.purge(3).unwrap();
@@ -184,5 +194,5 @@ fn what_was_synced_survives_any_crash_and_nothing_else_appears() {
     assert!(seen.lost_unsynced > 40 && seen.kept_unsynced > 30, "{seen:?}");
     assert!(seen.trimmed > 20 && seen.crashes_in_recovery > 20, "{seen:?}");
     assert!(seen.snapshots > 100 && seen.purges_that_removed > 5, "{seen:?}");
-    assert!(seen.truncations > 30, "{seen:?}");
+    assert!(seen.truncations > 30 && seen.failed_syncs > 50, "{seen:?}");
 }
