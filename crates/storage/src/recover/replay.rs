@@ -44,8 +44,8 @@ impl Replay {
 
     /// Applies the entries of a file up to its end, or up to an entry that can not be decoded.
     pub(super) fn run<F: DiskFile>(&mut self, reader: &mut LogReader<F>) -> Result<End, Error> {
+        let path = reader.path().to_owned();
         loop {
-            let file = reader.path().to_owned();
             let entry = match reader.next()? {
                 Next::Entry(entry) => entry,
                 Next::End(end) => return Ok(end),
@@ -54,12 +54,15 @@ impl Replay {
                 continue;
             }
             if !follows(self.last_logged, entry.zxid) {
-                return Err(Error::Gap { file, last: self.last_logged, found: entry.zxid });
+                return Err(Error::Gap { file: path, last: self.last_logged, found: entry.zxid });
             }
-            let (header, txn, digest) = decode_txn(entry.payload).map_err(|cause| {
-                let damage = Damage::Undecodable(cause);
-                Error::Corrupt { file, offset: entry.offset, damage }
-            })?;
+            let (header, txn, digest) = match decode_txn(entry.payload) {
+                Ok(decoded) => decoded,
+                Err(cause) => {
+                    let (offset, damage) = (entry.offset, Damage::Undecodable(cause));
+                    return Err(Error::Corrupt { file: path, offset, damage });
+                }
+            };
             self.tree.apply(&header, &txn, &mut |_| {});
             self.last_logged = entry.zxid;
             self.counts.applied += 1;
