@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -39,6 +40,9 @@ BASE_CONFIG = {
 
 # Lets a server create nodes with a time to live.
 EXTENDED_TYPES = {"zookeeper.extendedTypesEnabled": "true"}
+
+# A whole handshake: version 0, no zxid seen, 10 s, session 1, a password of zeros, read-write.
+UNKNOWN_SESSION = struct.pack(">iiqiqi16s?", 45, 0, 0, 10_000, 1, 16, bytes(16), False)
 
 
 class StartFailure(Exception):
@@ -165,7 +169,8 @@ class Server:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def _command(self, configuration: Path):
-        environment = dict(os.environ)
+        # Reefkeeper takes variables of that prefix as keys of its configuration.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("REEFKEEPER_")}
         words = [f"-D{name}={value}" for name, value in self.properties.items()]
         version = KINDS[self.kind]
         if version is None:
@@ -181,13 +186,19 @@ class Server:
             if self._process.poll() is not None:
                 code = self._process.returncode
                 raise StartFailure(f"{self.kind} ended with {code}:\n{self.log_tail()}")
-            try:
-                if "Mode:" in self.four_letters("srvr"):
-                    return
-            except OSError:
-                pass
+            if self._answers():
+                return
             time.sleep(0.05)
         raise StartFailure(f"{self.kind} not ready in {READY_SECONDS} s:\n{self.log_tail()}")
+
+    def _answers(self) -> bool:
+        """Asks for a session that never was: a server that serves refuses it, and nothing is logged."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=0.5) as connection:
+                connection.sendall(UNKNOWN_SESSION)
+                return len(connection.recv(64)) > 4
+        except OSError:
+            return False
 
 
 def _die_with_parent() -> None:

@@ -162,9 +162,10 @@ impl Normalizer {
     pub fn reply(&self, opcode: Option<OpCode>, frame: &[u8]) -> Answer {
         let read = || {
             let (header, record) = ReplyHeader::decode(frame)?;
+            let zxid = if header.xid == Xid::PING { Zxid::ZERO } else { header.zxid };
             Ok(Answer::Reply {
                 xid: header.xid,
-                zxid: self.zxids.relative(header.zxid),
+                zxid: self.zxids.relative(zxid),
                 code: header.code,
                 body: self.body(opcode, header.code, record)?,
                 bytes: frame.len(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use types::{Op, Read, SetWatches, Xid, Zxid};
+use types::{Op, Read, SetWatches, Write, Xid, Zxid};
 use wire::opcode::OpCode;
 use wire::request::{self, Request};
 use wire::{frame, jute};
@@ -16,6 +16,21 @@ pub enum Step {
         session: usize,
         /// What is sent.
         requests: Vec<Numbered>,
+    },
+    /// Send a request that servers answer without regard to what goes on, after all events of the
+    /// session so far have been taken.
+    Aside {
+        /// Through which session.
+        session: usize,
+        /// What is sent.
+        request: Numbered,
+    },
+    /// Set watches again, which tells what was missed.
+    CatchUp {
+        /// Through which session.
+        session: usize,
+        /// What is sent.
+        request: Numbered,
     },
     /// Send a request whose answer, if there is one, is followed by the end of the connection.
     Last {
@@ -141,9 +156,14 @@ impl Numbered {
     }
 }
 
-/// The read by which the tool asks for a server's last zxid; it changes nothing.
-pub fn fence(xid: Xid) -> Numbered {
-    let path = Cow::Borrowed("/");
+/// A write that fails, so that it uses up a zxid which no znode will ever show.
+pub fn milestone(xid: Xid) -> Numbered {
+    let path = Cow::Borrowed("/no/such/znode");
+    Numbered { xid, ask: Ask::Op(Op::Write(Write::Delete { path, version: None })) }
+}
+
+/// A read that sets no watch.
+pub fn exists(xid: Xid, path: Cow<'static, str>) -> Numbered {
     Numbered { xid, ask: Ask::Op(Op::Read(Read::Exists { path, watch: false })) }
 }
 

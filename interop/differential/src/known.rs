@@ -15,11 +15,23 @@ pub enum Known {
     /// The order of the events of a closing session, which deletes its ephemerals in the order of a
     /// hash table in Java. They are sorted; see `Lockstep::compare`.
     OrderWithinClosingSession,
+    /// Whether a client that sets its watches again is told of changes of znodes that it may not
+    /// read. Java servers tell, others should not; see `Lockstep::catch_up`, which makes sure that
+    /// the client may not.
+    CatchUpOfUnreadable,
+    /// The zxid in the answer to a ping: a server that answers reads on several threads may tell an
+    /// older one, of which the connection has had all events. It is left out; see `Normalizer::reply`.
+    ZxidOfPing,
 }
 
 impl Known {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::ZxidOfUndecodableWrite, Self::OrderWithinClosingSession];
+    pub const ALL: [Self; 4] = [
+        Self::ZxidOfUndecodableWrite,
+        Self::OrderWithinClosingSession,
+        Self::CatchUpOfUnreadable,
+        Self::ZxidOfPing,
+    ];
 }
 
 impl fmt::Display for Known {
@@ -27,6 +39,8 @@ impl fmt::Display for Known {
         f.write_str(match self {
             Self::ZxidOfUndecodableWrite => "zxid of an undecodable write",
             Self::OrderWithinClosingSession => "order of the events of a closing session",
+            Self::CatchUpOfUnreadable => "events of unreadable znodes when watches are set again",
+            Self::ZxidOfPing => "zxid in the answer to a ping",
         })
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 
-use types::Op;
+use types::{ErrorCode, Op, Xid};
 
 use crate::answer::Answer;
 use crate::ask::{self, Ask, Numbered, Step};
@@ -80,6 +79,9 @@ impl fmt::Display for Difference {
 }
 
 /// A run of one plan on two servers.
+///
+/// Znodes that were there before keep their numbers, so that runs on the same servers have to hand
+/// them on from one to the next.
 #[derive(Debug)]
 pub struct Lockstep {
     plan: Plan,
@@ -95,10 +97,10 @@ impl Lockstep {
     ///
     /// # Errors
     /// When that fails or the servers already differ.
-    pub fn begin(seed: u64, left: SocketAddr, right: SocketAddr) -> Result<Self, Stop> {
+    pub fn begin(seed: u64, sides: [Side; 2]) -> Result<Self, Stop> {
         let mut run = Self {
             plan: Plan::new(seed),
-            sides: [Side::new(left), Side::new(right)],
+            sides,
             history: VecDeque::new(),
             tally: Tally::default(),
             closings: BTreeSet::new(),
@@ -106,7 +108,7 @@ impl Lockstep {
         for session in 0..SESSIONS {
             run.open(session, SESSION_TIMEOUT_MS)?;
         }
-        run.fence(0)?;
+        run.milestone(0)?;
         for side in &mut run.sides {
             let at = side.last_zxid(0);
             side.normalizer.zxids.restart(at, 0);
@@ -116,11 +118,12 @@ impl Lockstep {
         Ok(run)
     }
 
-    /// Goes on until `operations` are done, then closes the sessions.
+    /// Goes on until `operations` are done, then closes the sessions. Returns what was done, and the
+    /// servers for another run.
     ///
     /// # Errors
     /// At the first difference.
-    pub fn run(mut self, operations: u64) -> Result<Tally, Stop> {
+    pub fn run(mut self, operations: u64) -> Result<(Tally, [Side; 2]), Stop> {
         while self.tally.operations < operations {
             let step = self.plan.next_step();
             self.take(&step)?;
@@ -128,14 +131,23 @@ impl Lockstep {
         for session in 0..SESSIONS {
             self.close(session)?;
         }
-        Ok(self.tally)
+        for side in &mut self.sides {
+            side.forget_sessions();
+        }
+        Ok((self.tally, self.sides))
     }
 
     fn take(&mut self, step: &Step) -> Result<(), Stop> {
         self.remember(step);
         match step {
             Step::Burst { session, requests } => self.burst(*session, requests),
+            Step::Aside { session, request } => {
+                self.drain(*session)?;
+                self.burst(*session, std::slice::from_ref(request))
+            }
+            Step::CatchUp { session, request } => self.catch_up(*session, request),
             Step::Last { session, request } => {
+                self.drain(*session)?;
                 self.send(*session, std::slice::from_ref(request))?;
                 self.expect(*session, Until::Closed)?;
                 self.come_back(*session)
@@ -184,9 +196,40 @@ impl Lockstep {
         self.align(session)
     }
 
+    /// Sets watches again. What only one server tells must be about a znode that the client may not
+    /// read.
+    fn catch_up(&mut self, session: usize, request: &Numbered) -> Result<(), Stop> {
+        self.send(session, std::slice::from_ref(request))?;
+        let mut answers = self.read(session, Until::Answered)?;
+        let told = answers.each_ref().map(|side| side.iter().filter_map(catch_up_key).collect());
+        let [left, right]: &[BTreeSet<_>; 2] = &told;
+        let hidden: BTreeSet<_> = left.symmetric_difference(right).cloned().collect();
+        for side in &mut answers {
+            side.retain(|answer| catch_up_key(answer).is_none_or(|key| !hidden.contains(&key)));
+        }
+        self.compare(answers)?;
+        for (path, _) in hidden {
+            self.expect_unreadable(session, path)?;
+            *self.tally.known.entry(Known::CatchUpOfUnreadable).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn expect_unreadable(&mut self, session: usize, path: String) -> Result<(), Stop> {
+        let probe = ask::exists(self.plan.next_xid(session), path.into());
+        self.send(session, &[probe])?;
+        let [left, right] = self.read(session, Until::Answered)?;
+        let refused = |answers: &[Answer]| matches!(answers.last(), Some(Answer::Reply { code, .. }) if *code == ErrorCode::NoAuth.raw());
+        if refused(&left) && refused(&right) {
+            self.compare([left, right]).map(drop)
+        } else {
+            Err(self.difference(left.into_iter().next_back(), right.into_iter().next_back()))
+        }
+    }
+
     /// Makes both servers' zxids count from the same number from here on.
     fn align(&mut self, session: usize) -> Result<(), Stop> {
-        self.fence(session)?;
+        self.milestone(session)?;
         let relative = |side: &Side| side.normalizer.zxids.relative(side.last_zxid(session));
         let highest = relative(&self.sides[0]).max(relative(&self.sides[1]));
         for side in &mut self.sides {
@@ -196,11 +239,11 @@ impl Lockstep {
         Ok(())
     }
 
-    /// Lets a session see each server's last zxid. The answers are not compared: where this is
-    /// needed, the zxids in them are not comparable yet.
-    fn fence(&mut self, session: usize) -> Result<(), Stop> {
-        let fence = ask::fence(self.plan.next_xid(session));
-        self.send(session, &[fence])?;
+    /// Lets a session see a zxid of each server that counts as the same moment. The answers are not
+    /// compared: where this is needed, the zxids in them are not comparable yet.
+    fn milestone(&mut self, session: usize) -> Result<(), Stop> {
+        let milestone = ask::milestone(self.plan.next_xid(session));
+        self.send(session, &[milestone])?;
         self.read(session, Until::Answered).map(drop)
     }
 
@@ -233,10 +276,11 @@ impl Lockstep {
         self.take(&Step::Reconnect { session, manner: ask::Manner::Proper })
     }
 
-    /// Takes all events off a connection before it is cut.
+    /// Takes all events off a connection. Requests that wait for nothing, and the end of the
+    /// connection, may come before events that are under way.
     fn drain(&mut self, session: usize) -> Result<(), Stop> {
-        let fence = ask::fence(self.plan.next_xid(session));
-        self.send(session, &[fence])?;
+        let read = ask::exists(self.plan.next_xid(session), "/".into());
+        self.send(session, &[read])?;
         self.expect(session, Until::Answered).map(drop)
     }
 
@@ -275,21 +319,30 @@ impl Lockstep {
                 return Ok(over);
             }
             if left != right {
-                return Err(Stop::Difference(Box::new(Difference {
-                    operations: self.tally.operations,
-                    history: self.history.clone(),
-                    left,
-                    right,
-                })));
+                return Err(self.difference(left, right));
             }
         }
+    }
+
+    fn difference(&self, left: Option<Answer>, right: Option<Answer>) -> Stop {
+        Stop::Difference(Box::new(Difference {
+            operations: self.tally.operations,
+            history: self.history.clone(),
+            left,
+            right,
+        }))
     }
 
     fn count(&mut self, answers: &[Answer]) {
         for answer in answers {
             match answer {
                 Answer::Event { .. } => self.tally.events += 1,
-                Answer::Reply { code, .. } => self.tally.refusals += u64::from(*code != 0),
+                Answer::Reply { xid, code, .. } => {
+                    self.tally.refusals += u64::from(*code != 0);
+                    if *xid == Xid::PING {
+                        *self.tally.known.entry(Known::ZxidOfPing).or_default() += 1;
+                    }
+                }
                 Answer::Connected { .. }
                 | Answer::Unreadable { .. }
                 | Answer::Closed
@@ -315,7 +368,9 @@ impl Lockstep {
             Step::Burst { session, requests } => {
                 requests.iter().map(|request| format!("session {session}: {request:?}")).collect()
             }
-            Step::Last { .. }
+            Step::Aside { .. }
+            | Step::CatchUp { .. }
+            | Step::Last { .. }
             | Step::Break { .. }
             | Step::Reconnect { .. }
             | Step::Renew { .. } => {
@@ -344,6 +399,11 @@ fn abbreviated(text: &str) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
+/// What tells an event of a catch-up from others; `None` for anything else.
+fn catch_up_key(answer: &Answer) -> Option<(String, i32)> {
+    event_key(answer).filter(|_| event_zxid(answer).is_none())
+}
+
 fn event_zxid(answer: &Answer) -> Option<i64> {
     match answer {
         Answer::Event { zxid, .. } => *zxid,
@@ -368,6 +428,8 @@ fn event_key(answer: &Answer) -> Option<(String, i32)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use types::EventKind;
 
     use super::*;

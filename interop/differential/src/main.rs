@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use differential::known::Known;
 use differential::lockstep::{Lockstep, Stop, Tally};
+use differential::side::Side;
 
 const USAGE: &str =
     "usage: differential --left HOST:PORT --right HOST:PORT [--seeds A..B] [--ops N]";
@@ -27,11 +28,13 @@ fn main() -> ExitCode {
     };
     let start = Instant::now();
     let mut total = Tally::default();
+    let mut sides = [Side::new(options.left), Side::new(options.right)];
     for seed in options.seeds.clone() {
-        let run = Lockstep::begin(seed, options.left, options.right)
-            .and_then(|run| run.run(options.operations));
-        match run {
-            Ok(tally) => total.add(&tally),
+        match Lockstep::begin(seed, sides).and_then(|run| run.run(options.operations)) {
+            Ok((tally, same_sides)) => {
+                total.add(&tally);
+                sides = same_sides;
+            }
             Err(stop) => return report(&options, seed, &stop),
         }
     }

@@ -118,6 +118,12 @@ impl Side {
         Ok(answers)
     }
 
+    /// Forgets the sessions, which are closed; the numbers of znodes stay comparable.
+    pub fn forget_sessions(&mut self) {
+        self.clients.clear();
+        self.normalizer.sessions.clear();
+    }
+
     /// Sends requests in one piece.
     ///
     /// # Errors
@@ -228,7 +234,7 @@ impl Client {
         if header.xid == Xid::NOTIFICATION {
             return normalizer.event(frame);
         }
-        if header.zxid > self.last_zxid {
+        if header.zxid > self.last_zxid && header.xid != Xid::PING {
             self.last_zxid = header.zxid;
         }
         normalizer.reply(self.pending.pop_front().flatten(), frame)
