@@ -36,6 +36,13 @@ impl ServerStats {
     }
 }
 
+impl From<LatencyView> for Summary {
+    fn from(latency: LatencyView) -> Self {
+        let LatencyView { min_ms, max_ms, sum_ms, count } = latency;
+        Self::of(count, sum_ms, min_ms, max_ms)
+    }
+}
+
 impl From<&Summary> for LatencyView {
     fn from(summary: &Summary) -> Self {
         Self {

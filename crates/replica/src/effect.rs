@@ -5,6 +5,7 @@ use types::{TxnDigest, Zxid};
 use wire::stored::LogBatch;
 
 use crate::published::FrontId;
+use crate::view::Inspection;
 
 /// One thing to do. Effects are carried out in their order.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub enum Effect {
         /// The digest of the tree after it, unless digests are off.
         digest: Option<TxnDigest>,
     },
+    /// Tell the operator who asked with [`crate::Input::Inspect`].
+    Inspected(Inspection),
     /// Tell a frontend that it has mail.
     Wake(FrontId),
 }

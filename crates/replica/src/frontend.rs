@@ -37,9 +37,10 @@ use wire::request::{Request as Decoded, RequestError, opcode};
 
 use crate::access::AccessOptions;
 use crate::input::{Ask, Connect, Input, Request};
+use crate::limits::WATCHED_PATHS_LISTED_AT_ONCE;
 use crate::published::{Address, FrontId, Outbox, TreeReader};
 use crate::read::{self, Asker};
-use crate::view::{ConnectionStats, FrontStats};
+use crate::view::{ConnectionStats, FrontStats, WatchesFrom, WatchesPage};
 use crate::watch::{WatchKind, WatchTable};
 
 use connection::{Connection, Connections, Phase};
@@ -119,6 +120,7 @@ impl Frontend {
         if let Some(heartbeat) = &connection.heartbeat {
             heartbeat.beat(now.instant);
         }
+        desk.stats.received_bytes.add(bytes.len() as u64);
         let mut tree = Held { reader, guard: None };
         if connection.unread.is_empty() {
             let consumed = desk.work_off(now, conn, bytes, &mut tree);
@@ -150,6 +152,7 @@ impl Frontend {
         }
         self.desk.stats.outstanding.fetch_sub(u64::from(connection.in_flight), Ordering::Relaxed);
         self.desk.watches.remove_connection(conn);
+        self.desk.count_watches();
     }
 
     /// Whether more bytes of a connection can be taken in now: not while its session is being
@@ -206,6 +209,21 @@ impl Frontend {
     pub fn watches(&self) -> &WatchTable {
         &self.desk.watches
     }
+
+    /// Lists the next part of the watches on data and existence. The work is bounded, so that the
+    /// connections do not wait.
+    pub fn list_watches(&self, from: WatchesFrom) -> WatchesPage {
+        let Desk { watches, connections, .. } = &self.desk;
+        let end = from.0.saturating_add(WATCHED_PATHS_LISTED_AT_ONCE).min(watches.slots());
+        let session = |conn| connections.find(conn).map(|connection| connection.session);
+        let listed = watches.data_watches(from.0..end);
+        WatchesPage {
+            watches: listed
+                .map(|(path, conns)| (path.to_owned(), conns.filter_map(session).collect()))
+                .collect(),
+            next: (end < watches.slots()).then_some(WatchesFrom(end)),
+        }
+    }
 }
 
 /// The tree, held from the first look at it until the work at hand is done.
@@ -236,10 +254,15 @@ impl<'a> Held<'a> {
             let received = std::mem::take(&mut desk.watches_received);
             self.reader.count_watches(desk.watches.len(), received);
         }
+        desk.count_watches();
     }
 }
 
 impl Desk {
+    fn count_watches(&self) {
+        self.stats.watches.set(i64::try_from(self.watches.len()).unwrap_or(i64::MAX));
+    }
+
     /// Works off the complete frames of `bytes`; returns how many bytes they took.
     fn work_off(&mut self, now: Now, conn: ConnId, bytes: &[u8], tree: &mut Held<'_>) -> usize {
         let mut consumed = 0;
@@ -305,6 +328,7 @@ impl Desk {
             return;
         }
         connection.phase = Phase::AwaitingSession;
+        self.stats.handshakes.add(1);
         connection.read_only_known = request.read_only.is_some();
         let resume = (request.session != types::SessionId::NONE)
             .then(|| (request.session, request.password.into()));

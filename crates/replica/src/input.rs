@@ -30,6 +30,9 @@ pub enum Input {
     SnapshotOver,
     /// Take a snapshot now, whatever the triggers say.
     TakeSnapshot,
+    /// An operator wants to know what only the replica does; answered with
+    /// [`crate::Effect::Inspected`].
+    Inspect,
     /// Time has passed.
     Deadline,
 }

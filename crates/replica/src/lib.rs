@@ -34,6 +34,7 @@
 //! seed, durability as an input.
 
 pub mod access;
+mod digests;
 mod effect;
 mod frontend;
 mod input;

@@ -26,5 +26,18 @@ pub(crate) const SPARE_BUFFERS_MAX: usize = 64;
 /// tree.
 pub(crate) const REAP_EXAMINED_MAX: usize = 1_000;
 
+/// Ephemeral znodes listed for an operator while the tree is held once; those of one session are
+/// never divided.
+pub(crate) const EPHEMERALS_LISTED_AT_ONCE: usize = 1_000;
+
+/// Watched paths that a frontend looks at for an operator in one turn: some tens of microseconds.
+pub(crate) const WATCHED_PATHS_LISTED_AT_ONCE: usize = 1_000;
+
+/// How many transactions lie between two digests that are remembered, as Apache has it.
+pub(crate) const DIGEST_INTERVAL: i64 = 128;
+
+/// Digests that are remembered, as Apache has it.
+pub(crate) const DIGESTS_MAX: usize = 1_024;
+
 const _: () = assert!(SNAPSHOT_PART_BYTES > 4096);
 const _: () = assert!(UNSENT_BYTES_MAX > SPARE_BUFFER_BYTES_MAX);

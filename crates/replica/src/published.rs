@@ -189,6 +189,11 @@ impl Publisher {
         TreeReader { shared: Arc::clone(&self.shared), front }
     }
 
+    /// The tree without a mailbox.
+    pub(crate) fn access(&self) -> TreeAccess {
+        TreeAccess(Arc::clone(&self.shared))
+    }
+
     /// The tree, to change.
     pub(crate) fn write(&mut self) -> WriteSection<'_> {
         let tree = self.shared.tree.write().expect(NO_PANIC);
@@ -287,6 +292,16 @@ impl Post<'_> {
     pub(crate) fn watch_request(&mut self, front: FrontId, request: WatchRequest) {
         self.mailboxes[front.0].watches_sent.fetch_add(1, Ordering::AcqRel);
         self.outbox(front).mail.push(Mail::WatchRequest(Box::new(request)));
+    }
+}
+
+/// The tree without a mailbox, for those who look at it as operators do.
+#[derive(Clone, Debug)]
+pub(crate) struct TreeAccess(Arc<Shared>);
+
+impl TreeAccess {
+    pub(crate) fn hold(&self) -> RwLockReadGuard<'_, Tree> {
+        self.0.tree.read().expect(NO_PANIC)
     }
 }
 

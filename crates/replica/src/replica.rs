@@ -15,6 +15,7 @@ use wire::reply::{Body, Reply};
 use wire::stored::LogBatch;
 
 use crate::access::{AccessOptions, Identities};
+use crate::digests::Digests;
 use crate::effect::Effect;
 use crate::input::{Ask, Connect, Input, Request};
 use crate::limits::TXNS_PER_WRITE_SECTION;
@@ -30,7 +31,7 @@ use crate::reply;
 use crate::request::{Durable, Origin, Position, Proposal, Proposals, Question, Waiting};
 use crate::session::Sessions;
 use crate::snapshot::{SnapshotOptions, Snapshots};
-use crate::view::{SessionView, Stats};
+use crate::view::{Inspection, SessionView, Stats, TreeView};
 
 /// How a replica behaves.
 #[derive(Clone, Debug)]
@@ -89,6 +90,7 @@ struct Core {
     speakers: HashMap<Address, Speaker, FixedState>,
     snapshots: Snapshots,
     reaper: Reaper,
+    digests: Digests,
     /// The last transaction that was decided.
     last_logged: Zxid,
     /// Decided since the last [`Effect::Append`].
@@ -117,6 +119,7 @@ impl Replica {
             speakers: HashMap::with_hasher(FixedState::with_seed(options.seed)),
             snapshots: Snapshots::new(options.snapshot, options.seed),
             reaper: Reaper::new(options.reap, now.instant),
+            digests: Digests::default(),
             last_logged: tree.last_applied(),
             batch: LogBatch::new(),
             spare_batches: Vec::new(),
@@ -155,6 +158,7 @@ impl Replica {
                 Input::SnapshotTakesMore | Input::SnapshotOver | Input::TakeSnapshot => {
                     snapshot_moves.push(input);
                 }
+                Input::Inspect => effects.push(Effect::Inspected(section.core.inspect())),
                 Input::Deadline => {}
             }
         }
@@ -182,18 +186,19 @@ impl Replica {
         Arc::clone(&self.core.stats)
     }
 
-    /// The sessions it tracks, with the time of their possible end.
+    /// The sessions it tracks, with the time at which they end unless their client is heard of.
     pub fn sessions(&self) -> Vec<SessionView> {
-        self.core
-            .sessions
-            .iter()
-            .map(|(id, timeout, looked_at)| SessionView { id, timeout, looked_at })
-            .collect()
+        self.core.session_views()
     }
 
     /// Transactions that are decided and not applied.
     pub fn outstanding(&self) -> usize {
         self.core.proposals.len()
+    }
+
+    /// The tree as operators see it.
+    pub fn tree_view(&self) -> TreeView {
+        TreeView::new(self.publisher.access())
     }
 
     fn on_log_synced(&mut self, now: Now, durable: Durable) {
@@ -433,6 +438,14 @@ impl Reading<'_, '_> {
 }
 
 impl Core {
+    fn inspect(&self) -> Inspection {
+        Inspection { sessions: self.session_views(), digests: self.digests.iter().collect() }
+    }
+
+    fn session_views(&self) -> Vec<SessionView> {
+        self.sessions.iter().map(|(id, expires)| SessionView { id, expires }).collect()
+    }
+
     fn on_disconnected(&mut self, address: Address) {
         if let Some(speaker) = self.speakers.remove(&address)
             && let Some(session) = self.sessions.find_mut(speaker.session)
@@ -473,6 +486,8 @@ impl Core {
             tree.apply(&header, &txn, &mut |_| {})
         };
         self.pending.applied(zxid);
+        self.digests.applied(zxid, tree.digest());
+        self.stats.commits.add(1);
         match (&txn, origin) {
             (Txn::CreateSession { timeout_ms }, Origin::Handshake(address)) => {
                 self.establish(now, post, header.session, *timeout_ms, address);

@@ -149,11 +149,12 @@ impl Sessions {
         self.buckets.first_key_value().map(|(&bucket, _)| self.bucket_start(bucket))
     }
 
-    /// Every session with the time at which it will be looked at, in order of ids.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, Duration, Instant)> {
-        self.by_id
-            .iter()
-            .map(|(&id, session)| (id, session.timeout, self.bucket_start(session.bucket)))
+    /// Every session with the time at which it ends unless its client is heard of, in order of ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, Instant)> {
+        self.by_id.iter().map(|(&id, session)| {
+            let bucket = self.bucket_of(session.heartbeat.last(), session.timeout);
+            (id, self.bucket_start(bucket))
+        })
     }
 
     fn leave_bucket(&mut self, bucket: u64, id: SessionId) {
@@ -211,6 +212,7 @@ mod tests {
     fn a_sign_of_life_counts_from_when_it_was_heard() {
         let mut sessions = sessions();
         sessions.find_mut(A).expect("tracked").heartbeat.beat(at(120));
+        assert_eq!(sessions.iter().collect::<Vec<_>>(), [(A, at(400)), (B, at(400))]);
         assert_eq!(sessions.expired(at(300)), []);
         assert_eq!(sessions.next_deadline(), Some(at(400)));
         assert_eq!(sessions.expired(at(399)), []);

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use types::{Instant, SessionId};
+use types::{Instant, SessionId, Zxid};
+
+use crate::limits::EPHEMERALS_LISTED_AT_ONCE;
+use crate::published::TreeAccess;
 
 /// A number that one thread raises and any thread reads.
 #[derive(Debug, Default)]
@@ -27,7 +30,7 @@ impl Count {
 }
 
 /// A number that one thread sets and any thread reads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Gauge(AtomicI64);
 
 impl Gauge {
@@ -123,6 +126,8 @@ pub struct LatencyValues {
 pub struct Stats {
     /// Transactions decided.
     pub proposals: Count,
+    /// Transactions applied.
+    pub commits: Count,
     /// Sessions ended for silence.
     pub expired_sessions: Count,
 }
@@ -132,8 +137,14 @@ pub struct Stats {
 pub struct FrontStats {
     /// Frames received.
     pub received: Count,
+    /// Bytes received.
+    pub received_bytes: Count,
     /// Frames sent.
     pub sent: Count,
+    /// Connections that asked for a session.
+    pub handshakes: Count,
+    /// Watches, data and children counted apart.
+    pub watches: Gauge,
     /// Connections closed for what they sent.
     pub misbehaved: Count,
     /// Credentials refused.
@@ -205,13 +216,98 @@ impl ConnectionStats {
     }
 }
 
+/// What only the replica knows, at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inspection {
+    /// The sessions it tracks, in order of ids.
+    pub sessions: Vec<SessionView>,
+    /// Digests of the tree after earlier transactions, the oldest first.
+    pub digests: Vec<(Zxid, u64)>,
+}
+
 /// A tracked session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionView {
     /// Which.
     pub id: SessionId,
-    /// Its timeout.
-    pub timeout: Duration,
-    /// When it expires at the earliest, unless its client is heard of.
-    pub looked_at: Instant,
+    /// When it ends, unless its client is heard of.
+    pub expires: Instant,
 }
+
+/// The tree as operators see it. Any thread may have one.
+#[derive(Clone, Debug)]
+pub struct TreeView {
+    tree: TreeAccess,
+}
+
+/// The tree in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TreeSummary {
+    /// The last transaction that was applied.
+    pub last_applied: Zxid,
+    /// Znodes, the root included.
+    pub znodes: usize,
+    /// Znodes that end with a session.
+    pub ephemerals: usize,
+    /// Bytes of all paths and data.
+    pub data_bytes: u64,
+    /// Sessions.
+    pub sessions: usize,
+}
+
+impl TreeView {
+    pub(crate) fn new(tree: TreeAccess) -> Self {
+        Self { tree }
+    }
+
+    /// The numbers.
+    pub fn summary(&self) -> TreeSummary {
+        let tree = self.tree.hold();
+        TreeSummary {
+            last_applied: tree.last_applied(),
+            znodes: tree.node_count(),
+            ephemerals: tree.ephemeral_count(),
+            data_bytes: tree.data_size(),
+            sessions: tree.sessions().len(),
+        }
+    }
+
+    /// The ephemeral znodes of every session that has some, by session.
+    ///
+    /// The tree is let go between sessions whenever some were listed, so that writes go on: what is
+    /// listed need not be of one moment.
+    pub fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
+        let tree = self.tree.hold();
+        let mut sessions: Vec<_> = tree.sessions_with_ephemerals().map(|(id, _)| id).collect();
+        drop(tree);
+        sessions.sort_unstable();
+        let mut listed = Vec::with_capacity(sessions.len());
+        let mut left = sessions.into_iter().peekable();
+        while left.peek().is_some() {
+            let tree = self.tree.hold();
+            let mut paths = 0;
+            while paths < EPHEMERALS_LISTED_AT_ONCE {
+                let Some(session) = left.next() else { break };
+                let of_session: Vec<_> = tree.ephemerals(session).collect();
+                paths += of_session.len() + 1;
+                if !of_session.is_empty() {
+                    listed.push((session, of_session));
+                }
+            }
+        }
+        listed
+    }
+}
+
+/// A part of the watches of one frontend, as operators list them: those on data and existence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WatchesPage {
+    /// Paths with the sessions that watch them.
+    pub watches: Vec<(String, Vec<SessionId>)>,
+    /// Where the next part begins; `None` if this is the last.
+    pub next: Option<WatchesFrom>,
+}
+
+/// A place among the watches of one frontend, which stays where it is while others change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WatchesFrom(pub(crate) usize);

@@ -205,10 +205,19 @@ impl WatchTable {
         self.data_side + self.child_side
     }
 
-    /// The watches on the data side, as the operator commands list them: every path with the
-    /// connections that watch it.
-    pub fn data_watches(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = ConnId>)> {
-        self.paths.iter().filter_map(|watched| {
+    /// How many paths were ever watched at once: where [`WatchTable::data_watches`] ends.
+    pub fn slots(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// The watches on the data side in some slots, as the operator commands list them: every path
+    /// with the connections that watch it. A path stays in its slot while it is watched.
+    pub fn data_watches(
+        &self,
+        slots: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = (&str, impl Iterator<Item = ConnId>)> {
+        let paths = self.paths.get(slots).unwrap_or_default();
+        paths.iter().filter_map(|watched| {
             let watchers =
                 || watched.watchers.iter().filter(|watcher| watcher.bits & Bits::DATA_SIDE != 0);
             watchers().next()?;
@@ -421,6 +430,25 @@ mod tests {
         assert!(table.remove(A, "/a", WatcherKind::Any));
         assert!(table.is_empty());
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn listings_can_be_taken_in_parts_and_leave_out_the_children() {
+        let mut table = table(&[
+            (A, "/a", WatchKind::Data),
+            (B, "/b", WatchKind::Children),
+            (B, "/c", WatchKind::PersistentRecursive),
+            (A, "/c", WatchKind::Persistent),
+        ]);
+        let list = |table: &WatchTable, slots| -> Vec<(String, Vec<ConnId>)> {
+            let watches = table.data_watches(slots);
+            watches.map(|(path, conns)| (path.to_owned(), conns.collect())).collect()
+        };
+        assert_eq!(list(&table, 0..2), [("/a".to_owned(), vec![A])]);
+        table.remove(A, "/a", WatcherKind::Any);
+        assert_eq!(table.slots(), 3);
+        assert_eq!(list(&table, 2..3), [("/c".to_owned(), vec![B, A])]);
+        assert_eq!(list(&table, 2..7), []);
     }
 
     #[test]

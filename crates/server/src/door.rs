@@ -12,9 +12,10 @@ use std::time::Duration;
 use config::{Limits, Listen};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token, Waker};
+use replica::view::WatchesFrom;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, warn};
-use types::Instant;
+use types::{ConnId, Instant};
 
 use crate::view::Views;
 
@@ -29,10 +30,21 @@ const BACKLOG: u32 = 1024;
 /// How often the lack of descriptors is told.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What one I/O thread is handed: connections, and the reason to wake up.
+/// What others want of an I/O thread.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// Serve this connection.
+    Serve { stream: TcpStream, address: SocketAddr },
+    /// Send this answer to an operator's word, unless the connection is gone.
+    Answer { conn: ConnId, text: Vec<u8> },
+    /// Tell the operator's thread the next part of the watches.
+    ListWatches(WatchesFrom),
+}
+
+/// What one I/O thread is handed: errands, and the reason to wake up.
 #[derive(Debug)]
 pub(crate) struct Handover {
-    streams: Mutex<Vec<(TcpStream, IpAddr)>>,
+    errands: Mutex<Vec<Errand>>,
     waker: Waker,
     /// The thread sleeps or is about to.
     is_asleep: AtomicBool,
@@ -49,11 +61,6 @@ pub(crate) struct Counts {
 impl Counts {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, u64>> {
         self.by_address.lock().expect("nothing panics while it counts connections")
-    }
-
-    /// How many there are.
-    pub(crate) fn total(&self) -> u64 {
-        self.lock().values().sum()
     }
 
     /// Counts a connection in, unless there are too many.
@@ -85,7 +92,7 @@ impl Counts {
 impl Handover {
     pub(crate) fn new(registry: &Registry, counts: Arc<Counts>) -> io::Result<Self> {
         Ok(Self {
-            streams: Mutex::default(),
+            errands: Mutex::default(),
             waker: Waker::new(registry, WAKER)?,
             is_asleep: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
@@ -125,7 +132,7 @@ impl Handover {
         self.is_stopped.load(Ordering::Acquire)
     }
 
-    pub(crate) fn take_streams(&self) -> Vec<(TcpStream, IpAddr)> {
+    pub(crate) fn take_errands(&self) -> Vec<Errand> {
         std::mem::take(&mut *self.lock())
     }
 
@@ -133,13 +140,14 @@ impl Handover {
         self.counts.leave(address);
     }
 
-    fn hand_over(&self, stream: TcpStream, address: IpAddr) {
-        self.lock().push((stream, address));
+    /// Lets the thread run an errand soon.
+    pub(crate) fn run(&self, errand: Errand) {
+        self.lock().push(errand);
         self.wake();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(TcpStream, IpAddr)>> {
-        self.streams.lock().expect("nothing panics while it hands over connections")
+    fn lock(&self) -> MutexGuard<'_, Vec<Errand>> {
+        self.errands.lock().expect("nothing panics while it hands over errands")
     }
 }
 
@@ -201,7 +209,7 @@ impl Door {
     fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
         let ip = address.ip().to_canonical();
         if !self.counts.admit(ip, &self.limits) {
-            self.views.connections_rejected.add(1);
+            self.views.metrics.connection_rejected.add(1);
             warn!(%address, "too many connections, refused; see maxClientCnxns and maxCnxns");
             return;
         }
@@ -210,7 +218,7 @@ impl Door {
         }
         let thread = &self.threads[self.next % self.threads.len()];
         self.next = self.next.wrapping_add(1);
-        thread.hand_over(stream, ip);
+        thread.run(Errand::Serve { stream, address: SocketAddr::new(ip, address.port()) });
     }
 }
 

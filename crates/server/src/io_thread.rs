@@ -10,22 +10,24 @@ mod four_letter;
 mod socket;
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin::{FourLetterWord, TraceMask, Whitelist};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use replica::{Frontend, Input};
+use replica::{Address, Frontend, Input};
 use tracing::{debug, error, warn};
 use types::{ConnId, Instant};
 
 use crate::clock::Clock;
-use crate::door::{Door, Handover, WAKER};
+use crate::door::{Door, Errand, Handover, WAKER};
 use crate::inbox::Inbox;
+use crate::operator::{self, Desk, Finding, Question};
 use crate::view::Views;
 
-use four_letter::Answerer;
+use four_letter::Opening;
 use socket::{FirstBytes, Socket, Sockets};
 
 /// The most bytes taken from one connection before others get their turn.
@@ -43,6 +45,10 @@ pub(crate) struct IoThread {
     /// The listener, on the one thread that has it.
     pub(crate) door: Option<Door>,
     pub(crate) replica: Arc<Inbox<Input>>,
+    /// Where the words of operators are left.
+    pub(crate) desk: Arc<Desk>,
+    /// The words that are answered.
+    pub(crate) whitelist: Whitelist,
     pub(crate) views: Arc<Views>,
     pub(crate) clock: Clock,
     /// How long a connection may take to finish the handshake.
@@ -53,7 +59,6 @@ pub(crate) struct IoThread {
 struct Loop {
     io: IoThread,
     sockets: Sockets,
-    answerer: Answerer,
     buffer: Box<[u8]>,
     touched: Vec<ConnId>,
     /// Connections that may have bytes, but whose bytes were not wanted.
@@ -70,11 +75,9 @@ impl IoThread {
     /// When the system refuses to tell of events.
     pub(crate) fn run(self) -> io::Result<()> {
         let next_sweep = self.clock.instant().after(SWEEP_INTERVAL);
-        let answerer = Answerer::new(Arc::clone(&self.views), self.frontend.front());
         let mut this = Loop {
             io: self,
             sockets: Sockets::default(),
-            answerer,
             buffer: vec![0; READ_BYTES].into(),
             touched: Vec::new(),
             held_up: Vec::new(),
@@ -139,8 +142,15 @@ impl Loop {
         if self.more_wait_outside {
             self.accept();
         }
-        for (stream, address) in self.io.handover.take_streams() {
-            self.open(stream, address);
+        for errand in self.io.handover.take_errands() {
+            match errand {
+                Errand::Serve { stream, address } => self.open(stream, address),
+                Errand::Answer { conn, text } => self.answer(conn, text),
+                Errand::ListWatches(from) => {
+                    let page = self.io.frontend.list_watches(from);
+                    self.io.desk.findings.put(Finding::Watches(page));
+                }
+            }
         }
         self.io.frontend.collect(self.io.clock.now());
         self.flush_touched();
@@ -156,21 +166,21 @@ impl Loop {
         }
     }
 
-    fn open(&mut self, mut stream: TcpStream, address: IpAddr) {
-        let conn = self.io.frontend.open(self.io.clock.now(), address);
+    fn open(&mut self, mut stream: TcpStream, address: SocketAddr) {
+        let conn = self.io.frontend.open(self.io.clock.now(), address.ip());
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Token(Sockets::slot(conn));
         let registered = self.io.poll.registry().register(&mut stream, token, interest);
         if let Err(failure) = registered {
             error!(%address, %failure, "can not watch the connection, closed");
             self.io.frontend.closed(conn);
-            self.io.handover.connection_closed(address);
+            self.io.handover.connection_closed(address.ip());
             return;
         }
         if let Some(stats) = self.io.frontend.connection_stats(conn) {
-            self.io.views.opened(self.io.frontend.front(), conn, stream.peer_addr().ok(), stats);
+            self.io.views.opened(self.io.frontend.front(), conn, address, stats);
         }
-        self.sockets.insert(conn, Socket::new(stream, address));
+        self.sockets.insert(conn, Socket::new(stream, address.ip()));
         // What came before the registration may never be told.
         self.read(conn);
     }
@@ -179,8 +189,10 @@ impl Loop {
     fn read(&mut self, conn: ConnId) {
         loop {
             let Some(socket) = self.sockets.find_mut(conn) else { return };
-            if socket.first_bytes == FirstBytes::Answered {
-                return self.drain(conn);
+            match socket.first_bytes {
+                FirstBytes::Asked => return,
+                FirstBytes::Answered => return self.drain(conn),
+                FirstBytes::Waiting(_) | FirstBytes::Known => {}
             }
             if !self.io.frontend.wants_bytes(conn) {
                 self.held_up.push(conn);
@@ -219,21 +231,50 @@ impl Loop {
         }
         let FirstBytes::Waiting(before) = &mut socket.first_bytes else { return };
         before.extend_from_slice(received);
-        if before.len() < 4 {
-            return;
-        }
-        let first = std::mem::take(before);
-        match self.answerer.answer(&first, &self.io.frontend, now) {
-            Some(text) => {
-                socket.first_bytes = FirstBytes::Answered;
-                socket.text = text;
-                self.flush(conn);
-            }
-            None => {
+        match Opening::of(before, self.io.whitelist) {
+            Opening::Incomplete => {}
+            Opening::Frame => {
+                let first = std::mem::take(before);
                 socket.first_bytes = FirstBytes::Known;
                 self.io.frontend.receive(now, conn, &first);
             }
+            Opening::Refused(word) => {
+                self.count_word(conn);
+                self.answer(conn, word.refusal().into_bytes());
+            }
+            Opening::Word { word, mask } => {
+                socket.first_bytes = FirstBytes::Asked;
+                self.count_word(conn);
+                self.ask(conn, word, mask);
+            }
         }
+    }
+
+    /// Answers a word that needs nothing, or lets the operator's thread do it.
+    fn ask(&mut self, conn: ConnId, word: FourLetterWord, mask: Option<TraceMask>) {
+        match operator::prompt_answer(word) {
+            Some(text) => self.answer(conn, text.into()),
+            None => {
+                let asker = Address { front: self.io.frontend.front(), conn };
+                self.io.desk.questions.put(Question { asker, word, mask });
+            }
+        }
+    }
+
+    /// A word counts as a frame, as with Apache.
+    fn count_word(&self, conn: ConnId) {
+        if let Some(stats) = self.io.frontend.connection_stats(conn) {
+            stats.received.add(1);
+            self.io.frontend.stats().received.add(1);
+        }
+        self.io.views.asks(self.io.frontend.front(), conn);
+    }
+
+    fn answer(&mut self, conn: ConnId, text: Vec<u8>) {
+        let Some(socket) = self.sockets.find_mut(conn) else { return };
+        socket.first_bytes = FirstBytes::Answered;
+        socket.text = text;
+        self.flush_text(conn);
     }
 
     fn flush_touched(&mut self) {
@@ -248,8 +289,10 @@ impl Loop {
     /// Sends what the connection has to send, and closes it if that was the last.
     fn flush(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.find_mut(conn) else { return };
-        if socket.first_bytes == FirstBytes::Answered {
-            return self.flush_text(conn);
+        match socket.first_bytes {
+            FirstBytes::Asked => return,
+            FirstBytes::Answered => return self.flush_text(conn),
+            FirstBytes::Waiting(_) | FirstBytes::Known => {}
         }
         loop {
             let output = self.io.frontend.output(conn);
@@ -278,11 +321,9 @@ impl Loop {
     /// the operator sends is read away: closing at once could take the answer back.
     fn flush_text(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.find_mut(conn) else { return };
-        while !socket.text.is_empty() {
-            match socket.stream.write(&socket.text) {
-                Ok(bytes) => {
-                    socket.text.drain(..bytes);
-                }
+        while socket.text_sent < socket.text.len() {
+            match socket.stream.write(&socket.text[socket.text_sent..]) {
+                Ok(bytes) => socket.text_sent += bytes,
                 Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
                 Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return self.close(conn, "broken"),
@@ -290,6 +331,10 @@ impl Loop {
         }
         if socket.stream.shutdown(Shutdown::Write).is_err() {
             return self.close(conn, "broken");
+        }
+        // Whoever asks next does not find this connection any more; that happens once.
+        if self.io.views.closed(self.io.frontend.front(), conn).is_some() {
+            self.io.frontend.stats().sent.add(1);
         }
         self.drain(conn);
     }
@@ -329,7 +374,7 @@ impl Loop {
         let timeout_nanos = u64::try_from(self.io.handshake_timeout.as_nanos()).unwrap_or(u64::MAX);
         let Some(before) = now.nanos().checked_sub(timeout_nanos) else { return };
         for conn in self.io.frontend.sessionless_since(Instant::from_nanos(before)) {
-            self.io.views.handshakes_timed_out.add(1);
+            self.io.views.metrics.sessionless_connections_expired.add(1);
             self.close(conn, "no handshake in time");
         }
     }

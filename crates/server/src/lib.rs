@@ -10,6 +10,8 @@
 //!      │                    ├───────────────────────> │ write, purge
 //! ```
 //!
+//! One thread more answers operators, see `operator`.
+//!
 //! The threads decide nothing about the protocol: they move bytes, carry out effects and tell what
 //! became of them. Any number of servers can run in one process.
 //!
@@ -25,6 +27,7 @@ mod door;
 mod inbox;
 mod io_thread;
 mod log_thread;
+mod operator;
 mod server;
 mod snapshot_thread;
 mod start;

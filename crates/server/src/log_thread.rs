@@ -12,7 +12,7 @@ use tracing::warn;
 use wire::stored::LogBatch;
 
 use crate::inbox::{Inbox, Taken};
-use crate::view::LogStats;
+use crate::view::Views;
 
 /// What the log thread is asked to do.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) fn run(
     options: GroupOptions,
     jobs: &Inbox<LogJob>,
     replica: &Inbox<Input>,
-    stats: &Arc<LogStats>,
+    views: &Arc<Views>,
 ) -> Result<(), Error> {
     let mut waiting = Vec::new();
     let mut written = Vec::new();
@@ -76,10 +76,12 @@ pub(crate) fn run(
             }
         }
         let synced = log.sync()?;
-        stats.synced(synced.took());
+        let took_ms = u64::try_from(synced.took().as_millis()).unwrap_or(u64::MAX);
+        views.metrics.fsynctime.record(took_ms);
+        let txns = written.iter().map(LogBatch::count).sum::<usize>();
+        views.metrics.sync_processor_batch_size.record(txns as u64);
         if synced.took() > options.slow {
-            stats.slow();
-            warn!(took_ms = synced.took().as_millis(), "the disk was slow to sync the log");
+            warn!(took_ms, "the disk was slow to sync the log");
         }
         let zxid = synced.zxid();
         let mut inputs =

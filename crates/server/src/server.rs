@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::door::Handover;
 use crate::inbox::Inbox;
 use crate::log_thread::LogJob;
+use crate::operator::{Desk, Finding};
 use crate::start::{self, StartError};
 
 /// A running server. Dropping it stops it.
@@ -36,13 +37,18 @@ pub enum Ended {
 pub(crate) struct Shared {
     pub(crate) replica: Arc<Inbox<Input>>,
     pub(crate) handovers: Vec<Arc<Handover>>,
+    pub(crate) desk: Arc<Desk>,
     ended: Mutex<Option<Ended>>,
     told: Condvar,
 }
 
 impl Shared {
-    pub(crate) fn new(replica: Arc<Inbox<Input>>, handovers: Vec<Arc<Handover>>) -> Self {
-        Self { replica, handovers, ended: Mutex::default(), told: Condvar::new() }
+    pub(crate) fn new(
+        replica: Arc<Inbox<Input>>,
+        handovers: Vec<Arc<Handover>>,
+        desk: Arc<Desk>,
+    ) -> Self {
+        Self { replica, handovers, desk, ended: Mutex::default(), told: Condvar::new() }
     }
 
     /// Ends the server; the first reason counts.
@@ -152,6 +158,7 @@ impl ReplicaThread {
         info!("stopping");
         self.log.close();
         self.snapshots.close();
+        self.shared.desk.close();
         for handover in &self.shared.handovers {
             handover.stop();
         }
@@ -161,6 +168,9 @@ impl ReplicaThread {
         match effect {
             Effect::Append(batch) => self.log.put(LogJob::Append(batch)),
             Effect::RollLog => self.log.put(LogJob::Roll),
+            Effect::Inspected(inspection) => {
+                self.shared.desk.findings.put(Finding::Inspection(inspection));
+            }
             Effect::Wake(front) => self.shared.handovers[front.0].wake(),
             Effect::BeginSnapshot(_) | Effect::SnapshotPart(_) | Effect::EndSnapshot { .. } => {
                 self.snapshots.put(effect);

@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::inbox::{Inbox, Taken};
-use crate::view::SnapshotStats;
+use crate::view::Views;
 
 /// How snapshots are kept.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Keeper {
     pub(crate) data_dir: Arc<DataDir<RealDisk>>,
     pub(crate) options: KeepOptions,
     pub(crate) clock: Clock,
-    pub(crate) stats: Arc<SnapshotStats>,
+    pub(crate) views: Arc<Views>,
 }
 
 impl Keeper {
@@ -46,7 +46,7 @@ impl Keeper {
                     Ok(answer) => answer,
                     Err(failure) => {
                         writer = None;
-                        self.stats.failed();
+                        self.views.metrics.snapshot_error_count.add(1);
                         let source = std::error::Error::source(&failure).map(ToString::to_string);
                         error!(%failure, source, "the snapshot was given up; the log has it all");
                         Some(Input::SnapshotOver)
@@ -83,12 +83,15 @@ impl Keeper {
                 let last_zxid = self.options.with_last_zxid.then_some(last_applied);
                 let written = writing.file.finish(digest, last_zxid)?;
                 let took = writing.started.elapsed();
-                self.stats.taken(took, written.zxid);
-                info!(file = %written.path.display(), bytes = written.bytes,
-                    took_ms = took.as_millis(), "snapshot taken");
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                self.views.metrics.snapshottime.record(took_ms);
+                info!(file = %written.path.display(), bytes = written.bytes, took_ms,
+                    "snapshot taken");
                 Ok(Some(Input::SnapshotOver))
             }
-            Effect::Append(_) | Effect::RollLog | Effect::Wake(_) => Ok(None),
+            Effect::Append(_) | Effect::RollLog | Effect::Inspected(_) | Effect::Wake(_) => {
+                Ok(None)
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use admin::{TraceMask, Whitelist};
 use config::Config;
 use mio::net::TcpListener;
 use mio::{Poll, Registry};
@@ -28,6 +29,7 @@ use crate::door::{self, Counts, Door, Handover};
 use crate::inbox::Inbox;
 use crate::io_thread::IoThread;
 use crate::log_thread::{self, GroupOptions};
+use crate::operator::{Desk, Facts, Operator};
 use crate::server::{Ended, ReplicaThread, Shared};
 use crate::snapshot_thread::{KeepOptions, Keeper};
 use crate::view::Views;
@@ -77,7 +79,10 @@ pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
         Some(listener) => Some(listener.local_addr()?),
         None => None,
     };
+    let (recovery_ms, replayed) = (clock.instant().millis(), recovered.txns_replayed);
     let threads = Threads::new(config, clock, seed, recovered)?;
+    threads.views.metrics.dbinittime.record(recovery_ms);
+    threads.views.metrics.startup_txns_loaded.record(replayed);
     let started = threads.start(config, log, data_dir, listener)?;
     if let Some(address) = address {
         info!(%address, "serving");
@@ -267,11 +272,29 @@ impl Threads {
         let Self { clock, replica, frontends, counts, views, wants_snapshot } = self;
         let inbox = Arc::new(Inbox::default());
         let handovers: Vec<_> = frontends.iter().map(|(.., it)| Arc::clone(it)).collect();
-        let shared = Arc::new(Shared::new(Arc::clone(&inbox), handovers.clone()));
+        let desk = Arc::new(Desk::default());
+        let shared =
+            Arc::new(Shared::new(Arc::clone(&inbox), handovers.clone(), Arc::clone(&desk)));
         let log_jobs = Arc::new(Inbox::default());
         let snapshot_jobs = Arc::new(Inbox::default());
         let mut threads = Vec::new();
 
+        let port = listener.as_ref().and_then(|it| it.local_addr().ok()).map(|it| it.port());
+        let operator = Operator {
+            desk: Arc::clone(&desk),
+            facts: Facts::new(config, data_dir.directories(), port),
+            views: Arc::clone(&views),
+            tree: replica.tree_view(),
+            replica: Arc::clone(&inbox),
+            threads: handovers.clone(),
+            clock,
+            handshake_timeout: config.sessions.handshake_timeout,
+            trace_mask: TraceMask::default(),
+        };
+        threads.push(spawn("operator".to_owned(), &shared, move || {
+            operator.run();
+            Ok(())
+        })?);
         let mut door = listener.map(|listener| {
             Door::new(listener, handovers, config.limits.clone(), counts, Arc::clone(&views))
         });
@@ -284,6 +307,8 @@ impl Threads {
                 handover,
                 door,
                 replica: Arc::clone(&inbox),
+                desk: Arc::clone(&desk),
+                whitelist: whitelist(&config.operator),
                 views: Arc::clone(&views),
                 clock,
                 handshake_timeout: config.sessions.handshake_timeout,
@@ -296,7 +321,7 @@ impl Threads {
             data_dir: Arc::new(data_dir),
             options: keep_options(config),
             clock,
-            stats: Arc::clone(&views.snapshots),
+            views: Arc::clone(&views),
         };
         let (jobs, to_replica) = (Arc::clone(&snapshot_jobs), Arc::clone(&inbox));
         threads.push(spawn("snapshots".to_owned(), &shared, move || {
@@ -304,9 +329,9 @@ impl Threads {
             Ok(())
         })?);
         let (jobs, to_replica) = (Arc::clone(&log_jobs), Arc::clone(&inbox));
-        let (options, stats) = (group_options(config), Arc::clone(&views.log));
+        let options = group_options(config);
         threads.push(spawn("log".to_owned(), &shared, move || {
-            log_thread::run(log, options, &jobs, &to_replica, &stats).map_err(last_words)
+            log_thread::run(log, options, &jobs, &to_replica, &views).map_err(last_words)
         })?);
         if wants_snapshot {
             inbox.put(Input::TakeSnapshot);
@@ -330,6 +355,11 @@ fn registered(door: Option<Door>, registry: &Registry) -> io::Result<Option<Door
     let Some(mut door) = door else { return Ok(None) };
     door.register(registry)?;
     Ok(Some(door))
+}
+
+fn whitelist(operator: &config::Operator) -> Whitelist {
+    let names = operator.four_letter_whitelist.iter().map(String::as_str);
+    Whitelist::new(names, operator.read_only_mode)
 }
 
 fn group_options(config: &Config) -> GroupOptions {

@@ -2,60 +2,71 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
+use admin::{LatencyView, Metrics};
 use replica::FrontId;
 use replica::view::{ConnectionStats, FrontStats, Stats};
-use types::{ConnId, Zxid};
+use types::ConnId;
 
 /// Everything that is counted, by who counts it.
 #[derive(Debug)]
 pub(crate) struct Views {
-    pub(crate) fronts: Vec<Arc<FrontStats>>,
-    pub(crate) replica: Arc<Stats>,
-    pub(crate) log: Arc<LogStats>,
-    pub(crate) snapshots: Arc<SnapshotStats>,
-    /// Connections that were not let in.
-    pub(crate) connections_rejected: Total,
-    /// Connections that did not finish the handshake in time.
-    pub(crate) handshakes_timed_out: Total,
+    fronts: Vec<Arc<FrontStats>>,
+    replica: Arc<Stats>,
+    /// What the threads around the replica count.
+    pub(crate) metrics: Metrics,
     connections: Mutex<BTreeMap<(FrontId, ConnId), ConnectionEntry>>,
 }
 
 /// An open connection.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionEntry {
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: SocketAddr,
     pub(crate) stats: Arc<ConnectionStats>,
+    /// It asked an operator's word: nothing is read from it any more.
+    pub(crate) asks: bool,
+}
+
+/// What all I/O threads counted together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct FrontTotals {
+    pub(crate) received: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent: u64,
+    pub(crate) handshakes: u64,
+    pub(crate) watches: u64,
+    pub(crate) refused_credentials: u64,
+    pub(crate) outstanding: u64,
+    pub(crate) latency: LatencyView,
 }
 
 impl Views {
     pub(crate) fn new(fronts: Vec<Arc<FrontStats>>, replica: Arc<Stats>) -> Self {
-        Self {
-            fronts,
-            replica,
-            log: Arc::default(),
-            snapshots: Arc::default(),
-            connections_rejected: Total::default(),
-            handshakes_timed_out: Total::default(),
-            connections: Mutex::default(),
-        }
+        Self { fronts, replica, metrics: Metrics::default(), connections: Mutex::default() }
     }
 
     pub(crate) fn opened(
         &self,
         front: FrontId,
         conn: ConnId,
-        peer: Option<SocketAddr>,
+        peer: SocketAddr,
         stats: Arc<ConnectionStats>,
     ) {
-        self.lock().insert((front, conn), ConnectionEntry { peer, stats });
+        self.lock().insert((front, conn), ConnectionEntry { peer, stats, asks: false });
     }
 
-    pub(crate) fn closed(&self, front: FrontId, conn: ConnId) {
-        self.lock().remove(&(front, conn));
+    /// The connection asked an operator's word.
+    pub(crate) fn asks(&self, front: FrontId, conn: ConnId) {
+        if let Some(entry) = self.lock().get_mut(&(front, conn)) {
+            entry.asks = true;
+        }
+    }
+
+    /// Forgets a connection that is closed, or about to be.
+    pub(crate) fn closed(&self, front: FrontId, conn: ConnId) -> Option<ConnectionEntry> {
+        self.lock().remove(&(front, conn))
     }
 
     /// All open connections.
@@ -63,82 +74,81 @@ impl Views {
         self.lock().values().cloned().collect()
     }
 
+    /// How many there are.
+    pub(crate) fn connection_count(&self) -> u64 {
+        self.lock().len() as u64
+    }
+
+    /// What all I/O threads counted together.
+    pub(crate) fn front_totals(&self) -> FrontTotals {
+        let mut totals = FrontTotals::default();
+        for front in &self.fronts {
+            totals.received += front.received.value();
+            totals.received_bytes += front.received_bytes.value();
+            totals.sent += front.sent.value();
+            totals.handshakes += front.handshakes.value();
+            totals.watches += u64::try_from(front.watches.value()).unwrap_or_default();
+            totals.refused_credentials += front.refused_credentials.value();
+            totals.outstanding += front.outstanding.load(Ordering::Relaxed);
+            let latency = front.latency.values();
+            let shortest_so_far = (totals.latency.count > 0).then_some(totals.latency.min_ms);
+            let shortest = [shortest_so_far, latency.min_ms].into_iter().flatten().min();
+            totals.latency.min_ms = shortest.unwrap_or_default();
+            totals.latency.max_ms = totals.latency.max_ms.max(latency.max_ms);
+            totals.latency.sum_ms += latency.sum_ms;
+            totals.latency.count += latency.count;
+        }
+        totals
+    }
+
+    /// Brings those metrics up to date that the replica and its frontends count for themselves.
+    pub(crate) fn bring_metrics_up_to_date(&self, fronts: &FrontTotals) {
+        self.metrics.bytes_received_count.set(fronts.received_bytes);
+        self.metrics.connection_request_count.set(fronts.handshakes);
+        self.metrics.proposal_count.set(self.replica.proposals.value());
+        self.metrics.commit_count.set(self.replica.commits.value());
+        self.metrics.stale_sessions_expired.set(self.replica.expired_sessions.value());
+    }
+
+    /// Forgets everything that was counted, but not what was counted per connection.
+    pub(crate) fn reset(&self) {
+        for front in &self.fronts {
+            front.received.reset();
+            front.received_bytes.reset();
+            front.sent.reset();
+            front.handshakes.reset();
+            front.refused_credentials.reset();
+            front.latency.reset();
+        }
+        self.replica.proposals.reset();
+        self.replica.commits.reset();
+        self.replica.expired_sessions.reset();
+        self.metrics.reset();
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(FrontId, ConnId), ConnectionEntry>> {
         self.connections.lock().expect("nothing panics while it lists connections")
     }
 }
 
-/// A number that any thread raises.
-#[derive(Debug, Default)]
-pub(crate) struct Total(AtomicU64);
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-impl Total {
-    pub(crate) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
+    use super::*;
 
-    pub(crate) fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What the log thread counts.
-#[derive(Debug, Default)]
-pub(crate) struct LogStats {
-    syncs: Total,
-    sync_time_us: Total,
-    slow_syncs: Total,
-}
-
-impl LogStats {
-    pub(crate) fn synced(&self, took: Duration) {
-        self.syncs.add(1);
-        self.sync_time_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    pub(crate) fn slow(&self) {
-        self.slow_syncs.add(1);
-    }
-
-    /// How often the log was synced, and how long that took in all.
-    pub(crate) fn syncs(&self) -> (u64, Duration) {
-        (self.syncs.value(), Duration::from_micros(self.sync_time_us.value()))
-    }
-
-    /// How often it took longer than the operator wants.
-    pub(crate) fn slow_syncs(&self) -> u64 {
-        self.slow_syncs.value()
-    }
-}
-
-/// What the snapshot thread counts.
-#[derive(Debug)]
-pub(crate) struct SnapshotStats {
-    taken: Total,
-    time_ms: Total,
-    failed: Total,
-    last_zxid: AtomicI64,
-}
-
-impl Default for SnapshotStats {
-    fn default() -> Self {
-        Self {
-            taken: Total::default(),
-            time_ms: Total::default(),
-            failed: Total::default(),
-            last_zxid: AtomicI64::new(-1),
-        }
-    }
-}
-
-impl SnapshotStats {
-    pub(crate) fn taken(&self, took: Duration, zxid: Zxid) {
-        self.taken.add(1);
-        self.time_ms.add(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-        self.last_zxid.store(zxid.raw(), Ordering::Relaxed);
-    }
-
-    pub(crate) fn failed(&self) {
-        self.failed.add(1);
+    #[test]
+    fn totals_are_of_all_threads() {
+        let fronts: Vec<Arc<FrontStats>> = (0..3).map(|_| Arc::default()).collect();
+        fronts[1].received.add(3);
+        fronts[2].received.add(4);
+        fronts[1].latency.add(Duration::from_millis(7), 2);
+        fronts[2].latency.add(Duration::from_millis(5), 1);
+        let views = Views::new(fronts, Arc::default());
+        let totals = views.front_totals();
+        assert_eq!(totals.received, 7);
+        assert_eq!(totals.latency, LatencyView { min_ms: 5, max_ms: 7, sum_ms: 19, count: 3 });
+        views.reset();
+        assert_eq!(views.front_totals(), FrontTotals::default());
     }
 }

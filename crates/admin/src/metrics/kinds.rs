@@ -15,6 +15,11 @@ impl Counter {
         self.0.fetch_add(delta, Relaxed);
     }
 
+    /// Takes over a number that was counted elsewhere. Only for counters that nobody adds to.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
     /// Starts at 0 again.
     pub fn reset(&self) {
         self.0.store(0, Relaxed);
@@ -48,6 +53,14 @@ impl Default for Summary {
 }
 
 impl Summary {
+    /// One of values that were counted elsewhere.
+    pub(crate) fn of(count: u64, sum: u64, min: u64, max: u64) -> Self {
+        if count == 0 {
+            return Self::default();
+        }
+        Self { count: count.into(), sum: sum.into(), min: min.into(), max: max.into() }
+    }
+
     /// Adds a value.
     pub fn record(&self, value: u64) {
         self.record_times(value, 1);

@@ -6,6 +6,7 @@ use tracing::debug;
 use types::{AclList, ConnId, EventKind, Instant, Now, Perms, Xid, Zxid, path};
 use wire::connect::ConnectResponse;
 use wire::event::WatchEvent;
+use wire::opcode::OpCode;
 
 use super::Desk;
 use super::connection::Phase;
@@ -19,11 +20,11 @@ impl Desk {
     pub(super) fn take_mail(&mut self, now: Now, reader: &TreeReader) {
         let mut outbox = std::mem::take(&mut self.mail);
         if reader.take_mail(&mut outbox) {
+            self.seen = self.seen.max(outbox.zxid);
             let mut frames = &outbox.frames[..];
             for mail in outbox.mail.drain(..) {
                 self.on_mail(now, mail, &mut frames, reader);
             }
-            self.seen = self.seen.max(outbox.zxid);
             outbox.clear();
         }
         self.mail = outbox;
@@ -95,6 +96,7 @@ impl Desk {
         };
         heartbeat.beat(now.instant);
         connection.phase = Phase::Open;
+        connection.stats.last_operation.set(i64::from(OpCode::CreateSession.raw()));
         connection.session = session;
         connection.heartbeat = Some(heartbeat);
         connection.stats.session.set(session.0);
@@ -106,7 +108,7 @@ impl Desk {
             read_only: connection.read_only_known.then_some(false),
         };
         response.encode(&mut connection.out);
-        connection.stats.sent.add(1);
+        connection.answered(now.instant, now.instant, Xid::INTERNAL, self.seen);
         self.stats.sent.add(1);
         self.connections.touch(conn);
         self.connections.resume_if_unread(conn);

@@ -12,6 +12,8 @@ pub(super) enum FirstBytes {
     Waiting(Vec<u8>),
     /// They begin a frame.
     Known,
+    /// They were an operator's word; the answer is being prepared.
+    Asked,
     /// They were an operator's word; the answer is all that is sent.
     Answered,
 }
@@ -21,14 +23,16 @@ pub(super) struct Socket {
     pub(super) stream: TcpStream,
     pub(super) address: IpAddr,
     pub(super) first_bytes: FirstBytes,
-    /// What is left to send of the answer to an operator's word.
+    /// The answer to an operator's word.
     pub(super) text: Vec<u8>,
+    /// How much of it was sent.
+    pub(super) text_sent: usize,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, address: IpAddr) -> Self {
         let first_bytes = FirstBytes::Waiting(Vec::new());
-        Self { stream, address, first_bytes, text: Vec::new() }
+        Self { stream, address, first_bytes, text: Vec::new(), text_sent: 0 }
     }
 }
 

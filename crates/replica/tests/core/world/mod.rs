@@ -334,6 +334,7 @@ impl World {
                 self.unsynced.push_back(batch);
             }
             Effect::Wake(FrontId(front)) => self.fronts[front].collect(self.now),
+            Effect::Inspected(_) => {}
             Effect::RollLog => self.snapshots.push("roll".to_owned()),
             Effect::BeginSnapshot(head) => {
                 self.snapshots.push(format!("begin {}", head.zxid));

@@ -1,0 +1,329 @@
+//! The thread that answers operators.
+//!
+//! An I/O thread that reads a four-letter word hands it over and goes on; the answer comes back as
+//! an errand. So neither the walk over a directory nor a listing of all watches keeps a client
+//! waiting. What only other threads know they are asked for, one thing at a time and in parts that
+//! cost each of them little:
+//!
+//! ```text
+//!   I/O thread ── Question ──> operator ── Input::Inspect ────────> replica
+//!       ^                        │  ^  └─── Errand::ListWatches ──> I/O threads, in turn
+//!       └── Errand::Answer ──────┘  └────── Finding ───────────────── both
+//! ```
+
+mod connections;
+mod host;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use admin::{
+    ConfView, ConnectionsView, DigestView, DirectorySizes, EnvironmentView, FourLetterWord, Gauges,
+    Mode, MonitorView, PathWatchers, ServerStats, ServerView, SessionBucket, SessionDump,
+    SessionEphemerals, SessionWatches, StatView, TraceMask, WatchSummary, WatchesByPath,
+    WatchesBySession,
+};
+use config::Config;
+use replica::view::{Inspection, TreeView, WatchesFrom, WatchesPage};
+use replica::{Address, Input};
+use storage::Directories;
+use types::{Now, SessionId, Sid};
+
+use crate::clock::Clock;
+use crate::door::{Errand, Handover};
+use crate::inbox::{Inbox, Taken};
+use crate::view::Views;
+
+/// The root has two names in Java's table of znodes, and both are counted.
+const SECOND_NAME_OF_ROOT: u64 = 1;
+
+/// A word that an operator sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    /// On which connection.
+    pub(crate) asker: Address,
+    pub(crate) word: FourLetterWord,
+    /// What follows `stmk`.
+    pub(crate) mask: Option<TraceMask>,
+}
+
+/// What another thread was asked for.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// By the replica.
+    Inspection(Inspection),
+    /// By an I/O thread.
+    Watches(WatchesPage),
+}
+
+/// Where questions and findings are left for the operator's thread.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    pub(crate) questions: Inbox<Question>,
+    pub(crate) findings: Inbox<Finding>,
+}
+
+impl Desk {
+    /// Nothing is answered any more.
+    pub(crate) fn close(&self) {
+        self.questions.close();
+        self.findings.close();
+    }
+}
+
+/// What is known before anybody asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    conf: ConfView,
+    environment: EnvironmentView,
+}
+
+impl Facts {
+    /// Those of a server with this configuration, with the port that it got.
+    pub(crate) fn new(config: &Config, directories: &Directories, port: Option<u16>) -> Self {
+        let absolute =
+            |path: std::path::PathBuf| std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        let millis =
+            |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let conf = ConfView {
+            client_port: port,
+            secure_client_port: None,
+            data_dir: absolute(directories.snapshot_dir()),
+            data_log_dir: absolute(directories.log_dir()),
+            sizes: DirectorySizes::default(),
+            tick_ms: millis(config.sessions.tick),
+            connections_per_address_max: config
+                .limits
+                .connections_per_address_max
+                .unwrap_or_default(),
+            session_timeout_min_ms: millis(config.sessions.timeout_min),
+            session_timeout_max_ms: millis(config.sessions.timeout_max),
+            listen_backlog: config.listen.backlog,
+            sid: Sid(0),
+        };
+        Self { conf, environment: host::environment() }
+    }
+}
+
+/// What the thread works with.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) facts: Facts,
+    pub(crate) views: Arc<Views>,
+    pub(crate) tree: TreeView,
+    pub(crate) replica: Arc<Inbox<Input>>,
+    pub(crate) threads: Vec<Arc<Handover>>,
+    pub(crate) clock: Clock,
+    /// How long a connection may take to open a session: the unit in which `dump` groups them.
+    pub(crate) handshake_timeout: std::time::Duration,
+    pub(crate) trace_mask: TraceMask,
+}
+
+/// The answers that need nothing: given even while a long listing is under way.
+pub(crate) const fn prompt_answer(word: FourLetterWord) -> Option<&'static str> {
+    match word {
+        FourLetterWord::Ruok => Some(FourLetterWord::IMOK),
+        FourLetterWord::Isro => Some(Mode::Standalone.isro()),
+        FourLetterWord::TelnetClose => Some(""),
+        _ => None,
+    }
+}
+
+impl Operator {
+    /// Answers until the desk is closed.
+    pub(crate) fn run(mut self) {
+        let mut questions = Vec::new();
+        while self.desk.questions.take(&mut questions, None) == Taken::Open {
+            for question in questions.drain(..) {
+                let Some(text) = self.answer(question) else { return };
+                let Address { front, conn } = question.asker;
+                self.threads[front.0].run(Errand::Answer { conn, text: text.into_bytes() });
+            }
+        }
+    }
+
+    /// The answer; `None` if the server stops.
+    fn answer(&mut self, question: Question) -> Option<String> {
+        let now = self.clock.now();
+        let text = match question.word {
+            FourLetterWord::Srvr => self.server().to_string(),
+            FourLetterWord::Stat => {
+                let connections = connections::views(&self.views.connections());
+                StatView { server: self.server(), connections }.to_string()
+            }
+            FourLetterWord::Cons => {
+                let connections = connections::views(&self.views.connections());
+                ConnectionsView { connections }.to_string()
+            }
+            FourLetterWord::Conf => {
+                ConfView { sizes: self.directory_sizes(), ..self.facts.conf.clone() }.to_string()
+            }
+            FourLetterWord::Dirs => self.directory_sizes().to_string(),
+            FourLetterWord::Envi => self.facts.environment.to_string(),
+            FourLetterWord::Mntr => self.monitor(now),
+            FourLetterWord::Crst => {
+                self.views.connections().iter().for_each(|entry| entry.stats.reset());
+                FourLetterWord::CONNECTION_STATS_RESET.to_owned()
+            }
+            FourLetterWord::Srst => {
+                self.views.reset();
+                FourLetterWord::SERVER_STATS_RESET.to_owned()
+            }
+            FourLetterWord::Gtmk => self.trace_mask.to_string(),
+            FourLetterWord::Stmk => {
+                self.trace_mask = question.mask.unwrap_or(self.trace_mask);
+                self.trace_mask.to_string()
+            }
+            FourLetterWord::Dump => self.dump(now)?.to_string(),
+            FourLetterWord::Hash => DigestView { digests: self.inspect()?.digests }.to_string(),
+            FourLetterWord::Wchs => self.watch_summary()?.to_string(),
+            FourLetterWord::Wchc => self.watches_by_session()?.to_string(),
+            FourLetterWord::Wchp => self.watches_by_path()?.to_string(),
+            word @ (FourLetterWord::Ruok | FourLetterWord::Isro | FourLetterWord::TelnetClose) => {
+                prompt_answer(word).unwrap_or_default().to_owned()
+            }
+        };
+        Some(text)
+    }
+
+    fn server(&self) -> ServerView {
+        let tree = self.tree.summary();
+        let front = self.views.front_totals();
+        ServerView {
+            latency: front.latency,
+            received: front.received,
+            sent: front.sent,
+            connections: self.views.connection_count(),
+            outstanding: front.outstanding,
+            last_applied: tree.last_applied,
+            mode: Mode::Standalone,
+            node_count: tree.znodes as u64 + SECOND_NAME_OF_ROOT,
+            proposals: None,
+        }
+    }
+
+    fn monitor(&self, now: Now) -> String {
+        let tree = self.tree.summary();
+        let front = self.views.front_totals();
+        let descriptors = host::descriptors();
+        let gauges = Gauges {
+            num_alive_connections: self.views.connection_count(),
+            outstanding_requests: front.outstanding,
+            uptime: now.instant.millis(),
+            znode_count: tree.znodes as u64 + SECOND_NAME_OF_ROOT,
+            watch_count: front.watches,
+            ephemerals_count: tree.ephemerals as u64,
+            approximate_data_size: tree.data_bytes + SECOND_NAME_OF_ROOT,
+            global_sessions: tree.sessions as u64,
+            open_file_descriptor_count: descriptors.open,
+            max_file_descriptor_count: descriptors.max,
+            auth_failed_count: front.refused_credentials,
+            ..Gauges::default()
+        };
+        let stats = ServerStats { latency_ms: front.latency.into(), ..ServerStats::default() };
+        stats.packets_received.set(front.received);
+        stats.packets_sent.set(front.sent);
+        self.views.bring_metrics_up_to_date(&front);
+        let metrics = &self.views.metrics;
+        MonitorView { mode: Mode::Standalone, gauges, stats: &stats, metrics }.to_string()
+    }
+
+    fn directory_sizes(&self) -> DirectorySizes {
+        DirectorySizes {
+            data_dir_bytes: host::bytes_in(&self.facts.conf.data_dir),
+            log_dir_bytes: host::bytes_in(&self.facts.conf.data_log_dir),
+        }
+    }
+
+    fn dump(&self, now: Now) -> Option<SessionDump> {
+        let mut buckets = BTreeMap::<_, Vec<SessionId>>::new();
+        for session in self.inspect()?.sessions {
+            buckets.entry(session.expires).or_default().push(session.id);
+        }
+        let sessions = buckets.into_iter().map(|(expires, sessions)| SessionBucket {
+            expire_wall_ms: connections::wall_ms_of(now, expires),
+            sessions,
+        });
+        let ephemerals = self.tree.ephemerals().into_iter();
+        let ephemerals = ephemerals.map(|(session, paths)| SessionEphemerals { session, paths });
+        let entries = self.views.connections();
+        Some(SessionDump {
+            sessions: sessions.collect(),
+            ephemerals: ephemerals.collect(),
+            connections: connections::buckets(now, &entries, self.handshake_timeout),
+        })
+    }
+
+    fn watch_summary(&self) -> Option<WatchSummary> {
+        let (mut paths, mut sessions, mut watches) = (BTreeSet::new(), BTreeSet::new(), 0);
+        self.for_each_watched(|path, watchers| {
+            watches += watchers.len() as u64;
+            sessions.extend(watchers);
+            paths.insert(path);
+        })?;
+        Some(WatchSummary {
+            connections: sessions.len() as u64,
+            paths: paths.len() as u64,
+            watches,
+        })
+    }
+
+    fn watches_by_session(&self) -> Option<WatchesBySession> {
+        let mut by_session = BTreeMap::<_, Vec<String>>::new();
+        self.for_each_watched(|path, watchers| {
+            for session in watchers {
+                by_session.entry(session).or_default().push(path.clone());
+            }
+        })?;
+        let sessions = by_session.into_iter();
+        let sessions = sessions.map(|(session, paths)| SessionWatches { session, paths }).collect();
+        Some(WatchesBySession { sessions })
+    }
+
+    fn watches_by_path(&self) -> Option<WatchesByPath> {
+        let mut by_path = BTreeMap::<_, Vec<SessionId>>::new();
+        self.for_each_watched(|path, watchers| by_path.entry(path).or_default().extend(watchers))?;
+        let paths = by_path.into_iter();
+        let paths = paths.map(|(path, sessions)| PathWatchers { path, sessions }).collect();
+        Some(WatchesByPath { paths })
+    }
+
+    /// Asks one I/O thread after the other for its watches on data and existence. A path comes
+    /// once for each thread where it is watched. `None` if the server stops.
+    fn for_each_watched(&self, mut tell: impl FnMut(String, Vec<SessionId>)) -> Option<()> {
+        for thread in &self.threads {
+            let mut next = Some(WatchesFrom::default());
+            while let Some(from) = next {
+                thread.run(Errand::ListWatches(from));
+                let Finding::Watches(page) = self.finding()? else { continue };
+                page.watches.into_iter().for_each(|(path, watchers)| tell(path, watchers));
+                next = page.next;
+            }
+        }
+        Some(())
+    }
+
+    fn inspect(&self) -> Option<Inspection> {
+        self.replica.put(Input::Inspect);
+        loop {
+            if let Finding::Inspection(inspection) = self.finding()? {
+                return Some(inspection);
+            }
+        }
+    }
+
+    /// Waits for what was asked for; `None` if the server stops.
+    fn finding(&self) -> Option<Finding> {
+        let mut findings = Vec::with_capacity(1);
+        loop {
+            let taken = self.desk.findings.take(&mut findings, None);
+            if let Some(finding) = findings.pop() {
+                return Some(finding);
+            }
+            if taken == Taken::Closed {
+                return None;
+            }
+        }
+    }
+}
