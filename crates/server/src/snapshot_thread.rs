@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use replica::{Effect, Input};
 use storage::{Compression, DataDir, Error, RealDisk, SnapshotWriter, put_head};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::inbox::{Inbox, Taken};
@@ -37,8 +37,17 @@ impl Keeper {
     pub(crate) fn run(&self, jobs: &Inbox<Effect>, replica: &Inbox<Input>) {
         let mut waiting = Vec::new();
         let mut writer = None;
+        let mut next_purge = self.clock.instant();
         loop {
-            if jobs.take(&mut waiting, None) == Taken::Closed {
+            let mut timeout = None;
+            if let Some((interval, retain)) = self.options.purge {
+                if self.clock.until(next_purge).is_zero() {
+                    self.purge(retain);
+                    next_purge = self.clock.instant().after(interval);
+                }
+                timeout = Some(self.clock.until(next_purge));
+            }
+            if jobs.take(&mut waiting, timeout) == Taken::Closed {
                 return;
             }
             for job in waiting.drain(..) {
@@ -56,6 +65,15 @@ impl Keeper {
                     replica.put(answer);
                 }
             }
+        }
+    }
+
+    /// Removes old snapshots and logs. A disk that does not let it must be looked after, but the
+    /// server can go on.
+    fn purge(&self, retain: usize) {
+        if let Err(failure) = self.data_dir.purge(retain) {
+            let source = std::error::Error::source(&failure).map(ToString::to_string);
+            warn!(%failure, source, "old snapshots and logs could not be removed");
         }
     }
 
