@@ -20,9 +20,13 @@ bless:
 lint:
     .ci/run fmt clippy tidy
 
-# One simulated run by its seed, or the runs of CI.
-sim SEED="ci":
-    cargo run --release -p sim -- {{SEED}}
+# One simulated run by its seed, with its trace.
+sim SEED:
+    cargo run --release -p sim -- run --seed {{SEED}} --trace
+
+# Simulated runs for so many seconds, from a seed on.
+campaign SECONDS="120" FROM="1":
+    cargo run --release -p sim -- campaign --from {{FROM}} --schedules 1000000 --seconds {{SECONDS}}
 
 # A fuzz target for so many seconds, or all.
 fuzz TARGET="all" SECONDS="60":

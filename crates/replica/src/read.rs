@@ -85,11 +85,7 @@ pub(crate) fn answer(
             Reply { xid, zxid, result: Ok(Body::Count(count)) }.encode(out);
         }),
         Read::GetEphemerals { prefix } => {
-            let prefix = prefix.as_deref().filter(|prefix| !matches!(prefix.trim(), "" | "/"));
-            let paths: Vec<String> = tree
-                .ephemerals(asker.session)
-                .filter(|path| prefix.is_none_or(|prefix| path.starts_with(prefix)))
-                .collect();
+            let paths = ephemerals(tree, asker, prefix.as_deref());
             encode_children(out, xid, zxid, paths.iter().map(String::as_str), None);
             Ok(())
         }
@@ -114,6 +110,14 @@ pub(crate) fn answer(
     if let Err(code) = result {
         Reply { xid, zxid, result: Err(code) }.encode(out);
     }
+}
+
+/// The session's ephemeral znodes below a prefix; all of them if it is blank or the root.
+fn ephemerals(tree: &Tree, asker: Asker<'_>, prefix: Option<&str>) -> Vec<String> {
+    let prefix = prefix.filter(|prefix| !matches!(prefix.trim(), "" | "/"));
+    tree.ephemerals(asker.session)
+        .filter(|path| prefix.is_none_or(|prefix| path.starts_with(prefix)))
+        .collect()
 }
 
 /// The znode, if it is there and may be read. The watch is set also where there is none.

@@ -9,7 +9,7 @@
 //!
 //! A file has the name of a snapshot only when all of it is durable, so a crash leaves none that
 //! looks valid. Apache's server writes straight to the final name; what it leaves after a crash is
-//! told by [`read`] from a whole one: by its last bytes, its seals, its sums.
+//! told by [`mod@read`] from a whole one: by its last bytes, its seals, its sums.
 //!
 //! A snapshot is *fuzzy*: its znodes are written while transactions go on. It is named after the
 //! last transaction before the writing began, and replaying the log from there on leads to the
