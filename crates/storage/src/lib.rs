@@ -22,7 +22,9 @@
 //! | a [`Synced`] is returned | all entries up to its transaction, and the log's name |
 //! | a snapshot gets its name | all of it |
 //! | the first log of a database exists | its first snapshot |
-//! | a new log follows a torn one | the cut that removed the torn tail |
+//! | anything is logged after a recovery | what was recovered, and the cut that removed a torn tail |
+//! | a snapshot or a log is purged | the snapshots that stay |
+//! | a later log is removed by a cut | the removal of those that come after it |
 //!
 //! # What it leaves to others
 //!

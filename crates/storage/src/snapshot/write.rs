@@ -89,10 +89,7 @@ impl<D: Disk> SnapshotWriter<D> {
     /// When the disk fails.
     pub fn write(&mut self, records: &[u8]) -> Result<(), Error> {
         self.sum.update(records);
-        let Some(sink) = &mut self.sink else {
-            let source = io::ErrorKind::BrokenPipe.into();
-            return Err(Error::Io { action: Action::Write, path: self.unfinished.clone(), source });
-        };
+        let Some(sink) = &mut self.sink else { return Err(self.failed_before()) };
         let result = sink.write_all(records).during(Action::Write, &self.unfinished);
         if result.is_err() {
             self.sink = None;
@@ -124,7 +121,7 @@ impl<D: Disk> SnapshotWriter<D> {
             records::put_last_zxid(&mut block, zxid);
             self.write_sealed(&mut block)?;
         }
-        let Some(sink) = self.sink.take() else { return Err(Error::Poisoned) };
+        let Some(sink) = self.sink.take() else { return Err(self.failed_before()) };
         let file = sink.finish().during(Action::Write, &self.unfinished)?;
         file.file.sync_data().during(Action::Sync, &self.unfinished)?;
         let path = self.dir.join(snapshot_name(self.zxid, self.compression));
@@ -132,6 +129,11 @@ impl<D: Disk> SnapshotWriter<D> {
         self.unfinished = PathBuf::new();
         self.disk.sync_dir(&self.dir).during(Action::SyncDirectory, &self.dir)?;
         Ok(WrittenSnapshot { zxid: self.zxid, path, bytes: file.written })
+    }
+
+    fn failed_before(&self) -> Error {
+        let source = io::Error::new(io::ErrorKind::BrokenPipe, "an earlier write failed");
+        Error::Io { action: Action::Write, path: self.unfinished.clone(), source }
     }
 
     fn write_sealed(&mut self, block: &mut Vec<u8>) -> Result<(), Error> {
