@@ -105,6 +105,17 @@ pub(crate) const KNOWN: &[(&str, Fate)] = &[
     ("pathStats.*", PATH_STATISTICS),
 ];
 
+/// Settings that are read and checked while what they are about does not exist yet, by key or
+/// beginning of a key. What is built takes its line out.
+pub(crate) const NOT_ACTED_ON: &[(&str, &str)] = &[
+    ("admin.*", "the HTTP admin server is"),
+    ("allowSaslFailedClients", "SASL is"),
+    ("connection_throttle_*", "throttling of connections is"),
+    ("largeRequest*", "throttling of large requests is"),
+    ("request_*", "throttling of requests is"),
+    ("throttled_op_wait_time", "throttling of requests is"),
+];
+
 /// Names in Apache's manual that Apache itself does not read, and what it reads.
 pub(crate) const MANUAL_NAMES: &[(&str, &str)] = &[
     ("connectionMaxTokens", "connection_throttle_tokens"),
@@ -125,11 +136,19 @@ pub(crate) const MANUAL_NAMES: &[(&str, &str)] = &[
 
 /// What becomes of a key (without the prefix of properties) that is no setting.
 pub(crate) fn fate(key: &str) -> Option<Fate> {
-    let fits = |pattern: &str| match pattern.strip_suffix('*') {
+    KNOWN.iter().find(|(pattern, _)| fits(pattern, key)).map(|&(_, fate)| fate)
+}
+
+/// What a setting is about, if that does not exist yet.
+pub(crate) fn not_acted_on(key: &str) -> Option<&'static str> {
+    NOT_ACTED_ON.iter().find(|(pattern, _)| fits(pattern, key)).map(|&(_, what)| what)
+}
+
+fn fits(pattern: &str, key: &str) -> bool {
+    match pattern.strip_suffix('*') {
         Some(beginning) => key.starts_with(beginning),
         None => key == pattern,
-    };
-    KNOWN.iter().find(|(pattern, _)| fits(pattern)).map(|&(_, fate)| fate)
+    }
 }
 
 /// The manual's name and the real one, if this is such a name.
@@ -149,6 +168,13 @@ mod tests {
         }
         for (pattern, _) in KNOWN {
             assert!(setting::find(pattern).is_none(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_acted_on_is_a_setting() {
+        for (pattern, _) in NOT_ACTED_ON {
+            assert!(setting::ROWS.iter().any(|row| fits(pattern, row.key)), "{pattern}");
         }
     }
 

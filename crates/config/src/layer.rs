@@ -140,6 +140,16 @@ impl Layers {
         Ok(value)
     }
 
+    /// Warns of the given settings whose subject does not exist yet.
+    pub(crate) fn warn_of_settings_not_acted_on(&mut self) {
+        for (key, Given { origin, .. }) in &self.given {
+            if let (Some(what), true) = (known::not_acted_on(key), *origin != Origin::Default) {
+                let (key, origin) = ((*key).to_owned(), origin.clone());
+                self.warnings.push(Warning::NotSupportedYet { key, what, origin });
+            }
+        }
+    }
+
     fn warn_of_key(&mut self, key: &str, origin: Origin) {
         let key = key.to_owned();
         self.warnings.push(match known::fate(&key) {

@@ -114,6 +114,7 @@ pub fn load(
         return Err(ConfigError::Missing { path, key: DATA_DIR.row.key, expected });
     }
     let config = Config::from_layers(&mut layers)?;
+    layers.warn_of_settings_not_acted_on();
     let effective = ROWS.iter().map(|row| Effective::of(row, &layers)).collect();
     Ok(Loaded { config, effective, warnings: once_each(layers.warnings) })
 }

@@ -1,6 +1,6 @@
 //! The reference of all settings, in Markdown.
 
-use crate::known::{Fate, KNOWN, MANUAL_NAMES};
+use crate::known::{self, Fate, KNOWN, MANUAL_NAMES};
 use crate::setting::{Property, ROWS, Row, Topic};
 
 /// Returns the tables of `docs/configuration.md`: every setting with its names, its default and what
@@ -84,7 +84,11 @@ fn line(row: &Row) -> String {
         "" => "none".to_owned(),
         default => format!("`{default}`"),
     };
-    format!("| `{}` | {property} | {default} | {} | {} |\n", row.key, row.expected, row.doc.trim())
+    let mut doc = row.doc.trim().to_owned();
+    if let Some(what) = known::not_acted_on(row.key) {
+        doc += &format!(" *Without effect so far: {what} not supported by this version.*");
+    }
+    format!("| `{}` | {property} | {default} | {} | {doc} |\n", row.key, row.expected)
 }
 
 #[cfg(test)]

@@ -226,6 +226,7 @@ fn keys_that_mean_nothing_are_named_once() {
          requestThrottleLimit=9\n\
          serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
          secureClientPort=2281\n\
+         admin.serverPort=8081\n\
          forceSync=false\n"
     ))
     .variable("SERVER_JVMFLAGS", "-Xmx1g -Dcom.sun.management.jmxremote -Dzookeeper.oops=1 -Xmx1g")
@@ -240,7 +241,9 @@ fn keys_that_mean_nothing_are_named_once() {
         DIR/zoo.cfg:6: serverCnxnFactory has no effect here: it tunes the threads and buffers of the Java server
         DIR/zoo.cfg:7: secureClientPort has no effect yet: TLS is not supported by this version
         REEFKEEPER_TICKTIME: REEFKEEPER_TICKTIME is not a known key and has no effect
-        DIR/zoo.cfg:8: forceSync=false is neither of yes or no; read as Apache does
+        DIR/zoo.cfg:9: forceSync=false is neither of yes or no; read as Apache does
+        DIR/zoo.cfg:8: admin.serverPort has no effect yet: the HTTP admin server is not supported by this version
+        DIR/zoo.cfg:5: request_throttle_max_requests has no effect yet: throttling of requests is not supported by this version
     "#]]);
 }
 
