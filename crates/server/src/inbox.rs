@@ -45,16 +45,6 @@ impl<T> Inbox<T> {
         self.wake(state);
     }
 
-    /// Puts in all of them, and leaves `things` empty.
-    pub(crate) fn put_all(&self, things: &mut Vec<T>) {
-        if things.is_empty() {
-            return;
-        }
-        let mut state = self.lock();
-        state.things.append(things);
-        self.wake(state);
-    }
-
     /// Lets the reader end when it has taken everything.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
@@ -81,9 +71,9 @@ impl<T> Inbox<T> {
         if into.is_empty() && state.is_closed { Taken::Closed } else { Taken::Open }
     }
 
-    /// Whether nothing comes any more; there may be things left.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().is_closed
+    /// Whether nothing is there now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().things.is_empty()
     }
 
     fn wake(&self, state: MutexGuard<'_, State<T>>) {
@@ -109,7 +99,8 @@ mod tests {
     fn takes_everything_in_order_and_then_ends() {
         let inbox = Inbox::default();
         inbox.put(1);
-        inbox.put_all(&mut vec![2, 3]);
+        inbox.put(2);
+        inbox.put(3);
         inbox.close();
         let mut things = Vec::new();
         assert_eq!(inbox.take(&mut things, None), Taken::Open);

@@ -17,14 +17,14 @@ use std::time::Duration;
 use admin::{FourLetterWord, TraceMask, Whitelist};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use replica::{Address, Frontend, Input};
+use replica::{Address, Frontend};
 use tracing::{debug, error, warn};
 use types::{ConnId, Instant};
 
 use crate::clock::Clock;
 use crate::door::{Door, Errand, Handover, WAKER};
-use crate::inbox::Inbox;
 use crate::operator::{self, Desk, Finding, Question};
+use crate::server::Shared;
 use crate::view::Views;
 
 use four_letter::Opening;
@@ -44,7 +44,7 @@ pub(crate) struct IoThread {
     pub(crate) handover: Arc<Handover>,
     /// The listener, on the one thread that has it.
     pub(crate) door: Option<Door>,
-    pub(crate) replica: Arc<Inbox<Input>>,
+    pub(crate) shared: Arc<Shared>,
     /// Where the words of operators are left.
     pub(crate) desk: Arc<Desk>,
     /// The words that are answered.
@@ -159,7 +159,7 @@ impl Loop {
             self.read(conn);
         }
         self.flush_touched();
-        self.io.replica.put_all(self.io.frontend.inputs());
+        self.io.shared.helm.tell(self.io.frontend.inputs());
         let now = self.io.clock.instant();
         if now >= self.next_sweep {
             self.sweep(now);

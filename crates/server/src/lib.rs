@@ -3,9 +3,9 @@
 //! ```text
 //!   I/O threads          replica thread            log thread
 //!   Frontend each        Replica                   Log
-//!      │  Inbox<Input>      │   Inbox<LogJob>         │
+//!      │  Input at the helm │   Inbox<LogJob>         │
 //!      ├──────────────────> ├───────────────────────> │ write, sync
-//!      │ <─── mailbox ───── │ <────── Inbox<Input> ── │
+//!      │ <─── mailbox ───── │ <── Input at the helm ─ │
 //!      │                    │   Inbox<Effect>      snapshot thread
 //!      │                    ├───────────────────────> │ write, purge
 //! ```
@@ -24,6 +24,7 @@
 
 mod clock;
 mod door;
+mod helm;
 mod inbox;
 mod io_thread;
 mod log_thread;

@@ -11,6 +11,7 @@ use storage::{Error, Log, RealDisk};
 use tracing::warn;
 use wire::stored::LogBatch;
 
+use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
 use crate::view::Views;
 
@@ -44,7 +45,7 @@ pub(crate) fn run(
     mut log: Log<RealDisk>,
     options: GroupOptions,
     jobs: &Inbox<LogJob>,
-    replica: &Inbox<Input>,
+    helm: &Helm,
     views: &Arc<Views>,
 ) -> Result<(), Error> {
     let mut waiting = Vec::new();
@@ -86,7 +87,12 @@ pub(crate) fn run(
         let zxid = synced.zxid();
         let mut inputs =
             written.drain(..).map(|spare| Input::LogSynced { zxid, spare }).collect::<Vec<_>>();
-        replica.put_all(&mut inputs);
+        // With more to sync, the device must not wait for what is done about the last group.
+        if jobs.is_empty() {
+            helm.tell(&mut inputs);
+        } else {
+            helm.leave(&mut inputs);
+        }
     }
 }
 

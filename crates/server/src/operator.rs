@@ -32,6 +32,7 @@ use types::{Now, SessionId, Sid};
 use crate::clock::Clock;
 use crate::door::{Errand, Handover};
 use crate::inbox::{Inbox, Taken};
+use crate::server::Shared;
 use crate::view::Views;
 
 /// The root has two names in Java's table of znodes, and both are counted.
@@ -112,7 +113,7 @@ pub(crate) struct Operator {
     pub(crate) facts: Facts,
     pub(crate) views: Arc<Views>,
     pub(crate) tree: TreeView,
-    pub(crate) replica: Arc<Inbox<Input>>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) threads: Vec<Arc<Handover>>,
     pub(crate) clock: Clock,
     /// How long a connection may take to open a session: the unit in which `dump` groups them.
@@ -305,7 +306,7 @@ impl Operator {
     }
 
     fn inspect(&self) -> Option<Inspection> {
-        self.replica.put(Input::Inspect);
+        self.shared.helm.leave(&mut vec![Input::Inspect]);
         loop {
             if let Finding::Inspection(inspection) = self.finding()? {
                 return Some(inspection);

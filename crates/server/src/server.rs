@@ -5,14 +5,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 use config::Config;
-use replica::{Effect, Input, Replica};
-use tracing::{error, info};
+use tracing::error;
 
-use crate::clock::Clock;
-use crate::door::Handover;
-use crate::inbox::Inbox;
-use crate::log_thread::LogJob;
-use crate::operator::{Desk, Finding};
+use crate::helm::Helm;
 use crate::start::{self, StartError};
 
 /// A running server. Dropping it stops it.
@@ -35,20 +30,14 @@ pub enum Ended {
 /// What the threads have in common: the way to stop.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) replica: Arc<Inbox<Input>>,
-    pub(crate) handovers: Vec<Arc<Handover>>,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) helm: Helm,
     ended: Mutex<Option<Ended>>,
     told: Condvar,
 }
 
 impl Shared {
-    pub(crate) fn new(
-        replica: Arc<Inbox<Input>>,
-        handovers: Vec<Arc<Handover>>,
-        desk: Arc<Desk>,
-    ) -> Self {
-        Self { replica, handovers, desk, ended: Mutex::default(), told: Condvar::new() }
+    pub(crate) fn new(helm: Helm) -> Self {
+        Self { helm, ended: Mutex::default(), told: Condvar::new() }
     }
 
     /// Ends the server; the first reason counts.
@@ -112,7 +101,7 @@ impl Server {
     }
 
     fn finish(&mut self) {
-        self.shared.replica.close();
+        self.shared.helm.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 error!("a thread of the server panicked");
@@ -125,56 +114,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shared.end(Ended::Stopped);
         self.finish();
-    }
-}
-
-/// The thread that owns the replica.
-pub(crate) struct ReplicaThread {
-    pub(crate) replica: Replica,
-    pub(crate) clock: Clock,
-    pub(crate) log: Arc<Inbox<LogJob>>,
-    pub(crate) snapshots: Arc<Inbox<Effect>>,
-    pub(crate) shared: Arc<Shared>,
-}
-
-impl ReplicaThread {
-    /// Waits for what happens, lets the replica step, carries out its effects; until the inbox is
-    /// closed. Then the other threads are told to finish.
-    pub(crate) fn run(mut self) {
-        let mut inputs = Vec::new();
-        let mut effects = Vec::new();
-        loop {
-            let timeout = self.clock.until(self.replica.next_deadline());
-            self.shared.replica.take(&mut inputs, Some(timeout));
-            // Clients may go on asking; what is not acknowledged by now never is.
-            if self.shared.replica.is_closed() {
-                break;
-            }
-            self.replica.step(self.clock.now(), &mut inputs, &mut effects);
-            for effect in effects.drain(..) {
-                self.carry_out(effect);
-            }
-        }
-        info!("stopping");
-        self.log.close();
-        self.snapshots.close();
-        self.shared.desk.close();
-        for handover in &self.shared.handovers {
-            handover.stop();
-        }
-    }
-
-    fn carry_out(&self, effect: Effect) {
-        match effect {
-            Effect::Append(batch) => self.log.put(LogJob::Append(batch)),
-            Effect::RollLog => self.log.put(LogJob::Roll),
-            Effect::Inspected(inspection) => {
-                self.shared.desk.findings.put(Finding::Inspection(inspection));
-            }
-            Effect::Wake(front) => self.shared.handovers[front.0].wake(),
-            Effect::BeginSnapshot(_) | Effect::SnapshotPart(_) | Effect::EndSnapshot { .. } => {
-                self.snapshots.put(effect);
-            }
-        }
     }
 }

@@ -11,6 +11,7 @@ use storage::{Compression, DataDir, Error, RealDisk, SnapshotWriter, put_head};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
 use crate::view::Views;
 
@@ -34,7 +35,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// Works until the inbox is closed.
-    pub(crate) fn run(&self, jobs: &Inbox<Effect>, replica: &Inbox<Input>) {
+    pub(crate) fn run(&self, jobs: &Inbox<Effect>, helm: &Helm) {
         let mut waiting = Vec::new();
         let mut writer = None;
         let mut next_purge = self.clock.instant();
@@ -62,7 +63,7 @@ impl Keeper {
                     }
                 };
                 if let Some(answer) = answer {
-                    replica.put(answer);
+                    helm.leave(&mut vec![answer]);
                 }
             }
         }

@@ -26,11 +26,12 @@ use types::Sid;
 
 use crate::clock::Clock;
 use crate::door::{self, Counts, Door, Handover};
+use crate::helm::{Helm, Outlets};
 use crate::inbox::Inbox;
 use crate::io_thread::IoThread;
 use crate::log_thread::{self, GroupOptions};
 use crate::operator::{Desk, Facts, Operator};
-use crate::server::{Ended, ReplicaThread, Shared};
+use crate::server::{Ended, Shared};
 use crate::snapshot_thread::{KeepOptions, Keeper};
 use crate::view::Views;
 
@@ -270,13 +271,20 @@ impl Threads {
         listener: Option<TcpListener>,
     ) -> Result<Started, StartError> {
         let Self { clock, replica, frontends, counts, views, wants_snapshot } = self;
-        let inbox = Arc::new(Inbox::default());
         let handovers: Vec<_> = frontends.iter().map(|(.., it)| Arc::clone(it)).collect();
         let desk = Arc::new(Desk::default());
-        let shared =
-            Arc::new(Shared::new(Arc::clone(&inbox), handovers.clone(), Arc::clone(&desk)));
         let log_jobs = Arc::new(Inbox::default());
         let snapshot_jobs = Arc::new(Inbox::default());
+        let (log_inbox, snapshot_inbox) = (Arc::clone(&log_jobs), Arc::clone(&snapshot_jobs));
+        let tree = replica.tree_view();
+        let outlets = Outlets {
+            log: log_inbox,
+            snapshots: snapshot_inbox,
+            handovers: handovers.clone(),
+            desk: Arc::clone(&desk),
+        };
+        let helm = Helm::new(replica, clock, outlets);
+        let shared = Arc::new(Shared::new(helm));
         let mut threads = Vec::new();
 
         let port = listener.as_ref().and_then(|it| it.local_addr().ok()).map(|it| it.port());
@@ -284,8 +292,8 @@ impl Threads {
             desk: Arc::clone(&desk),
             facts: Facts::new(config, data_dir.directories(), port),
             views: Arc::clone(&views),
-            tree: replica.tree_view(),
-            replica: Arc::clone(&inbox),
+            tree,
+            shared: Arc::clone(&shared),
             threads: handovers.clone(),
             clock,
             handshake_timeout: config.sessions.handshake_timeout,
@@ -306,7 +314,7 @@ impl Threads {
                 poll,
                 handover,
                 door,
-                replica: Arc::clone(&inbox),
+                shared: Arc::clone(&shared),
                 desk: Arc::clone(&desk),
                 whitelist: whitelist(&config.operator),
                 views: Arc::clone(&views),
@@ -323,28 +331,21 @@ impl Threads {
             clock,
             views: Arc::clone(&views),
         };
-        let (jobs, to_replica) = (Arc::clone(&snapshot_jobs), Arc::clone(&inbox));
+        let at_helm = Arc::clone(&shared);
         threads.push(spawn("snapshots".to_owned(), &shared, move || {
-            keeper.run(&jobs, &to_replica);
+            keeper.run(&snapshot_jobs, &at_helm.helm);
             Ok(())
         })?);
-        let (jobs, to_replica) = (Arc::clone(&log_jobs), Arc::clone(&inbox));
-        let options = group_options(config);
+        let (at_helm, options) = (Arc::clone(&shared), group_options(config));
         threads.push(spawn("log".to_owned(), &shared, move || {
-            log_thread::run(log, options, &jobs, &to_replica, &views).map_err(last_words)
+            log_thread::run(log, options, &log_jobs, &at_helm.helm, &views).map_err(last_words)
         })?);
         if wants_snapshot {
-            inbox.put(Input::TakeSnapshot);
+            shared.helm.leave(&mut vec![Input::TakeSnapshot]);
         }
-        let replica_thread = ReplicaThread {
-            replica,
-            clock,
-            log: log_jobs,
-            snapshots: snapshot_jobs,
-            shared: Arc::clone(&shared),
-        };
+        let at_helm = Arc::clone(&shared);
         threads.push(spawn("replica".to_owned(), &shared, move || {
-            replica_thread.run();
+            at_helm.helm.keep_watch();
             Ok(())
         })?);
         Ok(Started { address: None, shared, threads })

@@ -1,0 +1,206 @@
+//! Who runs the replica.
+//!
+//! There is one replica, and one thread at a time is at the helm. It need not be always the same
+//! one: whoever brings news takes the helm if it is free, lets the replica step and leaves. A lone
+//! write is then prepared by the thread that read it and acknowledged by the thread that synced it,
+//! without a hand-over to a third. When the helm is taken, the news wait in the inbox for who is
+//! there; and when news keep coming, a thread made for it stays at the helm while the others go on
+//! with their own work. No thread waits for the helm but that one, and nobody at the helm waits for
+//! a disk or a socket.
+//!
+//! **Nothing is left lying**: news are put into the inbox first, then the helm is tried. Whoever
+//! leaves the helm looks into the inbox after that. So news are either seen by who leaves, or put
+//! in after the helm was free, and then taken by who brought them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use replica::{Effect, Input, Replica};
+use tracing::info;
+
+use crate::clock::Clock;
+use crate::door::Handover;
+use crate::inbox::Inbox;
+use crate::log_thread::LogJob;
+use crate::operator::{Desk, Finding};
+
+/// News that a thread works off itself: some tens of microseconds. More are left to the thread that
+/// keeps watch, so that the bringer can go on with its own work.
+const NEWS_WORKED_OFF_MAX: usize = 64;
+
+/// The replica with its inbox.
+pub(crate) struct Helm {
+    news: Mutex<Vec<Input>>,
+    steering: Mutex<Steering>,
+    /// For the thread that steers when nobody else does.
+    watch: Mutex<Watch>,
+    called: Condvar,
+    /// Until when that thread sleeps, in nanoseconds since the start; 0 while it is awake.
+    asleep_until: AtomicU64,
+    is_closed: AtomicBool,
+}
+
+/// What only who is at the helm touches.
+struct Steering {
+    replica: Replica,
+    clock: Clock,
+    outlets: Outlets,
+    /// Kept to be reused.
+    inputs: Vec<Input>,
+    effects: Vec<Effect>,
+}
+
+/// Where the replica's effects go.
+pub(crate) struct Outlets {
+    pub(crate) log: Arc<Inbox<LogJob>>,
+    pub(crate) snapshots: Arc<Inbox<Effect>>,
+    pub(crate) handovers: Vec<Arc<Handover>>,
+    pub(crate) desk: Arc<Desk>,
+}
+
+#[derive(Default)]
+struct Watch {
+    is_called: bool,
+}
+
+impl Helm {
+    pub(crate) fn new(replica: Replica, clock: Clock, outlets: Outlets) -> Self {
+        let (inputs, effects) = (Vec::new(), Vec::new());
+        let steering = Steering { replica, clock, outlets, inputs, effects };
+        Self {
+            news: Mutex::default(),
+            steering: Mutex::new(steering),
+            watch: Mutex::default(),
+            called: Condvar::new(),
+            asleep_until: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Brings news, and lets the replica step if the helm is free and that takes no long. Leaves
+    /// `news` empty.
+    pub(crate) fn tell(&self, news: &mut Vec<Input>) {
+        if news.is_empty() {
+            return;
+        }
+        if news.len() > NEWS_WORKED_OFF_MAX {
+            return self.leave(news);
+        }
+        self.news().append(news);
+        let Ok(mut steering) = self.steering.try_lock() else { return };
+        self.step(&mut steering);
+        drop(steering);
+        // What came meanwhile is for the thread that may stay: this one has work of its own.
+        if !self.news().is_empty() {
+            self.call();
+        }
+    }
+
+    /// Brings news for the thread that keeps watch. Leaves `news` empty.
+    pub(crate) fn leave(&self, news: &mut Vec<Input>) {
+        self.news().append(news);
+        self.call();
+    }
+
+    /// Steers whenever there is something that nobody else does, until the helm is closed; then
+    /// lets the other threads finish.
+    pub(crate) fn keep_watch(&self) {
+        while !self.is_closed() {
+            let mut steering = self.steering.lock().expect(NO_PANIC);
+            self.step(&mut steering);
+            let deadline = steering.replica.next_deadline();
+            let clock = steering.clock;
+            // Announced before the helm is left, so that a step that sets an earlier one sees it.
+            self.asleep_until.store(deadline.nanos().max(1), Ordering::SeqCst);
+            drop(steering);
+            if self.news().is_empty() {
+                self.sleep(clock.until(deadline));
+            }
+            self.asleep_until.store(0, Ordering::SeqCst);
+        }
+        info!("stopping");
+        let steering = self.steering.lock().expect(NO_PANIC);
+        steering.outlets.close();
+    }
+
+    /// Ends it: what is not acknowledged by now never is.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        self.call();
+    }
+
+    /// Lets the replica step with all news. Whoever is at the helm calls this.
+    fn step(&self, steering: &mut Steering) {
+        if self.is_closed() {
+            return;
+        }
+        std::mem::swap(&mut *self.news(), &mut steering.inputs);
+        let now = steering.clock.now();
+        steering.replica.step(now, &mut steering.inputs, &mut steering.effects);
+        let mut effects = std::mem::take(&mut steering.effects);
+        for effect in effects.drain(..) {
+            steering.outlets.carry_out(effect);
+        }
+        steering.effects = effects;
+        let deadline = steering.replica.next_deadline();
+        if deadline.nanos() < self.asleep_until.load(Ordering::SeqCst) {
+            self.call();
+        }
+    }
+
+    fn sleep(&self, timeout: Duration) {
+        let mut watch = self.watch.lock().expect(NO_PANIC);
+        if !watch.is_called {
+            watch = self.called.wait_timeout(watch, timeout).expect(NO_PANIC).0;
+        }
+        watch.is_called = false;
+    }
+
+    fn call(&self) {
+        self.watch.lock().expect(NO_PANIC).is_called = true;
+        self.called.notify_one();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
+    fn news(&self) -> MutexGuard<'_, Vec<Input>> {
+        self.news.lock().expect(NO_PANIC)
+    }
+}
+
+const NO_PANIC: &str = "nothing panics at the helm";
+
+impl std::fmt::Debug for Helm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Helm").finish_non_exhaustive()
+    }
+}
+
+impl Outlets {
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Append(batch) => self.log.put(LogJob::Append(batch)),
+            Effect::RollLog => self.log.put(LogJob::Roll),
+            Effect::Inspected(inspection) => {
+                self.desk.findings.put(Finding::Inspection(inspection));
+            }
+            Effect::Wake(front) => self.handovers[front.0].wake(),
+            Effect::BeginSnapshot(_) | Effect::SnapshotPart(_) | Effect::EndSnapshot { .. } => {
+                self.snapshots.put(effect);
+            }
+        }
+    }
+
+    /// Lets the other threads finish.
+    fn close(&self) {
+        self.log.close();
+        self.snapshots.close();
+        self.desk.close();
+        for handover in &self.handovers {
+            handover.stop();
+        }
+    }
+}
