@@ -22,7 +22,7 @@ pub struct Operation<'h> {
     pub xid: Xid,
     /// What.
     pub op: &'h Op<'static>,
-    /// The identities of the connection when it was sent.
+    /// The identities of the connection when it was sent; of credentials, with those they gave.
     pub ids: Rc<[Id]>,
     /// When it was sent.
     pub invoked: Moment,
@@ -152,6 +152,7 @@ fn identify(
                 }
             }
             *ids = grown.into();
+            operation.ids = Rc::clone(ids);
         }
     }
 }

@@ -83,7 +83,7 @@ struct Excluded<'h> {
 
 impl<'h> Excluded<'h> {
     fn of(case: &Case<'h>) -> Self {
-        let mut excluded = Self { paths: BTreeSet::from([path::ROOT]), prefixes: Vec::new() };
+        let mut excluded = Self { paths: BTreeSet::from(["", path::ROOT]), prefixes: Vec::new() };
         excluded.prefixes.push(path::ZOOKEEPER);
         for operation in &case.operations {
             match operation.op {

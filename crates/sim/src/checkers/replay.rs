@@ -160,7 +160,7 @@ fn reads<'c, 'h>(case: &'c Case<'h>) -> Result<Vec<&'c Operation<'h>>, Violation
 /// D3: no gaps but at the start of an epoch.
 fn check_position(last: Zxid, zxid: Zxid) -> Result<(), Violation> {
     let follows =
-        last.next() == Some(zxid) || (zxid.epoch() > last.epoch() && zxid.counter().0 <= 1);
+        last.next() == Some(zxid) || (zxid.epoch() > last.epoch() && zxid.counter().0 == 1);
     if follows {
         return Ok(());
     }

@@ -16,6 +16,7 @@ pub fn check(case: &Case<'_>) -> Result<(), Violation> {
     replies_in_order(case)?;
     zxids_never_decrease(case)?;
     executed_in_order(case)?;
+    sees_earlier_writes(case)?;
     agrees_with_real_time(case)
 }
 
@@ -83,13 +84,7 @@ fn zxids_never_decrease(case: &Case<'_>) -> Result<(), Violation> {
 /// P2: the transactions of a session are in the order of its requests, and those of a connection
 /// are the first of its requests.
 fn executed_in_order(case: &Case<'_>) -> Result<(), Violation> {
-    let zxids: BTreeMap<(SessionId, Xid), Zxid> = case
-        .history
-        .log
-        .iter()
-        .filter(|logged| !is_internal(logged))
-        .map(|logged| ((logged.header.session, logged.header.cxid), logged.header.zxid))
-        .collect();
+    let zxids = done(case);
     let mut last: BTreeMap<SessionId, (Zxid, &Operation<'_>)> = BTreeMap::new();
     let mut left_out: BTreeMap<ConnId, &Operation<'_>> = BTreeMap::new();
     for operation in case.operations.iter().filter(|operation| operation.is_write()) {
@@ -109,6 +104,41 @@ fn executed_in_order(case: &Case<'_>) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// P2: a request sees every write that its session asked for before it, if that is done at all,
+/// also one sent over an earlier connection.
+fn sees_earlier_writes(case: &Case<'_>) -> Result<(), Violation> {
+    let zxids = done(case);
+    let mut written: BTreeMap<SessionId, (Zxid, &Operation<'_>)> = BTreeMap::new();
+    for operation in &case.operations {
+        if let (Some(zxid), Some((before, write))) =
+            (operation.zxid(), written.get(&operation.session))
+            && zxid < *before
+            && !matches!(operation.op, Op::Ping)
+        {
+            let detail = format!(
+                "{} shows {zxid}, but {} before it was done at {before}",
+                operation.label(),
+                write.label()
+            );
+            return Err(Violation::new(Promise::P2, detail));
+        }
+        if let Some(&zxid) = zxids.get(&(operation.session, operation.xid)) {
+            written.insert(operation.session, (zxid, operation));
+        }
+    }
+    Ok(())
+}
+
+/// Where each request that became a transaction stands.
+fn done(case: &Case<'_>) -> BTreeMap<(SessionId, Xid), Zxid> {
+    case.history
+        .log
+        .iter()
+        .filter(|logged| !is_internal(logged))
+        .map(|logged| ((logged.header.session, logged.header.cxid), logged.header.zxid))
+        .collect()
 }
 
 /// P1, P12: what was answered before a request was sent comes before it in the order.
@@ -136,9 +166,9 @@ fn agrees_with_real_time(case: &Case<'_>) -> Result<(), Violation> {
         let (promise, holds) = match operation.op {
             Op::Write(_) | Op::CloseSession => (Promise::P1, *zxid > highest),
             Op::Sync { .. } => (Promise::P12, *zxid >= highest),
-            Op::Read(_) | Op::Ping | Op::Auth(_) | Op::Sasl(_) => {
-                (Promise::P12, case.reads == Reads::MayLag || *zxid >= highest)
-            }
+            // A ping shows what its thread has seen, not what there is.
+            Op::Ping | Op::Auth(_) | Op::Sasl(_) => continue,
+            Op::Read(_) => (Promise::P12, case.reads == Reads::MayLag || *zxid >= highest),
         };
         if !holds {
             let detail = format!(

@@ -148,12 +148,17 @@ fn clients_are_told(case: &Case<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A request that was done was heard after it was sent; from there the full timeout has to pass.
+/// A request that was answered before the end was decided was heard after it was sent; from there
+/// the full timeout has to pass.
 fn none_expires_early(case: &Case<'_>, lives: &BTreeMap<SessionId, Life>) -> Result<(), Violation> {
     let mut heard: BTreeMap<SessionId, Instant> = BTreeMap::new();
-    for operation in case.operations.iter().filter(|operation| operation.reply.is_some()) {
-        let latest = heard.entry(operation.session).or_default();
-        *latest = (*latest).max(operation.invoked.at);
+    for operation in &case.operations {
+        let expired = lives.get(&operation.session).and_then(|life| life.expired);
+        let (Some(reply), Some(expired)) = (operation.reply, expired) else { continue };
+        if reply.came.at <= expired {
+            let latest = heard.entry(operation.session).or_default();
+            *latest = (*latest).max(operation.invoked.at);
+        }
     }
     for (session, life) in lives {
         let (Some(expired), Some(&heard)) = (life.expired, heard.get(session)) else { continue };

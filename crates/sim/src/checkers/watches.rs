@@ -31,16 +31,21 @@ pub fn check(case: &Case<'_>) -> Result<(), Violation> {
     for (index, line) in case.history.lines.iter().enumerate() {
         match &line.event {
             Event::Reply { conn, .. } => {
-                let Some(operation) = replied.get(&index) else { continue };
-                walks.entry(*conn).or_insert_with(|| Walk::new(&past, *conn)).reply(operation)?;
+                if let (Some(walk), Some(operation)) = (walks.get_mut(conn), replied.get(&index)) {
+                    walk.reply(operation)?;
+                }
             }
             Event::Watch { conn, zxid, kind, path, .. } => {
-                let walk = walks.entry(*conn).or_insert_with(|| Walk::new(&past, *conn));
-                walk.event(*zxid, *kind, path)?;
+                if let Some(walk) = walks.get_mut(conn) {
+                    walk.event(*zxid, *kind, path)?;
+                }
+            }
+            Event::Connected { conn, address, .. } => {
+                let ids = Rc::from([Id::new("ip", address.as_str())]);
+                walks.insert(*conn, Walk::new(&past, *conn, ids));
             }
             Event::Invoke { .. }
             | Event::Unknown { .. }
-            | Event::Connected { .. }
             | Event::Expired { .. }
             | Event::Lost { .. }
             | Event::Fault { .. } => {}
@@ -145,12 +150,12 @@ struct Due {
 }
 
 impl<'p> Walk<'p> {
-    fn new(past: &'p Past, conn: ConnId) -> Self {
+    fn new(past: &'p Past, conn: ConnId, ids: Rc<[Id]>) -> Self {
         Self {
             past,
             conn,
             table: Table::default(),
-            ids: Rc::from([]),
+            ids,
             seen: Zxid::ZERO,
             due: VecDeque::new(),
             caught_up: Vec::new(),
@@ -158,12 +163,11 @@ impl<'p> Walk<'p> {
     }
 
     fn reply(&mut self, operation: &Operation<'_>) -> Result<(), Violation> {
-        let Some(zxid) = operation.zxid() else {
+        if matches!(operation.op, Op::Auth(_)) {
             self.ids = Rc::clone(&operation.ids);
-            return Ok(());
-        };
+        }
+        let Some(zxid) = operation.zxid() else { return Ok(()) };
         self.look_until(zxid);
-        self.ids = Rc::clone(&operation.ids);
         if let Some(due) = self.due.front() {
             let detail = format!("{} shows {zxid}, but {due:?} did not come", operation.label());
             return broken(Promise::P10, detail);

@@ -33,9 +33,8 @@ impl Model {
             Write::Multi(parts) => Ok(self.decide_multi(header, asker, parts)),
             Write::Reconfig(_) if !self.rules.reconfig_enabled => Err(ErrorCode::ReconfigDisabled),
             Write::Reconfig(_) => Err(ErrorCode::Unimplemented),
-            Write::CreateSession { timeout_ms } => {
-                Ok(Txn::CreateSession { timeout_ms: *timeout_ms })
-            }
+            // Sessions are opened by the handshake alone.
+            Write::CreateSession { .. } => Err(ErrorCode::Unimplemented),
             Write::Rejected(code) => Err(*code),
         };
         decided.unwrap_or_else(|code| Txn::Error { code: code.raw() })
@@ -252,6 +251,8 @@ fn permit(node: &ModelNode, wanted: Perms, asker: Asker<'_>) -> Result<(), Error
 fn next_version(current: i32, expected: Option<i32>) -> Result<i32, ErrorCode> {
     match expected {
         Some(expected) if expected != current => Err(ErrorCode::BadVersion),
+        // Clients could not tell version -1 from "any".
+        _ if current == -2 => Ok(0),
         _ => Ok(current.wrapping_add(1)),
     }
 }

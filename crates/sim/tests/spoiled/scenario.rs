@@ -16,7 +16,7 @@ pub(crate) const ALICE: u32 = 1;
 pub(crate) const BOB: u32 = 2;
 pub(crate) const CAROL: u32 = 3;
 const SERVER: Sid = Sid(1);
-const ALICE_ID: &str = "alice:kvL0SRJ0oHeO1ngx7nOMgaQZ0rE=";
+const ALICE_ID: &str = "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E=";
 
 /// A history whose lines and transactions have names.
 #[derive(Clone)]

@@ -1,0 +1,151 @@
+//! The simulator from the command line. See `docs/design/0002-simulator.md`.
+#![expect(clippy::print_stdout, reason = "a program for terminals")]
+
+mod arguments;
+mod mutation;
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use arguments::{Arguments, Usage};
+use sim::campaign::{self, Budget};
+use sim::shrink;
+use sim::tape::{Script, Tail, Tape};
+use sim::world::{self, Report, Trace};
+
+const USAGE: &str = "\
+usage: sim run --seed S [--trace] [--history FILE] [--save TAPE]
+       sim campaign [--schedules N] [--seconds T] [--from SEED]
+       sim replay TAPE [--trace] [--history FILE]
+       sim shrink TAPE [--runs N] [--save TAPE]
+       sim mutants [--only N] [--seconds T] [--from SEED]   (needs --features mutants)";
+
+/// Lines of the history that a failure prints.
+const LAST_LINES: usize = 40;
+/// Runs that shrinking makes at most.
+const SHRINKING_RUNS: u64 = 20_000;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::of_process();
+    let result = match arguments.command().as_deref() {
+        Some("run") => run(arguments),
+        Some("campaign") => campaign(arguments),
+        Some("replay") => replay(arguments),
+        Some("shrink") => shrink(arguments),
+        Some("mutants") => mutation::all(arguments),
+        Some("mutant") => mutation::one(arguments),
+        _ => Err(Usage),
+    };
+    result.unwrap_or_else(|Usage| {
+        println!("{USAGE}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(mut arguments: Arguments) -> Result<ExitCode, Usage> {
+    let seed = arguments.number("--seed")?.ok_or(Usage)?;
+    show_run(arguments, Tape::from_seed(seed), &format!("sim run --seed {seed}"))
+}
+
+fn replay(mut arguments: Arguments) -> Result<ExitCode, Usage> {
+    let file = arguments.value().ok_or(Usage)?;
+    let tape = load(&file)?.tape();
+    show_run(arguments, tape, &format!("sim replay {file}"))
+}
+
+fn show_run(mut arguments: Arguments, tape: Tape, command: &str) -> Result<ExitCode, Usage> {
+    let trace = if arguments.flag("--trace") { Trace::On } else { Trace::Off };
+    let history = arguments.text("--history")?;
+    let save = arguments.text("--save")?;
+    arguments.finish()?;
+    let report = world::run(tape, trace);
+    for line in &report.trace {
+        println!("{line}");
+    }
+    if let Some(file) = history {
+        let mut text = Vec::new();
+        report.history.write(&mut text).map_err(|_| Usage)?;
+        store(&file, &text)?;
+    }
+    if let Some(file) = save {
+        let prose = report.violation.iter().map(ToString::to_string).collect();
+        store(&file, script(prose, report.tape.clone()).text().as_bytes())?;
+    }
+    println!("{}fingerprint {:016x}, {:?}", report.counters, report.fingerprint, report.elapsed);
+    Ok(verdict(&report, command))
+}
+
+fn campaign(mut arguments: Arguments) -> Result<ExitCode, Usage> {
+    let budget = Budget {
+        first_seed: arguments.number("--from")?.unwrap_or(0),
+        runs: arguments.number("--schedules")?.unwrap_or(u64::MAX),
+        time: Duration::from_secs(arguments.number("--seconds")?.unwrap_or(60)),
+    };
+    arguments.finish()?;
+    let outcome = campaign::search(budget);
+    println!("{}", outcome.counters);
+    println!(
+        "{} schedules from seed {} in {:.1} s, {} a minute",
+        outcome.runs,
+        budget.first_seed,
+        outcome.took.as_secs_f64(),
+        outcome.per_minute()
+    );
+    if let Some((seed, report)) = &outcome.failure {
+        return Ok(verdict(report, &format!("sim run --seed {seed}")));
+    }
+    let missing = outcome.counters.missing(outcome.runs);
+    for (what, seen, required) in &missing {
+        println!("not exercised enough: {what}: {seen} of {required}");
+    }
+    Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn shrink(mut arguments: Arguments) -> Result<ExitCode, Usage> {
+    let file = arguments.value().ok_or(Usage)?;
+    let runs = arguments.number("--runs")?.unwrap_or(SHRINKING_RUNS);
+    let save = arguments.text("--save")?.unwrap_or_else(|| format!("{file}.small"));
+    arguments.finish()?;
+    let tape = load(&file)?.tape();
+    match shrink::shrink(&tape, u32::try_from(runs).unwrap_or(u32::MAX)) {
+        Some((bytes, promise)) => {
+            println!("{} bytes break {promise}: {save}", bytes.len());
+            store(&save, script(vec![promise.to_string()], bytes).text().as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            println!("{file} breaks no promise");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Prints what was broken, how it came to that, and how to see it again.
+fn verdict(report: &Report, command: &str) -> ExitCode {
+    let Some(violation) = &report.violation else { return ExitCode::SUCCESS };
+    let lines = &report.history.lines;
+    for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
+        println!("{line}");
+    }
+    println!("\nBROKEN {violation}\n\nsee it again: {command} --trace");
+    ExitCode::FAILURE
+}
+
+fn script(prose: Vec<String>, bytes: Vec<u8>) -> Script {
+    Script { prose, mutant: None, bytes, tail: Tail::Zeros }
+}
+
+fn load(file: &str) -> Result<Script, Usage> {
+    let text = fs::read_to_string(file).map_err(|error| complain(file, &error))?;
+    Script::parse(&text).map_err(|error| complain(file, &error))
+}
+
+fn store(file: &str, bytes: &[u8]) -> Result<(), Usage> {
+    fs::write(file, bytes).map_err(|error| complain(file, &error))
+}
+
+fn complain(file: &str, error: &dyn std::error::Error) -> Usage {
+    println!("{file}: {error}");
+    Usage
+}

@@ -1,0 +1,411 @@
+//! One run: a server, its disk, its clients, and what goes wrong.
+//!
+//! ```text
+//!  clients ──bytes──> links ──pieces──> frontends ──> replica ──> log, snapshot ──> disk
+//!     │                 ^ cut             │ the real ones, of the crates that ship │   ^ loses power
+//!     └─> history       └────── nemesis ──┴───────────────────────────────────────┘   └ fails
+//! ```
+//!
+//! A run has three phases. *Faults*: clients work while the nemesis breaks things. *Peace*: no
+//! more faults; within a bound every client is served and says farewell, by ending its session or
+//! by leaving it to expire. *End*: power is lost once more, what is recovered is compared with what
+//! was acknowledged, and the checkers read the history.
+//!
+//! Everything runs in one thread, in the order of the [`agenda`]; every decision is read from the
+//! tape.
+
+mod agenda;
+mod answer;
+mod client;
+mod counters;
+mod drive;
+mod ledger;
+mod link;
+mod nemesis;
+mod plan;
+mod process;
+mod serve;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use storage::SimulatedDisk;
+use types::{ExtendedTypes, Instant, Now, Sid, Txn, Xid};
+
+pub use counters::Counters;
+pub use plan::{Delays, Faults, Plan, Workload};
+
+use crate::checkers::{Case, Promise, Reads, Violation};
+use crate::history::{Event, Fault, History};
+use crate::model::Rules;
+use crate::tape::Tape;
+use agenda::Agenda;
+use client::{Client, Farewell, Phase};
+use ledger::Ledger;
+use link::{Link, LinkId};
+use process::{Life, Process};
+use replica::FrontId;
+
+/// The one server.
+const SERVER: Sid = Sid(1);
+/// Milliseconds since 1970 at the start of every run.
+const WALL_START_MS: i64 = 1_700_000_000_000;
+/// Entries of the agenda after which a run is taken to be stuck.
+const ENTRIES_MAX: u64 = 400_000;
+/// How long the faults go on at most.
+const FAULTS_MAX: Duration = Duration::from_secs(60);
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// The promise that was broken, if one was.
+    pub violation: Option<Violation>,
+    /// What was seen.
+    pub history: History,
+    /// What was exercised.
+    pub counters: Counters,
+    /// Every choice that was made.
+    pub tape: Vec<u8>,
+    /// Equal for equal runs.
+    pub fingerprint: u64,
+    /// Virtual time that passed.
+    pub elapsed: Duration,
+    /// The last things that happened inside, the newest last.
+    pub trace: Vec<String>,
+}
+
+/// What is written down of the inside of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trace {
+    /// Nothing: the fastest.
+    Off,
+    /// Every entry of the agenda.
+    On,
+}
+
+/// Runs the world that a tape describes.
+pub fn run(tape: Tape, trace: Trace) -> Report {
+    let mut world = World::new(tape, trace);
+    if let Err(violation) = world.live() {
+        world.violation = Some(violation);
+    }
+    world.report()
+}
+
+/// What the checkers have to know of the server's configuration.
+fn rules() -> Rc<Rules> {
+    Rc::new(Rules {
+        extended_types: ExtendedTypes::Enabled,
+        reconfig_enabled: false,
+        credentials: workload::credentials(),
+    })
+}
+
+/// What can be on the agenda.
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    /// A client looks what to do next.
+    Client(usize),
+    /// Bytes arrive at the server.
+    ToServer(LinkId),
+    /// Bytes arrive at a client.
+    ToClient(LinkId),
+    /// The owner works off its inputs.
+    Step(Life),
+    /// A frontend works off its mail.
+    Collect(Life, FrontId),
+    /// The log's thread writes what waits.
+    WriteLog(Life),
+    /// The log's thread syncs what it wrote.
+    SyncLog(Life),
+    /// The snapshot's thread does what waits next.
+    WriteSnapshot(Life),
+    /// The process is started.
+    Start(Life),
+    /// Something goes wrong.
+    Nemesis,
+    /// The faults end.
+    Peace,
+    /// All must be well by now.
+    Judgment,
+    /// All sessions must be over by now.
+    Silence,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Faults,
+    Peace,
+    Silence,
+    Over,
+}
+
+struct World {
+    agenda: Agenda<Happening>,
+    plan: Rc<Plan>,
+    stage: Stage,
+    history: History,
+    counters: Counters,
+    ledger: Ledger,
+    disk: SimulatedDisk,
+    process: Option<Process>,
+    life: Life,
+    /// Failures of the disk that were planned and not yet taken back.
+    planned_disk_faults: usize,
+    /// What happens to the machine when a planned failure of the disk strikes.
+    disk_fault_is_power_loss: bool,
+    /// Effects, writes and syncs until the process dies.
+    crash_in: Option<u64>,
+    /// The process stands still until then.
+    paused_until: Instant,
+    wall_offset_ms: i64,
+    /// How often something can still go wrong.
+    faults_left: u64,
+    links: BTreeMap<LinkId, Link>,
+    next_link: u64,
+    clients: Vec<Client>,
+    violation: Option<Violation>,
+    trace: Trace,
+    lines: Vec<String>,
+    seed: u64,
+}
+
+impl World {
+    fn new(mut tape: Tape, trace: Trace) -> Self {
+        let seed = tape.seed();
+        let plan = Rc::new(Plan::draw(&mut tape));
+        Self {
+            agenda: Agenda::new(tape),
+            stage: Stage::Faults,
+            history: History::default(),
+            counters: Counters::default(),
+            ledger: Ledger::new(rules(), plan.start),
+            disk: SimulatedDisk::new(),
+            process: None,
+            life: Life::default(),
+            planned_disk_faults: 0,
+            disk_fault_is_power_loss: false,
+            crash_in: None,
+            paused_until: Instant::default(),
+            wall_offset_ms: 0,
+            faults_left: plan.faults.count,
+            links: BTreeMap::new(),
+            next_link: 0,
+            clients: (1..=plan.clients).map(Client::new).collect(),
+            violation: None,
+            trace,
+            lines: Vec::new(),
+            plan,
+            seed,
+        }
+    }
+
+    fn live(&mut self) -> Result<(), Violation> {
+        self.found()?;
+        self.agenda.at(Instant::default(), Happening::Start(self.life));
+        for client in 0..self.clients.len() {
+            self.agenda.within(self.plan.delays.think, Happening::Client(client));
+        }
+        self.agenda.within(self.plan.faults.interval, Happening::Nemesis);
+        self.agenda.at(Instant::from_start(FAULTS_MAX), Happening::Peace);
+        let mut entries = 0;
+        while self.stage != Stage::Over {
+            let Some(happening) = self.agenda.next() else { break };
+            entries += 1;
+            if entries > ENTRIES_MAX {
+                let detail = format!("still busy after {ENTRIES_MAX} steps");
+                return Err(Violation::new(Promise::Liveness, detail));
+            }
+            if self.trace == Trace::On {
+                self.lines.push(format!("{:?} {happening:?}", self.agenda.now()));
+            }
+            self.happen(happening)?;
+            self.agenda.mix(self.history.lines.len() as u64);
+            self.agenda.mix(self.ledger.last().raw().cast_unsigned());
+        }
+        self.end()
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
+        match happening {
+            Happening::Client(client) => self.wake_client(client),
+            Happening::ToServer(link) => {
+                self.arrive_at_server(link);
+                Ok(())
+            }
+            Happening::ToClient(link) => self.arrive_at_client(link),
+            Happening::Step(life) => self.step(life),
+            Happening::Collect(life, front) => {
+                self.collect(life, front);
+                Ok(())
+            }
+            Happening::WriteLog(life) => self.write_log(life),
+            Happening::SyncLog(life) => self.sync_log(life),
+            Happening::WriteSnapshot(life) => self.write_snapshot(life),
+            Happening::Start(life) => self.start(life),
+            Happening::Nemesis => {
+                self.nemesis();
+                Ok(())
+            }
+            Happening::Peace => {
+                self.make_peace();
+                Ok(())
+            }
+            Happening::Judgment => self.judge(),
+            Happening::Silence => self.require_silence(),
+        }
+    }
+
+    /// Ends the faults once all clients have made their requests.
+    fn make_peace(&mut self) {
+        if self.stage != Stage::Faults {
+            return;
+        }
+        self.stage = Stage::Peace;
+        self.crash_in = None;
+        self.take_back_disk_faults();
+        let now = self.agenda.now();
+        for client in 0..self.clients.len() {
+            self.clients[client].silent_until = now;
+            self.agenda.at(now, Happening::Client(client));
+        }
+        // A process that died just now is started again by its own entry of the agenda.
+        let bound = self.plan.timeout() * 4 + self.plan.delays.sync * 50 + Duration::from_secs(10);
+        self.agenda.at(now.after(bound), Happening::Judgment);
+    }
+
+    /// Every client must have been served by now.
+    fn judge(&mut self) -> Result<(), Violation> {
+        if self.stage != Stage::Peace {
+            return Ok(());
+        }
+        let unserved: Vec<String> = self
+            .clients
+            .iter()
+            .filter(|client| client.phase != Phase::Gone)
+            .map(|client| {
+                let Client { id, phase, farewell, pending, .. } = client;
+                format!("client {} {phase:?} {farewell:?} {} pending", id.0, pending.len())
+            })
+            .collect();
+        let detail = format!("not served in peace: {}", unserved.join(", "));
+        Err(Violation::new(Promise::Liveness, detail))
+    }
+
+    /// Starts to wait for the sessions to end once all clients are gone.
+    fn client_gone(&mut self) {
+        if self.stage == Stage::Peace
+            && self.clients.iter().all(|client| client.phase == Phase::Gone)
+        {
+            self.stage = Stage::Silence;
+            // A handshake that is still on its way may open one more session.
+            let bound = self.plan.timeout() * 2
+                + self.plan.tick * 4
+                + self.plan.delays.wire * 4
+                + (self.plan.delays.sync + self.plan.delays.thread) * 20
+                + Duration::from_millis(100);
+            let now = self.agenda.now().max(self.paused_until);
+            self.agenda.at(now.after(bound), Happening::Silence);
+        }
+    }
+
+    /// S3, W5, S6: nothing is left of clients that are gone.
+    fn require_silence(&mut self) -> Result<(), Violation> {
+        let Some(process) = &self.process else {
+            let detail = "the server is down in peace".to_owned();
+            return Err(Violation::new(Promise::Liveness, detail));
+        };
+        let left: Vec<_> =
+            process.replica.sessions().into_iter().map(|session| session.id).collect();
+        if !left.is_empty() {
+            let detail = format!("sessions {left:?} outlive their clients");
+            return Err(Violation::new(Promise::P8, detail));
+        }
+        let watches: usize = process.fronts.iter().map(|front| front.watches().len()).sum();
+        if watches > 0 {
+            let detail = format!("{watches} watches outlive their connections");
+            return Err(Violation::new(Promise::W5, detail));
+        }
+        self.stage = Stage::Over;
+        Ok(())
+    }
+
+    /// The last loss of power, then the checkers.
+    fn end(&mut self) -> Result<(), Violation> {
+        self.lose_power();
+        let (_, recovered) = process::recover(&self.disk, self.seed).map_err(|error| {
+            Violation::new(Promise::D7, format!("refused to start at the end: {error}"))
+        })?;
+        self.check_recovered(&recovered)?;
+        let ledger = std::mem::replace(&mut self.ledger, Ledger::new(rules(), self.plan.start));
+        self.history.log = ledger.into_txns();
+        let answered =
+            self.history.lines.iter().filter(|line| matches!(line.event, Event::Reply { .. }));
+        self.counters.add("answered requests", answered.count() as u64);
+        self.count_transactions();
+        Case::new(&self.history, rules(), self.plan.start, Reads::AreFresh)?.check()
+    }
+
+    /// Counts what the server did on its own account.
+    fn count_transactions(&mut self) {
+        let mut epoch = self.plan.start.epoch();
+        for logged in &self.history.log {
+            match logged.txn {
+                Txn::CloseSession { .. } if logged.header.cxid == Xid::INTERNAL => {
+                    self.counters.count("session expired");
+                }
+                Txn::DeleteContainer { .. } if logged.header.cxid == Xid::INTERNAL => {
+                    self.counters.count("container or TTL reaped");
+                }
+                _ => {}
+            }
+            if logged.header.zxid.epoch() != epoch {
+                epoch = logged.header.zxid.epoch();
+                self.counters.count("epoch used up");
+            }
+        }
+    }
+
+    fn report(self) -> Report {
+        let fingerprint = self.agenda.fingerprint();
+        let elapsed = self.agenda.now().since(Instant::default());
+        let mut history = self.history;
+        if history.log.is_empty() {
+            history.log = self.ledger.into_txns();
+        }
+        Report {
+            violation: self.violation,
+            history,
+            counters: self.counters,
+            tape: self.agenda.tape.recorded().to_vec(),
+            fingerprint,
+            elapsed,
+            trace: self.lines,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let instant = self.agenda.now();
+        let elapsed_ms = i64::try_from(instant.millis()).unwrap_or(i64::MAX);
+        Now { instant, wall_ms: WALL_START_MS + self.wall_offset_ms + elapsed_ms }
+    }
+
+    fn note_fault(&mut self, fault: Fault) {
+        let event = Event::Fault { server: SERVER, fault };
+        self.history.push(self.agenda.now(), event);
+    }
+
+    fn is_peaceful(&self) -> bool {
+        self.stage != Stage::Faults
+    }
+
+    /// Whether every client has made its requests.
+    fn is_work_done(&self) -> bool {
+        self.clients
+            .iter()
+            .all(|client| client.made >= self.plan.requests || client.farewell != Farewell::NotYet)
+    }
+}

@@ -1,0 +1,89 @@
+//! What a run exercised: a run in which nothing happened proves nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How often what happened, by name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counters(BTreeMap<&'static str, u64>);
+
+/// What a campaign of 10,000 runs must have seen at least so often.
+const REQUIRED: &[(&str, u64)] = &[
+    ("answered requests", 100_000),
+    ("crash before append", 50),
+    ("crash after append", 50),
+    ("crash before sync", 50),
+    ("crash after sync", 50),
+    ("crash while a snapshot is written", 100),
+    ("crash in recovery", 50),
+    ("power lost", 1_000),
+    ("process killed", 1_000),
+    ("disk operation failed", 500),
+    ("sync failed", 100),
+    ("unsynced transactions lost", 200),
+    ("torn log trimmed", 200),
+    ("recovered from a snapshot and logs", 500),
+    ("snapshot finished", 2_000),
+    ("snapshot failed, server went on", 50),
+    ("log rolled", 2_000),
+    ("connection cut", 2_000),
+    ("session resumed", 2_000),
+    ("session expired", 500),
+    ("session refused", 200),
+    ("watch event", 10_000),
+    ("missed event caught up", 200),
+    ("multi refused", 500),
+    ("request left open", 2_000),
+    ("wall clock jumped", 200),
+    ("nonsense sent", 100),
+    ("epoch used up", 50),
+    ("container or TTL reaped", 50),
+];
+
+impl Counters {
+    /// Counts one.
+    pub fn count(&mut self, what: &'static str) {
+        self.add(what, 1);
+    }
+
+    /// Counts several.
+    pub fn add(&mut self, what: &'static str, times: u64) {
+        if times > 0 {
+            *self.0.entry(what).or_default() += times;
+        }
+    }
+
+    /// Adds all of another run.
+    pub fn merge(&mut self, other: &Self) {
+        for (what, times) in &other.0 {
+            self.add(what, *times);
+        }
+    }
+
+    /// How often something happened.
+    pub fn of(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// What a campaign of so many runs should have seen and did not: name, seen, required.
+    ///
+    /// Requirements shrink with the campaign, but not below once in a thousand runs or more.
+    pub fn missing(&self, runs: u64) -> Vec<(&'static str, u64, u64)> {
+        REQUIRED
+            .iter()
+            .filter_map(|&(what, per_10_000)| {
+                let required = if runs >= 1_000 { (per_10_000 * runs / 10_000).max(1) } else { 0 };
+                (self.of(what) < required).then(|| (what, self.of(what), required))
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, times) in &self.0 {
+            writeln!(f, "{times:>12}  {what}")?;
+        }
+        Ok(())
+    }
+}

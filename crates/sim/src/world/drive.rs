@@ -1,0 +1,380 @@
+//! The clients' side of the world.
+
+use std::time::Duration;
+
+use types::{Op, Read, SessionId, Write, Xid, Zxid};
+use wire::connect::{ConnectRequest, ConnectResponse};
+use wire::event::WatchEvent;
+use wire::frame;
+use wire::reply::ReplyHeader;
+use wire::request::Request;
+
+use super::client::{Farewell, Phase};
+use super::link::{End, LinkId};
+use super::serve::piece;
+use super::workload::Author;
+use super::{Happening, SERVER, World, answer};
+use crate::checkers::{Promise, Violation};
+use crate::history::Event;
+
+impl World {
+    /// A client looks what to do next.
+    pub(super) fn wake_client(&mut self, at: usize) -> Result<(), Violation> {
+        let now = self.agenda.now();
+        let client = &self.clients[at];
+        if client.phase == Phase::Gone {
+            return Ok(());
+        }
+        if now < client.silent_until {
+            let until = client.silent_until;
+            self.agenda.at(until, Happening::Client(at));
+            return Ok(());
+        }
+        let patience = self.plan.timeout() * 2 / 3;
+        let is_deaf = client.link.is_some() && now.since(client.heard) > patience;
+        if is_deaf && (client.phase == Phase::Handshake || !client.pending.is_empty()) {
+            self.counters.count("client gave up a silent connection");
+            self.drop_connection(at);
+        }
+        match self.clients[at].phase {
+            Phase::Offline => self.connect(at),
+            Phase::Online if self.is_peaceful() => self.say_farewell(at),
+            Phase::Online => self.ask_something(at),
+            Phase::Handshake | Phase::Gone => {}
+        }
+        if self.stage == super::Stage::Faults && self.is_work_done() {
+            self.make_peace();
+        }
+        self.plan_wake(at);
+        Ok(())
+    }
+
+    fn plan_wake(&mut self, at: usize) {
+        if self.clients[at].phase == Phase::Gone {
+            return;
+        }
+        let client = &self.clients[at];
+        let is_idle = client.phase != Phase::Online
+            || client.made >= self.plan.requests
+            || client.outstanding() >= self.plan.window
+            || client.farewell == Farewell::Closing
+            || self.is_peaceful();
+        let longest = if is_idle {
+            self.plan.timeout() / 4
+        } else {
+            self.plan.delays.think.min(self.plan.timeout() / 4)
+        };
+        let delay = self.agenda.duration(longest) + Duration::from_micros(1);
+        self.agenda.at(self.agenda.now().after(delay), Happening::Client(at));
+    }
+
+    fn connect(&mut self, at: usize) {
+        let address = self.clients[at].address;
+        let Some(link) = self.accept(Some(at), address) else { return };
+        let now = self.agenda.now();
+        let timeout_ms = i32::try_from(self.plan.timeout().as_millis()).unwrap_or(i32::MAX);
+        let read_only = *self.agenda.tape.pick(&[Some(false), None]);
+        let is_early = self.agenda.tape.chance(500);
+        let client = &mut self.clients[at];
+        client.phase = Phase::Handshake;
+        client.link = Some(link);
+        client.heard = now;
+        client.inbox.clear();
+        let (session, password) = client.session.unwrap_or((SessionId::NONE, [0; 16]));
+        let mut bytes = Vec::new();
+        let last_zxid_seen = client.seen;
+        ConnectRequest { last_zxid_seen, timeout_ms, session, password: &password, read_only }
+            .encode(&mut bytes);
+        self.send(link, &bytes);
+        if is_early && session != SessionId::NONE {
+            self.introduce(at);
+        }
+    }
+
+    /// Presents credentials and sets the watches again.
+    fn introduce(&mut self, at: usize) {
+        for packet in self.clients[at].credentials.clone() {
+            self.ask(at, Op::Auth(packet));
+        }
+        let client = &self.clients[at];
+        if let Some(reset) = client.watches.reset(client.seen) {
+            self.ask(at, Op::Read(reset));
+        }
+    }
+
+    /// Puts a request on the wire.
+    fn ask(&mut self, at: usize, op: Op<'static>) {
+        let client = &mut self.clients[at];
+        let Some(link) = client.link else { return };
+        let xid = client.number(&op);
+        let session = client.session.map_or(SessionId::NONE, |(session, _)| session);
+        let id = client.id;
+        client.pending.push_back((xid, op.clone()));
+        let mut bytes = Vec::new();
+        let request = Request { xid, op };
+        request.encode(&mut bytes);
+        let invoke = Event::Invoke {
+            client: id,
+            session,
+            conn: conn_of(link),
+            server: SERVER,
+            xid,
+            op: request.op,
+        };
+        self.history.push(self.agenda.now(), invoke);
+        self.send(link, &bytes);
+    }
+
+    pub(super) fn send(&mut self, link: LinkId, bytes: &[u8]) {
+        if let Some(it) = self.links.get_mut(&link) {
+            it.to_server.push(bytes);
+            self.plan_arrival_at_server(link);
+        }
+    }
+
+    fn ask_something(&mut self, at: usize) {
+        let client = &self.clients[at];
+        let room = self.plan.window.saturating_sub(client.outstanding());
+        let left = self.plan.requests.saturating_sub(client.made);
+        let count = room.min(usize::try_from(left).unwrap_or(usize::MAX));
+        if count == 0 {
+            self.ping_if_idle(at);
+            return;
+        }
+        for _ in 0..=self.agenda.tape.index(count) {
+            let client = &mut self.clients[at];
+            if client.phase != Phase::Online || client.farewell == Farewell::Closing {
+                return;
+            }
+            client.made += 1;
+            let op = Author {
+                tape: &mut self.agenda.tape,
+                plan: &self.plan,
+                client: client.id.0,
+                made: client.made,
+                version: client.version,
+                numbered: client.numbered.as_deref(),
+            }
+            .draw();
+            if let Op::Auth(packet) = &op
+                && !client.credentials.contains(packet)
+            {
+                client.credentials.push(packet.clone());
+            }
+            if op == Op::CloseSession {
+                // Nothing may follow it; the session is over for the client when it is answered.
+                client.farewell = Farewell::Closing;
+            }
+            self.ask(at, op);
+        }
+    }
+
+    fn ping_if_idle(&mut self, at: usize) {
+        if self.clients[at].pending.is_empty() {
+            self.ask(at, Op::Ping);
+        }
+    }
+
+    /// In peace: one write, one sync and one read that must be answered, then the end.
+    fn say_farewell(&mut self, at: usize) {
+        let client = &mut self.clients[at];
+        if !client.pending.is_empty() {
+            return;
+        }
+        match client.farewell {
+            Farewell::NotYet => {
+                client.farewell = Farewell::Asked;
+                let (id, made) = (client.id.0, client.made);
+                let create = Author {
+                    tape: &mut self.agenda.tape,
+                    plan: &self.plan,
+                    client: id,
+                    made: made + 1,
+                    version: 0,
+                    numbered: None,
+                }
+                .plain_create(format!("/farewell-{id}"));
+                self.ask(at, create);
+                self.ask(at, Op::Sync { path: "/".into() });
+                let path = format!("/farewell-{id}").into();
+                self.ask(at, Op::Read(Read::GetData { path, watch: false }));
+            }
+            Farewell::Asked => client.farewell = Farewell::Answered,
+            Farewell::Answered if self.agenda.tape.chance(500) => {
+                client.farewell = Farewell::Closing;
+                self.ask(at, Op::CloseSession);
+            }
+            Farewell::Answered => {
+                self.counters.count("session left to expire");
+                self.drop_connection(at);
+                self.go(at);
+            }
+            Farewell::Closing => {}
+        }
+    }
+
+    fn go(&mut self, at: usize) {
+        self.clients[at].phase = Phase::Gone;
+        self.client_gone();
+    }
+
+    /// A piece of bytes, or the end, arrives at a client.
+    pub(super) fn arrive_at_client(&mut self, id: LinkId) -> Result<(), Violation> {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        link.to_client.is_due = false;
+        let Some(at) = link.client else { return Ok(()) };
+        if link.to_client.is_over() {
+            self.drop_connection(at);
+            return Ok(());
+        }
+        let bytes = piece(&mut self.agenda.tape, self.plan.faults.chunks, &mut link.to_client);
+        let client = &mut self.clients[at];
+        client.heard = self.agenda.now();
+        client.inbox.extend(bytes);
+        let inbox = std::mem::take(&mut client.inbox);
+        let mut rest = &inbox[..];
+        while self.clients[at].link == Some(id) {
+            match frame::split(rest, wire::limits::FRAME_BYTES_MAX) {
+                Ok(Some((body, length))) => {
+                    rest = &rest[length..];
+                    self.understand(at, id, body)?;
+                }
+                Ok(None) => break,
+                Err(error) => return Err(nonsense(&error.to_string())),
+            }
+        }
+        if self.clients[at].link == Some(id) {
+            self.clients[at].inbox = rest.to_vec();
+        }
+        self.plan_arrival_at_client(id);
+        Ok(())
+    }
+
+    fn understand(&mut self, at: usize, link: LinkId, body: &[u8]) -> Result<(), Violation> {
+        if self.clients[at].phase == Phase::Handshake {
+            return self.on_connected(at, link, body);
+        }
+        let (header, record) =
+            ReplyHeader::decode(body).map_err(|error| nonsense(&error.to_string()))?;
+        if header.xid == Xid::NOTIFICATION {
+            return self.on_event(at, link, body);
+        }
+        let client = &mut self.clients[at];
+        let Some(op) = client.answered(header.xid) else {
+            let detail = format!("client {}: a reply to {:?}", client.id.0, header.xid);
+            return Err(Violation::new(Promise::S5, detail));
+        };
+        let result = match header.code {
+            0 => Ok(answer::decode(&op, record)
+                .map_err(|error| nonsense(&format!("{op:?}: {error}")))?),
+            code => Err(types::ErrorCode::from_raw(code)
+                .ok_or_else(|| nonsense(&format!("error code {code}")))?),
+        };
+        let zxid = Some(header.zxid).filter(|&zxid| zxid > Zxid::ZERO);
+        client.seen = client.seen.max(header.zxid);
+        client.learn(&op, &result);
+        if matches!(&op, Op::Write(Write::Multi(_)))
+            && let Ok(crate::history::Answer::Multi(parts)) = &result
+            && matches!(parts.first(), Some(crate::history::PartAnswer::Error(_)))
+        {
+            self.counters.count("multi refused");
+        }
+        let (id, conn) = (client.id, conn_of(link));
+        let is_end = op == Op::CloseSession && result.is_ok();
+        let event = Event::Reply { client: id, conn, xid: header.xid, zxid, result };
+        self.history.push(self.agenda.now(), event);
+        if is_end {
+            self.on_closed(at);
+        }
+        Ok(())
+    }
+
+    /// The session's end was acknowledged.
+    fn on_closed(&mut self, at: usize) {
+        self.counters.count("session closed by its client");
+        self.clients[at].lose_session();
+        self.drop_connection(at);
+        if self.is_peaceful() {
+            self.go(at);
+        } else {
+            self.clients[at].farewell = Farewell::NotYet;
+        }
+    }
+
+    fn on_connected(&mut self, at: usize, link: LinkId, body: &[u8]) -> Result<(), Violation> {
+        let response =
+            ConnectResponse::decode(body).map_err(|error| nonsense(&error.to_string()))?;
+        let now = self.agenda.now();
+        let is_early = !self.clients[at].pending.is_empty();
+        let client = &mut self.clients[at];
+        let resumed = client.session.map(|(session, _)| session);
+        let (id, conn) = (client.id, conn_of(link));
+        if response.is_refusal() {
+            let Some(session) = resumed else {
+                return Err(nonsense("a new session was refused"));
+            };
+            self.counters.count("session refused");
+            client.lose_session();
+            self.history.push(now, Event::Expired { client: id, conn, session });
+            self.drop_connection(at);
+            return Ok(());
+        }
+        client.phase = Phase::Online;
+        if resumed.is_none() {
+            // A state seen in an earlier session is not forgotten, but its watches are.
+            client.session = Some((response.session, response.password.0));
+        }
+        self.counters.count(if resumed.is_some() { "session resumed" } else { "session opened" });
+        let address = client.address.map(|part| part.to_string()).join(".");
+        let (session, timeout_ms) = (response.session, response.timeout_ms);
+        let event = Event::Connected { client: id, conn, address, resumed, session, timeout_ms };
+        self.history.push(now, event);
+        if !is_early {
+            self.introduce(at);
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, at: usize, link: LinkId, body: &[u8]) -> Result<(), Violation> {
+        let event = WatchEvent::decode(body).map_err(|error| nonsense(&error.to_string()))?;
+        let WatchEvent { zxid, kind, path } = event;
+        self.counters.count(if zxid.is_some() { "watch event" } else { "missed event caught up" });
+        let client = &mut self.clients[at];
+        client.watches.fired(kind, &path);
+        let (client, conn, path) = (client.id, conn_of(link), path.into_owned());
+        self.history.push(self.agenda.now(), Event::Watch { client, conn, zxid, kind, path });
+        Ok(())
+    }
+
+    /// The client's side of a connection ends, by whatever cause.
+    pub(super) fn drop_connection(&mut self, at: usize) {
+        let now = self.agenda.now();
+        let client = &mut self.clients[at];
+        let Some(id) = client.link.take() else { return };
+        client.phase = Phase::Offline;
+        let (name, conn) = (client.id, conn_of(id));
+        let open = std::mem::take(&mut client.pending);
+        client.farewell = Farewell::NotYet;
+        self.counters.add("request left open", open.len() as u64);
+        for (xid, _) in open {
+            self.history.push(now, Event::Unknown { client: name, conn, xid });
+        }
+        self.history.push(now, Event::Lost { client: name, conn });
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.client = None;
+        if link.conn.is_some() {
+            link.to_server.close(End::Closed);
+            self.plan_arrival_at_server(id);
+        } else {
+            self.links.remove(&id);
+        }
+    }
+}
+
+fn conn_of(link: LinkId) -> types::ConnId {
+    types::ConnId(link.0)
+}
+
+fn nonsense(what: &str) -> Violation {
+    Violation::new(Promise::NoPanic, format!("the server sent nonsense: {what}"))
+}

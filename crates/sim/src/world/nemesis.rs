@@ -1,0 +1,190 @@
+//! What goes wrong, and when.
+
+use replica::Input;
+use storage::{Fault as DiskFault, FaultKind, Operation};
+
+use super::link::{End, LinkId};
+use super::serve::Death;
+use super::{Happening, World};
+use crate::history::Fault;
+
+/// Twenty years.
+const WALL_JUMP_MS_MAX: u64 = 20 * 365 * 24 * 3_600_000;
+
+impl World {
+    /// Something goes wrong, if it is time for that.
+    pub(super) fn nemesis(&mut self) {
+        if self.is_peaceful() || self.faults_left == 0 {
+            return;
+        }
+        self.faults_left -= 1;
+        let weights = self.plan.faults.weights();
+        if weights.iter().any(|&weight| weight > 0) {
+            match self.agenda.tape.weighted(&weights) {
+                0 => self.strike(Death::Killed),
+                1 => self.strike(Death::PowerLost),
+                2 => self.crash_in = Some(self.agenda.tape.range(0, 20)),
+                3 => self.plan_disk_crash(12),
+                4 => self.plan_sync_error(),
+                5 => self.plan_full_disk(),
+                6 => self.plan_snapshot_error(),
+                7 => self.cut_a_link(),
+                8 => self.silence_a_client(),
+                9 => self.jump_the_clock(),
+                10 => self.pause(),
+                11 => self.tell_owner(Input::TakeSnapshot),
+                12 => self.send_nonsense(),
+                _ => self.stop(),
+            }
+        }
+        self.agenda.within(self.plan.faults.interval * 2, Happening::Nemesis);
+    }
+
+    fn strike(&mut self, death: Death) {
+        if self.process.is_some() {
+            self.die(death);
+        }
+    }
+
+    /// Power is lost while the disk does something.
+    pub(super) fn plan_disk_crash(&mut self, operations_max: u64) {
+        let operation = *self.agenda.tape.pick(&Operation::ALL);
+        let after = self.agenda.tape.range(0, operations_max);
+        self.disk_fault_is_power_loss = true;
+        self.add_disk_fault(DiskFault {
+            operation,
+            name_prefix: String::new(),
+            after,
+            kind: FaultKind::Io,
+        });
+    }
+
+    fn plan_sync_error(&mut self) {
+        let kind = *self.agenda.tape.pick(&[FaultKind::Io, FaultKind::PagesDropped]);
+        let operation = *self.agenda.tape.pick(&[Operation::Sync, Operation::SyncDir]);
+        self.plan_disk_error(operation, "", kind);
+    }
+
+    fn plan_full_disk(&mut self) {
+        let kind = match self.agenda.tape.weighted(&[3, 1, 1]) {
+            0 => FaultKind::NoSpace,
+            1 => FaultKind::Short(self.agenda.tape.index(100)),
+            _ => FaultKind::Io,
+        };
+        let operation = *self.agenda.tape.pick(&[Operation::Write, Operation::Create]);
+        self.plan_disk_error(operation, "", kind);
+    }
+
+    fn plan_snapshot_error(&mut self) {
+        let operation = *self.agenda.tape.pick(&[
+            Operation::Write,
+            Operation::Sync,
+            Operation::Create,
+            Operation::Rename,
+        ]);
+        self.plan_disk_error(operation, "unfinished-snapshot", FaultKind::NoSpace);
+    }
+
+    fn plan_disk_error(&mut self, operation: Operation, prefix: &str, kind: FaultKind) {
+        if self.process.is_none() {
+            return;
+        }
+        let after = self.agenda.tape.range(0, 8);
+        self.disk_fault_is_power_loss = false;
+        let name_prefix = prefix.to_owned();
+        self.add_disk_fault(DiskFault { operation, name_prefix, after, kind });
+        let fault = match kind {
+            FaultKind::NoSpace | FaultKind::Short(_) => Fault::DiskFull,
+            FaultKind::Io | FaultKind::PagesDropped => Fault::SyncError,
+        };
+        self.note_fault(fault);
+    }
+
+    /// One failure at a time: what a failure means depends on how it was planned.
+    fn add_disk_fault(&mut self, fault: DiskFault) {
+        self.take_back_disk_faults();
+        self.disk.faults().add(fault);
+        self.planned_disk_faults = 1;
+    }
+
+    /// Whether the planned failure has struck; it is forgotten then.
+    pub(super) fn disk_fault_struck(&mut self) -> bool {
+        let planned = std::mem::take(&mut self.planned_disk_faults);
+        let left = self.disk.faults().clear();
+        if left < planned {
+            self.counters.count("disk operation failed");
+        }
+        left < planned
+    }
+
+    pub(super) fn take_back_disk_faults(&mut self) {
+        self.disk.faults().clear();
+        self.planned_disk_faults = 0;
+    }
+
+    /// Cuts a connection after any byte, seen by both sides or by one.
+    fn cut_a_link(&mut self) {
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = *self.agenda.tape.pick(&ids);
+        let ends = *self.agenda.tape.pick(&[
+            (End::Closed, End::Closed),
+            (End::Closed, End::Closed),
+            (End::Silent, End::Closed),
+            (End::Closed, End::Silent),
+            (End::Silent, End::Silent),
+        ]);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.to_server.cut(&mut self.agenda.tape, ends.0);
+        link.to_client.cut(&mut self.agenda.tape, ends.1);
+        self.counters.count("connection cut");
+        self.plan_arrival_at_server(id);
+        self.plan_arrival_at_client(id);
+    }
+
+    fn silence_a_client(&mut self) {
+        let at = self.agenda.tape.index(self.clients.len());
+        let timeout = self.plan.timeout();
+        let silence = self.agenda.duration(timeout * 3);
+        self.clients[at].silent_until = self.agenda.now().after(silence);
+        self.counters.count("client silenced");
+    }
+
+    fn jump_the_clock(&mut self) {
+        let jump = i64::try_from(self.agenda.tape.magnitude(1, WALL_JUMP_MS_MAX)).unwrap_or(0);
+        let jump = if self.agenda.tape.chance(500) { -jump } else { jump };
+        // Never beyond what any clock shows: the sum of all jumps stays within forty years.
+        let offset = self.wall_offset_ms.saturating_add(jump);
+        let bound = i64::try_from(2 * WALL_JUMP_MS_MAX).unwrap_or(i64::MAX);
+        self.wall_offset_ms = offset.clamp(-bound, bound);
+        self.counters.count("wall clock jumped");
+        self.note_fault(Fault::WallClock(jump));
+    }
+
+    fn pause(&mut self) {
+        let pause = self.agenda.duration(self.plan.timeout() * 2);
+        self.paused_until = self.agenda.now().after(pause);
+        self.counters.count("process paused");
+        self.note_fault(Fault::Pause);
+    }
+
+    /// Somebody sends what no client sends.
+    fn send_nonsense(&mut self) {
+        let Some(link) = self.accept(None, [10, 9, 9, 9]) else { return };
+        let length = self.agenda.tape.range(0, 64);
+        let mut bytes: Vec<u8> = match self.agenda.tape.weighted(&[1, 1, 1, 1]) {
+            0 => Vec::new(),
+            1 => (-1_i32).to_be_bytes().to_vec(),
+            2 => i32::MAX.to_be_bytes().to_vec(),
+            _ => i32::try_from(length).unwrap_or(0).to_be_bytes().to_vec(),
+        };
+        bytes.extend((0..length).map(|_| self.agenda.tape.byte()));
+        self.counters.count("nonsense sent");
+        self.send(link, &bytes);
+        if let Some(it) = self.links.get_mut(&link) {
+            it.to_server.close(End::Closed);
+        }
+    }
+}

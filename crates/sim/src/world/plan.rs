@@ -1,0 +1,261 @@
+//! What exists in a run at all: drawn first, so that runs differ in kind and not only in order.
+//!
+//! Each kind of fault and each part of the workload is there or not with even chances; sizes are
+//! drawn so that every doubling is equally likely. A run with everything in it finds less than many
+//! runs with some of it.
+
+use std::time::Duration;
+
+use types::{Counter, Epoch, Zxid};
+
+use crate::tape::Tape;
+
+/// The shape of one run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Clients that keep a history.
+    pub clients: u32,
+    /// Requests of each, before the faults end.
+    pub requests: u64,
+    /// Requests that a client may have on the wire.
+    pub window: usize,
+    /// Frontends of the server.
+    pub fronts: usize,
+    /// The unit in which sessions expire.
+    pub tick: Duration,
+    /// Ticks of a session's timeout.
+    pub timeout_ticks: u32,
+    /// Where the numbers of transactions start.
+    pub start: Zxid,
+    /// Transactions between snapshots.
+    pub snapshot_txns: u64,
+    /// Bytes of log between snapshots.
+    pub snapshot_log_bytes: Option<u64>,
+    /// Bytes of a log file.
+    pub log_file_bytes: Option<u64>,
+    /// Zeros written ahead in a log.
+    pub log_space_bytes: usize,
+    /// Interval between looks for unused containers.
+    pub reap_interval: Duration,
+    /// Requests with the replica beyond which connections are not read from.
+    pub outstanding_max: u64,
+    /// How long anything takes.
+    pub delays: Delays,
+    /// How often what goes wrong.
+    pub faults: Faults,
+    /// What clients do.
+    pub workload: Workload,
+}
+
+/// Longest durations; each is drawn anew each time.
+#[derive(Clone, Debug)]
+pub struct Delays {
+    /// Of bytes on the wire.
+    pub wire: Duration,
+    /// Between two looks of a thread at its queue.
+    pub thread: Duration,
+    /// Of a sync.
+    pub sync: Duration,
+    /// Between two requests of a client.
+    pub think: Duration,
+}
+
+/// Chances in 1000 of each kind of fault when the nemesis wakes; zero for kinds that are not part
+/// of the run.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Time between two wakings.
+    pub interval: Duration,
+    /// How many there are at most.
+    pub count: u64,
+    /// Weight of: the process dies at once.
+    pub kill: u32,
+    /// Weight of: power is lost at once.
+    pub power_loss: u32,
+    /// Weight of: the process dies, or power is lost, some effects later.
+    pub crash_at_effect: u32,
+    /// Weight of: power is lost in the middle of an operation of the disk.
+    pub crash_in_disk: u32,
+    /// Weight of: a sync fails.
+    pub sync_error: u32,
+    /// Weight of: a write finds no space, or is short.
+    pub disk_full: u32,
+    /// Weight of: an operation on a snapshot's file fails.
+    pub snapshot_error: u32,
+    /// Weight of: a connection is cut, on one or both sides.
+    pub cut: u32,
+    /// Weight of: a client falls silent, long enough for its session to end.
+    pub silence: u32,
+    /// Weight of: the wall clock jumps.
+    pub wall_clock: u32,
+    /// Weight of: the process stands still.
+    pub pause: u32,
+    /// Weight of: an operator asks for a snapshot.
+    pub snapshot: u32,
+    /// Weight of: somebody sends nonsense.
+    pub nonsense: u32,
+    /// Weight of: the server is stopped in an orderly way.
+    pub stop: u32,
+    /// Chance in 1000 that bytes arrive in pieces.
+    pub chunks: u64,
+}
+
+/// Weights of what clients do.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Reads and conditional writes of a few znodes.
+    pub registers: u32,
+    /// Creations with a counter, deletions.
+    pub sequences: u32,
+    /// Ephemeral znodes.
+    pub ephemerals: u32,
+    /// Several operations at once.
+    pub multis: u32,
+    /// Watches of all kinds.
+    pub watches: u32,
+    /// Credentials and access control lists.
+    pub access: u32,
+    /// Containers and znodes with a time to live.
+    pub reaped: u32,
+    /// Subtrees that come and go.
+    pub trees: u32,
+    /// Requests that must be refused.
+    pub mistakes: u32,
+    /// Ends of sessions by their clients.
+    pub closes: u32,
+    /// Names per kind of znode: few make conflicts.
+    pub names: u64,
+    /// Bytes of data at most.
+    pub data_bytes_max: u64,
+}
+
+impl Plan {
+    /// Draws a plan.
+    pub fn draw(tape: &mut Tape) -> Self {
+        let millis = |tape: &mut Tape, low, high| Duration::from_millis(tape.magnitude(low, high));
+        let micros = |tape: &mut Tape, low, high| Duration::from_micros(tape.magnitude(low, high));
+        Self {
+            clients: u32::try_from(tape.range(1, 6)).unwrap_or(1),
+            requests: tape.magnitude(4, 64),
+            window: tape.magnitude(1, 16).try_into().unwrap_or(1),
+            fronts: tape.range(1, 3).try_into().unwrap_or(1),
+            tick: millis(tape, 20, 500),
+            timeout_ticks: u32::try_from(tape.range(2, 10)).unwrap_or(2),
+            start: draw_start(tape),
+            snapshot_txns: tape.magnitude(2, 200),
+            snapshot_log_bytes: tape.chance(200).then(|| tape.magnitude(256, 16 << 10)),
+            log_file_bytes: tape.chance(200).then(|| tape.magnitude(256, 16 << 10)),
+            log_space_bytes: *tape.pick(&[4096, 0, 64, 512, 1024]),
+            reap_interval: millis(tape, 50, 5000),
+            outstanding_max: if tape.chance(150) { tape.range(1, 8) } else { 1000 },
+            delays: Delays {
+                wire: micros(tape, 1, 20_000),
+                thread: micros(tape, 1, 2_000),
+                sync: micros(tape, 1, 50_000),
+                think: micros(tape, 1, 100_000),
+            },
+            faults: Faults::draw(tape),
+            workload: Workload::draw(tape),
+        }
+    }
+
+    /// The timeout that clients ask for.
+    pub fn timeout(&self) -> Duration {
+        self.tick * self.timeout_ticks
+    }
+}
+
+/// Mostly the beginning; else close to the end of an epoch.
+fn draw_start(tape: &mut Tape) -> Zxid {
+    if tape.chance(80) {
+        let left = u32::try_from(tape.range(0, 60)).unwrap_or(0);
+        Zxid::new(Epoch(i32::try_from(tape.range(0, 3)).unwrap_or(0)), Counter(u32::MAX - left))
+    } else {
+        Zxid::ZERO
+    }
+}
+
+impl Faults {
+    fn draw(tape: &mut Tape) -> Self {
+        let mut weight = |of: u64| if tape.chance(500) { tape_weight(tape, of) } else { 0 };
+        Self {
+            kill: weight(8),
+            power_loss: weight(8),
+            crash_at_effect: weight(16),
+            crash_in_disk: weight(16),
+            sync_error: weight(8),
+            disk_full: weight(8),
+            snapshot_error: weight(8),
+            cut: weight(16),
+            silence: weight(8),
+            wall_clock: weight(8),
+            pause: weight(8),
+            snapshot: weight(16),
+            nonsense: weight(8),
+            stop: weight(4),
+            chunks: if tape.chance(500) { tape.range(1, 500) } else { 0 },
+            interval: Duration::from_millis(tape.magnitude(5, 500)),
+            count: tape.magnitude(0, 60),
+        }
+    }
+
+    /// All weights, in the order of the fields.
+    pub(super) fn weights(&self) -> [u32; 14] {
+        [
+            self.kill,
+            self.power_loss,
+            self.crash_at_effect,
+            self.crash_in_disk,
+            self.sync_error,
+            self.disk_full,
+            self.snapshot_error,
+            self.cut,
+            self.silence,
+            self.wall_clock,
+            self.pause,
+            self.snapshot,
+            self.nonsense,
+            self.stop,
+        ]
+    }
+}
+
+fn tape_weight(tape: &mut Tape, of: u64) -> u32 {
+    u32::try_from(tape.range(1, of)).unwrap_or(1)
+}
+
+impl Workload {
+    fn draw(tape: &mut Tape) -> Self {
+        let mut weight = |of: u64| if tape.chance(500) { tape_weight(tape, of) } else { 0 };
+        Self {
+            registers: 1 + weight(20),
+            sequences: weight(10),
+            ephemerals: weight(10),
+            multis: weight(10),
+            watches: weight(15),
+            access: weight(6),
+            reaped: weight(6),
+            trees: weight(10),
+            mistakes: weight(4),
+            closes: weight(2),
+            names: tape.range(1, 4),
+            data_bytes_max: tape.magnitude(0, 2000),
+        }
+    }
+
+    /// All weights, in the order of the fields.
+    pub(super) fn weights(&self) -> [u32; 10] {
+        [
+            self.registers,
+            self.sequences,
+            self.ephemerals,
+            self.multis,
+            self.watches,
+            self.access,
+            self.reaped,
+            self.trees,
+            self.mistakes,
+            self.closes,
+        ]
+    }
+}
