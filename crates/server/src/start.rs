@@ -273,20 +273,15 @@ impl Threads {
         let Self { clock, replica, frontends, counts, views, wants_snapshot } = self;
         let handovers: Vec<_> = frontends.iter().map(|(.., it)| Arc::clone(it)).collect();
         let desk = Arc::new(Desk::default());
-        let log_jobs = Arc::new(Inbox::default());
-        let snapshot_jobs = Arc::new(Inbox::default());
-        let (log_inbox, snapshot_inbox) = (Arc::clone(&log_jobs), Arc::clone(&snapshot_jobs));
+        let (log_jobs, snapshot_jobs) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
         let tree = replica.tree_view();
         let outlets = Outlets {
-            log: log_inbox,
-            snapshots: snapshot_inbox,
+            log: Arc::clone(&log_jobs),
+            snapshots: Arc::clone(&snapshot_jobs),
             handovers: handovers.clone(),
             desk: Arc::clone(&desk),
         };
-        let helm = Helm::new(replica, clock, outlets);
-        let shared = Arc::new(Shared::new(helm));
-        let mut threads = Vec::new();
-
+        let shared = Arc::new(Shared::new(Helm::new(replica, clock, outlets)));
         let port = listener.as_ref().and_then(|it| it.local_addr().ok()).map(|it| it.port());
         let operator = Operator {
             desk: Arc::clone(&desk),
@@ -299,56 +294,92 @@ impl Threads {
             handshake_timeout: config.sessions.handshake_timeout,
             trace_mask: TraceMask::default(),
         };
-        threads.push(spawn("operator".to_owned(), &shared, move || {
-            operator.run();
-            Ok(())
-        })?);
-        let mut door = listener.map(|listener| {
-            Door::new(listener, handovers, config.limits.clone(), counts, Arc::clone(&views))
-        });
-        for (number, (frontend, poll, handover)) in frontends.into_iter().enumerate() {
-            let door = door.take();
-            let door = registered(door, poll.registry())?;
-            let io_thread = IoThread {
-                frontend,
-                poll,
-                handover,
-                door,
-                shared: Arc::clone(&shared),
-                desk: Arc::clone(&desk),
-                whitelist: whitelist(&config.operator),
-                views: Arc::clone(&views),
-                clock,
-                handshake_timeout: config.sessions.handshake_timeout,
-            };
-            threads.push(spawn(format!("io-{number}"), &shared, move || {
-                io_thread.run().map_err(|failure| format!("an I/O thread failed: {failure}"))
-            })?);
-        }
         let keeper = Keeper {
             data_dir: Arc::new(data_dir),
             options: keep_options(config),
             clock,
             views: Arc::clone(&views),
         };
-        let at_helm = Arc::clone(&shared);
-        threads.push(spawn("snapshots".to_owned(), &shared, move || {
-            keeper.run(&snapshot_jobs, &at_helm.helm);
+        let door = listener.map(|listener| {
+            Door::new(listener, handovers, config.limits.clone(), counts, Arc::clone(&views))
+        });
+
+        let mut crew = Crew { shared, threads: Vec::new() };
+        crew.start_io_threads(config, clock, frontends, door, &views, &desk)?;
+        crew.spawn("operator", move |_| {
+            operator.run();
             Ok(())
-        })?);
-        let (at_helm, options) = (Arc::clone(&shared), group_options(config));
-        threads.push(spawn("log".to_owned(), &shared, move || {
-            log_thread::run(log, options, &log_jobs, &at_helm.helm, &views).map_err(last_words)
-        })?);
+        })?;
+        crew.spawn("snapshots", move |shared| {
+            keeper.run(&snapshot_jobs, &shared.helm);
+            Ok(())
+        })?;
+        let options = group_options(config);
+        crew.spawn("log", move |shared| {
+            log_thread::run(log, options, &log_jobs, &shared.helm, &views).map_err(last_words)
+        })?;
         if wants_snapshot {
-            shared.helm.leave(&mut vec![Input::TakeSnapshot]);
+            crew.shared.helm.leave(&mut vec![Input::TakeSnapshot]);
         }
-        let at_helm = Arc::clone(&shared);
-        threads.push(spawn("replica".to_owned(), &shared, move || {
-            at_helm.helm.keep_watch();
+        crew.spawn("replica", |shared| {
+            shared.helm.keep_watch();
             Ok(())
-        })?);
-        Ok(Started { address: None, shared, threads })
+        })?;
+        Ok(Started { address: None, shared: crew.shared, threads: crew.threads })
+    }
+}
+
+/// The threads of a server that run already.
+struct Crew {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Crew {
+    /// Starts a thread whose failure ends the server.
+    fn spawn(
+        &mut self,
+        name: impl Into<String>,
+        run: impl FnOnce(&Shared) -> Result<(), String> + Send + 'static,
+    ) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            if let Err(reason) = run(&shared) {
+                shared.end(Ended::Failed(reason));
+            }
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Starts the threads of the connections; the first one has the door.
+    fn start_io_threads(
+        &mut self,
+        config: &Config,
+        clock: Clock,
+        frontends: Vec<(Frontend, Poll, Arc<Handover>)>,
+        mut door: Option<Door>,
+        views: &Arc<Views>,
+        desk: &Arc<Desk>,
+    ) -> io::Result<()> {
+        for (number, (frontend, poll, handover)) in frontends.into_iter().enumerate() {
+            let io_thread = IoThread {
+                frontend,
+                door: registered(door.take(), poll.registry())?,
+                poll,
+                handover,
+                shared: Arc::clone(&self.shared),
+                desk: Arc::clone(desk),
+                whitelist: whitelist(&config.operator),
+                views: Arc::clone(views),
+                clock,
+                handshake_timeout: config.sessions.handshake_timeout,
+            };
+            self.spawn(format!("io-{number}"), move |_| {
+                io_thread.run().map_err(|failure| format!("an I/O thread failed: {failure}"))
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -397,18 +428,4 @@ fn last_words(failure: storage::Error) -> String {
         cause = source.source();
     }
     words
-}
-
-/// Starts a thread whose failure ends the server.
-fn spawn(
-    name: String,
-    shared: &Arc<Shared>,
-    run: impl FnOnce() -> Result<(), String> + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
-    let shared = Arc::clone(shared);
-    thread::Builder::new().name(name).spawn(move || {
-        if let Err(reason) = run() {
-            shared.end(Ended::Failed(reason));
-        }
-    })
 }
