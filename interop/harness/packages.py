@@ -24,8 +24,8 @@ APACHE_VERSIONS = (APACHE_DEBIAN, APACHE_NEWEST)
 JAR_BUNDLE = "pyspark==4.3.0"
 # Of the jars in that bundle, those the server, its command line and its log readers load.
 JARS_WANTED = re.compile(
-    r"/jars/(zookeeper(-jute)?-3[.]|commons-(cli|io)-|jackson-(annotations|core|databind)-|jline-2[.]"
-    r"|metrics-core-|slf4j-api-|log4j-(api|core|slf4j2-impl)-|snappy-java-"
+    r"/jars/(zookeeper(-jute)?-3[.]|commons-(cli|io)-|jackson-(annotations|core|databind)-"
+    r"|jline-2[.]|metrics-core-|slf4j-api-|log4j-(api|core|slf4j2-impl)-|snappy-java-"
     r"|netty-(buffer|codec(-base)?|common|handler|resolver|transport(-classes-epoll"
     r"|-native-unix-common)?)-4[.])"
 )

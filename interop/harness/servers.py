@@ -75,7 +75,7 @@ def is_free(port: int) -> bool:
 class Server:
     """One standalone server of a given kind, from its start to the removal of its directory.
 
-    `config` are additional lines of its `zoo.cfg`; `properties` are what Apache takes as Java system
+    `config` are more lines of its `zoo.cfg`; `properties` are what Apache takes as Java system
     properties, handed to Reefkeeper as `-D` words. An existing `directory` is used and kept.
     """
 
@@ -192,7 +192,7 @@ class Server:
         raise StartFailure(f"{self.kind} not ready in {READY_SECONDS} s:\n{self.log_tail()}")
 
     def _answers(self) -> bool:
-        """Asks for a session that never was: a server that serves refuses it, and nothing is logged."""
+        """Asks for a session that never was; a server that serves refuses, and logs nothing."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=0.5) as connection:
                 connection.sendall(UNKNOWN_SESSION)

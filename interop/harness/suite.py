@@ -88,14 +88,18 @@ def run_program(tally: Tally, command, seconds: int, environment=None, cwd=None)
     finally:
         watchdog.cancel()
     if planned != seen:
-        tally.failed.append(f"the program planned {planned} checks, made {seen}, and ended with {code}")
+        tally.failed.append(
+            f"the program planned {planned} checks, made {seen}, and ended with {code}"
+        )
 
 
 def limit(seconds: int) -> None:
     """Ends the whole suite with a failure after `seconds`, should anything hang."""
 
     def expire(number, _frame):
-        reason = f"did not end within {seconds} s" if number == signal.SIGALRM else "was told to end"
+        reason = (
+            f"did not end within {seconds} s" if number == signal.SIGALRM else "was told to end"
+        )
         raise SystemExit(f"the suite {reason}")
 
     signal.signal(signal.SIGALRM, expire)
