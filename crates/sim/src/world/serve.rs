@@ -229,6 +229,8 @@ impl World {
             Effect::EndSnapshot { last_applied, digest } => {
                 self.plan_snapshot(SnapshotJob::End { last_applied, digest });
             }
+            // Nobody asks to look inside.
+            Effect::Inspected(_) => {}
             Effect::Wake(front) => self.agenda.within(thread, Happening::Collect(life, front)),
         }
         Ok(())
