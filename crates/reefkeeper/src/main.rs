@@ -1,5 +1,6 @@
 //! The one binary: subcommands, their arguments, exit codes.
 
+mod effective;
 mod serve;
 
 use std::process::ExitCode;
@@ -24,6 +25,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Shows the configuration that `server` would have with the same words: each key with its value
+    /// and where it was given.
+    Config {
+        /// As for `server`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Reads and changes znodes of any ZooKeeper server: `shell [-server host:port] [command]`.
     ///
     /// Without a command it reads lines from standard input.
@@ -40,6 +48,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Server { words } => serve::run(words),
+        Command::Config { words } => effective::run(words),
         Command::Shell { words } => ExitCode::from(shell::run(words)),
         Command::Bench(args) => match args.run(&mut std::io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,

@@ -11,11 +11,11 @@ use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
 /// The configuration is wrong.
-const INVALID_CONFIGURATION: u8 = 2;
+pub(crate) const INVALID_CONFIGURATION: u8 = 2;
 /// The directories can not be used.
 const UNUSABLE_DIRECTORIES: u8 = 3;
 /// Anything else.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 
 /// Runs a server until a signal ends it; the exit codes are Apache's.
 pub(crate) fn run(words: Vec<String>) -> ExitCode {
@@ -57,7 +57,7 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
 }
 
 /// Says what is wrong, with everything that led to it.
-fn give_up(failure: &dyn Error, code: u8) -> ExitCode {
+pub(crate) fn give_up(failure: &dyn Error, code: u8) -> ExitCode {
     let mut words = failure.to_string();
     let mut cause = failure.source();
     while let Some(source) = cause {
