@@ -329,12 +329,13 @@ impl Loop {
                 Err(_) => return self.close(conn, "broken"),
             }
         }
-        if socket.stream.shutdown(Shutdown::Write).is_err() {
-            return self.close(conn, "broken");
-        }
-        // Whoever asks next does not find this connection any more; that happens once.
+        // Whoever has seen the end of this answer and asks next, perhaps another thread, does not find
+        // this connection any more; that happens once.
         if self.io.views.closed(self.io.frontend.front(), conn).is_some() {
             self.io.frontend.stats().sent.add(1);
+        }
+        if socket.stream.shutdown(Shutdown::Write).is_err() {
+            return self.close(conn, "broken");
         }
         self.drain(conn);
     }
