@@ -4,7 +4,9 @@
 //! worked off together, and what is ready for one connection leaves in one system call.
 //!
 //! Sockets are registered once, for reading and writing, and edge-triggered: a read that did not
-//! fill the buffer has emptied the socket, so that a request costs one read and one write.
+//! fill the buffer has emptied the socket, unless the end of the stream was told of, so that a
+//! request costs one read and one write. Of what is left in a socket the system does not tell
+//! again; such connections are *held up* and read from in a later turn, without waiting for events.
 
 mod four_letter;
 mod socket;
@@ -61,7 +63,8 @@ struct Loop {
     sockets: Sockets,
     buffer: Box<[u8]>,
     touched: Vec<ConnId>,
-    /// Connections that may have bytes, but whose bytes were not wanted.
+    /// Connections that may have bytes of which the system does not tell again: others came first,
+    /// or the bytes were not wanted. Each once.
     held_up: Vec<ConnId>,
     /// Connections may wait at the door of which the system does not tell again.
     more_wait_outside: bool,
@@ -101,7 +104,12 @@ impl Loop {
     /// Waits for events, unless there is mail.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let until_sweep = self.io.clock.until(self.next_sweep);
-        let has_work = || self.io.frontend.has_work() || self.more_wait_outside;
+        let has_work = || {
+            let frontend = &self.io.frontend;
+            frontend.has_work()
+                || self.more_wait_outside
+                || self.held_up.iter().any(|&conn| frontend.wants_bytes(conn))
+        };
         let is_idle = self.io.handover.may_sleep(has_work);
         let timeout = if is_idle { until_sweep } else { Duration::ZERO };
         let result = self.io.poll.poll(events, Some(timeout));
@@ -120,6 +128,11 @@ impl Loop {
             }
             Token(slot) => {
                 let Some(conn) = self.sockets.at(slot) else { return };
+                if event.is_read_closed()
+                    && let Some(socket) = self.sockets.find_mut(conn)
+                {
+                    socket.has_end = true;
+                }
                 if event.is_readable() || event.is_read_closed() {
                     self.read(conn);
                 }
@@ -156,7 +169,10 @@ impl Loop {
         self.flush_touched();
         let held_up = std::mem::take(&mut self.held_up);
         for conn in held_up {
-            self.read(conn);
+            if let Some(socket) = self.sockets.find_mut(conn) {
+                socket.is_held_up = false;
+                self.read(conn);
+            }
         }
         self.flush_touched();
         self.io.shared.helm.tell(self.io.frontend.inputs());
@@ -195,19 +211,16 @@ impl Loop {
                 FirstBytes::Waiting(_) | FirstBytes::Known => {}
             }
             if !self.io.frontend.wants_bytes(conn) {
-                self.held_up.push(conn);
-                return;
+                return self.hold_up(conn);
             }
             match socket.stream.read(&mut self.buffer) {
                 Ok(0) => return self.close(conn, "closed by the client"),
                 Ok(bytes) => {
-                    self.take_in(conn, bytes);
-                    if bytes < self.buffer.len() {
-                        return;
+                    // There may be more, or only the end; but others have waited long enough.
+                    if bytes == self.buffer.len() || socket.has_end {
+                        self.hold_up(conn);
                     }
-                    // There may be more; but others have waited long enough.
-                    self.held_up.push(conn);
-                    return;
+                    return self.take_in(conn, bytes);
                 }
                 Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
                 Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
@@ -216,6 +229,16 @@ impl Loop {
                     return self.close(conn, "broken");
                 }
             }
+        }
+    }
+
+    /// Lets the connection be read from again in the next turn in which its bytes are wanted.
+    fn hold_up(&mut self, conn: ConnId) {
+        if let Some(socket) = self.sockets.find_mut(conn)
+            && !socket.is_held_up
+        {
+            socket.is_held_up = true;
+            self.held_up.push(conn);
         }
     }
 
@@ -340,15 +363,16 @@ impl Loop {
         self.drain(conn);
     }
 
+    /// Reads away what an operator sends after a word, a buffer in each turn: whoever sends faster
+    /// than this reads must not keep the others from being served.
     fn drain(&mut self, conn: ConnId) {
-        while let Some(socket) = self.sockets.find_mut(conn) {
-            match socket.stream.read(&mut self.buffer) {
-                Ok(0) => return self.close(conn, "answered"),
-                Ok(_) => {}
-                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
-                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.close(conn, "answered"),
-            }
+        let Some(socket) = self.sockets.find_mut(conn) else { return };
+        match socket.stream.read(&mut self.buffer) {
+            Ok(0) => self.close(conn, "answered"),
+            Ok(_) => self.hold_up(conn),
+            Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => {}
+            Err(failure) if failure.kind() == io::ErrorKind::Interrupted => self.hold_up(conn),
+            Err(_) => self.close(conn, "answered"),
         }
     }
 

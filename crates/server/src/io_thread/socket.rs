@@ -23,6 +23,10 @@ pub(super) struct Socket {
     pub(super) stream: TcpStream,
     pub(super) address: IpAddr,
     pub(super) first_bytes: FirstBytes,
+    /// The client sends nothing more; what it sent may still have to be read.
+    pub(super) has_end: bool,
+    /// It is listed among those that are read from again.
+    pub(super) is_held_up: bool,
     /// The answer to an operator's word.
     pub(super) text: Vec<u8>,
     /// How much of it was sent.
@@ -32,7 +36,15 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn new(stream: TcpStream, address: IpAddr) -> Self {
         let first_bytes = FirstBytes::Waiting(Vec::new());
-        Self { stream, address, first_bytes, text: Vec::new(), text_sent: 0 }
+        Self {
+            stream,
+            address,
+            first_bytes,
+            has_end: false,
+            is_held_up: false,
+            text: Vec::new(),
+            text_sent: 0,
+        }
     }
 }
 
