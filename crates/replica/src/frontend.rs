@@ -29,14 +29,16 @@ use std::sync::atomic::Ordering;
 
 use tracing::warn;
 use tree::Tree;
-use types::{ConnId, ErrorCode, Now, Op, Read, Xid, Zxid};
+use types::{ConnId, ErrorCode, Now, Op, Read, Write, Xid, Zxid};
 use wire::connect::ConnectRequest;
 use wire::frame;
 use wire::reply::{Body, Reply};
 use wire::request::{Request as Decoded, RequestError, opcode};
 
 use crate::access::AccessOptions;
+use crate::eager;
 use crate::input::{Ask, Connect, Input, Request};
+use crate::large_requests::{LargeRequests, NoRoom};
 use crate::limits::WATCHED_PATHS_LISTED_AT_ONCE;
 use crate::published::{Address, FrontId, Outbox, TreeReader};
 use crate::read::{self, Asker};
@@ -56,6 +58,11 @@ pub struct FrontendOptions {
     pub frame_bytes_max: usize,
     /// Requests with the replica beyond which connections that have some there are not read from.
     pub outstanding_max: u64,
+    /// How many bytes of large requests may be under way: one account for all frontends. `None`: any
+    /// number.
+    pub large_requests: Option<Arc<LargeRequests>>,
+    /// Whether writes without permission are refused before they are handed over.
+    pub eager_acl_check: bool,
     /// For hash tables.
     pub seed: u64,
 }
@@ -267,6 +274,14 @@ impl Desk {
     fn work_off(&mut self, now: Now, conn: ConnId, bytes: &[u8], tree: &mut Held<'_>) -> usize {
         let mut consumed = 0;
         while self.connections.find(conn).is_some_and(Connection::takes_frames) {
+            if let Some(large_requests) = &self.options.large_requests
+                && let Some(length) = bytes[consumed..].first_chunk::<4>()
+                && let Ok(length) = u64::try_from(i32::from_be_bytes(*length))
+                && let Err(error) = large_requests.check(length)
+            {
+                self.no_room(conn, &error);
+                return bytes.len();
+            }
             match frame::split(&bytes[consumed..], self.options.frame_bytes_max) {
                 Ok(Some((body, length))) => {
                     consumed += length;
@@ -308,7 +323,7 @@ impl Desk {
         connection.stats.received.add(1);
         match connection.phase {
             Phase::Handshake => self.on_connect(now, conn, body, tree),
-            Phase::Open => self.on_request(now, conn, body, tree),
+            Phase::Open => self.take_request(now, conn, body, tree),
             Phase::AwaitingSession | Phase::Closing => {}
         }
     }
@@ -337,6 +352,31 @@ impl Desk {
         self.inputs.push(Input::Connect(Connect { address, resume, timeout_ms }));
     }
 
+    /// Works a request off; if it is a large one and goes to the replica, it takes up room until it
+    /// is answered.
+    fn take_request(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
+        let Some(large_requests) = &self.options.large_requests else {
+            return self.on_request(now, conn, body, tree);
+        };
+        let room = match large_requests.take(body.len() as u64) {
+            Ok(room) => room,
+            Err(error) => return self.no_room(conn, &error),
+        };
+        let in_flight = |desk: &Self| desk.connections.find(conn).map(|it| it.in_flight);
+        let before = in_flight(self);
+        self.on_request(now, conn, body, tree);
+        if in_flight(self) > before
+            && let Some(connection) = self.connections.find_mut(conn)
+        {
+            connection.rooms.extend(room.map(|room| (connection.in_flight, room)));
+        }
+    }
+
+    fn no_room(&mut self, conn: ConnId, error: &NoRoom) {
+        self.stats.large_requests_refused.add(1);
+        self.misbehaved(conn, error);
+    }
+
     fn on_request(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
         let Decoded { xid, op } = match Decoded::decode(body) {
             Ok(request) => request,
@@ -357,6 +397,7 @@ impl Desk {
                 self.answer(now, conn, xid, &read, tree);
             }
             Op::Read(read) => self.hand_over(now, conn, xid, Ask::Read(read.into_owned()), tree),
+            Op::Write(write) if self.is_refused_eagerly(now, conn, xid, &write, tree) => {}
             Op::Write(write) => {
                 self.hand_over(now, conn, xid, Ask::Write(write.into_owned()), tree);
             }
@@ -365,6 +406,32 @@ impl Desk {
             }
             Op::CloseSession => self.hand_over(now, conn, xid, Ask::CloseSession, tree),
         }
+    }
+
+    /// Refuses a write that its client has no permission for, outside of the order of transactions.
+    /// Not while others are with the replica: their answers have to come first.
+    fn is_refused_eagerly(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        xid: Xid,
+        write: &Write<'_>,
+        held: &mut Held<'_>,
+    ) -> bool {
+        if !self.options.eager_acl_check {
+            return false;
+        }
+        let tree = held.look(now, self);
+        let Some(connection) = self.connections.find(conn) else { return false };
+        if connection.in_flight > 0 {
+            return false;
+        }
+        let identities = &connection.identities;
+        let refusal = eager::refusal(tree, &self.options.access, identities, write);
+        if let Some(code) = refusal {
+            self.reply_at(now, conn, xid, Zxid::ZERO, Err(code));
+        }
+        refusal.is_some()
     }
 
     /// Answers a read of a connection that has nothing with the replica.

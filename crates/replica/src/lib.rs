@@ -34,31 +34,39 @@
 //! seed, durability as an input.
 
 pub mod access;
+mod connection_throttle;
 mod digests;
+mod eager;
 mod effect;
 mod frontend;
 mod input;
+mod large_requests;
 mod limits;
 mod pending;
 mod prepare;
 mod published;
+mod random;
 mod read;
 mod reap;
 mod replica;
 mod reply;
 mod request;
+mod request_throttle;
 mod session;
 mod snapshot;
 pub mod view;
 mod watch;
 
+pub use connection_throttle::ConnectionThrottleOptions;
 pub use effect::Effect;
 pub use frontend::{Frontend, FrontendOptions, slot_of};
 pub use input::{Ask, Connect, Input, Request};
+pub use large_requests::LargeRequests;
 pub use prepare::PrepareOptions;
 pub use published::{Address, FrontId, TreeReader};
 pub use reap::ReapOptions;
 pub use replica::{Options, Replica};
+pub use request_throttle::RequestThrottleOptions;
 pub use session::Heartbeat;
 pub use snapshot::SnapshotOptions;
 pub use watch::{WatchKind, WatchTable};

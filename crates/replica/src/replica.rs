@@ -15,6 +15,7 @@ use wire::reply::{Body, Reply};
 use wire::stored::LogBatch;
 
 use crate::access::{AccessOptions, Identities};
+use crate::connection_throttle::{ConnectionThrottle, ConnectionThrottleOptions};
 use crate::digests::Digests;
 use crate::effect::Effect;
 use crate::input::{Ask, Connect, Input, Request};
@@ -29,6 +30,7 @@ use crate::read::{self, Asker};
 use crate::reap::{ReapOptions, Reaper};
 use crate::reply;
 use crate::request::{Durable, Origin, Position, Proposal, Proposals, Question, Waiting};
+use crate::request_throttle::{Released, RequestThrottle, RequestThrottleOptions};
 use crate::session::Sessions;
 use crate::snapshot::{SnapshotOptions, Snapshots};
 use crate::view::{Inspection, SessionView, Stats, TreeView};
@@ -52,6 +54,10 @@ pub struct Options {
     pub snapshot: SnapshotOptions,
     /// How unused znodes are looked for.
     pub reap: ReapOptions,
+    /// How many connections may get a session at a time; `None`: any number.
+    pub connection_throttle: Option<ConnectionThrottleOptions>,
+    /// How many requests may be under way.
+    pub request_throttle: RequestThrottleOptions,
     /// How many frontends there are.
     pub fronts: usize,
     /// Milliseconds of a clock that never goes back, also not over a restart of this process, so
@@ -91,6 +97,10 @@ struct Core {
     snapshots: Snapshots,
     reaper: Reaper,
     digests: Digests,
+    /// `None`: any number of connections may come at once.
+    connection_throttle: Option<ConnectionThrottle>,
+    /// `None`: any number of requests may be under way.
+    request_throttle: Option<RequestThrottle>,
     /// The last transaction that was decided.
     last_logged: Zxid,
     /// Decided since the last [`Effect::Append`].
@@ -120,6 +130,13 @@ impl Replica {
             snapshots: Snapshots::new(options.snapshot, options.seed),
             reaper: Reaper::new(options.reap, now.instant),
             digests: Digests::default(),
+            connection_throttle: options
+                .connection_throttle
+                .map(|throttle| ConnectionThrottle::new(throttle, now.instant, options.seed)),
+            request_throttle: options
+                .request_throttle
+                .is_on()
+                .then(|| RequestThrottle::new(options.request_throttle, options.seed)),
             last_logged: tree.last_applied(),
             batch: LogBatch::new(),
             spare_batches: Vec::new(),
@@ -148,9 +165,9 @@ impl Replica {
         let mut snapshot_moves = Vec::new();
         for input in inputs.drain(..) {
             match input {
-                Input::Request(request) => section.on_request(now, *request),
+                Input::Request(request) => section.take_request(now, request),
                 Input::Connect(connect) => section.on_connect(now, &connect),
-                Input::Disconnected(address) => section.core.on_disconnected(address),
+                Input::Disconnected(address) => section.core.take_disconnected(address),
                 Input::LogSynced { mut spare, .. } => {
                     spare.clear();
                     section.core.spare_batches.push(spare);
@@ -162,6 +179,7 @@ impl Replica {
                 Input::Deadline => {}
             }
         }
+        section.release(now);
         section.expire(now);
         drop(tree);
         for input in snapshot_moves {
@@ -276,6 +294,11 @@ impl Reading<'_, '_> {
     fn on_connect(&mut self, now: Now, connect: &Connect) {
         let Connect { address, ref resume, timeout_ms } = *connect;
         let wished = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
+        if !self.core.admits(now, connect) {
+            info!(?address, "too many connections at once, closed; see connection_throttle_tokens");
+            self.post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
+            return;
+        }
         let bounds = &self.core.options.session_timeouts;
         let timeout = wished.clamp(*bounds.start(), *bounds.end());
         match resume {
@@ -329,6 +352,50 @@ impl Reading<'_, '_> {
             identities: Arc::clone(&self.core.nobody),
             question: Question::Resume(Box::new(established)),
         });
+    }
+
+    /// Works a request off, or lets it wait if the operator limits how many are under way.
+    fn take_request(&mut self, now: Now, request: Box<Request>) {
+        match &mut self.core.request_throttle {
+            None => self.on_request(now, *request),
+            Some(throttle) => throttle.request(request),
+        }
+    }
+
+    /// Works off what waits, as far as there is room.
+    fn release(&mut self, now: Now) {
+        loop {
+            let Core { request_throttle, proposals, speakers, sessions, stats, .. } =
+                &mut *self.core;
+            let Some(throttle) = request_throttle else { return };
+            let timeout = |address| {
+                let speaker: &Speaker = speakers.get(&address)?;
+                sessions.open(speaker.session).map(|session| session.timeout)
+            };
+            let Some(next) = throttle.next(now.instant, proposals.len(), timeout) else { return };
+            match next {
+                Released::Request(request) => self.on_request(now, *request),
+                Released::Disconnected(address) => self.core.on_disconnected(address),
+                Released::Orphaned => stats.stale_requests.add(1),
+                Released::Stale(address) => {
+                    stats.stale_requests.add(1);
+                    self.post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
+                }
+                Released::TooLate(request) => {
+                    stats.throttled_requests.add(1);
+                    self.refuse(*request, ErrorCode::ThrottledOp);
+                }
+            }
+        }
+    }
+
+    /// Answers a request with an error, in its place among those of its connection.
+    fn refuse(&mut self, request: Request, code: ErrorCode) {
+        let Request { address, xid, received, identities, .. } = request;
+        let Some(speaker) = self.core.speakers.get(&address) else { return };
+        let session = speaker.session;
+        let question = Question::Refused(code);
+        self.queue(Waiting { address, session, xid, received, identities, question });
     }
 
     fn on_request(&mut self, now: Now, request: Request) {
@@ -446,6 +513,23 @@ impl Core {
         self.sessions.iter().map(|(id, expires)| SessionView { id, expires }).collect()
     }
 
+    /// Whether a connection may have its session, as far as the throttle goes.
+    fn admits(&mut self, now: Now, connect: &Connect) -> bool {
+        let Some(throttle) = &mut self.connection_throttle else { return true };
+        let is_admitted = throttle.admits(now.instant, connect.resume.is_some());
+        self.stats.throttled_connections.add(u64::from(!is_admitted));
+        self.stats.set_drop_share(throttle.drop_share());
+        is_admitted
+    }
+
+    /// Notes the end of a connection, behind the requests of it that wait.
+    fn take_disconnected(&mut self, address: Address) {
+        match &mut self.request_throttle {
+            None => self.on_disconnected(address),
+            Some(throttle) => throttle.disconnected(address),
+        }
+    }
+
     fn on_disconnected(&mut self, address: Address) {
         if let Some(speaker) = self.speakers.remove(&address)
             && let Some(session) = self.sessions.find_mut(speaker.session)
@@ -561,6 +645,9 @@ impl Core {
         match question {
             Question::Sync { path } => post.outbox(front).reply(conn, received, |out| {
                 Reply { xid, zxid, result: Ok(Body::Path(&path)) }.encode(out);
+            }),
+            Question::Refused(code) => post.outbox(front).reply(conn, received, |out| {
+                Reply { xid, zxid, result: Err(code) }.encode(out);
             }),
             Question::Resume(established) => {
                 post.outbox(front).mail.push(Mail::Established(established));

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use types::{Instant, Read, SessionId, Txn, TxnHeader, Xid, Zxid};
+use types::{ErrorCode, Instant, Read, SessionId, Txn, TxnHeader, Xid, Zxid};
 
 use crate::access::Identities;
 use crate::published::{Address, Established};
@@ -54,6 +54,8 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) enum Question {
     Read(Read<'static>),
+    /// The answer is known, but has to keep its place.
+    Refused(ErrorCode),
     Sync {
         path: Box<str>,
     },

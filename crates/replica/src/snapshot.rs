@@ -10,6 +10,7 @@ use wire::stored::snapshot::{AclId, put_node};
 
 use crate::effect::Effect;
 use crate::limits::SNAPSHOT_PART_BYTES;
+use crate::random::SplitMix;
 
 /// When snapshots are taken.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +39,7 @@ impl Snapshots {
     pub(crate) fn new(options: SnapshotOptions, seed: u64) -> Self {
         let mut snapshots = Self {
             options,
-            random: SplitMix(seed),
+            random: SplitMix::new(seed),
             txns: 0,
             log_bytes: 0,
             txns_due: 0,
@@ -123,19 +124,5 @@ impl Snapshots {
         (self.txns_due, self.log_bytes_due) = (txns_due, log_bytes_due);
         self.txns = 0;
         self.log_bytes = 0;
-    }
-}
-
-/// A small generator of numbers that need not be unpredictable.
-#[derive(Debug)]
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
     }
 }

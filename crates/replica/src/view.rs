@@ -130,6 +130,22 @@ pub struct Stats {
     pub commits: Count,
     /// Sessions ended for silence.
     pub expired_sessions: Count,
+    /// Connections closed since too many wanted a session.
+    pub throttled_connections: Count,
+    /// How probable that is for the next one though there is room: parts per million.
+    pub drop_share_ppm: Gauge,
+    /// Requests dropped since they waited too long, or for longer than their connection was there.
+    pub stale_requests: Count,
+    /// Requests answered with an error since they waited too long.
+    pub throttled_requests: Count,
+}
+
+impl Stats {
+    /// Sets [`Stats::drop_share_ppm`] from a probability, 0 to 1.
+    pub(crate) fn set_drop_share(&self, share: f64) {
+        #[expect(clippy::cast_possible_truncation, reason = "a million at most")]
+        self.drop_share_ppm.set((share * 1e6).round() as i64);
+    }
 }
 
 /// What one frontend counts.
@@ -145,6 +161,8 @@ pub struct FrontStats {
     pub handshakes: Count,
     /// Watches, data and children counted apart.
     pub watches: Gauge,
+    /// Requests refused since large ones took all the room they may.
+    pub large_requests_refused: Count,
     /// Connections closed for what they sent.
     pub misbehaved: Count,
     /// Credentials refused.

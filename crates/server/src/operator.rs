@@ -220,6 +220,7 @@ impl Operator {
             open_file_descriptor_count: descriptors.open,
             max_file_descriptor_count: descriptors.max,
             auth_failed_count: front.refused_credentials,
+            connection_drop_probability: self.views.connection_drop_probability(),
             ..Gauges::default()
         };
         let stats = ServerStats { latency_ms: front.latency.into(), ..ServerStats::default() };

@@ -14,8 +14,8 @@ use mio::net::TcpListener;
 use mio::{Poll, Registry};
 use replica::access::{AccessOptions, DigestAlgorithm, Secret};
 use replica::{
-    FrontId, Frontend, FrontendOptions, Input, PrepareOptions, ReapOptions, Replica,
-    SnapshotOptions,
+    ConnectionThrottleOptions, FrontId, Frontend, FrontendOptions, Input, LargeRequests,
+    PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
@@ -214,9 +214,34 @@ fn replica_options(config: &Config, fronts: usize, seed: u64) -> replica::Option
             never_used_max_ms: never_used
                 .map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX)),
         },
+        connection_throttle: config.throttle.connections.map(connection_throttle),
+        request_throttle: request_throttle(&config.throttle),
         fronts,
         session_id_clock_ms: crate::clock::wall_ms(),
         seed,
+    }
+}
+
+fn connection_throttle(throttle: config::ConnectionThrottle) -> ConnectionThrottleOptions {
+    ConnectionThrottleOptions {
+        tokens: throttle.tokens,
+        fill_time: throttle.fill_time,
+        fill_count: throttle.fill_count,
+        freeze_time: throttle.freeze_time,
+        drop_increase: throttle.drop_increase,
+        drop_decrease: throttle.drop_decrease,
+        decrease_ratio: throttle.decrease_ratio,
+        new_session_tokens: throttle.weights.global,
+        resumed_session_tokens: throttle.weights.renew,
+    }
+}
+
+fn request_throttle(throttle: &config::Throttle) -> RequestThrottleOptions {
+    RequestThrottleOptions {
+        requests_max: throttle.requests_max,
+        drop_of_closed_connections: throttle.drop_stale && throttle.closed_connection_makes_stale,
+        drop_after_session_timeout: throttle.drop_stale && throttle.latency_makes_stale,
+        refuse_after: throttle.refuse_after,
     }
 }
 
@@ -245,12 +270,18 @@ impl Threads {
         let access = options.access.clone();
         let replica = Replica::new(options, recovered.tree, clock.now());
         let counts = Arc::new(Counts::default());
+        let large_requests = config
+            .limits
+            .large_requests
+            .map(|limit| Arc::new(LargeRequests::new(limit.threshold_bytes, limit.bytes_max)));
         let mut frontends = Vec::with_capacity(fronts);
         for number in 0..fronts {
             let options = FrontendOptions {
                 access: access.clone(),
                 frame_bytes_max: config.limits.frame_bytes_max as usize,
                 outstanding_max: config.limits.outstanding_requests_max,
+                large_requests: large_requests.clone(),
+                eager_acl_check: config.access.eager_acl_check,
                 seed,
             };
             let frontend = Frontend::new(options, replica.reader(FrontId(number)));

@@ -38,6 +38,7 @@ pub(crate) struct FrontTotals {
     pub(crate) handshakes: u64,
     pub(crate) watches: u64,
     pub(crate) refused_credentials: u64,
+    pub(crate) large_requests_refused: u64,
     pub(crate) outstanding: u64,
     pub(crate) latency: LatencyView,
 }
@@ -89,6 +90,7 @@ impl Views {
             totals.handshakes += front.handshakes.value();
             totals.watches += u64::try_from(front.watches.value()).unwrap_or_default();
             totals.refused_credentials += front.refused_credentials.value();
+            totals.large_requests_refused += front.large_requests_refused.value();
             totals.outstanding += front.outstanding.load(Ordering::Relaxed);
             let latency = front.latency.values();
             let shortest_so_far = (totals.latency.count > 0).then_some(totals.latency.min_ms);
@@ -105,9 +107,18 @@ impl Views {
     pub(crate) fn bring_metrics_up_to_date(&self, fronts: &FrontTotals) {
         self.metrics.bytes_received_count.set(fronts.received_bytes);
         self.metrics.connection_request_count.set(fronts.handshakes);
+        self.metrics.large_requests_rejected.set(fronts.large_requests_refused);
         self.metrics.proposal_count.set(self.replica.proposals.value());
         self.metrics.commit_count.set(self.replica.commits.value());
         self.metrics.stale_sessions_expired.set(self.replica.expired_sessions.value());
+        self.metrics.connection_drop_count.set(self.replica.throttled_connections.value());
+        self.metrics.stale_requests_dropped.set(self.replica.stale_requests.value());
+        self.metrics.throttled_ops.set(self.replica.throttled_requests.value());
+    }
+
+    /// The probability, 0 to 1, with which a connection is refused though there is room for it.
+    pub(crate) fn connection_drop_probability(&self) -> f64 {
+        self.replica.drop_share_ppm.value() as f64 / 1e6
     }
 
     /// Forgets everything that was counted, but not what was counted per connection.
@@ -118,11 +129,15 @@ impl Views {
             front.sent.reset();
             front.handshakes.reset();
             front.refused_credentials.reset();
+            front.large_requests_refused.reset();
             front.latency.reset();
         }
         self.replica.proposals.reset();
         self.replica.commits.reset();
         self.replica.expired_sessions.reset();
+        self.replica.throttled_connections.reset();
+        self.replica.stale_requests.reset();
+        self.replica.throttled_requests.reset();
         self.metrics.reset();
     }
 

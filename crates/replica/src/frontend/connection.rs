@@ -6,6 +6,7 @@ use std::sync::Arc;
 use types::{ConnId, Instant, SessionId, Xid, Zxid};
 
 use crate::access::Identities;
+use crate::large_requests::Room;
 use crate::limits::{
     OUTSTANDING_PER_CONNECTION_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX, UNSENT_BYTES_MAX,
 };
@@ -41,6 +42,8 @@ pub(super) struct Connection {
     pub(super) read_only_known: bool,
     /// Requests that are with the replica.
     pub(super) in_flight: u32,
+    /// The room that large requests take, and how many answers are sent until it is given back.
+    pub(super) rooms: Vec<(u32, Room)>,
     /// False once it asked for the end of its session: what it sends after that is dropped.
     pub(super) takes_requests: bool,
     /// Bytes received and not worked off.
@@ -62,6 +65,7 @@ impl Connection {
             identities: Arc::new(Identities::of_address(peer)),
             read_only_known: false,
             in_flight: 0,
+            rooms: Vec::new(),
             takes_requests: true,
             unread: Vec::new(),
             out: Vec::new(),
@@ -82,6 +86,14 @@ impl Connection {
     /// Whether bytes are to be read from the peer now.
     pub(super) fn wants_bytes(&self, server_is_busy: bool) -> bool {
         self.takes_frames() && !(server_is_busy && self.in_flight > 0)
+    }
+
+    /// Gives back the room of requests that are answered, now that one more is.
+    pub(super) fn give_back_room(&mut self) {
+        self.rooms.retain_mut(|(answers, _)| {
+            *answers -= 1;
+            *answers > 0
+        });
     }
 
     /// Notes that a request was answered.

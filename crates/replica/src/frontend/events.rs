@@ -70,6 +70,7 @@ impl Desk {
     fn completed(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.find_mut(conn) else { return };
         connection.in_flight -= 1;
+        connection.give_back_room();
         connection.stats.outstanding.set(i64::from(connection.in_flight));
         self.stats.outstanding.fetch_sub(1, Ordering::Relaxed);
         self.connections.resume_if_unread(conn);

@@ -4,6 +4,7 @@ mod durability;
 mod ordering;
 mod pressure;
 mod sessions;
+mod throttles;
 mod watches;
 mod world;
 mod writes;

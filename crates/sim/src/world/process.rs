@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::{
     Effect, FrontId, Frontend, FrontendOptions, Input, Options, PrepareOptions, ReapOptions,
-    Replica, SnapshotOptions,
+    Replica, RequestThrottleOptions, SnapshotOptions,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
@@ -134,6 +134,8 @@ impl Process {
                     access: access_options(),
                     frame_bytes_max: wire::limits::FRAME_BYTES_MAX,
                     outstanding_max: plan.outstanding_max,
+                    large_requests: None,
+                    eager_acl_check: false,
                     seed,
                 };
                 Frontend::new(options, replica.reader(FrontId(number)))
@@ -300,6 +302,8 @@ fn replica_options(plan: &Plan, seed: u64, now: Now) -> Options {
             pause: plan.tick,
             never_used_max_ms: None,
         },
+        connection_throttle: None,
+        request_throttle: RequestThrottleOptions::OFF,
         fronts: plan.fronts,
         session_id_clock_ms: i64::try_from(now.instant.millis()).unwrap_or(i64::MAX),
         seed,

@@ -16,7 +16,7 @@ use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::view::Stats;
 use replica::{
     Effect, FrontId, Frontend, FrontendOptions, Input, Options, PrepareOptions, ReapOptions,
-    Replica, SnapshotOptions,
+    Replica, RequestThrottleOptions, SnapshotOptions,
 };
 use tree::Tree;
 use types::{
@@ -91,17 +91,29 @@ impl World {
         Self::replay(&[], fronts)
     }
 
+    /// An empty database and one frontend, whose options the test changes.
+    pub(crate) fn with_options(change: impl FnOnce(&mut Options, &mut FrontendOptions)) -> Self {
+        let (mut options, mut front_options) = (options(1), front_options());
+        change(&mut options, &mut front_options);
+        Self::of(&[], options, &front_options)
+    }
+
     /// The database that some transactions lead to, and some frontends.
     pub(crate) fn replay(log: &[(TxnHeader, Txn)], fronts: usize) -> Self {
+        Self::of(log, options(fronts), &front_options())
+    }
+
+    fn of(log: &[(TxnHeader, Txn)], options: Options, front_options: &FrontendOptions) -> Self {
+        let fronts = options.fronts;
         let now = Now { instant: Instant::default(), wall_ms: 1_000_000 };
         let [mut tree, mut mirror] = [Tree::new(TREE), Tree::new(TREE)];
         for (header, txn) in log {
             tree.apply(header, txn, &mut |_| {});
             mirror.apply(header, txn, &mut |_| {});
         }
-        let replica = Replica::new(options(fronts), tree, now);
+        let replica = Replica::new(options, tree, now);
         let frontends = (0..fronts)
-            .map(|number| Frontend::new(front_options(), replica.reader(FrontId(number))))
+            .map(|number| Frontend::new(front_options.clone(), replica.reader(FrontId(number))))
             .collect();
         Self {
             replica,
@@ -425,6 +437,8 @@ fn options(fronts: usize) -> Options {
             pause: Duration::from_millis(10),
             never_used_max_ms: None,
         },
+        connection_throttle: None,
+        request_throttle: RequestThrottleOptions::OFF,
         fronts,
         session_id_clock_ms: 0,
         seed: 5,
@@ -436,6 +450,8 @@ fn front_options() -> FrontendOptions {
         access: access(),
         frame_bytes_max: FRAME_BYTES_MAX,
         outstanding_max: 1000,
+        large_requests: None,
+        eager_acl_check: false,
         seed: 5,
     }
 }
