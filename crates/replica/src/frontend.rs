@@ -178,7 +178,7 @@ impl Frontend {
     /// What a connection has to send; the caller removes what it sent with
     /// [`Frontend::sent`]. Empty also for one that is gone.
     pub fn output(&self, conn: ConnId) -> &[u8] {
-        self.desk.connections.find(conn).map_or(&[], |connection| &connection.out)
+        self.desk.connections.find(conn).map_or(&[], Connection::unsent)
     }
 
     /// The first `bytes` of [`Frontend::output`] were sent. Tells whether the connection is to be

@@ -48,8 +48,9 @@ pub(super) struct Connection {
     pub(super) takes_requests: bool,
     /// Bytes received and not worked off.
     pub(super) unread: Vec<u8>,
-    /// Bytes to send, of which the first `sent` are gone.
+    /// Bytes to send are appended here; the first `sent` of them are gone.
     pub(super) out: Vec<u8>,
+    sent: usize,
     is_touched: bool,
     pub(super) stats: Arc<ConnectionStats>,
 }
@@ -69,9 +70,15 @@ impl Connection {
             takes_requests: true,
             unread: Vec::new(),
             out: Vec::new(),
+            sent: 0,
             is_touched: false,
             stats,
         }
+    }
+
+    /// What is still to be sent.
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.out[self.sent..]
     }
 
     /// Whether frames that have arrived are to be worked off now: not while too much is under way
@@ -80,7 +87,7 @@ impl Connection {
         matches!(self.phase, Phase::Handshake | Phase::Open)
             && self.takes_requests
             && self.in_flight < OUTSTANDING_PER_CONNECTION_MAX
-            && self.out.len() < UNSENT_BYTES_MAX
+            && self.unsent().len() < UNSENT_BYTES_MAX
     }
 
     /// Whether bytes are to be read from the peer now.
@@ -209,15 +216,25 @@ impl Connections {
     /// Removes what was sent; tells whether the connection is to be closed now.
     pub(super) fn sent(&mut self, conn: ConnId, bytes: usize) -> bool {
         let Some(connection) = self.find_mut(conn) else { return false };
-        if bytes < connection.out.len() {
-            connection.out.drain(..bytes);
+        connection.sent += bytes;
+        if connection.sent < connection.out.len() {
+            // Moved up only once half is gone: each byte is moved once on average, however small
+            // the pieces are in which a slow client takes them.
+            if connection.sent >= connection.out.len() / 2 {
+                connection.out.drain(..connection.sent);
+                connection.sent = 0;
+            }
             self.resume_if_unread(conn);
             return false;
         }
         let is_over = connection.phase == Phase::Closing;
         let mut buffer = std::mem::take(&mut connection.out);
+        connection.sent = 0;
         buffer.clear();
-        if buffer.capacity() <= SPARE_BUFFER_BYTES_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
+        // Often nothing was to be sent, and there is no buffer to keep.
+        if (1..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity())
+            && self.spare.len() < SPARE_BUFFERS_MAX
+        {
             self.spare.push(buffer);
         }
         self.resume_if_unread(conn);
@@ -264,4 +281,47 @@ pub fn slot_of(conn: ConnId) -> usize {
 
 fn generation_of(conn: ConnId) -> u32 {
     u32::try_from(conn.0 >> 32).expect("the high half of 64 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn open(connections: &mut Connections) -> ConnId {
+        let stats = Arc::new(ConnectionStats::new(0));
+        connections.insert(Connection::new(Ipv4Addr::LOCALHOST.into(), Instant::default(), stats))
+    }
+
+    #[test]
+    fn what_is_taken_in_pieces_arrives_whole() {
+        let mut connections = Connections::default();
+        let conn = open(&mut connections);
+        let bytes: Vec<u8> = (0..100).collect();
+        connections.answering(conn).expect("open").out.extend(&bytes[..60]);
+        let mut taken: Vec<u8> = Vec::new();
+        for piece in [1, 9, 25, 1, 20] {
+            taken.extend(&connections.find(conn).expect("open").unsent()[..piece]);
+            assert!(!connections.sent(conn, piece));
+        }
+        connections.answering(conn).expect("open").out.extend(&bytes[60..]);
+        taken.extend(connections.find(conn).expect("open").unsent());
+        connections.close(conn);
+        assert!(connections.sent(conn, 44));
+        assert_eq!(taken, bytes);
+    }
+
+    #[test]
+    fn buffers_are_used_again_though_others_had_nothing_to_send() {
+        let mut connections = Connections::default();
+        let (busy, idle) = (open(&mut connections), open(&mut connections));
+        connections.answering(busy).expect("open").out.push(7);
+        let buffer = connections.find(busy).expect("open").out.as_ptr();
+        connections.sent(busy, 1);
+        for _ in 0..SPARE_BUFFERS_MAX {
+            connections.sent(idle, 0);
+        }
+        assert_eq!(connections.answering(busy).expect("open").out.as_ptr(), buffer);
+    }
 }
