@@ -1,0 +1,6 @@
+//! A whole server in this process, spoken to over real sockets.
+
+mod connections;
+mod fixture;
+mod recovery;
+mod sessions;
