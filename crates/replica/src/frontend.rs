@@ -202,6 +202,12 @@ impl Frontend {
         self.desk.connections.sessionless_since(before)
     }
 
+    /// Connections that were to be closed some time ago, but whose clients do not take in what they
+    /// were sent. Only those are found that were closing when this was asked before.
+    pub fn lingering(&mut self, now: types::Instant) -> Vec<ConnId> {
+        self.desk.connections.lingering(now)
+    }
+
     /// What is counted here.
     pub fn stats(&self) -> Arc<FrontStats> {
         Arc::clone(&self.desk.stats)

@@ -1,5 +1,7 @@
 //! Every bound of the replica and its frontends.
 
+use std::time::Duration;
+
 /// Transactions that are applied while the tree is held once. Keeps readers from waiting longer
 /// than some hundred microseconds.
 pub(crate) const TXNS_PER_WRITE_SECTION: usize = 256;
@@ -14,6 +16,9 @@ pub(crate) const OUTSTANDING_PER_CONNECTION_MAX: u32 = 256;
 
 /// Unsent bytes of one connection. Then it is not read from until its client reads.
 pub(crate) const UNSENT_BYTES_MAX: usize = 16 << 20;
+
+/// How long a connection that is to be closed may take to take in what it was sent before.
+pub(crate) const LINGER_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of output buffers that a frontend keeps for reuse, per buffer; larger ones are given
 /// back.

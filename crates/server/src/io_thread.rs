@@ -391,11 +391,15 @@ impl Loop {
         }
     }
 
-    /// Closes connections that did not finish the handshake in time.
+    /// Closes connections that did not finish the handshake in time, and those that are to be
+    /// closed but never take in what they were sent.
     fn sweep(&mut self, now: Instant) {
         self.next_sweep = now.after(SWEEP_INTERVAL);
         // Who could not be let in for want of descriptors may be let in now.
         self.accept();
+        for conn in self.io.frontend.lingering(now) {
+            self.close(conn, "does not read");
+        }
         let timeout_nanos = u64::try_from(self.io.handshake_timeout.as_nanos()).unwrap_or(u64::MAX);
         let Some(before) = now.nanos().checked_sub(timeout_nanos) else { return };
         for conn in self.io.frontend.sessionless_since(Instant::from_nanos(before)) {

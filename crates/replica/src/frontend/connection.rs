@@ -8,7 +8,8 @@ use types::{ConnId, Instant, SessionId, Xid, Zxid};
 use crate::access::Identities;
 use crate::large_requests::Room;
 use crate::limits::{
-    OUTSTANDING_PER_CONNECTION_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX, UNSENT_BYTES_MAX,
+    LINGER_MAX, OUTSTANDING_PER_CONNECTION_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX,
+    UNSENT_BYTES_MAX,
 };
 use crate::session::Heartbeat;
 use crate::view::ConnectionStats;
@@ -35,6 +36,8 @@ pub(super) struct Connection {
     pub(super) peer: IpAddr,
     pub(super) phase: Phase,
     pub(super) opened: Instant,
+    /// When it was first found to be closing and not to have taken everything.
+    lingers_since: Option<Instant>,
     pub(super) session: SessionId,
     pub(super) heartbeat: Option<Heartbeat>,
     pub(super) identities: Arc<Identities>,
@@ -61,6 +64,7 @@ impl Connection {
             peer,
             phase: Phase::Handshake,
             opened,
+            lingers_since: None,
             session: SessionId::NONE,
             heartbeat: None,
             identities: Arc::new(Identities::of_address(peer)),
@@ -267,6 +271,21 @@ impl Connections {
             })
             .collect()
     }
+
+    pub(super) fn lingering(&mut self, now: Instant) -> Vec<ConnId> {
+        let slots = self.slots.iter_mut().zip(0_u32..);
+        slots
+            .filter_map(|(slot, number)| {
+                let connection = slot.connection.as_mut()?;
+                if connection.phase != Phase::Closing {
+                    return None;
+                }
+                let since = *connection.lingers_since.get_or_insert(now);
+                (now.since(since) >= LINGER_MAX)
+                    .then(|| ConnId(u64::from(slot.generation) << 32 | u64::from(number)))
+            })
+            .collect()
+    }
 }
 
 /// The slot of a connection among those of its frontend: a small number that no other open
@@ -310,6 +329,20 @@ mod tests {
         connections.close(conn);
         assert!(connections.sent(conn, 44));
         assert_eq!(taken, bytes);
+    }
+
+    #[test]
+    fn a_closing_connection_that_takes_nothing_lingers_for_a_while() {
+        let mut connections = Connections::default();
+        let (closing, other) = (open(&mut connections), open(&mut connections));
+        connections.answering(closing).expect("open").out.push(7);
+        connections.answering(other).expect("open").out.push(7);
+        assert_eq!(connections.lingering(Instant::default()), []);
+        connections.close(closing);
+        let start = Instant::default().after(LINGER_MAX);
+        assert_eq!(connections.lingering(start), []);
+        assert_eq!(connections.lingering(start.after(LINGER_MAX / 2)), []);
+        assert_eq!(connections.lingering(start.after(LINGER_MAX)), [closing]);
     }
 
     #[test]
