@@ -11,6 +11,8 @@ use std::net::IpAddr;
 
 use types::{Acl, AclList, ErrorCode, Id, Perms};
 
+use crate::limits::{IDENTITIES_MAX, IDENTITY_BYTES_MAX};
+
 pub use digest::{DigestAlgorithm, digest_id};
 
 /// How identities are proved and checked: the same for all connections of a server.
@@ -65,6 +67,12 @@ impl Identities {
         }
     }
 
+    /// Whether one more stays within the limits, or is there already.
+    fn has_room_for(&self, id: &Id) -> bool {
+        let bytes: usize = self.0.iter().chain([id]).map(|id| id.id.len()).sum();
+        self.0.contains(id) || (self.0.len() < IDENTITIES_MAX && bytes <= IDENTITY_BYTES_MAX)
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Id> {
         self.0.iter()
@@ -90,7 +98,7 @@ impl AccessOptions {
     /// Adds to `identities` what `proof` proves.
     ///
     /// # Errors
-    /// The proof is wrong or nobody provides the scheme.
+    /// The proof is wrong, nobody provides the scheme, or the connection has too many identities.
     pub fn authenticate(
         &self,
         scheme: &str,
@@ -103,6 +111,9 @@ impl AccessOptions {
             "digest" => {
                 let algorithm = self.digest.ok_or(Refused::AuthFailed)?;
                 let id = digest_id(algorithm, proof);
+                if !identities.has_room_for(&id) {
+                    return Err(Refused::AuthFailed);
+                }
                 if self.super_digest.as_ref().is_some_and(|digest| same_text(&digest.0, &id.id)) {
                     identities.add(Id::new("super", ""));
                 }
@@ -255,6 +266,21 @@ mod tests {
         assert!(options.allows(&acl(Perms::WRITE, "ip", "127.0.0.0/8"), Perms::WRITE, &local()));
         let skipping = AccessOptions { skip_acl: true, ..options };
         assert!(skipping.allows(&list, Perms::ADMIN, &local()));
+    }
+
+    #[test]
+    fn a_connection_has_a_bounded_number_of_identities() {
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let mut ids = local();
+        let mut prove =
+            |proof: String| options().authenticate("digest", proof.as_bytes(), address, &mut ids);
+        assert_eq!(prove("u".repeat(IDENTITY_BYTES_MAX)), Err(Refused::AuthFailed));
+        for number in 1..IDENTITIES_MAX {
+            assert_eq!(prove(format!("user{number}:x")), Ok(()));
+        }
+        assert_eq!(prove("one more:x".to_owned()), Err(Refused::AuthFailed));
+        assert_eq!(prove("user7:x".to_owned()), Ok(()));
+        assert_eq!(ids.0.len(), IDENTITIES_MAX);
     }
 
     #[test]

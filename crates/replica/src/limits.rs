@@ -20,6 +20,13 @@ pub(crate) const UNSENT_BYTES_MAX: usize = 16 << 20;
 /// How long a connection that is to be closed may take to take in what it was sent before.
 pub(crate) const LINGER_MAX: Duration = Duration::from_secs(10);
 
+/// Identities of one connection; further credentials are refused. Every request carries them, and
+/// an `auth` entry of an access control list becomes one entry for each.
+pub(crate) const IDENTITIES_MAX: usize = 100;
+
+/// Bytes of the identities of one connection.
+pub(crate) const IDENTITY_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes of output buffers that a frontend keeps for reuse, per buffer; larger ones are given
 /// back.
 pub(crate) const SPARE_BUFFER_BYTES_MAX: usize = 256 << 10;
