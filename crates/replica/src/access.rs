@@ -7,11 +7,12 @@
 mod digest;
 mod ip;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use types::{Acl, AclList, ErrorCode, Id, Perms};
 
-use crate::limits::{IDENTITIES_MAX, IDENTITY_BYTES_MAX};
+use crate::limits::{ACL_ENTRIES_MAX, IDENTITIES_MAX, IDENTITY_BYTES_MAX};
 
 pub use digest::{DigestAlgorithm, digest_id};
 
@@ -153,7 +154,8 @@ impl AccessOptions {
     ///
     /// # Errors
     /// [`ErrorCode::InvalidAcl`] if it is empty, names a scheme nobody provides, an id that its
-    /// scheme does not understand, or `auth` on a connection that has not authenticated.
+    /// scheme does not understand, or `auth` on a connection that has not authenticated; or if it
+    /// is far too long.
     pub fn stored_list(
         &self,
         acl: &AclList,
@@ -166,9 +168,13 @@ impl AccessOptions {
             return Ok(acl.clone());
         }
         let mut stored: Vec<Acl> = Vec::with_capacity(acl.len());
-        for (position, entry) in acl.iter().enumerate() {
-            if acl[..position].contains(entry) {
+        let mut seen = BTreeSet::new();
+        for entry in acl.iter() {
+            if !seen.insert((entry.perms.0, &entry.id)) {
                 continue;
+            }
+            if stored.len() > ACL_ENTRIES_MAX {
+                return Err(ErrorCode::InvalidAcl);
             }
             if entry.id.is_anyone() {
                 stored.push(entry.clone());
@@ -330,6 +336,25 @@ mod tests {
             .collect::<Vec<_>>()
             .into();
         assert_eq!(options.stored_list(&twice, &bob).expect("valid").len(), 1);
+    }
+
+    #[test]
+    fn long_lists_are_fixed_up_in_time_and_do_not_multiply() {
+        let options = options();
+        let mut many = local();
+        for number in 1..IDENTITIES_MAX {
+            many.add(Id::new("digest", format!("user{number}:x")));
+        }
+        let list = |length: usize, scheme: &str, id: &str| -> AclList {
+            let entry = |number| Acl { perms: Perms(number), id: Id::new(scheme, id) };
+            (0_i32..).take(length).map(entry).collect::<Vec<_>>().into()
+        };
+        let long = list(ACL_ENTRIES_MAX, "ip", "::1");
+        assert_eq!(options.stored_list(&long, &many), Ok(long));
+        let expanded = options.stored_list(&list(10, "auth", ""), &many).expect("valid");
+        assert_eq!(expanded.len(), 10 * (IDENTITIES_MAX - 1));
+        let refused = options.stored_list(&list(ACL_ENTRIES_MAX, "auth", ""), &many);
+        assert_eq!(refused, Err(ErrorCode::InvalidAcl));
     }
 
     #[test]

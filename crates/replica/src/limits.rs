@@ -27,6 +27,10 @@ pub(crate) const IDENTITIES_MAX: usize = 100;
 /// Bytes of the identities of one connection.
 pub(crate) const IDENTITY_BYTES_MAX: usize = 64 << 10;
 
+/// Entries of an access control list as it is stored: as many as fit into a frame of the default
+/// length, but no more where each `auth` entry becomes several.
+pub(crate) const ACL_ENTRIES_MAX: usize = 1 << 16;
+
 /// Bytes of output buffers that a frontend keeps for reuse, per buffer; larger ones are given
 /// back.
 pub(crate) const SPARE_BUFFER_BYTES_MAX: usize = 256 << 10;
