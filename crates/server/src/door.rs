@@ -191,6 +191,9 @@ impl Door {
             match self.listener.accept() {
                 Ok((stream, address)) => self.admit(stream, address),
                 Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return false,
+                // Whoever came first has left already; others may wait behind.
+                Err(failure) if failure.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
                 Err(failure) => {
                     // Out of descriptors, most likely: those inside go on, those who wait are tried
                     // again.
