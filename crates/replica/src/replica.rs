@@ -464,7 +464,8 @@ impl Reading<'_, '_> {
         self.core.propose(header, txn, origin);
     }
 
-    /// Proposes what the server itself wants, unless it would be refused.
+    /// Proposes what the server itself wants. As with a client's write, the order has a place for it
+    /// also if it is refused.
     fn propose_own(
         &mut self,
         now: Now,
