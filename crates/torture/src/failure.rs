@@ -1,0 +1,88 @@
+//! Why a run ends early.
+
+use std::io;
+
+use types::Zxid;
+
+/// A promise that was broken, or something that kept the run from going on.
+#[derive(thiserror::Error, Debug)]
+pub(crate) enum Failure {
+    /// What a client finds is not what any prefix of its requests leads to.
+    #[error(
+        "{owner} has lost or never asked for what it finds after {acknowledged} acknowledged and \
+         {unknown} unanswered requests: {difference}"
+    )]
+    Differs {
+        /// The client's znode.
+        owner: String,
+        /// Requests that were acknowledged in the whole run.
+        acknowledged: u64,
+        /// Requests that were sent and not answered when the server was killed.
+        unknown: usize,
+        /// Against what the acknowledged ones lead to.
+        difference: String,
+    },
+    /// A session that was open can not be resumed.
+    #[error("the session of {owner} is gone")]
+    SessionLost {
+        /// The client's znode.
+        owner: String,
+    },
+    /// A session does not have its ephemeral znode any more.
+    #[error("the ephemeral znode of {owner} is gone, its session is not")]
+    EphemeralLost {
+        /// The client's znode.
+        owner: String,
+    },
+    /// A later write does not have a larger zxid.
+    #[error("a write of {owner} after {before} was acknowledged with {after}")]
+    ZxidWentBack {
+        /// The client's znode.
+        owner: String,
+        /// The largest it had seen.
+        before: Zxid,
+        /// The next it got.
+        after: Zxid,
+    },
+    /// A reply is not the one that the request must have.
+    #[error("{owner} was answered {answer}, which can not be")]
+    WrongAnswer {
+        /// The client's znode.
+        owner: String,
+        /// Which and how.
+        answer: String,
+    },
+    /// The digests in the log or in the snapshot are not those of the tree.
+    #[error("the recovered tree differs from the logged digests {times} times")]
+    Digest {
+        /// How often.
+        times: u64,
+    },
+    /// What is on disk can not be recovered.
+    #[error("the directory can not be recovered")]
+    Storage(#[from] storage::Error),
+    /// The server did not start, or ended by itself.
+    #[error("the server did not serve within {patience_s} s; its output is in {log}")]
+    NotServing {
+        /// How long was waited.
+        patience_s: u64,
+        /// Its standard error.
+        log: String,
+    },
+    /// The system, or the connection where it must not end.
+    #[error("{doing}")]
+    Io {
+        /// What was done.
+        doing: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Failure {
+    /// Wraps an error of the system.
+    pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { doing, source }
+    }
+}

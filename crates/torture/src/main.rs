@@ -1,0 +1,87 @@
+//! Kills a real server over and over, and counts what it forgot.
+//!
+//! ```text
+//! cargo run -p torture -- kill --rounds 200 --binary target/release/reefkeeper
+//! ```
+//!
+//! In each round some clients write as fast as they can, each below a znode of its own; at a random
+//! moment the server gets SIGKILL and is started again on the same directory. Then each client
+//! resumes its session and reads everything it owns. A session's requests are done in their order,
+//! and the log is a prefix of what was decided: so what a client finds must be exactly what its
+//! first `k` requests lead to, where `k` is at least the number of requests that were acknowledged
+//! and at most the number that were sent. Anything else is a lost, torn or invented write.
+//!
+//! Killing a process shows nothing about power: what the kernel has, survives. Loss of power is
+//! simulated, see the crate `sim`.
+
+#![expect(clippy::print_stdout, reason = "a program for terminals")]
+
+mod client;
+mod failure;
+mod kill;
+mod ledger;
+mod line;
+mod process;
+mod random;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Kills a real server over and over, and counts what it forgot.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// SIGKILL under load, a restart on the same directory, and a look at everything.
+    Kill(KillOptions),
+}
+
+/// What a run does.
+#[derive(clap::Args, Clone, Debug)]
+struct KillOptions {
+    /// How often the server is killed.
+    #[arg(long, default_value_t = 200)]
+    rounds: u32,
+    /// The server's program; it is called with `server <port> <directory>`.
+    #[arg(long, default_value = "target/release/reefkeeper")]
+    binary: PathBuf,
+    /// How many clients write at the same time.
+    #[arg(long, default_value_t = 8)]
+    clients: usize,
+    /// The longest time in milliseconds from the start of the load to the kill.
+    #[arg(long, default_value_t = 400)]
+    load_ms: u64,
+    /// Transactions between two snapshots; few make kills hit snapshots and new logs.
+    #[arg(long, default_value_t = 2000)]
+    snap_count: u64,
+    /// Decides what is written and when the server is killed, as far as it can be decided.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn main() -> ExitCode {
+    let Mode::Kill(options) = Arguments::parse().mode;
+    match kill::run(&options) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let mut words = failure.to_string();
+            let mut cause = std::error::Error::source(&failure);
+            while let Some(source) = cause {
+                words = format!("{words}: {source}");
+                cause = source.source();
+            }
+            eprintln!("torture: {words}");
+            eprintln!("torture: the seed was {}", options.seed);
+            ExitCode::FAILURE
+        }
+    }
+}

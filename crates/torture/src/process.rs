@@ -1,0 +1,105 @@
+//! The server under torture.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use types::Zxid;
+
+use crate::KillOptions;
+use crate::failure::Failure;
+use crate::line::Line;
+
+/// A server answers its first client within this.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two attempts to connect to a server that starts.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(2);
+
+/// A server's program, its directory and its port.
+#[derive(Debug)]
+pub(crate) struct Host {
+    options: KillOptions,
+    directory: PathBuf,
+    address: SocketAddr,
+}
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    /// From its start to its first answer.
+    pub(crate) start: Duration,
+}
+
+impl Host {
+    /// A host with a port that is free now.
+    pub(crate) fn new(options: &KillOptions, directory: &Path) -> Result<Self, Failure> {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let address = free.and_then(|listener| listener.local_addr());
+        Ok(Self {
+            options: options.clone(),
+            directory: directory.to_owned(),
+            address: address.map_err(Failure::io("there is no free port"))?,
+        })
+    }
+
+    /// Where clients connect.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server's data directory.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// Starts the server and waits until it opens a session.
+    pub(crate) fn start(&self) -> Result<Running, Failure> {
+        let log = self.directory.join("server.log");
+        let output = File::options().create(true).append(true).open(&log);
+        let output = output.map_err(Failure::io("the server's output can not be kept"))?;
+        let start = Instant::now();
+        let child = Command::new(&self.options.binary)
+            .arg("server")
+            .arg(self.address.port().to_string())
+            .arg(self.data_dir())
+            .args(["--set", "clientPortAddress=127.0.0.1"])
+            .args(["--set", &format!("snapCount={}", self.options.snap_count)])
+            .args(["--set", "preAllocSize=1024", "--set", "autopurge.purgeInterval=1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()
+            .map_err(Failure::io("the server's program can not be run"))?;
+        let mut running = Running { child, start: Duration::ZERO };
+        while start.elapsed() < PATIENCE {
+            if let Ok(Some(_)) = Line::open(self.address, None, Zxid::ZERO) {
+                running.start = start.elapsed();
+                return Ok(running);
+            }
+            thread::sleep(ATTEMPT_PAUSE);
+        }
+        let log = log.display().to_string();
+        Err(Failure::NotServing { patience_s: PATIENCE.as_secs(), log })
+    }
+}
+
+impl Running {
+    /// SIGKILL, and the wait until it is gone.
+    pub(crate) fn kill(&mut self) -> Result<(), Failure> {
+        self.child.kill().map_err(Failure::io("the server can not be killed"))?;
+        self.child.wait().map_err(Failure::io("the server can not be waited for"))?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(failure) = self.kill() {
+            eprintln!("torture: {failure}");
+        }
+    }
+}
