@@ -38,7 +38,7 @@ impl CommandLine {
     /// Understands the words in either of Apache's two forms, with flags anywhere between them.
     ///
     /// # Errors
-    /// A word is too many, or a flag is not `-Dname=value`, `--set name=value` or
+    /// A word is too many, a port is without a directory, or a flag is not `-Dname=value`, `--set name=value` or
     /// `--set=name=value`.
     pub fn from_words(words: impl IntoIterator<Item = String>) -> Result<Self, ConfigError> {
         let mut words = words.into_iter();
@@ -71,6 +71,9 @@ impl Base {
         let mut words = words.into_iter();
         let base = match (words.next(), words.next()) {
             (None, _) => Self::Trial,
+            (Some(word), None) if word.parse::<u16>().is_ok() => {
+                return Err(ConfigError::PortAlone { word });
+            }
             (Some(file), None) => Self::File(file.into()),
             (Some(port), Some(data_dir)) => Self::Arguments {
                 port,
@@ -104,6 +107,12 @@ mod tests {
     fn both_of_apaches_forms_are_understood() {
         assert_eq!(CommandLine::from_words([]).unwrap(), CommandLine::default());
         check("zoo.cfg", expect![[r#"File("zoo.cfg") []"#]]);
+        check(
+            "2181",
+            expect![[
+                r#""2181" is a port without a data directory; expected [<zoo.cfg>] or <port> <dataDir> [<tickTime> [<maxClientCnxns>]]"#
+            ]],
+        );
         check(
             "2181 /data",
             expect![[

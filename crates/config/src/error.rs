@@ -15,6 +15,12 @@ pub enum ConfigError {
         /// The first word that does not fit.
         word: String,
     },
+    /// A port is followed by nothing.
+    #[error("{word:?} is a port without a data directory; expected [<zoo.cfg>] or {POSITIONAL}")]
+    PortAlone {
+        /// The port.
+        word: String,
+    },
     /// A flag is not of the form `name=value`.
     #[error("{word:?}: expected {expected}")]
     Flag {

@@ -47,7 +47,7 @@ pub enum StartError {
     #[error(transparent)]
     Storage(#[from] storage::Error),
     /// The port for clients.
-    #[error("can not listen on {address} for clients")]
+    #[error("can not listen on {address} for clients (clientPort)")]
     Listen {
         /// As configured.
         address: SocketAddr,

@@ -103,7 +103,7 @@ pub enum Error {
         file: PathBuf,
     },
     /// Another process uses the directory.
-    #[error("{dir} is in use by another server")]
+    #[error("{dir} is in use by another server: stop that one, or choose another directory")]
     Locked {
         /// Which.
         dir: PathBuf,
