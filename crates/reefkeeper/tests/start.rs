@@ -1,0 +1,232 @@
+//! What an operator meets when a server does not start: the exit code, which is Apache's, and the
+//! last line, which says what to do. And that a server that does start, stops when told.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not be set up has failed")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+const INVALID_CONFIGURATION: i32 = 2;
+const UNUSABLE_DIRECTORIES: i32 = 3;
+const FAILED: i32 = 1;
+
+/// A running server; it is killed if the test leaves it.
+struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Starts a server on a free port and waits until it serves.
+    fn start(words: &[&str]) -> Self {
+        let mut child = command(words).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let port = loop {
+            let before = said.len();
+            assert!(log.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+            if let Some((_, address)) = said[before..].split_once("serving address=") {
+                break address.trim_end().parse::<SocketAddr>().unwrap().port();
+            }
+        };
+        Self { child, log, address: ([127, 0, 0, 1], port).into() }
+    }
+
+    /// Tells it to stop, as the system does; returns how it ended and what it said then.
+    fn terminate(mut self) -> (Option<i32>, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let mut said = String::new();
+        self.log.read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap().code(), said)
+    }
+
+    /// Opens some sessions: each leaves a transaction in the log.
+    fn open_sessions(&self, count: usize) {
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(self.address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let mut frame = 45_u32.to_be_bytes().to_vec();
+            frame.extend([0; 12]);
+            frame.extend(30_000_u32.to_be_bytes());
+            frame.extend([0; 8]);
+            frame.extend(16_u32.to_be_bytes());
+            frame.extend([0; 17]);
+            stream.write_all(&frame).unwrap();
+            let mut reply = [0; 41];
+            stream.read_exact(&mut reply).unwrap();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        if self.child.kill().is_ok() {
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reefkeeper"));
+    command.arg("server").args(words).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// The exit code and the last line of a server that does not start.
+fn refusal(words: &[&str]) -> (i32, String) {
+    let output = command(words).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let last = said.lines().last().unwrap_or_default();
+    let words = last.strip_prefix("reefkeeper server: ");
+    (output.status.code().unwrap(), words.unwrap_or_else(|| panic!("{said}")).to_owned())
+}
+
+/// The path as a word.
+fn word(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn file_of(dir: &Path, prefix: &str) -> PathBuf {
+    let entries = fs::read_dir(dir.join("version-2")).unwrap();
+    let mut files = entries.map(|entry| entry.unwrap().path());
+    files.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).unwrap()
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, said) = Process::start(&["0", word(dir.path())]).terminate();
+    assert_eq!(code, Some(0));
+    assert!(said.contains("told to stop"), "{said}");
+}
+
+#[test]
+fn a_wrong_configuration_is_named_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    let path = word(&file);
+    for (text, expected) in [
+        ("dataDir=/d\ntickTime=fast\n", ":2: tickTime=fast: expected milliseconds, at least 1"),
+        ("clientPort=0\n", ": dataDir is missing"),
+        ("dataDir=/d\nclientPort=70000\n", ":2: clientPort=70000: expected a port"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let (code, words) = refusal(&[path]);
+        assert_eq!(code, INVALID_CONFIGURATION, "{words}");
+        assert!(words.starts_with(&format!("{path}{expected}")), "{words}");
+    }
+    fs::remove_file(&file).unwrap();
+    let (code, words) = refusal(&[path]);
+    assert_eq!(code, INVALID_CONFIGURATION);
+    assert!(words.starts_with(&format!("{path}: the configuration file can not be read")));
+}
+
+#[test]
+fn a_port_alone_is_not_taken_for_a_file() {
+    let (code, words) = refusal(&["2181"]);
+    assert_eq!(code, INVALID_CONFIGURATION);
+    assert_eq!(
+        words,
+        "\"2181\" is a port without a data directory; expected [<zoo.cfg>] or \
+        <port> <dataDir> [<tickTime> [<maxClientCnxns>]]"
+    );
+}
+
+#[test]
+fn a_directory_that_is_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (code, words) = refusal(&["0", word(&file)]);
+    assert_eq!(code, UNUSABLE_DIRECTORIES);
+    assert!(words.starts_with(&format!("can not create the directory {}/", word(&file))));
+    let missing = dir.path().join("missing");
+    let (code, words) = refusal(&["0", word(&missing), "-Dzookeeper.datadir.autocreate=false"]);
+    assert_eq!(code, UNUSABLE_DIRECTORIES);
+    assert!(words.ends_with(" does not exist, and datadir.autocreate is false"), "{words}");
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_directory_in_use_is_refused_and_free_when_its_server_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Process::start(&["0", word(dir.path())]);
+    let (code, words) = refusal(&["0", word(dir.path())]);
+    assert_eq!(code, UNUSABLE_DIRECTORIES);
+    let in_use = format!("{}/version-2 is in use by another server", word(dir.path()));
+    assert!(words.starts_with(&in_use), "{words}");
+    assert_eq!(first.terminate().0, Some(0));
+    Process::start(&["0", word(dir.path())]);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("[::]:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let (code, words) = refusal(&[&port.to_string(), word(dir.path())]);
+    assert_eq!(code, FAILED);
+    let expected = format!("can not listen on [::]:{port} for clients (clientPort): ");
+    assert!(words.starts_with(&expected), "{words}");
+}
+
+#[test]
+fn exchanged_directories_are_refused_and_left_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, log) = (dir.path().join("data"), dir.path().join("log"));
+    let log_dir = |path: &Path| format!("-DdataLogDir={}", word(path));
+    let server = Process::start(&["0", word(&data), &log_dir(&log)]);
+    server.open_sessions(3);
+    assert_eq!(server.terminate().0, Some(0));
+    let (code, words) = refusal(&["0", word(&log), &log_dir(&data)]);
+    assert_eq!(code, UNUSABLE_DIRECTORIES);
+    assert!(words.contains(" does not belong into this directory: check dataDir and dataLogDir"));
+    let server = Process::start(&["0", word(&data), &log_dir(&log)]);
+    assert_eq!(server.terminate().0, Some(0));
+}
+
+#[test]
+fn damage_within_the_log_is_named_and_the_advice_repairs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Process::start(&["0", word(dir.path())]);
+    server.open_sessions(20);
+    drop(server);
+    let log = file_of(dir.path(), "log.");
+    let mut bytes = fs::read(&log).unwrap();
+    // Behind the first entries and before the last ones.
+    bytes[500] ^= 0x40;
+    fs::write(&log, &bytes).unwrap();
+
+    let (code, words) = refusal(&["0", word(dir.path())]);
+    assert_eq!(code, UNUSABLE_DIRECTORIES);
+    let damaged = format!("{} is damaged at byte ", word(&log));
+    assert!(words.starts_with(&damaged), "{words}");
+    assert_eq!(fs::read(&log).unwrap(), bytes, "nothing was changed");
+
+    let advice = words.split('`').nth(1).unwrap();
+    assert!(advice.starts_with("truncate -s ") && advice.ends_with(word(&log)), "{words}");
+    assert!(Command::new("sh").args(["-c", advice]).status().unwrap().success());
+    fs::remove_file(log.with_file_name("synced")).unwrap();
+    let server = Process::start(&["0", word(dir.path())]);
+    server.open_sessions(1);
+    assert_eq!(server.terminate().0, Some(0));
+}
+
+#[test]
+fn logs_without_a_snapshot_are_no_empty_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Process::start(&["0", word(dir.path())]);
+    server.open_sessions(2);
+    assert_eq!(server.terminate().0, Some(0));
+    fs::remove_file(file_of(dir.path(), "snapshot.")).unwrap();
+    let (code, words) = refusal(&["0", word(dir.path())]);
+    assert_eq!(code, UNUSABLE_DIRECTORIES);
+    assert!(words.contains("there is no valid snapshot to start from"), "{words}");
+}
