@@ -17,6 +17,10 @@ pub(crate) const OUTSTANDING_PER_CONNECTION_MAX: u32 = 256;
 /// Unsent bytes of one connection. Then it is not read from until its client reads.
 pub(crate) const UNSENT_BYTES_MAX: usize = 16 << 20;
 
+/// Unsent bytes of one connection beyond which its next event closes it: events come whether or not
+/// their client reads.
+pub(crate) const UNSENT_BYTES_AT_EVENT_MAX: usize = 2 * UNSENT_BYTES_MAX;
+
 /// How long a connection that is to be closed may take to take in what it was sent before.
 pub(crate) const LINGER_MAX: Duration = Duration::from_secs(10);
 

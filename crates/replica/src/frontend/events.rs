@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use tracing::debug;
+use tracing::{debug, warn};
 use types::{AclList, ConnId, EventKind, Instant, Now, Perms, Xid, Zxid, path};
 use wire::connect::ConnectResponse;
 use wire::event::WatchEvent;
@@ -11,6 +11,7 @@ use wire::opcode::OpCode;
 use super::Desk;
 use super::connection::Phase;
 use crate::input::Input;
+use crate::limits::UNSENT_BYTES_AT_EVENT_MAX;
 use crate::published::{
     Address, ChangeKind, Established, Mail, PublishedChange, TreeReader, WatchRequest,
 };
@@ -133,7 +134,11 @@ impl Desk {
             let may_know = acl
                 .as_ref()
                 .is_none_or(|acl| options.access.allows(acl, Perms::READ, &connection.identities));
-            if may_know {
+            if may_know && connection.unsent().len() > UNSENT_BYTES_AT_EVENT_MAX {
+                warn!(peer = %connection.peer, session = %connection.session,
+                    "closed, since it does not read its events");
+                connections.close(conn);
+            } else if may_know {
                 WatchEvent { zxid: Some(zxid), kind, path: path.into() }
                     .encode(&mut connection.out);
                 connection.stats.sent.add(1);

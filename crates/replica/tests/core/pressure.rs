@@ -1,12 +1,13 @@
 //! A client that asks too much or reads too little slows itself, and nobody else.
 
-use types::Op;
+use types::{Op, Read, WatchMode};
 
 use crate::world::{FRAME_BYTES_MAX, World, create, get, set};
 
 /// As in the crate's limits.
 const OUTSTANDING_PER_CONNECTION_MAX: usize = 256;
 const UNSENT_BYTES_MAX: usize = 16 << 20;
+const RECURSIVE: WatchMode = WatchMode::PersistentRecursive;
 
 #[test]
 fn a_client_with_many_writes_under_way_is_not_read_from() {
@@ -64,6 +65,28 @@ fn a_client_that_does_not_read_is_not_answered_without_bound() {
     world.lets_read(slow, true);
     assert_eq!(world.told(slow).lines().count(), 100);
     assert!(world.is_heard(slow));
+}
+
+#[test]
+fn a_watcher_that_does_not_read_is_closed_before_its_events_fill_the_memory() {
+    let mut world = World::new();
+    let (slow, other) = (world.client(), world.client());
+    world.tell(slow, Op::Read(Read::AddWatch { path: "/".into(), mode: RECURSIVE }));
+    let text = "x".repeat(FRAME_BYTES_MAX / 2);
+    world.tell(other, set("/", &text));
+    world.lets_read(slow, false);
+    world.ask_all(slow, (0..100).map(|_| get("/")));
+    let path = format!("/{}", "x".repeat(FRAME_BYTES_MAX / 2));
+    world.tell(other, create(&path));
+    let mut most_unsent = 0;
+    for _ in 0..36 {
+        world.tell(other, set(&path, ""));
+        most_unsent = most_unsent.max(world.unsent(slow));
+    }
+    assert!(most_unsent > UNSENT_BYTES_MAX);
+    assert!(most_unsent < 3 * UNSENT_BYTES_MAX);
+    world.lets_read(slow, true);
+    assert!(world.told(slow).ends_with("closed\n"));
 }
 
 #[test]
