@@ -93,10 +93,15 @@ fn word(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn file_of(dir: &Path, prefix: &str) -> PathBuf {
+fn files_of(dir: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir.join("version-2")).unwrap();
-    let mut files = entries.map(|entry| entry.unwrap().path());
-    files.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).unwrap()
+    let files = entries.map(|entry| entry.unwrap().path());
+    let is_meant = |path: &PathBuf| word(path).rsplit('/').next().unwrap().starts_with(prefix);
+    files.filter(is_meant).collect()
+}
+
+fn file_of(dir: &Path, prefix: &str) -> PathBuf {
+    files_of(dir, prefix).pop().unwrap()
 }
 
 #[test]
@@ -229,4 +234,30 @@ fn logs_without_a_snapshot_are_no_empty_start() {
     let (code, words) = refusal(&["0", word(dir.path())]);
     assert_eq!(code, UNUSABLE_DIRECTORIES);
     assert!(words.contains("there is no valid snapshot to start from"), "{words}");
+}
+
+#[test]
+fn old_snapshots_and_their_logs_go_when_the_operator_wants_that() {
+    let dir = tempfile::tempdir().unwrap();
+    // Each start that finds something in the log writes a snapshot.
+    for _ in 0..20 {
+        let server = Process::start(&["0", word(dir.path())]);
+        server.open_sessions(1);
+        assert_eq!(server.terminate().0, Some(0));
+        if files_of(dir.path(), "snapshot.").len() > 5 {
+            break;
+        }
+    }
+    assert!(files_of(dir.path(), "snapshot.").len() > 5);
+    let logs = files_of(dir.path(), "log.").len();
+    let purge = ["-Dautopurge.purgeInterval=1", "-Dautopurge.snapRetainCount=3"];
+    let server = Process::start(&["0", word(dir.path()), purge[0], purge[1]]);
+    assert_eq!(server.terminate().0, Some(0));
+    let left = files_of(dir.path(), "snapshot.").len();
+    assert!(
+        (3..=4).contains(&left),
+        "the retained ones, and perhaps the one of this start: {left}"
+    );
+    assert!(files_of(dir.path(), "log.").len() < logs);
+    Process::start(&["0", word(dir.path())]);
 }
