@@ -11,6 +11,7 @@ mod acl;
 mod error;
 mod event;
 mod id;
+pub mod mutant;
 mod op;
 mod owner;
 pub mod path;
