@@ -29,7 +29,7 @@ use std::sync::atomic::Ordering;
 
 use tracing::warn;
 use tree::Tree;
-use types::{ConnId, ErrorCode, Now, Op, Read, Write, Xid, Zxid};
+use types::{ConnId, ErrorCode, Now, Op, Read, Write, Xid, Zxid, mutant};
 use wire::connect::ConnectRequest;
 use wire::frame;
 use wire::reply::{Body, Reply};
@@ -124,7 +124,9 @@ impl Frontend {
     pub fn receive(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
         let Self { reader, desk } = self;
         let Some(connection) = desk.connections.find_mut(conn) else { return };
-        if let Some(heartbeat) = &connection.heartbeat {
+        if let Some(heartbeat) = &connection.heartbeat
+            && !mutant::active(108)
+        {
             heartbeat.beat(now.instant);
         }
         desk.stats.received_bytes.add(bytes.len() as u64);
@@ -158,7 +160,9 @@ impl Frontend {
             self.desk.inputs.push(Input::Disconnected(address));
         }
         self.desk.stats.outstanding.fetch_sub(u64::from(connection.in_flight), Ordering::Relaxed);
-        self.desk.watches.remove_connection(conn);
+        if !mutant::active(57) {
+            self.desk.watches.remove_connection(conn);
+        }
         self.desk.count_watches();
     }
 
@@ -253,7 +257,9 @@ impl<'a> Held<'a> {
             Some(guard) => guard,
             None => {
                 let guard = reader.hold();
-                desk.take_mail(now, reader);
+                if !mutant::active(54) {
+                    desk.take_mail(now, reader);
+                }
                 desk.seen = guard.last_applied();
                 guard
             }
@@ -341,7 +347,7 @@ impl Desk {
         };
         let last_applied = tree.look(now, self).last_applied();
         let Some(connection) = self.connections.find_mut(conn) else { return };
-        if request.last_zxid_seen > last_applied {
+        if request.last_zxid_seen > last_applied && !mutant::active(52) {
             // It has seen what this server does not know: another server has to serve it.
             warn!(peer = %connection.peer, seen = %request.last_zxid_seen, %last_applied,
                 "client is ahead of this server, refused");
@@ -399,7 +405,7 @@ impl Desk {
             Op::Ping => self.reply(now, conn, Xid::PING, Ok(Body::Empty)),
             Op::Auth(packet) => self.on_auth(now, conn, xid, &packet),
             Op::Sasl(_) => self.on_sasl(now, conn, xid),
-            Op::Read(read) if connection.in_flight == 0 => {
+            Op::Read(read) if connection.in_flight == 0 || mutant::active(50) => {
                 self.answer(now, conn, xid, &read, tree);
             }
             Op::Read(read) => self.hand_over(now, conn, xid, Ask::Read(read.into_owned()), tree),

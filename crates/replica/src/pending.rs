@@ -13,7 +13,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tree::{Tree, digest};
-use types::{AclList, NodeKind, SessionId, StoredStat, Zxid};
+use types::{AclList, NodeKind, SessionId, StoredStat, Zxid, mutant};
 
 /// A znode as it will be when everything decided is applied.
 #[derive(Clone, Debug)]
@@ -68,7 +68,9 @@ impl Pending {
 
     /// The latest state of a znode; `None` if there is none or will be none. The root is "/".
     pub(crate) fn latest(&self, tree: &Tree, path: &str) -> Option<Latest> {
-        if let Some(record) = self.records.get(path) {
+        if let Some(record) = self.records.get(path)
+            && !mutant::active(125)
+        {
             return record.latest.clone();
         }
         let node = tree.find(path)?;
@@ -121,6 +123,9 @@ impl Pending {
     /// Undoes what was recorded since [`Pending::begin_multi`].
     pub(crate) fn roll_back(&mut self) {
         let Some(journal) = self.journal.take() else { return };
+        if mutant::active(49) {
+            return;
+        }
         self.order.truncate(self.order.len() - journal.records.len());
         for (path, record) in journal.records.into_iter().rev() {
             match record {
@@ -137,7 +142,11 @@ impl Pending {
             && *touched <= zxid
         {
             let Some((touched, path)) = self.order.pop_front() else { return };
-            if self.records.get(&path).is_some_and(|record| record.zxid == touched) {
+            if self
+                .records
+                .get(&path)
+                .is_some_and(|record| record.zxid == touched || mutant::active(126))
+            {
                 self.records.remove(&path);
             }
         }
@@ -151,10 +160,12 @@ impl Pending {
             .map(String::into_boxed_str)
             .collect();
         let extended = tree.options().extended_types;
-        paths.extend(self.records.iter().filter_map(|(path, record)| {
-            let kind = record.latest.as_ref()?.stat.owner.kind(extended);
-            (kind == NodeKind::Ephemeral(session)).then(|| (&**path).into())
-        }));
+        if !mutant::active(44) {
+            paths.extend(self.records.iter().filter_map(|(path, record)| {
+                let kind = record.latest.as_ref()?.stat.owner.kind(extended);
+                (kind == NodeKind::Ephemeral(session)).then(|| (&**path).into())
+            }));
+        }
         paths.sort_unstable();
         paths
     }

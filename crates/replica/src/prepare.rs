@@ -11,7 +11,9 @@ mod quota;
 mod session;
 
 use tree::Tree;
-use types::{AclList, ErrorCode, ExtendedTypes, MultiOp, Perms, SessionId, Txn, Write, Zxid, path};
+use types::{
+    AclList, ErrorCode, ExtendedTypes, MultiOp, Perms, SessionId, Txn, Write, Zxid, mutant, path,
+};
 
 use crate::access::{AccessOptions, Identities};
 use crate::pending::{Latest, Pending};
@@ -95,7 +97,7 @@ impl Preparation<'_> {
     fn delete_container(&mut self, path: Box<str>) -> Result<Txn, ErrorCode> {
         let parent = deletable_parent(&path)?;
         let before = self.latest(&path)?;
-        if before.num_children > 0 {
+        if before.num_children > 0 && !mutant::active(116) {
             return Err(ErrorCode::NotEmpty);
         }
         if self.is_ephemeral(&before) {
@@ -192,7 +194,11 @@ impl Preparation<'_> {
 /// After 2^32 changes it would be -1, which clients could not tell from "any": it is skipped, as
 /// Java does from 3.10 on.
 fn next_version(current: i32, expected: Option<i32>) -> Result<i32, ErrorCode> {
-    if expected.is_some_and(|expected| expected != current) {
+    let differs = |expected: i32| match mutant::active(62) {
+        true => current < expected,
+        false => current != expected,
+    };
+    if expected.is_some_and(differs) {
         return Err(ErrorCode::BadVersion);
     }
     Ok(match current.wrapping_add(1) {

@@ -7,7 +7,9 @@
 use std::borrow::Cow;
 
 use tree::{Node, Tree};
-use types::{ErrorCode, EventKind, MultiReadOp, Perms, Read, SessionId, SetWatches, Xid, Zxid};
+use types::{
+    ErrorCode, EventKind, MultiReadOp, Perms, Read, SessionId, SetWatches, Xid, Zxid, mutant,
+};
 use wire::event::WatchEvent;
 use wire::reply::{Body, ClientInfo, MultiReadEncoder, Reply, encode_children};
 
@@ -132,7 +134,8 @@ fn exists<'t>(
         return Err(ErrorCode::BadArguments);
     }
     let node = asker.readable(tree, path);
-    if wanted && node.as_ref().err() != Some(&ErrorCode::NoAuth) {
+    let is_lost = mutant::active(109) && node.is_err();
+    if wanted && node.as_ref().err() != Some(&ErrorCode::NoAuth) && !is_lost {
         watch(path, WatchKind::Data);
     }
     node
@@ -205,7 +208,7 @@ fn set_watches(
     for path in &watches.data {
         match tree.find(path) {
             None => tell(path, None, EventKind::NodeDeleted),
-            Some(node) if node.stat().mzxid > seen => {
+            Some(node) if node.stat().mzxid > seen && !mutant::active(55) => {
                 tell(path, Some(node), EventKind::NodeDataChanged);
             }
             Some(_) => watch(path, WatchKind::Data),

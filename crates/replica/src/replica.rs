@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 use tree::{Applied, Change, Tree};
 use types::{
     AclList, Counter, Epoch, ErrorCode, Instant, Now, SessionId, Sid, Txn, TxnDigest, TxnHeader,
-    Write, Xid, Zxid,
+    Write, Xid, Zxid, mutant,
 };
 use wire::reply::{Body, Reply};
 use wire::stored::LogBatch;
@@ -157,7 +157,12 @@ impl Replica {
             Input::LogSynced { zxid, .. } => Some(Durable::from_log(*zxid)),
             _ => None,
         });
-        if let Some(durable) = durable.max() {
+        let durable = if mutant::active(102) {
+            Some(Durable::from_log(self.core.last_logged))
+        } else {
+            durable.max()
+        };
+        if let Some(durable) = durable {
             self.on_log_synced(now, durable);
         }
         let (tree, mut post) = self.publisher.read();
@@ -324,11 +329,13 @@ impl Reading<'_, '_> {
         timeout: Duration,
     ) {
         if let Some(before) = self.core.sessions.find_mut(id).and_then(|it| it.address.take()) {
-            self.core.speakers.remove(&before);
+            if !mutant::active(48) {
+                self.core.speakers.remove(&before);
+            }
             self.post.outbox(before.front).mail.push(Mail::Close { conn: before.conn });
         }
         let outbox = self.post.outbox(address.front);
-        let knows_password = id.password().0 == *password;
+        let knows_password = id.password().0 == *password || mutant::active(104);
         let session = self.core.sessions.find_mut(id).filter(|it| !it.is_closing);
         let Some(session) = session.filter(|_| knows_password) else {
             outbox.mail.push(Mail::Refused { conn: address.conn });
@@ -406,7 +413,7 @@ impl Reading<'_, '_> {
             return;
         };
         let session = speaker.session;
-        if self.core.sessions.open(session).is_none() {
+        if self.core.sessions.open(session).is_none() && !mutant::active(45) {
             debug!(%session, ?xid, "request of a closing session ignored");
             return;
         }
@@ -431,7 +438,9 @@ impl Reading<'_, '_> {
     /// Lets a question wait for what it stands behind, or answers it.
     fn queue(&mut self, waiting: Waiting) {
         let Some(speaker) = self.core.speakers.get_mut(&waiting.address) else { return };
-        if matches!(waiting.question, Question::Sync { .. } | Question::Resume(_)) {
+        if matches!(waiting.question, Question::Sync { .. } | Question::Resume(_))
+            && !mutant::active(113)
+        {
             speaker.last = self.core.proposals.last();
         }
         let proposal = speaker.last.and_then(|position| self.core.proposals.at(position));
@@ -544,7 +553,10 @@ impl Core {
     fn next_header(&mut self, now: Now, session: SessionId, cxid: Xid) -> TxnHeader {
         let Epoch(epoch) = self.last_logged.epoch();
         let next_epoch = || Zxid::new(Epoch(epoch.wrapping_add(1)), Counter(1));
-        let zxid = self.last_logged.next().unwrap_or_else(next_epoch);
+        let zxid = match self.last_logged.next() {
+            None if mutant::active(61) => self.last_logged.successor(),
+            next => next.unwrap_or_else(next_epoch),
+        };
         TxnHeader { session, cxid, zxid, time_ms: now.wall_ms }
     }
 
@@ -573,6 +585,12 @@ impl Core {
         self.pending.applied(zxid);
         self.digests.applied(zxid, tree.digest());
         self.stats.commits.add(1);
+        let mut behind = behind;
+        if mutant::active(51) {
+            for waiting in behind.drain(..) {
+                self.answer(tree, post, waiting);
+            }
+        }
         match (&txn, origin) {
             (Txn::CreateSession { timeout_ms }, Origin::Handshake(address)) => {
                 self.establish(now, post, header.session, *timeout_ms, address);

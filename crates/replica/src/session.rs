@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use types::{Instant, SessionId};
+use types::{Instant, SessionId, mutant};
 
 use crate::Address;
 
@@ -168,7 +168,7 @@ impl Sessions {
 
     /// The first tick that starts strictly after the timeout.
     fn bucket_of(&self, heard: Instant, timeout: Duration) -> u64 {
-        heard.after(timeout).nanos() / self.tick_nanos() + 1
+        heard.after(timeout).nanos() / self.tick_nanos() + u64::from(!mutant::active(107))
     }
 
     fn bucket_start(&self, bucket: u64) -> Instant {

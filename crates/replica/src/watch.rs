@@ -19,7 +19,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use types::{ConnId, EventKind, WatchMode, WatcherKind};
+use types::{ConnId, EventKind, WatchMode, WatcherKind, mutant};
 
 /// Which way a connection watches a path, as set by one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -182,6 +182,9 @@ impl WatchTable {
     /// data and children.
     pub fn fire_deleted(&mut self, path: &str, mut tell: impl FnMut(ConnId, EventKind)) {
         self.fire_data(path, EventKind::NodeDeleted, &mut tell);
+        if mutant::active(111) {
+            return;
+        }
         self.fire_side(path, Bits::CHILD_SIDE, Bits::CHILD_ONCE, |conn| {
             tell(conn, EventKind::NodeDeleted);
         });
@@ -193,6 +196,9 @@ impl WatchTable {
         self.fire_side(path, Bits::CHILD_SIDE, Bits::CHILD_ONCE, |conn| {
             tell(conn, EventKind::NodeChildrenChanged);
         });
+        if mutant::active(56) {
+            self.fire_recursive(path, |conn| tell(conn, EventKind::NodeChildrenChanged));
+        }
     }
 
     /// Whether there is none.
@@ -238,7 +244,7 @@ impl WatchTable {
             if self.told.insert(conn) {
                 tell(conn);
             }
-            if bits & once != 0 {
+            if bits & once != 0 && !mutant::active(110) {
                 self.set_bits(id, index(position), bits & !once);
             }
         }

@@ -12,11 +12,13 @@
 //! | [`model`] | what they should have seen |
 //! | [`checkers`] | one promise each |
 //! | [`campaign`], [`shrink`] | many runs; one made small |
+//! | [`mutants`] | bugs planted in the server to test all this |
 
 pub mod campaign;
 pub mod checkers;
 pub mod history;
 pub mod model;
+pub mod mutants;
 pub mod operations;
 pub mod shrink;
 pub mod tape;

@@ -24,7 +24,7 @@ mod space;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use types::Zxid;
+use types::{Zxid, mutant};
 use wire::stored::LogBatch;
 
 pub(crate) use entries::{End, EndKind, LogReader, Next, Opened};
@@ -183,7 +183,11 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// As [`Log::sync`].
     pub fn roll(&mut self) -> Result<Synced, Error> {
-        let synced = self.sync()?;
+        let synced = if mutant::active(119) {
+            Synced { zxid: self.last_synced, took: Duration::ZERO }
+        } else {
+            self.sync()?
+        };
         self.state = State::BetweenFiles;
         Ok(synced)
     }
@@ -257,6 +261,10 @@ impl<D: Disk> Log<D> {
         let State::Writing(open) = &mut self.state else { return Err(Error::Poisoned) };
         open.space.append(bytes, self.options.space_step_bytes, &open.path)?;
         self.last_logged = last;
+        if mutant::active(123) {
+            let offset = open.space.end();
+            self.unwritten_mark = Some(Mark { zxid: last, log: open.first, offset });
+        }
         Ok(())
     }
 
@@ -285,7 +293,7 @@ impl<D: Disk> Log<D> {
         let mut took = Duration::ZERO;
         if self.options.durability == Durability::Synced {
             took = open.space.sync(&open.path)?;
-            if open.name == Name::Unsynced {
+            if open.name == Name::Unsynced && !mutant::active(38) {
                 self.disk.sync_dir(&self.dir).during(Action::SyncDirectory, &self.dir)?;
                 open.name = Name::Durable;
             }

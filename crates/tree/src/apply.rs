@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use types::{
     AclList, CreateCall, CreateTxn, ErrorCode, NodeKind, Owner, SessionId, Stat, StoredStat,
-    TTL_MS_MAX, Txn, TxnHeader, Zxid,
+    TTL_MS_MAX, Txn, TxnHeader, Zxid, mutant,
 };
 
 use crate::arena::{Flags, NodeId};
@@ -147,7 +147,11 @@ impl Tree {
             // The snapshot had the znode already. It may lack its list, and the parent may have been
             // written before this creation. (Java members count only what `create` made, and forget
             // the other calls.)
-            let old = std::mem::replace(&mut self.store.record_mut(existing).acl, acl);
+            let old = if mutant::active(43) {
+                acl
+            } else {
+                std::mem::replace(&mut self.store.record_mut(existing).acl, acl)
+            };
             self.acls.release(old);
             self.count_creation(parent, txn.parent_cversion, header.zxid);
             return ErrorCode::NodeExists.into();
@@ -180,7 +184,9 @@ impl Tree {
             return ErrorCode::NoNode.into();
         };
         // Also if the child is gone: the parent may have been written to the snapshot before.
-        self.change(parent, |parent| parent.pzxid = parent.pzxid.max(zxid));
+        if !mutant::active(105) {
+            self.change(parent, |parent| parent.pzxid = parent.pzxid.max(zxid));
+        }
         let Some(id) = self.store.child(parent, name) else {
             return ErrorCode::NoNode.into();
         };
@@ -202,6 +208,7 @@ impl Tree {
         let Some(id) = self.store.find(path) else {
             return ErrorCode::NoNode.into();
         };
+        let data = if mutant::active(112) { data.or(Some(b"")) } else { data };
         let old_bytes = self.node(id).data_bytes();
         self.set_data(id, path, data, |record| {
             record.version = version;
@@ -245,7 +252,9 @@ impl Tree {
             let path = self.store.path(id);
             self.delete(&path, zxid, changes);
         }
-        self.sessions.remove(&session);
+        if !mutant::active(106) {
+            self.sessions.remove(&session);
+        }
     }
 
     /// Counts the creation of a child, unless the parent has counted it already. Counts are compared
@@ -253,7 +262,7 @@ impl Tree {
     fn count_creation(&mut self, parent: NodeId, cversion: Option<i32>, zxid: Zxid) {
         let current = self.store.record(parent).cversion;
         let cversion = cversion.unwrap_or_else(|| current.wrapping_add(1));
-        if cversion.wrapping_sub(current) > 0 {
+        if cversion.wrapping_sub(current) > 0 || mutant::active(41) {
             self.change(parent, |parent| {
                 parent.cversion = cversion;
                 parent.pzxid = zxid;

@@ -1,6 +1,6 @@
 //! Walking the tree for a snapshot while transactions go on.
 
-use types::{AclList, SessionId, StoredStat, Zxid};
+use types::{AclList, SessionId, StoredStat, Zxid, mutant};
 
 use crate::arena::NodeId;
 use crate::tree::Tree;
@@ -34,8 +34,12 @@ impl Tree {
     pub fn begin_snapshot(&mut self) -> SnapshotHead {
         self.store.set_walk(Some(NodeId::ROOT));
         SnapshotHead {
-            zxid: self.last_applied,
-            sessions: self.sessions().collect(),
+            zxid: if mutant::active(101) {
+                self.last_applied.successor()
+            } else {
+                self.last_applied
+            },
+            sessions: self.sessions().skip(usize::from(mutant::active(42))).collect(),
             acls: self.acls.stored().map(|(id, list)| (id, list.clone())).collect(),
         }
     }

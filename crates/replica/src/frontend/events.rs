@@ -138,7 +138,7 @@ impl Desk {
                 warn!(peer = %connection.peer, session = %connection.session,
                     "closed, since it does not read its events");
                 connections.close(conn);
-            } else if may_know {
+            } else if may_know || mutant::active(58) {
                 WatchEvent { zxid: Some(zxid), kind, path: path.into() }
                     .encode(&mut connection.out);
                 connection.stats.sent.add(1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use types::{
     Create, CreateCall, CreateTxn, ErrorCode, ExtendedTypes, NodeKind, Owner, Perms, StoredStat,
-    TTL_MS_MAX, Txn, path,
+    TTL_MS_MAX, Txn, mutant, path,
 };
 
 use super::{Preparation, digest_path, parent_of};
@@ -19,7 +19,11 @@ impl Preparation<'_> {
         let parent_before = self.latest(parent)?;
         self.allow(&parent_before.acl, Perms::CREATE)?;
         let path: Box<str> = if mode.is_sequential() {
-            format!("{path}{:010}", parent_before.stat.cversion).into()
+            let number = match mutant::active(63) {
+                true => parent_before.num_children,
+                false => parent_before.stat.cversion,
+            };
+            format!("{path}{number:010}").into()
         } else {
             path.clone().into()
         };

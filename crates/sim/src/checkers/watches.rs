@@ -59,7 +59,7 @@ struct Past {
     /// The triggers of each transaction.
     triggers: BTreeMap<Zxid, Vec<Trigger>>,
     /// What each answered `setWatches` has to catch up with, by the line of its reply.
-    missed: BTreeMap<usize, Vec<(EventKind, String)>>,
+    missed: BTreeMap<usize, Vec<Missed>>,
     last: Zxid,
 }
 
@@ -99,29 +99,44 @@ impl Past {
     }
 }
 
+/// A change that a client missed while it was away.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Missed {
+    kind: EventKind,
+    path: String,
+    /// The client is told unless it may not read the znode; its watch is used up either way.
+    is_told: bool,
+}
+
 /// What a client that was away has missed.
-fn missed(model: &Model, watches: &SetWatches<'_>, ids: &[Id]) -> Vec<(EventKind, String)> {
+fn missed(model: &Model, watches: &SetWatches<'_>, ids: &[Id]) -> Vec<Missed> {
     let since = watches.relative_zxid;
     let mut events = Vec::new();
-    let mut tell = |path: &str, kind| events.push((kind, path.to_owned()));
-    let readable =
+    let mut add = |path: &str, kind, is_told| {
+        events.push(Missed { kind, path: path.to_owned(), is_told });
+    };
+    let find =
         |path: &str| model.stored(path).map(|(_, acl, stat)| (stat, allows(acl, Perms::READ, ids)));
     for path in &watches.data {
-        match readable(path) {
-            None => tell(path, EventKind::NodeDeleted),
-            Some((stat, true)) if stat.mzxid > since => tell(path, EventKind::NodeDataChanged),
+        match find(path) {
+            None => add(path, EventKind::NodeDeleted, true),
+            Some((stat, may_read)) if stat.mzxid > since => {
+                add(path, EventKind::NodeDataChanged, may_read);
+            }
             Some(_) => {}
         }
     }
     for path in &watches.exist {
-        if let Some((_, true)) = readable(path) {
-            tell(path, EventKind::NodeCreated);
+        if let Some((_, may_read)) = find(path) {
+            add(path, EventKind::NodeCreated, may_read);
         }
     }
     for path in &watches.child {
-        match readable(path) {
-            None => tell(path, EventKind::NodeDeleted),
-            Some((stat, true)) if stat.pzxid > since => tell(path, EventKind::NodeChildrenChanged),
+        match find(path) {
+            None => add(path, EventKind::NodeDeleted, true),
+            Some((stat, may_read)) if stat.pzxid > since => {
+                add(path, EventKind::NodeChildrenChanged, may_read);
+            }
             Some(_) => {}
         }
     }
@@ -134,6 +149,9 @@ struct Walk<'p> {
     conn: ConnId,
     table: Table,
     ids: Rc<[Id]>,
+    /// What `ids` were until credentials were accepted, up to the next reply with a zxid: a change
+    /// that was looked at in between may have met the old ones or the new ones.
+    old_ids: Option<Rc<[Id]>>,
     /// Up to where triggers were turned into events due.
     seen: Zxid,
     due: VecDeque<Due>,
@@ -147,6 +165,8 @@ struct Due {
     zxid: Zxid,
     kind: EventKind,
     path: String,
+    /// Whether it may stay out.
+    is_optional: bool,
 }
 
 impl<'p> Walk<'p> {
@@ -156,6 +176,7 @@ impl<'p> Walk<'p> {
             conn,
             table: Table::default(),
             ids,
+            old_ids: None,
             seen: Zxid::ZERO,
             due: VecDeque::new(),
             caught_up: Vec::new(),
@@ -164,17 +185,21 @@ impl<'p> Walk<'p> {
 
     fn reply(&mut self, operation: &Operation<'_>) -> Result<(), Violation> {
         if matches!(operation.op, Op::Auth(_)) {
-            self.ids = Rc::clone(&operation.ids);
+            let old_ids = std::mem::replace(&mut self.ids, Rc::clone(&operation.ids));
+            self.old_ids.get_or_insert(old_ids);
         }
         let Some(zxid) = operation.zxid() else { return Ok(()) };
         self.look_until(zxid);
+        self.old_ids = None;
+        self.due.retain(|due| !due.is_optional);
         if let Some(due) = self.due.front() {
             let detail = format!("{} shows {zxid}, but {due:?} did not come", operation.label());
             return broken(Promise::P10, detail);
         }
         let Some(reply) = operation.reply else { return Ok(()) };
         let missed = self.past.missed.get(&reply.came.line).map_or(&[][..], |missed| missed);
-        if self.caught_up != missed {
+        let told = missed.iter().filter(|missed| missed.is_told);
+        if !told.map(|missed| (missed.kind, &*missed.path)).eq(self.caught_up()) {
             let detail = format!(
                 "{} caught up with {:?}, the model says {missed:?}",
                 operation.label(),
@@ -187,6 +212,10 @@ impl<'p> Walk<'p> {
             self.register(operation, read, reply.result)?;
         }
         Ok(())
+    }
+
+    fn caught_up(&self) -> impl Iterator<Item = (EventKind, &str)> {
+        self.caught_up.iter().map(|(kind, path)| (*kind, path.as_str()))
     }
 
     fn event(&mut self, zxid: Option<Zxid>, kind: EventKind, path: &str) -> Result<(), Violation> {
@@ -204,6 +233,12 @@ impl<'p> Walk<'p> {
             return broken(Promise::P10, detail);
         }
         self.look_until(zxid);
+        while let Some(due) = self.due.front()
+            && due.is_optional
+            && (due.zxid, due.kind, due.path.as_str()) != (zxid, kind, path)
+        {
+            self.due.pop_front();
+        }
         let is_it = |due: &Due| due.zxid == zxid && due.kind == kind && due.path == path;
         match self.due.iter().position(is_it) {
             Some(0) => {
@@ -243,9 +278,13 @@ impl<'p> Walk<'p> {
                 if fires && trigger.table == WatchTable::Data {
                     told = Some(&trigger.path);
                 }
-                if fires && !is_repeated && allows(&trigger.acl, Perms::READ, &self.ids) {
+                let may_know = allows(&trigger.acl, Perms::READ, &self.ids);
+                let could_know =
+                    self.old_ids.as_ref().map(|ids| allows(&trigger.acl, Perms::READ, ids));
+                let is_optional = could_know.is_some_and(|could_know| could_know != may_know);
+                if fires && !is_repeated && (may_know || is_optional) {
                     let (kind, path) = (trigger.kind, trigger.path.clone());
-                    self.due.push_back(Due { zxid: at, kind, path });
+                    self.due.push_back(Due { zxid: at, kind, path, is_optional });
                 }
             }
         }
@@ -354,23 +393,23 @@ impl Table {
         }
     }
 
-    /// Sets the watches that were not answered with an event.
-    fn reset(&mut self, watches: &SetWatches<'_>, missed: &[(EventKind, String)]) {
-        let told = |path: &str, kinds: &[EventKind]| {
-            missed.iter().any(|(kind, told)| told == path && kinds.contains(kind))
+    /// Sets the watches for which nothing was missed.
+    fn reset(&mut self, watches: &SetWatches<'_>, missed: &[Missed]) {
+        let is_missed = |path: &str, kinds: &[EventKind]| {
+            missed.iter().any(|missed| missed.path == path && kinds.contains(&missed.kind))
         };
         for path in &watches.data {
-            if !told(path, &[EventKind::NodeDataChanged, EventKind::NodeDeleted]) {
+            if !is_missed(path, &[EventKind::NodeDataChanged, EventKind::NodeDeleted]) {
                 self.add(WatchTable::Data, path, Mode::Once);
             }
         }
         for path in &watches.exist {
-            if !told(path, &[EventKind::NodeCreated]) {
+            if !is_missed(path, &[EventKind::NodeCreated]) {
                 self.add(WatchTable::Data, path, Mode::Once);
             }
         }
         for path in &watches.child {
-            if !told(path, &[EventKind::NodeChildrenChanged, EventKind::NodeDeleted]) {
+            if !is_missed(path, &[EventKind::NodeChildrenChanged, EventKind::NodeDeleted]) {
                 self.add(WatchTable::Child, path, Mode::Once);
             }
         }

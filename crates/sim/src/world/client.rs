@@ -32,6 +32,8 @@ pub(super) struct Client {
     /// It does nothing before this.
     pub(super) silent_until: Instant,
     pub(super) watches: WatchBook,
+    /// What is wrong with the handshake on the wire.
+    pub(super) lie: Option<Lie>,
     /// Presented with each new connection.
     pub(super) credentials: Vec<AuthPacket<'static>>,
     /// Requests made while faults were about.
@@ -43,6 +45,15 @@ pub(super) struct Client {
     /// How far it has come with what it does at the end.
     pub(super) farewell: Farewell,
     next_xid: i32,
+}
+
+/// A handshake that must not be answered with a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lie {
+    /// Another password than that of the session.
+    Password,
+    /// A zxid that no server has reached yet.
+    Zxid,
 }
 
 /// Where a client stands with its connection.
@@ -83,6 +94,7 @@ impl Client {
             heard: Instant::default(),
             silent_until: Instant::default(),
             watches: WatchBook::default(),
+            lie: None,
             credentials: Vec::new(),
             made: 0,
             version: 0,

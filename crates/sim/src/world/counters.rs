@@ -31,7 +31,7 @@ const REQUIRED: &[(&str, u64)] = &[
     ("session expired", 500),
     ("session refused", 200),
     ("watch event", 10_000),
-    ("missed event caught up", 200),
+    ("missed event caught up", 100),
     ("multi refused", 500),
     ("request left open", 2_000),
     ("wall clock jumped", 200),

@@ -9,7 +9,7 @@ use wire::frame;
 use wire::reply::ReplyHeader;
 use wire::request::Request;
 
-use super::client::{Farewell, Phase};
+use super::client::{Farewell, Lie, Phase};
 use super::link::{End, LinkId};
 use super::serve::piece;
 use super::workload::Author;
@@ -75,18 +75,30 @@ impl World {
         let timeout_ms = i32::try_from(self.plan.timeout().as_millis()).unwrap_or(i32::MAX);
         let read_only = *self.agenda.tape.pick(&[Some(false), None]);
         let is_early = self.agenda.tape.chance(500);
+        let lie = if !self.is_peaceful() && self.agenda.tape.chance(20) {
+            Some(*self.agenda.tape.pick(&[Lie::Password, Lie::Zxid]))
+        } else {
+            None
+        };
         let client = &mut self.clients[at];
+        client.lie = lie.filter(|_| client.session.is_some());
+        let lie = client.lie;
         client.phase = Phase::Handshake;
         client.link = Some(link);
         client.heard = now;
         client.inbox.clear();
-        let (session, password) = client.session.unwrap_or((SessionId::NONE, [0; 16]));
+        let (session, mut password) = client.session.unwrap_or((SessionId::NONE, [0; 16]));
         let mut bytes = Vec::new();
-        let last_zxid_seen = client.seen;
+        let mut last_zxid_seen = client.seen;
+        match lie {
+            Some(Lie::Password) => password[0] ^= 1,
+            Some(Lie::Zxid) => last_zxid_seen = Zxid::from_raw(i64::MAX),
+            None => {}
+        }
         ConnectRequest { last_zxid_seen, timeout_ms, session, password: &password, read_only }
             .encode(&mut bytes);
         self.send(link, &bytes);
-        if is_early && session != SessionId::NONE {
+        if is_early && session != SessionId::NONE && lie.is_none() {
             self.introduce(at);
         }
     }
@@ -305,6 +317,9 @@ impl World {
         let response =
             ConnectResponse::decode(body).map_err(|error| nonsense(&error.to_string()))?;
         let now = self.agenda.now();
+        if let Some(lie) = self.clients[at].lie {
+            return self.on_lie_answered(at, lie, response.is_refusal());
+        }
         let is_early = !self.clients[at].pending.is_empty();
         let client = &mut self.clients[at];
         let resumed = client.session.map(|(session, _)| session);
@@ -332,6 +347,21 @@ impl World {
         if !is_early {
             self.introduce(at);
         }
+        Ok(())
+    }
+
+    /// P4, P8: who claims a future or does not know the password gets no session.
+    fn on_lie_answered(&mut self, at: usize, lie: Lie, refused: bool) -> Result<(), Violation> {
+        if !refused {
+            let promise = match lie {
+                Lie::Password => Promise::P8,
+                Lie::Zxid => Promise::P4,
+            };
+            let detail = format!("client {} got a session by a lie", self.clients[at].id.0);
+            return Err(Violation::new(promise, detail));
+        }
+        self.counters.count("wrong password refused");
+        self.drop_connection(at);
         Ok(())
     }
 
