@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tools", &["types", "wire", "tree", "storage"]),
     ("loadgen", &["types", "wire"]),
     ("reefkeeper", &["config", "server", "client", "shell", "tools", "loadgen"]),
+    ("torture", &["types", "wire", "tree", "storage"]),
     ("sim", &["types", "wire", "tree", "zab", "storage", "replica", "client"]),
 ];
 
