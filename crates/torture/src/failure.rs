@@ -1,6 +1,7 @@
 //! Why a run ends early.
 
 use std::io;
+use std::process::ExitStatus;
 
 use types::Zxid;
 
@@ -68,6 +69,18 @@ pub(crate) enum Failure {
         patience_s: u64,
         /// Its standard error.
         log: String,
+    },
+    /// The server ended, but not as it must when its log can not be written.
+    #[error("the server ended with {status}")]
+    WrongEnd {
+        /// How.
+        status: ExitStatus,
+    },
+    /// The server can not write its log and is still there.
+    #[error("the server was still there {patience_s} s after its log could not be written")]
+    NotEnding {
+        /// How long was waited.
+        patience_s: u64,
     },
     /// The system, or the connection where it must not end.
     #[error("{doing}")]

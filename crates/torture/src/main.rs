@@ -11,6 +11,9 @@
 //! first `k` requests lead to, where `k` is at least the number of requests that were acknowledged
 //! and at most the number that were sent. Anything else is a lost, torn or invented write.
 //!
+//! `full` does the same with servers that end by themselves: their files may not grow beyond a
+//! limit, so that a write of the log fails in the middle.
+//!
 //! Killing a process shows nothing about power: what the kernel has, survives. Loss of power is
 //! simulated, see the crate `sim`.
 
@@ -18,16 +21,18 @@
 
 mod client;
 mod failure;
-mod kill;
 mod ledger;
 mod line;
 mod process;
 mod random;
+mod rounds;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::rounds::Ending;
 
 /// Kills a real server over and over, and counts what it forgot.
 #[derive(Parser)]
@@ -39,13 +44,16 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Mode {
     /// SIGKILL under load, a restart on the same directory, and a look at everything.
-    Kill(KillOptions),
+    Kill(Options),
+    /// The log can not be written any more under load; the server has to end, and a restart with
+    /// room is followed by a look at everything.
+    Full(Options),
 }
 
 /// What a run does.
 #[derive(clap::Args, Clone, Debug)]
-struct KillOptions {
-    /// How often the server is killed.
+struct Options {
+    /// How often the server ends.
     #[arg(long, default_value_t = 200)]
     rounds: u32,
     /// The server's program; it is called with `server <port> <directory>`.
@@ -66,8 +74,11 @@ struct KillOptions {
 }
 
 fn main() -> ExitCode {
-    let Mode::Kill(options) = Arguments::parse().mode;
-    match kill::run(&options) {
+    let (options, ending) = match Arguments::parse().mode {
+        Mode::Kill(options) => (options, Ending::Killed),
+        Mode::Full(options) => (options, Ending::DiskFull),
+    };
+    match rounds::run(&options, ending) {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS

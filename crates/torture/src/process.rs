@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 
 use types::Zxid;
 
-use crate::KillOptions;
+use crate::Options;
 use crate::failure::Failure;
 use crate::line::Line;
 
 /// A server answers its first client within this.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The exit code of a server that could not go on.
+const FAILED: i32 = 1;
 /// Between two attempts to connect to a server that starts.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(2);
 
 /// A server's program, its directory and its port.
 #[derive(Debug)]
 pub(crate) struct Host {
-    options: KillOptions,
+    options: Options,
     directory: PathBuf,
     address: SocketAddr,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Running {
 
 impl Host {
     /// A host with a port that is free now.
-    pub(crate) fn new(options: &KillOptions, directory: &Path) -> Result<Self, Failure> {
+    pub(crate) fn new(options: &Options, directory: &Path) -> Result<Self, Failure> {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let address = free.and_then(|listener| listener.local_addr());
         Ok(Self {
@@ -58,17 +60,30 @@ impl Host {
 
     /// Starts the server and waits until it opens a session.
     pub(crate) fn start(&self) -> Result<Running, Failure> {
+        self.start_as(Command::new(&self.options.binary))
+    }
+
+    /// The same, but no file of it may grow beyond so many blocks of the shell's `ulimit -f`, 512
+    /// or 1024 bytes each: what goes beyond fails as on a full disk.
+    pub(crate) fn start_limited(&self, blocks: u64) -> Result<Running, Failure> {
+        let mut shell = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script]).arg(&self.options.binary);
+        self.start_as(shell)
+    }
+
+    fn start_as(&self, mut command: Command) -> Result<Running, Failure> {
         let log = self.directory.join("server.log");
         let output = File::options().create(true).append(true).open(&log);
         let output = output.map_err(Failure::io("the server's output can not be kept"))?;
         let start = Instant::now();
-        let child = Command::new(&self.options.binary)
+        let child = command
             .arg("server")
             .arg(self.address.port().to_string())
             .arg(self.data_dir())
             .args(["--set", "clientPortAddress=127.0.0.1"])
             .args(["--set", &format!("snapCount={}", self.options.snap_count)])
-            .args(["--set", "preAllocSize=1024", "--set", "autopurge.purgeInterval=1"])
+            .args(["--set", "preAllocSize=64"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(output)
@@ -93,6 +108,22 @@ impl Running {
         self.child.kill().map_err(Failure::io("the server can not be killed"))?;
         self.child.wait().map_err(Failure::io("the server can not be waited for"))?;
         Ok(())
+    }
+}
+
+impl Running {
+    /// Waits until the server ends by itself, with the exit code of a failure.
+    pub(crate) fn wait_for_failure(&mut self) -> Result<(), Failure> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let status = self.child.try_wait();
+            match status.map_err(Failure::io("the server can not be waited for"))? {
+                Some(status) if status.code() == Some(FAILED) => return Ok(()),
+                Some(status) => return Err(Failure::WrongEnd { status }),
+                None => thread::sleep(ATTEMPT_PAUSE),
+            }
+        }
+        Err(Failure::NotEnding { patience_s: PATIENCE.as_secs() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rounds: load, SIGKILL, restart, look.
+//! The rounds: load, the server's end, restart, look.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use storage::{
 };
 use types::ExtendedTypes;
 
-use crate::KillOptions;
+use crate::Options;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::process::Host;
@@ -19,6 +19,20 @@ use crate::random::Random;
 
 /// Rounds between two lines of progress.
 const PROGRESS_ROUNDS: u32 = 10;
+
+/// The smallest limit of a server's files, in blocks: there is room for a few writes at least.
+const BLOCKS_MIN: u64 = 600;
+/// By how much the limits differ.
+const BLOCKS_RANGE: u64 = 800;
+
+/// How the server ends in each round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    /// By SIGKILL at any moment.
+    Killed,
+    /// By itself, because its log can not grow.
+    DiskFull,
+}
 
 /// What came of a run in which nothing was lost.
 #[derive(Debug)]
@@ -35,17 +49,17 @@ pub(crate) struct Report {
 ///
 /// # Errors
 /// At the first promise that the server broke.
-pub(crate) fn run(options: &KillOptions) -> Result<Report, Failure> {
+pub(crate) fn run(options: &Options, ending: Ending) -> Result<Report, Failure> {
     let start = Instant::now();
     let directory = tempfile::tempdir().map_err(Failure::io("there is no room for a directory"))?;
-    let result = run_in(options, directory.path());
+    let result = run_in(options, ending, directory.path());
     if result.is_err() {
         eprintln!("torture: the directory is kept: {}", directory.keep().display());
     }
     result.map(|report| Report { took: start.elapsed(), ..report })
 }
 
-fn run_in(options: &KillOptions, directory: &Path) -> Result<Report, Failure> {
+fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report, Failure> {
     let host = Host::new(options, directory)?;
     let mut random = Random::new(options.seed);
     let mut server = host.start()?;
@@ -54,17 +68,18 @@ fn run_in(options: &KillOptions, directory: &Path) -> Result<Report, Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut restarts = Vec::new();
     for round in 1..=options.rounds {
-        let load = Duration::from_millis(random.below(options.load_ms.max(1)) + 1);
-        thread::scope(|scope| {
-            let writers: Vec<_> = clients
-                .iter_mut()
-                .map(|client| scope.spawn(|| client.write_until_the_end()))
-                .collect();
-            thread::sleep(load);
+        if ending == Ending::DiskFull {
             server.kill()?;
-            writers.into_iter().try_for_each(|writer| {
-                writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
+            server = host.start_limited(BLOCKS_MIN + random.below(BLOCKS_RANGE))?;
+            clients.iter_mut().try_for_each(|client| client.verify(host.address()))?;
+        }
+        let load = Duration::from_millis(random.below(options.load_ms.max(1)) + 1);
+        write_until_the_end(&mut clients, || match ending {
+            Ending::Killed => {
+                thread::sleep(load);
+                server.kill()
+            }
+            Ending::DiskFull => server.wait_for_failure(),
         })?;
         server = host.start()?;
         restarts.push(server.start);
@@ -84,6 +99,21 @@ fn run_in(options: &KillOptions, directory: &Path) -> Result<Report, Failure> {
         found_undone: sum(|client| client.found_undone),
         restarts,
         took: Duration::ZERO,
+    })
+}
+
+/// Lets all clients write until `end` has ended the server.
+fn write_until_the_end(
+    clients: &mut [Client],
+    end: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    thread::scope(|scope| {
+        let writers: Vec<_> =
+            clients.iter_mut().map(|client| scope.spawn(|| client.write_until_the_end())).collect();
+        end()?;
+        writers.into_iter().try_for_each(|writer| {
+            writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     })
 }
 
