@@ -110,10 +110,6 @@ pub(crate) const KNOWN: &[(&str, Fate)] = &[
 pub(crate) const NOT_ACTED_ON: &[(&str, &str)] = &[
     ("admin.*", "the HTTP admin server is"),
     ("allowSaslFailedClients", "SASL is"),
-    ("connection_throttle_*", "throttling of connections is"),
-    ("largeRequest*", "throttling of large requests is"),
-    ("request_*", "throttling of requests is"),
-    ("throttled_op_wait_time", "throttling of requests is"),
 ];
 
 /// Names in Apache's manual that Apache itself does not read, and what it reads.

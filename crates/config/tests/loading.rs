@@ -243,7 +243,6 @@ fn keys_that_mean_nothing_are_named_once() {
         REEFKEEPER_TICKTIME: REEFKEEPER_TICKTIME is not a known key and has no effect
         DIR/zoo.cfg:9: forceSync=false is neither of yes or no; read as Apache does
         DIR/zoo.cfg:8: admin.serverPort has no effect yet: the HTTP admin server is not supported by this version
-        DIR/zoo.cfg:5: request_throttle_max_requests has no effect yet: throttling of requests is not supported by this version
     "#]]);
 }
 
