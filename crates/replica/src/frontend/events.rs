@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use tracing::{debug, warn};
-use types::{AclList, ConnId, EventKind, Instant, Now, Perms, Xid, Zxid, path};
+use types::{AclList, ConnId, EventKind, Instant, Now, Perms, Xid, Zxid, mutant, path};
 use wire::connect::ConnectResponse;
 use wire::event::WatchEvent;
 use wire::opcode::OpCode;
