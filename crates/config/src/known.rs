@@ -107,10 +107,8 @@ pub(crate) const KNOWN: &[(&str, Fate)] = &[
 
 /// Settings that are read and checked while what they are about does not exist yet, by key or
 /// beginning of a key. What is built takes its line out.
-pub(crate) const NOT_ACTED_ON: &[(&str, &str)] = &[
-    ("admin.*", "the HTTP admin server is"),
-    ("allowSaslFailedClients", "SASL is"),
-];
+pub(crate) const NOT_ACTED_ON: &[(&str, &str)] =
+    &[("admin.*", "the HTTP admin server is"), ("allowSaslFailedClients", "SASL is")];
 
 /// Names in Apache's manual that Apache itself does not read, and what it reads.
 pub(crate) const MANUAL_NAMES: &[(&str, &str)] = &[
