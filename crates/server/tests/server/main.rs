@@ -2,5 +2,6 @@
 
 mod connections;
 mod fixture;
+mod ordering;
 mod recovery;
 mod sessions;
