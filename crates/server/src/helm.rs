@@ -5,19 +5,18 @@
 //! write is then prepared by the thread that read it and acknowledged by the thread that synced it,
 //! without a hand-over to a third. When the helm is taken, the news wait in the inbox for who is
 //! there; and when news keep coming, a thread made for it stays at the helm while the others go on
-//! with their own work. No thread waits for the helm but that one, and nobody at the helm waits for
-//! a disk or a socket.
+//! with their own work. No thread waits for the helm but that one and who closes it, and nobody at
+//! the helm waits for a disk or a socket.
 //!
 //! **Nothing is left lying**: news are put into the inbox first, then the helm is tried. Whoever
 //! leaves the helm looks into the inbox after that. So news are either seen by who leaves, or put
 //! in after the helm was free, and then taken by who brought them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use replica::{Effect, Input, Replica};
-use tracing::info;
 
 use crate::clock::Clock;
 use crate::door::Handover;
@@ -33,6 +32,7 @@ const NEWS_WORKED_OFF_MAX: usize = 64;
 pub(crate) struct Helm {
     news: Mutex<Vec<Input>>,
     steering: Mutex<Steering>,
+    outlets: Outlets,
     /// For the thread that steers when nobody else does.
     watch: Mutex<Watch>,
     called: Condvar,
@@ -45,7 +45,6 @@ pub(crate) struct Helm {
 struct Steering {
     replica: Replica,
     clock: Clock,
-    outlets: Outlets,
     /// Kept to be reused.
     inputs: Vec<Input>,
     effects: Vec<Effect>,
@@ -67,10 +66,11 @@ struct Watch {
 impl Helm {
     pub(crate) fn new(replica: Replica, clock: Clock, outlets: Outlets) -> Self {
         let (inputs, effects) = (Vec::new(), Vec::new());
-        let steering = Steering { replica, clock, outlets, inputs, effects };
+        let steering = Steering { replica, clock, inputs, effects };
         Self {
             news: Mutex::default(),
             steering: Mutex::new(steering),
+            outlets,
             watch: Mutex::default(),
             called: Condvar::new(),
             asleep_until: AtomicU64::new(0),
@@ -80,6 +80,9 @@ impl Helm {
 
     /// Brings news, and lets the replica step if the helm is free and that takes no long. Leaves
     /// `news` empty.
+    ///
+    /// # Panics
+    /// If somebody panicked at the helm: who comes next must not go on with what that one left.
     pub(crate) fn tell(&self, news: &mut Vec<Input>) {
         if news.is_empty() {
             return;
@@ -88,7 +91,12 @@ impl Helm {
             return self.leave(news);
         }
         self.news().append(news);
-        let Ok(mut steering) = self.steering.try_lock() else { return };
+        let mut steering = match self.steering.try_lock() {
+            Ok(steering) => steering,
+            // Who is there, or else the thread that keeps watch, finds the news.
+            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::Poisoned(poisoned)) => panic!("{NO_PANIC}: {poisoned:?}"),
+        };
         self.step(&mut steering);
         drop(steering);
         // What came meanwhile is for the thread that may stay: this one has work of its own.
@@ -103,8 +111,10 @@ impl Helm {
         self.call();
     }
 
-    /// Steers whenever there is something that nobody else does, until the helm is closed; then
-    /// lets the other threads finish.
+    /// Steers whenever there is something that nobody else does, until the helm is closed.
+    ///
+    /// # Panics
+    /// As [`Helm::tell`].
     pub(crate) fn keep_watch(&self) {
         while !self.is_closed() {
             let mut steering = self.steering.lock().expect(NO_PANIC);
@@ -119,15 +129,16 @@ impl Helm {
             }
             self.asleep_until.store(0, Ordering::SeqCst);
         }
-        info!("stopping");
-        let steering = self.steering.lock().expect(NO_PANIC);
-        steering.outlets.close();
     }
 
-    /// Ends it: what is not acknowledged by now never is.
+    /// Ends it: what is not acknowledged by now never is. Lets the other threads finish.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         self.call();
+        // Whoever is at the helm leaves first, so that nothing is put into a closed inbox. It may
+        // also have been left in a panic.
+        drop(self.steering.lock());
+        self.outlets.close();
     }
 
     /// Lets the replica step with all news. Whoever is at the helm calls this.
@@ -140,7 +151,7 @@ impl Helm {
         steering.replica.step(now, &mut steering.inputs, &mut steering.effects);
         let mut effects = std::mem::take(&mut steering.effects);
         for effect in effects.drain(..) {
-            steering.outlets.carry_out(effect);
+            self.outlets.carry_out(effect);
         }
         steering.effects = effects;
         let deadline = steering.replica.next_deadline();
@@ -168,6 +179,15 @@ impl Helm {
 
     fn news(&self) -> MutexGuard<'_, Vec<Input>> {
         self.news.lock().expect(NO_PANIC)
+    }
+}
+
+#[cfg(test)]
+impl Helm {
+    /// Does what a defect of the replica would do.
+    pub(crate) fn panic_while_steering(&self, message: &str) -> ! {
+        let _steering = self.steering.lock().expect(NO_PANIC);
+        panic!("{message}");
     }
 }
 
@@ -202,5 +222,26 @@ impl Outlets {
         for handover in &self.handovers {
             handover.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{self, AssertUnwindSafe};
+    use std::thread;
+
+    use super::*;
+    use crate::fixture::Site;
+    use crate::server::Server;
+
+    #[test]
+    fn news_are_not_dropped_where_somebody_panicked() {
+        let server = Server::start(&Site::new().config).expect("a server");
+        let helm = &server.shared().helm;
+        thread::scope(|scope| {
+            assert!(scope.spawn(|| helm.panic_while_steering("a bug")).join().is_err());
+        });
+        let tell = || helm.tell(&mut vec![Input::Inspect]);
+        assert!(panic::catch_unwind(AssertUnwindSafe(tell)).is_err(), "it is not merely busy");
     }
 }

@@ -20,10 +20,14 @@
 //! - Between two threads there is one queue in each direction.
 //! - A failed write or sync of the log ends the server, with the reason as its last words; nothing
 //!   of the batch was acknowledged.
+//! - So does a panic of a thread, in a build that unwinds: no server is left running by half.
 //! - Exiting the process is left to the caller: see [`Server::wait`].
 
 mod clock;
+mod crew;
 mod door;
+#[cfg(test)]
+mod fixture;
 mod helm;
 mod inbox;
 mod io_thread;

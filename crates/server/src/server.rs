@@ -1,12 +1,12 @@
 //! The handle of a running server.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use config::Config;
-use tracing::error;
+use tracing::{error, info};
 
+use crate::crew::Crew;
 use crate::helm::Helm;
 use crate::start::{self, StartError};
 
@@ -14,8 +14,7 @@ use crate::start::{self, StartError};
 #[derive(Debug)]
 pub struct Server {
     address: Option<SocketAddr>,
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    crew: Crew,
 }
 
 /// Why a server is no longer running.
@@ -31,8 +30,30 @@ pub enum Ended {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) helm: Helm,
-    ended: Mutex<Option<Ended>>,
+    ended: Mutex<Option<Reason>>,
     told: Condvar,
+}
+
+/// A reason for the end of a server. When there are several, a later one of the list outranks an
+/// earlier one, and within one kind the first counts.
+#[derive(Clone, Debug)]
+pub(crate) enum Reason {
+    /// It was told to.
+    Told,
+    /// A thread found what the panic of another had left behind.
+    Aftermath(String),
+    /// A thread can not go on.
+    Failure(String),
+}
+
+impl Reason {
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Told => 0,
+            Self::Aftermath(_) => 1,
+            Self::Failure(_) => 2,
+        }
+    }
 }
 
 impl Shared {
@@ -40,39 +61,51 @@ impl Shared {
         Self { helm, ended: Mutex::default(), told: Condvar::new() }
     }
 
-    /// Ends the server; the first reason counts.
-    pub(crate) fn end(&self, reason: Ended) {
-        let mut ended = self.ended.lock().expect(NO_PANIC);
-        if ended.is_none() {
-            if let Ended::Failed(last_words) = &reason {
-                error!("{last_words}");
-            }
-            *ended = Some(reason);
+    /// Ends the server: its threads finish. Not to be called at the helm.
+    pub(crate) fn end(&self, reason: Reason) {
+        let mut ended = self.lock();
+        if ended.as_ref().is_some_and(|known| known.rank() >= reason.rank()) {
+            return;
         }
+        let reason = ended.insert(reason);
         self.told.notify_all();
+        self.helm.close();
+        // With the lock held: of two reasons, the one that counts is read last.
+        match reason {
+            Reason::Told => info!("stopping"),
+            Reason::Aftermath(last_words) | Reason::Failure(last_words) => error!("{last_words}"),
+        }
     }
 
-    fn wait(&self) -> Ended {
-        let mut ended = self.ended.lock().expect(NO_PANIC);
+    /// Waits for the end.
+    pub(crate) fn wait(&self) -> Ended {
+        let mut ended = self.lock();
         loop {
             match &*ended {
-                Some(reason) => return reason.clone(),
-                None => ended = self.told.wait(ended).expect(NO_PANIC),
+                Some(Reason::Told) => return Ended::Stopped,
+                Some(Reason::Aftermath(last_words) | Reason::Failure(last_words)) => {
+                    return Ended::Failed(last_words.clone());
+                }
+                None => ended = self.told.wait(ended).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
-}
 
-const NO_PANIC: &str = "nothing panics while it holds the reason of the end";
+    /// The reason is always whole, whatever became of who wrote it.
+    fn lock(&self) -> MutexGuard<'_, Option<Reason>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Server {
     /// Recovers the database and starts to serve.
     ///
     /// # Errors
     /// When the directories can not be used, hold something damaged, or the port can not be had.
+    /// Nothing is left running then, and the directories are free.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let start::Started { address, shared, threads } = start::start(config)?;
-        Ok(Self { address, shared, threads })
+        let start::Started { address, crew } = start::start(config)?;
+        Ok(Self { address, crew })
     }
 
     /// The address that clients connect to; `None` if the configuration names none.
@@ -82,37 +115,32 @@ impl Server {
 
     /// A way to stop it from elsewhere, such as a handler of signals.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
-        let shared = Arc::clone(&self.shared);
-        move || shared.end(Ended::Stopped)
+        let shared = Arc::clone(self.crew.shared());
+        move || shared.end(Reason::Told)
     }
 
     /// Waits until it is told to stop or can not go on, and lets its threads finish: what was
-    /// acknowledged is durable, the log is closed.
+    /// acknowledged is durable, the log is closed. A panic of one of its threads, where panics
+    /// unwind, is a failure like any other.
     pub fn wait(mut self) -> Ended {
-        let ended = self.shared.wait();
-        self.finish();
-        ended
+        self.crew.shared().wait();
+        self.crew.dismiss()
     }
 
-    /// Stops it.
-    pub fn stop(mut self) {
-        self.shared.end(Ended::Stopped);
-        self.finish();
-    }
-
-    fn finish(&mut self) {
-        self.shared.helm.close();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                error!("a thread of the server panicked");
-            }
-        }
+    /// Stops it, and waits for that as [`Server::wait`] does. Tells why it ended: it may have failed
+    /// before, or in stopping.
+    pub fn stop(mut self) -> Ended {
+        self.crew.dismiss()
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.shared.end(Ended::Stopped);
-        self.finish();
+#[cfg(test)]
+impl Server {
+    pub(crate) fn crew(&mut self) -> &mut Crew {
+        &mut self.crew
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.crew.shared()
     }
 }

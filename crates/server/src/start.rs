@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use admin::{TraceMask, Whitelist};
@@ -25,13 +25,14 @@ use tracing::{info, warn};
 use types::Sid;
 
 use crate::clock::Clock;
+use crate::crew::Crew;
 use crate::door::{self, Counts, Door, Handover};
 use crate::helm::{Helm, Outlets};
 use crate::inbox::Inbox;
 use crate::io_thread::IoThread;
 use crate::log_thread::{self, GroupOptions};
 use crate::operator::{Desk, Facts, Operator};
-use crate::server::{Ended, Shared};
+use crate::server::Shared;
 use crate::snapshot_thread::{KeepOptions, Keeper};
 use crate::view::Views;
 
@@ -63,8 +64,7 @@ pub enum StartError {
 /// A server that was started.
 pub(crate) struct Started {
     pub(crate) address: Option<SocketAddr>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) threads: Vec<JoinHandle<()>>,
+    pub(crate) crew: Crew,
 }
 
 /// Recovers the database, opens the port and starts the threads.
@@ -84,11 +84,11 @@ pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
     let threads = Threads::new(config, clock, seed, recovered)?;
     threads.views.metrics.dbinittime.record(recovery_ms);
     threads.views.metrics.startup_txns_loaded.record(replayed);
-    let started = threads.start(config, log, data_dir, listener)?;
+    let crew = threads.start(config, log, data_dir, listener)?;
     if let Some(address) = address {
         info!(%address, "serving");
     }
-    Ok(Started { address, ..started })
+    Ok(Started { address, crew })
 }
 
 fn open_directories(config: &Config) -> Result<DataDir<RealDisk>, storage::Error> {
@@ -300,7 +300,7 @@ impl Threads {
         log: Log<RealDisk>,
         data_dir: DataDir<RealDisk>,
         listener: Option<TcpListener>,
-    ) -> Result<Started, StartError> {
+    ) -> Result<Crew, StartError> {
         let Self { clock, replica, frontends, counts, views, wants_snapshot } = self;
         let handovers: Vec<_> = frontends.iter().map(|(.., it)| Arc::clone(it)).collect();
         let desk = Arc::new(Desk::default());
@@ -335,8 +335,7 @@ impl Threads {
             Door::new(listener, handovers, config.limits.clone(), counts, Arc::clone(&views))
         });
 
-        let mut crew = Crew { shared, threads: Vec::new() };
-        crew.start_io_threads(config, clock, frontends, door, &views, &desk)?;
+        let mut crew = Crew::new(shared);
         crew.spawn("operator", move |_| {
             operator.run();
             Ok(())
@@ -345,44 +344,24 @@ impl Threads {
             keeper.run(&snapshot_jobs, &shared.helm);
             Ok(())
         })?;
-        let options = group_options(config);
+        let (options, log_views) = (group_options(config), Arc::clone(&views));
         crew.spawn("log", move |shared| {
-            log_thread::run(log, options, &log_jobs, &shared.helm, &views).map_err(last_words)
+            log_thread::run(log, options, &log_jobs, &shared.helm, &log_views).map_err(last_words)
         })?;
         if wants_snapshot {
-            crew.shared.helm.leave(&mut vec![Input::TakeSnapshot]);
+            crew.shared().helm.leave(&mut vec![Input::TakeSnapshot]);
         }
         crew.spawn("replica", |shared| {
             shared.helm.keep_watch();
             Ok(())
         })?;
-        Ok(Started { address: None, shared: crew.shared, threads: crew.threads })
+        // Whoever comes in meets everybody else at work.
+        crew.start_io_threads(config, clock, frontends, door, &views, &desk)?;
+        Ok(crew)
     }
-}
-
-/// The threads of a server that run already.
-struct Crew {
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl Crew {
-    /// Starts a thread whose failure ends the server.
-    fn spawn(
-        &mut self,
-        name: impl Into<String>,
-        run: impl FnOnce(&Shared) -> Result<(), String> + Send + 'static,
-    ) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        let thread = thread::Builder::new().name(name.into()).spawn(move || {
-            if let Err(reason) = run(&shared) {
-                shared.end(Ended::Failed(reason));
-            }
-        })?;
-        self.threads.push(thread);
-        Ok(())
-    }
-
     /// Starts the threads of the connections; the first one has the door.
     fn start_io_threads(
         &mut self,
@@ -399,7 +378,7 @@ impl Crew {
                 door: registered(door.take(), poll.registry())?,
                 poll,
                 handover,
-                shared: Arc::clone(&self.shared),
+                shared: Arc::clone(self.shared()),
                 desk: Arc::clone(desk),
                 whitelist: whitelist(&config.operator),
                 views: Arc::clone(views),
@@ -459,4 +438,33 @@ fn last_words(failure: storage::Error) -> String {
         cause = source.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use mio::unix::SourceFd;
+    use mio::{Interest, Token};
+
+    use super::*;
+    use crate::fixture::Site;
+
+    #[test]
+    fn a_start_that_fails_halfway_leaves_nothing_running() {
+        let Site { config, .. } = &Site::new();
+        let data_dir = open_directories(config).expect("a directory");
+        let recovered = recover(&data_dir, config, 1).expect("an empty database");
+        let log = data_dir.log(log_options(config), recovered.last_logged).expect("a log");
+        let listener = listen(config).expect("a port").expect("configured");
+        let threads = Threads::new(config, Clock::start(), 1, recovered).expect("the parts");
+        // The system refuses to tell of a listener twice.
+        let (_, poll, _) = &threads.frontends[0];
+        let again = &mut SourceFd(&listener.as_raw_fd());
+        poll.registry().register(again, Token(0), Interest::READABLE).expect("once");
+
+        let failure = threads.start(config, log, data_dir, Some(listener));
+        assert!(matches!(failure, Err(StartError::System(_))), "{failure:?}");
+        start(config).expect("the directory is free");
+    }
 }

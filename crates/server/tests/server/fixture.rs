@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::{CommandLine, Config};
-use server::Server;
+use server::{Ended, Server};
 use tempfile::TempDir;
 use types::{
     AclList, Create, CreateCall, CreateMode, Op, Read, SessionId, SessionPassword, Write, Xid, Zxid,
@@ -54,7 +54,8 @@ impl Host {
 
     /// Stops it.
     pub(crate) fn stop(&mut self) {
-        self.server.take().expect("a running server").stop();
+        let ended = self.server.take().expect("a running server").stop();
+        assert_eq!(ended, Ended::Stopped);
     }
 
     /// Starts it again on the same directory, on another port.
