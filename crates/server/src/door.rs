@@ -7,7 +7,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use config::{Limits, Listen};
 use mio::net::{TcpListener, TcpStream};
@@ -15,7 +14,7 @@ use mio::{Interest, Registry, Token, Waker};
 use replica::view::WatchesFrom;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, warn};
-use types::{ConnId, Instant};
+use types::{ConnId, Instant, LineLimit};
 
 use crate::view::Views;
 
@@ -27,8 +26,6 @@ const LISTENER: Token = Token(usize::MAX - 1);
 const ACCEPTED_AT_ONCE_MAX: usize = 256;
 /// Waiting connections that the system keeps unless the operator says otherwise.
 const BACKLOG: u32 = 1024;
-/// How often the lack of descriptors is told.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What others want of an I/O thread.
 #[derive(Debug)]
@@ -160,7 +157,9 @@ pub(crate) struct Door {
     limits: Limits,
     counts: Arc<Counts>,
     views: Arc<Views>,
-    last_complaint: Option<Instant>,
+    /// For the log: connections that are refused, and those that can not be taken in.
+    refused: LineLimit,
+    failed: LineLimit,
 }
 
 impl Door {
@@ -171,7 +170,8 @@ impl Door {
         counts: Arc<Counts>,
         views: Arc<Views>,
     ) -> Self {
-        Self { listener, threads, next: 0, limits, counts, views, last_complaint: None }
+        let (refused, failed) = (LineLimit::default(), LineLimit::default());
+        Self { listener, threads, next: 0, limits, counts, views, refused, failed }
     }
 
     /// Lets the thread of this registry be told of connections.
@@ -189,7 +189,7 @@ impl Door {
     pub(crate) fn accept(&mut self, now: Instant) -> bool {
         for _ in 0..ACCEPTED_AT_ONCE_MAX {
             match self.listener.accept() {
-                Ok((stream, address)) => self.admit(stream, address),
+                Ok((stream, address)) => self.admit(now, stream, address),
                 Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return false,
                 // Whoever came first has left already; others may wait behind.
                 Err(failure) if failure.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -197,10 +197,9 @@ impl Door {
                 Err(failure) => {
                     // Out of descriptors, most likely: those inside go on, those who wait are tried
                     // again.
-                    let quiet = self.last_complaint.map(|last| now.since(last));
-                    if quiet.is_none_or(|quiet| quiet >= COMPLAINT_INTERVAL) {
-                        self.last_complaint = Some(now);
-                        warn!(%failure, "can not accept a connection; raise the limit of open files");
+                    if let Some(suppressed) = self.failed.admit(now) {
+                        warn!(%failure, suppressed,
+                            "can not accept a connection; raise the limit of open files");
                     }
                     return false;
                 }
@@ -209,11 +208,14 @@ impl Door {
         true
     }
 
-    fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
+    fn admit(&mut self, now: Instant, stream: TcpStream, address: SocketAddr) {
         let ip = address.ip().to_canonical();
         if !self.counts.admit(ip, &self.limits) {
             self.views.metrics.connection_rejected.add(1);
-            warn!(%address, "too many connections, refused; see maxClientCnxns and maxCnxns");
+            if let Some(suppressed) = self.refused.admit(now) {
+                warn!(%address, suppressed,
+                    "too many connections, refused; see maxClientCnxns and maxCnxns");
+            }
             return;
         }
         if let Err(failure) = stream.set_nodelay(true) {

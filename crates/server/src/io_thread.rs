@@ -20,8 +20,8 @@ use admin::{FourLetterWord, TraceMask, Whitelist};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use replica::{Address, Frontend};
-use tracing::{debug, error, warn};
-use types::{ConnId, Instant};
+use tracing::{debug, error};
+use types::{ConnId, Instant, LineLimit};
 
 use crate::clock::Clock;
 use crate::door::{Door, Errand, Handover, WAKER};
@@ -55,6 +55,8 @@ pub(crate) struct IoThread {
     pub(crate) clock: Clock,
     /// How long a connection may take to finish the handshake.
     pub(crate) handshake_timeout: Duration,
+    /// For the log, of all I/O threads: connections that the system does not tell of.
+    pub(crate) unwatched: Arc<LineLimit>,
 }
 
 /// Where the loop keeps its connections and buffers.
@@ -188,7 +190,9 @@ impl Loop {
         let token = Token(Sockets::slot(conn));
         let registered = self.io.poll.registry().register(&mut stream, token, interest);
         if let Err(failure) = registered {
-            error!(%address, %failure, "can not watch the connection, closed");
+            if let Some(suppressed) = self.io.unwatched.admit(self.io.clock.instant()) {
+                error!(%address, %failure, suppressed, "can not watch the connection, closed");
+            }
             self.io.frontend.closed(conn);
             self.io.handover.connection_closed(address.ip());
             return;
@@ -383,7 +387,7 @@ impl Loop {
         self.io.views.closed(self.io.frontend.front(), conn);
         self.io.handover.connection_closed(socket.address);
         if let Err(failure) = self.io.poll.registry().deregister(&mut socket.stream) {
-            warn!(%failure, "a closed connection is still watched");
+            debug!(%failure, "the connection is watched until it is dropped");
         }
         // Sends the end of the stream also where unread bytes would make it a reset.
         if let Err(failure) = socket.stream.shutdown(Shutdown::Both) {

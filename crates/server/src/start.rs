@@ -22,7 +22,7 @@ use storage::{
     MissingDirectory, Origin, RealDisk, RecoverOptions, Recovered, WithoutSnapshot, limits,
 };
 use tracing::{info, warn};
-use types::Sid;
+use types::{LineLimit, Sid};
 
 use crate::clock::Clock;
 use crate::crew::Crew;
@@ -372,6 +372,7 @@ impl Crew {
         views: &Arc<Views>,
         desk: &Arc<Desk>,
     ) -> io::Result<()> {
+        let unwatched = Arc::new(LineLimit::default());
         for (number, (frontend, poll, handover)) in frontends.into_iter().enumerate() {
             let io_thread = IoThread {
                 frontend,
@@ -384,6 +385,7 @@ impl Crew {
                 views: Arc::clone(views),
                 clock,
                 handshake_timeout: config.sessions.handshake_timeout,
+                unwatched: Arc::clone(&unwatched),
             };
             self.spawn(format!("io-{number}"), move |_| {
                 io_thread.run().map_err(|failure| format!("an I/O thread failed: {failure}"))

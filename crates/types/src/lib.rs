@@ -11,6 +11,7 @@ mod acl;
 mod error;
 mod event;
 mod id;
+mod line_limit;
 pub mod mutant;
 mod op;
 mod owner;
@@ -24,6 +25,7 @@ pub use acl::{Acl, AclList, Id, Perms};
 pub use error::ErrorCode;
 pub use event::{EventKind, KeeperState, WatchMode, WatcherKind};
 pub use id::{ConnId, SessionId, SessionPassword, Sid, Xid};
+pub use line_limit::LineLimit;
 pub use op::{
     AuthPacket, Create, CreateCall, CreateMode, MultiOp, MultiReadOp, Op, Read, ReconfigRequest,
     SetWatches, Write,

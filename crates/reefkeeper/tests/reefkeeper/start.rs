@@ -1,83 +1,16 @@
 //! What an operator meets when a server does not start: the exit code, which is Apache's, and the
 //! last line, which says what to do. And that a server that does start, stops when told.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not be set up has failed")]
-
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
+
+use crate::process::{Process, command, word};
 
 const INVALID_CONFIGURATION: i32 = 2;
 const UNUSABLE_DIRECTORIES: i32 = 3;
 const FAILED: i32 = 1;
-
-/// A running server; it is killed if the test leaves it.
-struct Process {
-    child: Child,
-    log: BufReader<ChildStderr>,
-    address: SocketAddr,
-}
-
-impl Process {
-    /// Starts a server on a free port and waits until it serves.
-    fn start(words: &[&str]) -> Self {
-        let mut child = command(words).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        let port = loop {
-            let before = said.len();
-            assert!(log.read_line(&mut said).unwrap() > 0, "it ended: {said}");
-            if let Some((_, address)) = said[before..].split_once("serving address=") {
-                break address.trim_end().parse::<SocketAddr>().unwrap().port();
-            }
-        };
-        Self { child, log, address: ([127, 0, 0, 1], port).into() }
-    }
-
-    /// Tells it to stop, as the system does; returns how it ended and what it said then.
-    fn terminate(mut self) -> (Option<i32>, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let mut said = String::new();
-        self.log.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), said)
-    }
-
-    /// Opens some sessions: each leaves a transaction in the log.
-    fn open_sessions(&self, count: usize) {
-        for _ in 0..count {
-            let mut stream = TcpStream::connect(self.address).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-            let mut frame = 45_u32.to_be_bytes().to_vec();
-            frame.extend([0; 12]);
-            frame.extend(30_000_u32.to_be_bytes());
-            frame.extend([0; 8]);
-            frame.extend(16_u32.to_be_bytes());
-            frame.extend([0; 17]);
-            stream.write_all(&frame).unwrap();
-            let mut reply = [0; 41];
-            stream.read_exact(&mut reply).unwrap();
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        if self.child.kill().is_ok() {
-            self.child.wait().unwrap();
-        }
-    }
-}
-
-fn command(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_reefkeeper"));
-    command.arg("server").args(words).stdin(Stdio::null()).stdout(Stdio::null());
-    command
-}
 
 /// The exit code and the last line of a server that does not start.
 fn refusal(words: &[&str]) -> (i32, String) {
@@ -86,11 +19,6 @@ fn refusal(words: &[&str]) -> (i32, String) {
     let last = said.lines().last().unwrap_or_default();
     let words = last.strip_prefix("reefkeeper server: ");
     (output.status.code().unwrap(), words.unwrap_or_else(|| panic!("{said}")).to_owned())
-}
-
-/// The path as a word.
-fn word(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn files_of(dir: &Path, prefix: &str) -> Vec<PathBuf> {

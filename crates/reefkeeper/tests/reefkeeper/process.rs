@@ -1,0 +1,84 @@
+//! The server as a process.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+/// A running server; it is killed if the test leaves it.
+pub(crate) struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Starts a server on a free port and waits until it serves.
+    pub(crate) fn start(words: &[&str]) -> Self {
+        let mut child = command(words).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let port = loop {
+            let before = said.len();
+            assert!(log.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+            if let Some((_, address)) = said[before..].split_once("serving address=") {
+                break address.trim_end().parse::<SocketAddr>().unwrap().port();
+            }
+        };
+        Self { child, log, address: ([127, 0, 0, 1], port).into() }
+    }
+
+    /// Tells it to stop, as the system does; returns how it ended and what it said then.
+    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let mut said = String::new();
+        self.log.read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap().code(), said)
+    }
+
+    /// A connection on which nothing was said.
+    pub(crate) fn dial(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Opens some sessions: each leaves a transaction in the log.
+    pub(crate) fn open_sessions(&self, count: usize) {
+        for _ in 0..count {
+            let mut stream = self.dial();
+            let mut frame = 45_u32.to_be_bytes().to_vec();
+            frame.extend([0; 12]);
+            frame.extend(30_000_u32.to_be_bytes());
+            frame.extend([0; 8]);
+            frame.extend(16_u32.to_be_bytes());
+            frame.extend([0; 17]);
+            stream.write_all(&frame).unwrap();
+            let mut reply = [0; 41];
+            stream.read_exact(&mut reply).unwrap();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        if self.child.kill().is_ok() {
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+/// A server that is not started yet.
+pub(crate) fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reefkeeper"));
+    command.arg("server").args(words).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// The path as a word.
+pub(crate) fn word(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
