@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use config::CommandLine;
 
-use crate::serve;
+use crate::exit::{FAILED, INVALID_CONFIGURATION, give_up};
+
+/// How its last line begins when it fails.
+const COMMAND: &str = "config";
 
 /// Shows the configuration that a server would be started with by these words: each key with its
 /// value and its origin on standard output, warnings on standard error.
@@ -14,7 +17,7 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         .and_then(|command_line| config::load(&command_line, std::env::vars()));
     let loaded = match loaded {
         Ok(loaded) => loaded,
-        Err(failure) => return serve::give_up(&failure, serve::INVALID_CONFIGURATION),
+        Err(failure) => return give_up(COMMAND, &failure, INVALID_CONFIGURATION),
     };
     for warning in &loaded.warnings {
         eprintln!("{warning}");
@@ -23,6 +26,6 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
     let mut lines = loaded.effective.iter();
     match lines.try_for_each(|effective| writeln!(out, "{effective}")) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => serve::give_up(&failure, serve::FAILED),
+        Err(failure) => give_up(COMMAND, &failure, FAILED),
     }
 }

@@ -1,6 +1,7 @@
 //! The one binary: subcommands, their arguments, exit codes.
 
 mod effective;
+mod exit;
 mod serve;
 
 use std::process::ExitCode;
@@ -52,10 +53,7 @@ fn main() -> ExitCode {
         Command::Shell { words } => ExitCode::from(shell::run(words)),
         Command::Bench(args) => match args.run(&mut std::io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                eprintln!("reefkeeper bench: {failure}");
-                ExitCode::FAILURE
-            }
+            Err(failure) => exit::give_up("bench", &failure, exit::FAILED),
         },
     }
 }

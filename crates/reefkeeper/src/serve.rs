@@ -1,6 +1,5 @@
 //! `reefkeeper server`.
 
-use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -10,12 +9,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-/// The configuration is wrong.
-pub(crate) const INVALID_CONFIGURATION: u8 = 2;
-/// The directories can not be used.
-const UNUSABLE_DIRECTORIES: u8 = 3;
-/// Anything else.
-pub(crate) const FAILED: u8 = 1;
+use crate::exit::{FAILED, INVALID_CONFIGURATION, UNUSABLE_DIRECTORIES, give_up};
+
+/// How its last line begins when it does not start.
+const COMMAND: &str = "server";
 
 /// Runs a server until a signal ends it; the exit codes are Apache's.
 pub(crate) fn run(words: Vec<String>) -> ExitCode {
@@ -28,7 +25,7 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         .and_then(|command_line| config::load(&command_line, std::env::vars()));
     let loaded = match loaded {
         Ok(loaded) => loaded,
-        Err(failure) => return give_up(&failure, INVALID_CONFIGURATION),
+        Err(failure) => return give_up(COMMAND, &failure, INVALID_CONFIGURATION),
     };
     for warning in &loaded.warnings {
         warn!("{warning}");
@@ -36,12 +33,14 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
     // Before the server starts: its threads must not get the signals in their own way.
     let mut signals = match Signals::new([SIGINT, SIGTERM]) {
         Ok(signals) => signals,
-        Err(failure) => return give_up(&failure, FAILED),
+        Err(failure) => return give_up(COMMAND, &failure, FAILED),
     };
     let server = match Server::start(&loaded.config) {
         Ok(server) => server,
-        Err(failure @ StartError::Storage(_)) => return give_up(&failure, UNUSABLE_DIRECTORIES),
-        Err(failure) => return give_up(&failure, FAILED),
+        Err(failure @ StartError::Storage(_)) => {
+            return give_up(COMMAND, &failure, UNUSABLE_DIRECTORIES);
+        }
+        Err(failure) => return give_up(COMMAND, &failure, FAILED),
     };
     let stop = server.stopper();
     std::thread::spawn(move || {
@@ -54,16 +53,4 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         Ended::Stopped => ExitCode::SUCCESS,
         Ended::Failed(_) => ExitCode::from(FAILED),
     }
-}
-
-/// Says what is wrong, with everything that led to it.
-pub(crate) fn give_up(failure: &dyn Error, code: u8) -> ExitCode {
-    let mut words = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(source) = cause {
-        words = format!("{words}: {source}");
-        cause = source.source();
-    }
-    eprintln!("reefkeeper server: {words}");
-    ExitCode::from(code)
 }

@@ -5,3 +5,4 @@
 mod overload;
 mod process;
 mod start;
+mod subcommands;

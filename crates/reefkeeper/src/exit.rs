@@ -1,0 +1,23 @@
+//! How the process ends: the exit codes, which are Apache's, and the line before.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// The configuration is wrong.
+pub(crate) const INVALID_CONFIGURATION: u8 = 2;
+/// The directories can not be used.
+pub(crate) const UNUSABLE_DIRECTORIES: u8 = 3;
+/// Anything else.
+pub(crate) const FAILED: u8 = 1;
+
+/// Says what is wrong with a subcommand, with everything that led to it.
+pub(crate) fn give_up(command: &str, failure: &dyn Error, code: u8) -> ExitCode {
+    let mut words = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(source) = cause {
+        words = format!("{words}: {source}");
+        cause = source.source();
+    }
+    eprintln!("reefkeeper {command}: {words}");
+    ExitCode::from(code)
+}
