@@ -211,6 +211,8 @@ impl Loop {
             let Some(socket) = self.sockets.find_mut(conn) else { return };
             match socket.first_bytes {
                 FirstBytes::Asked => return,
+                // The end of what the operator sends is not to end the answer.
+                FirstBytes::Answered if socket.has_text() => return,
                 FirstBytes::Answered => return self.drain(conn),
                 FirstBytes::Waiting(_) | FirstBytes::Known => {}
             }
@@ -348,7 +350,7 @@ impl Loop {
     /// the operator sends is read away: closing at once could take the answer back.
     fn flush_text(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.find_mut(conn) else { return };
-        while socket.text_sent < socket.text.len() {
+        while socket.has_text() {
             match socket.stream.write(&socket.text[socket.text_sent..]) {
                 Ok(bytes) => socket.text_sent += bytes,
                 Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,

@@ -95,6 +95,13 @@ impl Session {
         self.request(8, &body);
     }
 
+    fn watch_missing(&mut self, path: &str) {
+        self.xid += 1;
+        let head = [self.xid.to_be_bytes(), 3_i32.to_be_bytes()].concat();
+        let reply = self.exchange(&[head, buffer(path.as_bytes()), vec![1]].concat());
+        assert_eq!(reply[12..16], (-101_i32).to_be_bytes(), "there is no such znode");
+    }
+
     fn request(&mut self, opcode: i32, body: &[u8]) {
         self.xid += 1;
         let head = [self.xid.to_be_bytes(), opcode.to_be_bytes()].concat();
@@ -249,4 +256,25 @@ fn an_operator_may_stop_sending_or_send_byte_by_byte() {
     stream.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("Zookeeper version: "), "{text}");
     assert!(fixture.ask("mntr\r\nand more").contains("zk_znode_count\t5\n"));
+}
+
+#[test]
+fn a_long_answer_is_whole_though_the_operator_stopped_sending() {
+    // More than the buffers of both sockets take before something is read.
+    const PATHS: u8 = 20;
+    const PATH_BYTES: usize = 900_000;
+    let fixture = Fixture::with_all_words();
+    let mut session = Session::open(&fixture);
+    for number in 0..PATHS {
+        let name = char::from(b'a' + number).to_string();
+        session.watch_missing(&format!("/{}", name.repeat(PATH_BYTES - 1)));
+    }
+    let mut stream = fixture.connect();
+    stream.write_all(b"wchp").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let whole = text.lines().filter(|line| line.len() == PATH_BYTES).count();
+    assert_eq!(whole, usize::from(PATHS));
+    assert!(text.ends_with("\n\n"));
 }

@@ -46,6 +46,11 @@ impl Socket {
             text_sent: 0,
         }
     }
+
+    /// Whether some of the answer to an operator's word is still to be sent.
+    pub(super) fn has_text(&self) -> bool {
+        self.text_sent < self.text.len()
+    }
 }
 
 #[derive(Debug, Default)]
