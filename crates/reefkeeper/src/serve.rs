@@ -20,6 +20,8 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // They would be told of on standard error, which is what failed, and that panics.
+        .log_internal_errors(false)
         .init();
     let loaded = CommandLine::from_words(words)
         .and_then(|command_line| config::load(&command_line, std::env::vars()));

@@ -1,6 +1,6 @@
-//! What strangers can not do to a server, however many they are.
+//! What a server survives: strangers, however many they are, and the loss of what it needs less.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::time::Instant;
 
 use crate::process::{Process, word};
@@ -32,4 +32,19 @@ fn refused_connections_do_not_flood_the_log() {
     let (lines, suppressed) = lines_and_suppressed(&said, "too many connections, refused");
     assert!((1..=seconds + 1).contains(&(lines as u64)), "{lines} lines in {seconds} s: {said}");
     assert!(suppressed <= REFUSED - lines, "no more than there were: {said}");
+}
+
+#[test]
+fn a_server_goes_on_when_nobody_reads_its_log_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Process::start(&["0", word(dir.path()), "-DmaxClientCnxns=1"]);
+    server.stop_listening();
+    let mut inside = server.dial();
+    // Its refusal is a line in the log.
+    assert!(!server.dial().read(&mut [0]).is_ok_and(|bytes| bytes > 0));
+    inside.write_all(b"srvr").unwrap();
+    let mut text = String::new();
+    inside.read_to_string(&mut text).unwrap();
+    assert!(text.contains("Mode: standalone"), "{text}");
+    assert_eq!(server.terminate().0, Some(0));
 }
