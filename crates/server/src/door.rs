@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -16,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, warn};
 use types::{ConnId, Instant, LineLimit};
 
+use crate::host;
 use crate::view::Views;
 
 /// The token of the waker of each thread; connections are numbered from zero on.
@@ -24,6 +26,9 @@ const LISTENER: Token = Token(usize::MAX - 1);
 
 /// Connections taken in before others get their turn.
 const ACCEPTED_AT_ONCE_MAX: usize = 256;
+/// Descriptors that connections leave to the files of the log and of snapshots; a quarter where
+/// there are few.
+const DESCRIPTORS_KEPT_MAX: u64 = 32;
 /// Waiting connections that the system keeps unless the operator says otherwise.
 const BACKLOG: u32 = 1024;
 
@@ -155,6 +160,8 @@ pub(crate) struct Door {
     threads: Vec<Arc<Handover>>,
     next: usize,
     limits: Limits,
+    /// The first descriptor that is not for connections.
+    descriptors_end: u64,
     counts: Arc<Counts>,
     views: Arc<Views>,
     /// For the log: connections that are refused, and those that can not be taken in.
@@ -170,8 +177,9 @@ impl Door {
         counts: Arc<Counts>,
         views: Arc<Views>,
     ) -> Self {
+        let descriptors_end = descriptors_end(host::descriptors().max);
         let (refused, failed) = (LineLimit::default(), LineLimit::default());
-        Self { listener, threads, next: 0, limits, counts, views, refused, failed }
+        Self { listener, threads, next: 0, limits, descriptors_end, counts, views, refused, failed }
     }
 
     /// Lets the thread of this registry be told of connections.
@@ -209,6 +217,14 @@ impl Door {
     }
 
     fn admit(&mut self, now: Instant, stream: TcpStream, address: SocketAddr) {
+        if !self.leaves_descriptors(&stream) {
+            self.views.metrics.connection_rejected.add(1);
+            if let Some(suppressed) = self.failed.admit(now) {
+                warn!(%address, suppressed,
+                    "no descriptors are left, refused; raise the limit of open files");
+            }
+            return;
+        }
         let ip = address.ip().to_canonical();
         if !self.counts.admit(ip, &self.limits) {
             self.views.metrics.connection_rejected.add(1);
@@ -225,6 +241,17 @@ impl Door {
         self.next = self.next.wrapping_add(1);
         thread.run(Errand::Serve { stream, address: SocketAddr::new(ip, address.port()) });
     }
+
+    /// Whether enough descriptors are left with this connection. The system hands out the lowest
+    /// that is free, so its number tells how many are in use, by whomever in this process.
+    fn leaves_descriptors(&self, stream: &TcpStream) -> bool {
+        u64::try_from(stream.as_raw_fd()).is_ok_and(|number| number < self.descriptors_end)
+    }
+}
+
+/// Where the descriptors begin that are kept, if the system allows `max`; 0 if that is unknown.
+fn descriptors_end(max: u64) -> u64 {
+    if max == 0 { u64::MAX } else { max - DESCRIPTORS_KEPT_MAX.min(max / 4) }
 }
 
 /// Opens the port.
@@ -244,4 +271,18 @@ pub(crate) fn listen(listen: &Listen, address: SocketAddr) -> io::Result<TcpList
     let backlog = listen.backlog.unwrap_or(BACKLOG);
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_descriptors_are_kept() {
+        for (max, expected) in
+            [(0, u64::MAX), (1, 1), (64, 48), (128, 96), (1024, 992), (u64::MAX, u64::MAX - 32)]
+        {
+            assert_eq!(descriptors_end(max), expected, "of {max}");
+        }
+    }
 }

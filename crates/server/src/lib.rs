@@ -29,6 +29,7 @@ mod door;
 #[cfg(test)]
 mod fixture;
 mod helm;
+mod host;
 mod inbox;
 mod io_thread;
 mod log_thread;

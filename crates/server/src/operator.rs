@@ -12,7 +12,6 @@
 //! ```
 
 mod connections;
-mod host;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +30,7 @@ use types::{Now, SessionId, Sid};
 
 use crate::clock::Clock;
 use crate::door::{Errand, Handover};
+use crate::host;
 use crate::inbox::{Inbox, Taken};
 use crate::server::Shared;
 use crate::view::Views;

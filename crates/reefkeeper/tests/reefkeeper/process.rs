@@ -1,10 +1,14 @@
 //! The server as a process.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
+
+/// What is tested.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_reefkeeper");
 
 /// A running server; it is killed if the test leaves it.
 pub(crate) struct Process {
@@ -17,7 +21,19 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a server on a free port and waits until it serves.
     pub(crate) fn start(words: &[&str]) -> Self {
-        let mut child = command(words).stderr(Stdio::piped()).spawn().unwrap();
+        Self::run(command(words))
+    }
+
+    /// Starts one that may have so many files open.
+    pub(crate) fn start_with_open_files(files_max: u32, words: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {files_max} && exec \"$0\" server \"$@\"");
+        shell.args(["-c", &script, BINARY]).args(words).stdin(Stdio::null()).stdout(Stdio::null());
+        Self::run(shell)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         let port = loop {
@@ -53,19 +69,33 @@ impl Process {
         stream
     }
 
+    /// A connection with a session.
+    pub(crate) fn open_session(&self) -> TcpStream {
+        let mut stream = self.dial();
+        let mut frame = 45_u32.to_be_bytes().to_vec();
+        frame.extend([0; 12]);
+        frame.extend(30_000_u32.to_be_bytes());
+        frame.extend([0; 8]);
+        frame.extend(16_u32.to_be_bytes());
+        frame.extend([0; 17]);
+        stream.write_all(&frame).unwrap();
+        let mut reply = [0; 41];
+        stream.read_exact(&mut reply).unwrap();
+        stream
+    }
+
+    /// How long its threads ran, in hundredths of a second.
+    pub(crate) fn processor_time(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let times = fields.split(' ').skip(11).take(2);
+        times.map(|time| time.parse::<u64>().unwrap()).sum()
+    }
+
     /// Opens some sessions: each leaves a transaction in the log.
     pub(crate) fn open_sessions(&self, count: usize) {
         for _ in 0..count {
-            let mut stream = self.dial();
-            let mut frame = 45_u32.to_be_bytes().to_vec();
-            frame.extend([0; 12]);
-            frame.extend(30_000_u32.to_be_bytes());
-            frame.extend([0; 8]);
-            frame.extend(16_u32.to_be_bytes());
-            frame.extend([0; 17]);
-            stream.write_all(&frame).unwrap();
-            let mut reply = [0; 41];
-            stream.read_exact(&mut reply).unwrap();
+            self.open_session();
         }
     }
 }
@@ -81,7 +111,7 @@ impl Drop for Process {
 
 /// A server that is not started yet.
 pub(crate) fn command(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_reefkeeper"));
+    let mut command = Command::new(BINARY);
     command.arg("server").args(words).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }

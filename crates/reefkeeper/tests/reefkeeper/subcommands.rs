@@ -3,9 +3,11 @@
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use crate::process::BINARY;
+
 /// The exit code and everything on standard error.
 fn failure_of(words: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_reefkeeper"));
+    let mut command = Command::new(BINARY);
     let output = command.args(words).stdin(Stdio::null()).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }

@@ -7,22 +7,22 @@ use admin::EnvironmentView;
 
 /// File descriptors of this process.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Descriptors {
+pub(crate) struct Descriptors {
     /// In use.
-    pub(super) open: u64,
+    pub(crate) open: u64,
     /// Allowed.
-    pub(super) max: u64,
+    pub(crate) max: u64,
 }
 
 /// How many descriptors there are; zero where the system does not tell.
-pub(super) fn descriptors() -> Descriptors {
+pub(crate) fn descriptors() -> Descriptors {
     let open = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     Descriptors { open, max: open_files_max(&limits).unwrap_or_default() }
 }
 
 /// Bytes of all files in a directory and below. Files that come and go meanwhile may be missed.
-pub(super) fn bytes_in(directory: &Path) -> u64 {
+pub(crate) fn bytes_in(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else { return 0 };
     let bytes_of = |entry: fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => bytes_in(&entry.path()),
@@ -33,7 +33,7 @@ pub(super) fn bytes_in(directory: &Path) -> u64 {
 }
 
 /// Where the server runs.
-pub(super) fn environment() -> EnvironmentView {
+pub(crate) fn environment() -> EnvironmentView {
     let line = |path: &str| fs::read_to_string(path).unwrap_or_default().trim_end().to_owned();
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
