@@ -56,37 +56,44 @@ pub(crate) struct Handover {
 
 /// How many connections there are.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
-    by_address: Mutex<BTreeMap<IpAddr, u64>>,
+pub(crate) struct Counts(Mutex<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    /// Without zeros.
+    by_address: BTreeMap<IpAddr, u64>,
+    /// The sum of those.
+    total: u64,
 }
 
 impl Counts {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, u64>> {
-        self.by_address.lock().expect("nothing panics while it counts connections")
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().expect("nothing panics while it counts connections")
     }
 
     /// Counts a connection in, unless there are too many.
     fn admit(&self, address: IpAddr, limits: &Limits) -> bool {
-        let mut by_address = self.lock();
-        let total: u64 = by_address.values().sum();
-        let of_address = by_address.get(&address).copied().unwrap_or_default();
+        let mut counted = self.lock();
+        let of_address = counted.by_address.get(&address).copied().unwrap_or_default();
         let is_over = |count: u64, limit: Option<u64>| limit.is_some_and(|limit| count >= limit);
         if is_over(of_address, limits.connections_per_address_max)
-            || is_over(total, limits.connections_max)
+            || is_over(counted.total, limits.connections_max)
         {
             return false;
         }
-        by_address.insert(address, of_address + 1);
+        counted.by_address.insert(address, of_address + 1);
+        counted.total += 1;
         true
     }
 
     fn leave(&self, address: IpAddr) {
-        let mut by_address = self.lock();
-        if let Some(count) = by_address.get_mut(&address) {
+        let mut counted = self.lock();
+        if let Some(count) = counted.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                by_address.remove(&address);
+                counted.by_address.remove(&address);
             }
+            counted.total -= 1;
         }
     }
 }
@@ -276,6 +283,39 @@ pub(crate) fn listen(listen: &Listen, address: SocketAddr) -> io::Result<TcpList
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Site;
+
+    #[test]
+    fn connections_are_counted_by_address_and_in_all() {
+        let mut limits = Site::new().config.limits;
+        limits.connections_per_address_max = Some(2);
+        limits.connections_max = Some(3);
+        let counts = Counts::default();
+        let [first, second, third] = [1, 2, 3].map(|last| IpAddr::from([10, 0, 0, last]));
+        assert!(counts.admit(first, &limits) && counts.admit(first, &limits));
+        assert!(!counts.admit(first, &limits), "too many from there");
+        assert!(counts.admit(second, &limits));
+        assert!(!counts.admit(third, &limits), "too many in all");
+        counts.leave(first);
+        assert!(counts.admit(third, &limits), "a place is free");
+        assert!(!counts.admit(first, &limits), "and taken again");
+        for address in [first, second, third] {
+            counts.leave(address);
+        }
+        assert!(counts.lock().by_address.is_empty(), "who is gone takes no space");
+    }
+
+    #[test]
+    fn a_crowd_of_addresses_is_counted_in_passing() {
+        // Adding all of them up for each would take minutes.
+        const ADDRESSES: u32 = 200_000;
+        let limits = Site::new().config.limits;
+        let counts = Counts::default();
+        for number in 0..ADDRESSES {
+            assert!(counts.admit(IpAddr::from(number.to_be_bytes()), &limits));
+        }
+        assert_eq!(counts.lock().total, u64::from(ADDRESSES));
+    }
 
     #[test]
     fn some_descriptors_are_kept() {
