@@ -236,7 +236,8 @@ mod tests {
 
     #[test]
     fn news_are_not_dropped_where_somebody_panicked() {
-        let server = Server::start(&Site::new().config).expect("a server");
+        let site = Site::new();
+        let server = Server::start(&site.config).expect("a server");
         let helm = &server.shared().helm;
         thread::scope(|scope| {
             assert!(scope.spawn(|| helm.panic_while_steering("a bug")).join().is_err());

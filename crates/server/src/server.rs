@@ -113,10 +113,16 @@ impl Server {
         self.address
     }
 
-    /// A way to stop it from elsewhere, such as a handler of signals.
+    /// A way to stop it from elsewhere, such as a handler of signals. It may be kept for longer than
+    /// the server, and does nothing then.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
-        let shared = Arc::clone(self.crew.shared());
-        move || shared.end(Reason::Told)
+        // Not the tree, and not the sockets.
+        let shared = Arc::downgrade(self.crew.shared());
+        move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.end(Reason::Told);
+            }
+        }
     }
 
     /// Waits until it is told to stop or can not go on, and lets its threads finish: what was
@@ -142,5 +148,23 @@ impl Server {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         self.crew.shared()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Site;
+
+    #[test]
+    fn nothing_is_kept_for_a_stopper_that_is() {
+        let site = Site::new();
+        let server = Server::start(&site.config).expect("a server");
+        let stop = server.stopper();
+        let shared = Arc::downgrade(server.shared());
+        stop();
+        assert_eq!(server.wait(), Ended::Stopped);
+        assert_eq!(shared.strong_count(), 0);
+        stop();
     }
 }
