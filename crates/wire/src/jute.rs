@@ -409,7 +409,8 @@ pub(crate) fn patch_count(out: &mut [u8], position: usize, count: usize) {
     out[position..position + 4].copy_from_slice(&count.to_be_bytes());
 }
 
-fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
+/// The text that these bytes are, with replacement characters for those that are no UTF-8.
+pub(crate) fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(replace_malformed(bytes)),

@@ -1,4 +1,4 @@
-//! Bytes to values and back: the client port and the files.
+//! Bytes to values and back: the three ports and the files.
 //!
 //! Everything that leaves or enters a server as bytes is encoded in *Jute*, a format without tags
 //! or padding (see [`jute`]). This crate holds the codec and each message and record made with it:
@@ -12,6 +12,11 @@
 //!   request  header | record                snapshot   header | sessions | ACLs | nodes | seals
 //!   reply    header | record
 //!   event    header | event
+//!
+//! election port                             quorum port
+//!
+//! hello      version | sid | addresses      packet     type | zxid | data | identities
+//! frame      len | notification
 //! ```
 //!
 //! | module | holds |
@@ -22,6 +27,8 @@
 //! | [`request`] | what clients ask; [`opcode`] has the numbers |
 //! | [`reply`] | what servers answer: written without a copy, read by clients |
 //! | [`event`] | what watches tell |
+//! | [`election`] | how servers greet each other, and vote |
+//! | [`quorum`] | what a leader and its learners say to each other |
 //! | [`stored`] | transactions, log entries, the records of snapshots |
 //! | [`limits`] | each bound with its reason |
 //!
@@ -56,12 +63,14 @@
 //! - There is no I/O, no clock and no state here.
 
 pub mod connect;
+pub mod election;
 pub mod event;
 pub mod frame;
 pub mod jute;
 pub mod limits;
 mod multi;
 pub mod opcode;
+pub mod quorum;
 pub mod reply;
 pub mod request;
 pub mod stored;

@@ -21,6 +21,22 @@ pub const STORED_BYTES_MAX: usize = 1 << 30;
 /// any client accepts, the answer is an error instead of memory without end.
 pub const REPLY_BYTES_MAX: usize = 1 << 30;
 
+/// Bytes in the data of one packet between a learner and its leader, and bytes of the identities
+/// behind it, unless configured (`jute.maxbuffer` and `zookeeper.jute.maxbuffer.extrasize`).
+///
+/// A leader whose transaction is above the bound of its learners loses them all, and a transaction
+/// is longer than the request it was made of; so the number is Apache's, twice that of a frame.
+pub const PACKET_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+
+/// Bytes in a message on an election connection; at most, and Apache closes the connection above.
+pub const ELECTION_MESSAGE_BYTES_MAX: usize = 512 << 10;
+
+/// Bytes of the addresses with which a server opens an election connection; Apache's number.
+pub const HELLO_ADDRESSES_BYTES_MAX: usize = 2048;
+
+/// Fewest bytes of an identity behind a forwarded request: two null texts.
+pub const ID_BYTES_MIN: usize = 8;
+
 /// Fewest bytes of one entry of an access control list: permissions and two null texts.
 pub const ACL_BYTES_MIN: usize = 12;
 
@@ -35,6 +51,10 @@ pub const CLIENT_INFO_BYTES_MIN: usize = 8;
 
 const _: () = assert!(FRAME_BYTES_MAX < STORED_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX < REPLY_BYTES_MAX);
+// A forwarded request must get through, whatever a client may send.
+const _: () = assert!(FRAME_BYTES_MAX < PACKET_BYTES_MAX);
+const _: () = assert!(PACKET_BYTES_MAX < STORED_BYTES_MAX);
+const _: () = assert!(HELLO_ADDRESSES_BYTES_MAX < ELECTION_MESSAGE_BYTES_MAX);
 // A name or a znode's data may still be appended to what is just below the bound.
 const _: () = assert!(REPLY_BYTES_MAX + STORED_BYTES_MAX <= 1 << 31);
 const _: () = assert!(STORED_BYTES_MAX <= i32::MAX as usize);

@@ -8,14 +8,18 @@ import java.io.File;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.lang.reflect.Constructor;
+import java.lang.reflect.Field;
+import java.lang.reflect.Method;
 import java.net.InetSocketAddress;
 import java.net.Socket;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Collectors;
 import org.apache.jute.BinaryInputArchive;
 import org.apache.jute.BinaryOutputArchive;
 import org.apache.jute.InputArchive;
@@ -33,6 +37,12 @@ import org.apache.zookeeper.data.Stat;
 import org.apache.zookeeper.proto.*;
 import org.apache.zookeeper.server.NIOServerCnxnFactory;
 import org.apache.zookeeper.server.ZooKeeperServer;
+import org.apache.zookeeper.server.quorum.FastLeaderElection;
+import org.apache.zookeeper.server.quorum.Leader;
+import org.apache.zookeeper.server.quorum.LearnerInfo;
+import org.apache.zookeeper.server.quorum.QuorumCnxManager;
+import org.apache.zookeeper.server.quorum.QuorumPacket;
+import org.apache.zookeeper.server.quorum.auth.QuorumAuth;
 import org.apache.zookeeper.txn.*;
 
 public class Golden {
@@ -60,6 +70,9 @@ public class Golden {
             into(directory.resolve("requests.hex"), Golden::requests);
             into(directory.resolve("replies.hex"), Golden::replies);
             into(directory.resolve("transactions.hex"), Golden::transactions);
+            into(directory.resolve("packets.hex"), Golden::packets);
+            into(directory.resolve("notifications.hex"), Golden::notifications);
+            into(directory.resolve("hellos.hex"), Golden::hellos);
         } else {
             Path data = Path.of(args[2]);
             into(directory.resolve("conversation.hex"), () -> capture(directory, data));
@@ -228,6 +241,164 @@ public class Golden {
         txn("close_session_without_list", OpCode.closeSession, null, null);
         txn("close_session_without_list_but_digest", OpCode.closeSession, null);
         txn("delete_without_digest", OpCode.delete, new DeleteTxn("/a"), null);
+    }
+
+    // What servers say to each other. The comments name who builds the packet.
+
+    static final byte[] CONFIG = String.join("\n",
+        "server.1=10.0.0.1:2888:3888:participant;0.0.0.0:2181",
+        "server.2=h\u00f6st:2888:3888:observer",
+        "version=100000004").getBytes(StandardCharsets.UTF_8);
+
+    static void packets() throws Exception {
+        long epoch = 0x500000000L;
+        long zxid = 0x500000007L;
+                List<Id> ids = List.of(new Id("ip", "127.0.0.1"), new Id("digest", "u\u00fcser:hash="));
+        TxnDigest digest = new TxnDigest(2, 0x8000000000000007L);
+        byte[] change = bytes(
+            new TxnHeader(SESSION, 3, zxid, 1700000000005L, OpCode.reconfig),
+            new SetDataTxn("/zookeeper/config", CONFIG, -1), digest);
+        byte[] deletion = bytes(
+            new TxnHeader(SESSION, 4, zxid, 1700000000005L, OpCode.delete), new DeleteTxn("/a"), digest);
+        // Learner.registerWithLeader
+        packet("> follower_info", "FOLLOWERINFO", epoch, bytes(new LearnerInfo(3, 0x10000, 0x100000004L)));
+        packet("> observer_info", "OBSERVERINFO", epoch, bytes(new LearnerInfo(-1, 0x10000, 0)));
+        packet("> ack_epoch", "ACKEPOCH", 0x400000009L, number(4));
+        packet("> ack_epoch_again", "ACKEPOCH", zxid, number(-1));
+        packet("> ack_epoch_without_database", "ACKEPOCH", -1, number(0));
+        // What release 3.4 sends: its LearnerInfo has no third field.
+        packet("> follower_info_of_3_4", "FOLLOWERINFO", epoch,
+            Arrays.copyOf(bytes(new LearnerInfo(3, 0x10000, 0)), 12));
+        // Learner.syncWithLeader, SendAckRequestProcessor
+        packet("> ack_new_leader", "ACK", epoch, null);
+        packet("> ack", "ACK", zxid, null);
+        // Learner.ping
+        packet("> ping", "PING", zxid, join(touch(SESSION, 4000), touch(2, 30000)));
+        packet("> ping_without_touches", "PING", zxid, new byte[0]);
+        // Learner.validateSession
+        packet("> revalidate", "REVALIDATE", -1, touch(SESSION, 4000));
+        // Learner.request
+        packet("> request", "REQUEST", -1,
+            join(number(SESSION), bytes(new RequestHeader(7, OpCode.delete), new DeleteRequest("/a", -1))), ids);
+        packet("> request_of_learner", "REQUEST", -1,
+            join(number(SESSION), bytes(new RequestHeader(0, OpCode.createSession), new CreateSessionTxn(4000))), null);
+        packet("> request_of_nobody", "REQUEST", -1,
+            join(number(SESSION), bytes(new RequestHeader(8, OpCode.closeSession))), List.of());
+        // LearnerHandler.run, LearnerHandler.syncFollower
+        packet("< leader_info", "LEADERINFO", epoch, number(0x10000));
+        packet("< diff", "DIFF", zxid, null);
+        packet("< truncate", "TRUNC", zxid, null);
+        packet("< snapshot", "SNAP", zxid, null);
+        packet("< new_leader", "NEWLEADER", epoch, CONFIG);
+        packet("< new_leader_without_config", "NEWLEADER", epoch, null);
+        packet("< up_to_date", "UPTODATE", -1, null);
+        packet("< ping", "PING", zxid, null);
+        // Leader
+        packet("< proposal", "PROPOSAL", zxid, deletion);
+        packet("< proposal_of_reconfig", "PROPOSAL", zxid, change);
+        packet("< commit", "COMMIT", zxid, null);
+        packet("< commit_and_activate", "COMMITANDACTIVATE", zxid, number(2L));
+        packet("< inform", "INFORM", zxid, deletion);
+        line("< inform_and_activate", bytes(Leader.buildInformAndActivePacket(zxid, 2, change)));
+        packet("< sync", "SYNC", 0, null);
+        packet("< revalidated", "REVALIDATE", -1, join(number(SESSION), new byte[] {1}));
+        packet("< revalidated_not", "REVALIDATE", -1, join(number(SESSION), new byte[] {0}));
+        // SaslQuorumAuthLearner, SaslQuorumAuthServer
+        line("sasl_begin", bytes(QuorumAuth.createPacket(QuorumAuth.Status.IN_PROGRESS, new byte[0])));
+        line("sasl_challenge", bytes(QuorumAuth.createPacket(QuorumAuth.Status.IN_PROGRESS, DATA)));
+        line("sasl_success", bytes(QuorumAuth.createPacket(QuorumAuth.Status.SUCCESS, null)));
+        line("sasl_refusal", bytes(QuorumAuth.createPacket(QuorumAuth.Status.ERROR, new byte[0])));
+    }
+
+    static byte[] touch(long session, int timeout) {
+        return ByteBuffer.allocate(12).putLong(session).putInt(timeout).array();
+    }
+
+    static byte[] number(long value) {
+        return ByteBuffer.allocate(8).putLong(value).array();
+    }
+
+    static byte[] number(int value) {
+        return ByteBuffer.allocate(4).putInt(value).array();
+    }
+
+    static byte[] join(byte[]... parts) throws IOException {
+        ByteArrayOutputStream whole = new ByteArrayOutputStream();
+        for (byte[] part : parts) {
+            whole.write(part);
+        }
+        return whole.toByteArray();
+    }
+
+    static void packet(String name, String type, long zxid, byte[] data) throws Exception {
+        packet(name, type, zxid, data, null);
+    }
+
+    static void packet(String name, String type, long zxid, byte[] data, List<Id> ids) throws Exception {
+        Field number = Leader.class.getDeclaredField(type);
+        number.setAccessible(true);
+        line(name, bytes(new QuorumPacket(number.getInt(null), zxid, data, ids)));
+    }
+
+    // Frames of the election port, with what FastLeaderElection makes them of.
+    static void notifications() throws Exception {
+        Class<?> election = FastLeaderElection.class;
+        Method plain = election.getDeclaredMethod("buildMsg", int.class, long.class, long.class, long.class, long.class);
+        Method full = election.getDeclaredMethod(
+            "buildMsg", int.class, long.class, long.class, long.class, long.class, byte[].class);
+        plain.setAccessible(true);
+        full.setAccessible(true);
+        long min = Long.MIN_VALUE;
+        notification("looking", full.invoke(null, 0, 2L, 0x400000009L, 7L, 4L, CONFIG), -1);
+        notification("following", full.invoke(null, 1, 2L, 0x400000009L, 7L, 5L, CONFIG), -1);
+        notification("leading", full.invoke(null, 2, 2L, 0x400000009L, -1L, 5L, CONFIG), -1);
+        notification("observing", full.invoke(null, 3, 2L, 0x400000009L, 7L, 5L, CONFIG), -1);
+        notification("observer", full.invoke(null, 0, min, min, 1L, min, CONFIG), -1);
+        notification("joiner", full.invoke(null, 0, min, 0x400000009L, 1L, 4L, CONFIG), -1);
+        notification("without_database", full.invoke(null, 0, 2L, -1L, 1L, 0L, new byte[0]), -1);
+        notification("of_3_4_6", plain.invoke(null, 0, 2L, 0x400000009L, 7L, 4L), -1);
+        notification("of_3_4_0", plain.invoke(null, 0, 2L, 0x400000009L, 7L, 4L), 36);
+    }
+
+    // Up to so many bytes; -1: all.
+    static void notification(String name, Object message, int bytes) throws Exception {
+        byte[] array = ((ByteBuffer) message).array();
+        byte[] body = bytes < 0 ? array : Arrays.copyOf(array, bytes);
+        ByteArrayOutputStream frame = new ByteArrayOutputStream();
+        new DataOutputStream(frame).writeInt(body.length);
+        frame.write(body);
+        line(name, frame.toByteArray());
+    }
+
+    // Addresses in hellos, and what Apache reads in them: the list without wildcards, or a refusal.
+    static void hellos() throws Exception {
+        String[] texts = {
+            "127.0.0.1:3888", "[::1]:3888", "localhost:1", "127.0.0.1:3888|127.0.0.2:3889", "0.0.0.0:3888",
+            "[::]:3888|127.0.0.1:65535", "0.0.0.0:1|[0:0:0:0:0:0:0:0]:1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x",
+            "127.0.0.1:1:2", "::1:3888", "[::1:3888", "[::1]:", "[::1]", "[::1]:x", "[::1]:1:2", "127.0.0.1:1||127.0.0.2:1",
+            "127.0.0.1:65536", "|127.0.0.1:1", "127.0.0.1:1.0", "127.0.0.1: 1",
+        };
+        for (String text : texts) {
+            ByteArrayOutputStream hello = new ByteArrayOutputStream();
+            DataOutputStream output = new DataOutputStream(hello);
+            output.writeLong(text.contains("|")
+                ? QuorumCnxManager.PROTOCOL_VERSION_V2 : QuorumCnxManager.PROTOCOL_VERSION_V1);
+            output.writeLong(3);
+            output.writeInt(text.length());
+            output.writeBytes(text);
+            line(parsed(hello.toByteArray()), hello.toByteArray());
+        }
+    }
+
+    static String parsed(byte[] hello) throws IOException {
+        DataInputStream input = new DataInputStream(new ByteArrayInputStream(hello));
+        try {
+            List<InetSocketAddress> addresses = QuorumCnxManager.InitialMessage.parse(input.readLong(), input).electionAddr;
+            return addresses.isEmpty() ? "-" : addresses.stream()
+                .map(address -> address.getHostString() + "," + address.getPort()).collect(Collectors.joining("|"));
+        } catch (QuorumCnxManager.InitialMessage.InitialMessageException | IllegalArgumentException refused) {
+            return "refused";
+        }
     }
 
     // A conversation with a server, and the files it leaves.

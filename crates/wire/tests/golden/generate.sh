@@ -15,6 +15,7 @@ for version in 3.8.0 3.9.5; do
     rm -rf "$version"
     mkdir "$version" "$data/$version"
     golden "$version" server "$version"
+    ./ensemble.py "$version" "$version/ensemble.hex"
 done
 # Nothing that is recorded by value depends on the version.
 golden 3.8.0 records "$data"
