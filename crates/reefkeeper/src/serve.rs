@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use config::CommandLine;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::{Ended, Server, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -32,6 +33,7 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
+    raise_limit_of_open_files();
     // Before the server starts: its threads must not get the signals in their own way.
     let mut signals = match Signals::new([SIGINT, SIGTERM]) {
         Ok(signals) => signals,
@@ -54,5 +56,17 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
     match server.wait() {
         Ended::Stopped => ExitCode::SUCCESS,
         Ended::Failed(_) => ExitCode::from(FAILED),
+    }
+}
+
+/// Lets the process have as many files open as the system lets it wish for, as a Java VM does: each
+/// connection is one, and by default processes get far fewer.
+fn raise_limit_of_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(failure) =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        warn!(%failure, files_max = limit.current, "the limit of open files stays as it is");
     }
 }

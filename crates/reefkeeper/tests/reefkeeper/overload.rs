@@ -71,7 +71,7 @@ fn create(session: &mut TcpStream) {
 fn connections_leave_descriptors_to_the_log_and_to_snapshots() {
     let dir = tempfile::tempdir().unwrap();
     let words = ["0", word(dir.path()), "-DmaxClientCnxns=0", "-DsnapCount=20"];
-    let server = Process::start_with_open_files(64, &words);
+    let server = Process::start_with("ulimit -n 64", &words);
     let mut inside = server.open_session();
     let crowd: Vec<_> = (0..100).map(|_| server.dial()).collect();
     // Log files are begun and snapshots taken.

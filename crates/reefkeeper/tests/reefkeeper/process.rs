@@ -24,10 +24,10 @@ impl Process {
         Self::run(command(words))
     }
 
-    /// Starts one that may have so many files open.
-    pub(crate) fn start_with_open_files(files_max: u32, words: &[&str]) -> Self {
+    /// Starts one as [`Process::start`] does, after the shell has done this.
+    pub(crate) fn start_with(before: &str, words: &[&str]) -> Self {
         let mut shell = Command::new("sh");
-        let script = format!("ulimit -n {files_max} && exec \"$0\" server \"$@\"");
+        let script = format!("{before} && exec \"$0\" server \"$@\"");
         shell.args(["-c", &script, BINARY]).args(words).stdin(Stdio::null()).stdout(Stdio::null());
         Self::run(shell)
     }

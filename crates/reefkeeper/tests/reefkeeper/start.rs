@@ -2,6 +2,7 @@
 //! last line, which says what to do. And that a server that does start, stops when told.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -188,4 +189,16 @@ fn old_snapshots_and_their_logs_go_when_the_operator_wants_that() {
     );
     assert!(files_of(dir.path(), "log.").len() < logs);
     Process::start(&["0", word(dir.path())]);
+}
+
+#[test]
+fn as_many_files_may_be_open_as_the_system_allows() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["0", word(dir.path()), "-D4lw.commands.whitelist=mntr"];
+    let server = Process::start_with("ulimit -S -n 200 && ulimit -H -n 300", &words);
+    let mut stream = server.dial();
+    stream.write_all(b"mntr").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.contains("zk_max_file_descriptor_count\t300\n"), "{text}");
 }
