@@ -5,4 +5,6 @@ mod storage_targets;
 mod wire_targets;
 
 pub use storage_targets::{log_file, snapshot_file};
-pub use wire_targets::{client_request, connect_request, multi, snapshot_records, txn_entry};
+pub use wire_targets::{
+    client_request, connect_request, election, multi, quorum_packets, snapshot_records, txn_entry,
+};

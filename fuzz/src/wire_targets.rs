@@ -3,10 +3,16 @@
 
 use types::{Txn, TxnHeader};
 use wire::connect::{ConnectRequest, ConnectResponse};
+use wire::election::{Hello, Notification};
 use wire::frame;
 use wire::jute::{self, DecodeError, Reader};
-use wire::limits::{FRAME_BYTES_MAX, STORED_BYTES_MAX};
+use wire::limits::{
+    ELECTION_MESSAGE_BYTES_MAX, FRAME_BYTES_MAX, HELLO_ADDRESSES_BYTES_MAX, PACKET_BYTES_MAX,
+    STORED_BYTES_MAX,
+};
 use wire::opcode::OpCode;
+use wire::quorum::sasl::Step;
+use wire::quorum::{PacketError, ToLeader, ToLearner, decode_snapshot_signature};
 use wire::reply::{self, Body, Reply, ReplyHeader};
 use wire::request::Request;
 use wire::stored::snapshot;
@@ -88,6 +94,113 @@ pub fn snapshot_records(input: &[u8]) {
     }
 }
 
+/// What a learner and what a leader sends, each as a stream of packets; and a step of the proof
+/// before them. Packets that are none in the one direction are passed over as servers do it.
+pub fn quorum_packets(input: &[u8]) {
+    let mut rest = input;
+    while let Some(consumed) = check_to_leader(rest) {
+        rest = &rest[consumed..];
+    }
+    let mut rest = input;
+    while let Some(consumed) = check_to_learner(rest) {
+        rest = &rest[consumed..];
+    }
+    if let Ok(Some((step, consumed))) = Step::decode(input, PACKET_BYTES_MAX) {
+        let mut out = Vec::new();
+        step.encode(&mut out);
+        assert_eq!(out, input[..consumed]);
+    }
+}
+
+/// What arrives on an election connection: a hello, if it begins with one, and then frames; and the
+/// input as the body of one.
+pub fn election(input: &[u8]) {
+    let mut rest = input;
+    if let Ok(Some((hello, consumed))) = Hello::decode(input) {
+        let mut out = Vec::new();
+        hello.encode(&mut out);
+        assert_eq!(out, input[..consumed]);
+        assert!(hello.addresses.callable().count() <= HELLO_ADDRESSES_BYTES_MAX / 3);
+        rest = &rest[consumed..];
+    }
+    while let Ok(Some((body, consumed))) = frame::split(rest, ELECTION_MESSAGE_BYTES_MAX) {
+        check_notification(body);
+        rest = &rest[consumed..];
+    }
+    check_notification(input);
+}
+
+fn check_notification(body: &[u8]) {
+    let Ok(notification) = Notification::decode(body) else { return };
+    let mut out = Vec::new();
+    notification.encode(&mut out);
+    assert_eq!(Notification::decode(&out[4..]).as_ref(), Ok(&notification));
+}
+
+/// How many bytes the first packet takes, if the connection lives on behind it.
+fn check_to_leader(input: &[u8]) -> Option<usize> {
+    let (packet, consumed) = match ToLeader::decode(input, PACKET_BYTES_MAX) {
+        Ok(decoded) => decoded?,
+        Err(PacketError::Unexpected { consumed, .. }) => return Some(consumed),
+        Err(_) => return None,
+    };
+    if let ToLeader::Request(request) = packet {
+        check_request(request.body);
+        // Each takes eight bytes at least, so that their number is bounded by the input.
+        assert!(request.auth.ids().count() <= input.len() / 8);
+    }
+    let mut out = Vec::new();
+    packet.encode(&mut out);
+    let bytes = out.len();
+    assert_eq!(ToLeader::decode(&out, PACKET_BYTES_MAX), Ok(Some((packet, bytes))));
+    Some(consumed)
+}
+
+fn check_to_learner(input: &[u8]) -> Option<usize> {
+    let (packet, mut consumed) = match ToLearner::decode(input, PACKET_BYTES_MAX) {
+        Ok(decoded) => decoded?,
+        Err(PacketError::Unexpected { consumed, .. }) => return Some(consumed),
+        Err(_) => return None,
+    };
+    match packet {
+        ToLearner::Proposal(proposal)
+        | ToLearner::Inform(proposal)
+        | ToLearner::InformAndActivate { proposal, .. } => {
+            check_payload(proposal.payload());
+            if let Ok(Some(config)) = proposal.new_config() {
+                // Three bytes of a replacement character may stand for one.
+                assert!(config.len() <= 3 * proposal.payload().len());
+            }
+        }
+        ToLearner::Snapshot { .. } => {
+            let mut reader = Reader::new(&input[consumed..]);
+            read_snapshot_stream(&mut reader).ok()?;
+            consumed += reader.position();
+        }
+        ToLearner::LeaderInfo { .. }
+        | ToLearner::Diff { .. }
+        | ToLearner::Truncate { .. }
+        | ToLearner::NewLeader { .. }
+        | ToLearner::UpToDate
+        | ToLearner::Commit { .. }
+        | ToLearner::CommitAndActivate { .. }
+        | ToLearner::Sync
+        | ToLearner::Ping { .. }
+        | ToLearner::Revalidated { .. } => {}
+    }
+    let mut out = Vec::new();
+    packet.encode(&mut out);
+    let bytes = out.len();
+    assert_eq!(ToLearner::decode(&out, PACKET_BYTES_MAX), Ok(Some((packet, bytes))));
+    Some(consumed)
+}
+
+/// What a leader sends behind the packet that announces it.
+fn read_snapshot_stream(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    read_snapshot_records(reader)?;
+    decode_snapshot_signature(reader)
+}
+
 fn check_request(body: &[u8]) {
     let Ok(request) = Request::decode(body) else { return };
     let mut out = Vec::new();
@@ -124,6 +237,17 @@ fn check_entry(header: &TxnHeader, txn: &Txn, payload: &[u8], digest: Option<typ
 
 fn read_snapshot(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     FileHeader::decode(reader)?;
+    read_snapshot_records(reader)?;
+    snapshot::decode_seal(reader)?;
+    snapshot::decode_digest(reader)?;
+    snapshot::decode_seal(reader)?;
+    snapshot::decode_last_zxid(reader)?;
+    snapshot::decode_seal(reader)?;
+    Ok(())
+}
+
+/// The records from the number of sessions to the end mark.
+fn read_snapshot_records(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     for _ in 0..snapshot::decode_count(reader)? {
         snapshot::decode_session(reader)?;
     }
@@ -131,11 +255,6 @@ fn read_snapshot(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         snapshot::decode_acl(reader)?;
     }
     while check_node(reader)? {}
-    snapshot::decode_seal(reader)?;
-    snapshot::decode_digest(reader)?;
-    snapshot::decode_seal(reader)?;
-    snapshot::decode_last_zxid(reader)?;
-    snapshot::decode_seal(reader)?;
     Ok(())
 }
 

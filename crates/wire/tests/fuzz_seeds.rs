@@ -59,3 +59,13 @@ fn txn_entry() {
 fn snapshot_records() {
     run("snapshot_records", wire_targets::snapshot_records);
 }
+
+#[test]
+fn quorum_packets() {
+    run("quorum_packets", wire_targets::quorum_packets);
+}
+
+#[test]
+fn election() {
+    run("election", wire_targets::election);
+}
