@@ -5,19 +5,28 @@ mod hex;
 
 use hex::bytes;
 use types::{
-    Acl, AclList, ErrorCode, EventKind, Id, MultiOp, Op, Owner, Perms, Read, SessionId, Stat,
-    StoredStat, Txn, TxnDigest, TxnHeader, Write, Xid, Zxid,
+    Acl, AclList, Counter, Epoch, ErrorCode, EventKind, Id, MultiOp, Op, Owner, Perms, Read,
+    SessionId, Sid, Stat, StoredStat, Txn, TxnDigest, TxnHeader, Write, Xid, Zxid,
 };
 use wire::connect::{ConnectRequest, ConnectResponse};
+use wire::election::{
+    AddressList, Addresses, ElectionRound, Form, Hello, LastLogged, Notification, ServerState,
+};
 use wire::event::WatchEvent;
 use wire::jute;
+use wire::quorum::sasl::{Status, Step};
+use wire::quorum::{
+    AuthInfo, ForwardedRequest, LearnerInfo, Proposal, SessionTouch, ToLeader, ToLearner, Touches,
+    put_snapshot_signature,
+};
 use wire::reply::{Body, MultiResult, Reply};
 use wire::request::Request;
 use wire::stored::snapshot::{self, AclId};
-use wire::stored::{Checksum, FileHeader, LogBatch};
+use wire::stored::{Checksum, FileHeader, LogBatch, encode_txn};
 
 const CLIENT_PORT: &str = include_str!("../../../docs/formats/client-port.md");
 const FILES: &str = include_str!("../../../docs/formats/files.md");
+const PEER_PORTS: &str = include_str!("../../../docs/formats/peer-ports.md");
 
 const SESSION: SessionId = SessionId(0x0100_0000_0000_0001);
 const CREATED: Zxid = Zxid::from_raw(0x3_0000_0001);
@@ -162,4 +171,87 @@ fn snapshot() {
 fn put_seal(out: &mut Vec<u8>) {
     let sum = Checksum::of(out);
     snapshot::put_seal(out, sum);
+}
+
+/// The membership of the examples between servers.
+fn config() -> &'static str {
+    let (_, rest) = PEER_PORTS.split_once("```text config\n").expect("a membership");
+    rest.split_once("\n```").expect("an end").0
+}
+
+#[test]
+fn election_port() {
+    check(PEER_PORTS, "hello", |out| {
+        let list = AddressList::parse("h2:3888").expect("an address");
+        Hello { sid: Some(Sid(2)), addresses: Addresses::One(list) }.encode(out);
+    });
+    check(PEER_PORTS, "notification", |out| {
+        let notification = Notification {
+            state: ServerState::Looking,
+            leader: Some(Sid(2)),
+            last_logged: LastLogged::Zxid(Zxid::new(Epoch(4), Counter(9))),
+            round: ElectionRound(7),
+            epoch: Some(Epoch(4)),
+            form: Form::WithConfig { config: config().into() },
+        };
+        notification.encode(out);
+    });
+}
+
+#[test]
+fn quorum_port_from_learners() {
+    let check = |name, packet: ToLeader<'_>| check(PEER_PORTS, name, |out| packet.encode(out));
+    let epoch = Epoch(5);
+    let accepted_epoch = Epoch(4);
+    let info = LearnerInfo { sid: Sid(1), accepted_epoch, config_version: Some(0) };
+    check("follower_info", ToLeader::FollowerInfo(info));
+    let last_logged = Some(Zxid::new(accepted_epoch, Counter(9)));
+    let current_epoch = Some(accepted_epoch);
+    check("ack_epoch", ToLeader::AckEpoch { last_logged, current_epoch });
+    check("ack_new_leader", ToLeader::AckNewLeader { epoch });
+
+    let delete = Write::Delete { path: "/a".into(), version: None };
+    let mut frame = Vec::new();
+    Request { xid: Xid(7), op: Op::Write(delete) }.encode(&mut frame);
+    let mut buffer = Vec::new();
+    let auth = AuthInfo::encode(&mut buffer, &[Id::new("ip", "127.0.0.1")]);
+    let request = ForwardedRequest { session: SESSION, body: &frame[4..], auth };
+    check("request", ToLeader::Request(request));
+    check("revalidate", ToLeader::Revalidate { session: SESSION, timeout_ms: 30_000 });
+    let mut buffer = Vec::new();
+    let touch = SessionTouch { session: SESSION, timeout_ms: 30_000 };
+    let touches = Touches::encode(&mut buffer, [touch]);
+    let last_proposed = Zxid::new(epoch, Counter(1));
+    check("ping", ToLeader::Ping { last_proposed, touches });
+}
+
+#[test]
+fn quorum_port_from_leaders() {
+    let check_packet =
+        |name, packet: ToLearner<'_>| check(PEER_PORTS, name, |out| packet.encode(out));
+    let epoch = Epoch(5);
+    let zxid = Zxid::new(epoch, Counter(1));
+    check_packet("leader_info", ToLearner::LeaderInfo { epoch });
+    let last_committed = Zxid::new(Epoch(4), Counter(10));
+    check_packet("diff", ToLearner::Diff { last_committed });
+    let config = Some(config().into());
+    check_packet("new_leader", ToLearner::NewLeader { epoch, config });
+    check_packet("up_to_date", ToLearner::UpToDate);
+
+    let mut payload = Vec::new();
+    let header = TxnHeader { session: SESSION, cxid: Xid::INTERNAL, zxid, time_ms: CREATED_MS };
+    let digest = TxnDigest { version: TxnDigest::VERSION, tree: 0x51c6_d660 };
+    encode_txn(&mut payload, &header, &Txn::CreateSession { timeout_ms: 30_000 }, Some(digest));
+    let proposal = Proposal::new(&payload).expect("a transaction");
+    check_packet("proposal", ToLearner::Proposal(proposal));
+    let designated_leader = Sid(2);
+    check_packet("commit_and_activate", ToLearner::CommitAndActivate { zxid, designated_leader });
+    check_packet("revalidated", ToLearner::Revalidated { session: SESSION, is_valid: true });
+    check(PEER_PORTS, "snapshot_signature", put_snapshot_signature);
+}
+
+#[test]
+fn proof() {
+    let step = Step { status: Status::InProgress, token: Some(&[]) };
+    check(PEER_PORTS, "sasl", |out| step.encode(out));
 }
