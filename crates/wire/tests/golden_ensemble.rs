@@ -1,5 +1,5 @@
 //! What three Apache servers of one release said to each other, read and written again: elections,
-//! synchronization in two ways, broadcast, a change of the membership.
+//! synchronization in each way, broadcast, a change of the membership.
 //!
 //! How it was made: `tests/golden/README.md`.
 
@@ -107,7 +107,6 @@ fn packets_are_understood_and_written_alike() {
             PacketType::AckEpoch,
         ];
         assert_eq!(to_leader, BTreeSet::from(expected));
-        // The one that is missing cuts a learner's log, which takes a crash at the right moment.
         let expected = [
             PacketType::Proposal,
             PacketType::Commit,
@@ -119,6 +118,7 @@ fn packets_are_understood_and_written_alike() {
             PacketType::NewLeader,
             PacketType::UpToDate,
             PacketType::Diff,
+            PacketType::Truncate,
             PacketType::Snapshot,
             PacketType::LeaderInfo,
             PacketType::InformAndActivate,
@@ -193,10 +193,12 @@ fn check_snapshot(stream: &[u8], last_applied: Zxid) -> &[u8] {
     let mut reader = Reader::new(stream);
     let mut out = Vec::new();
     let sessions = snapshot::decode_count(&mut reader).expect("a count");
-    assert_eq!(sessions, 1);
     jute::put_count(&mut out, sessions);
-    let stored = snapshot::decode_session(&mut reader).expect("a session");
-    snapshot::put_session(&mut out, stored.session, stored.timeout_ms);
+    for _ in 0..sessions {
+        let stored = snapshot::decode_session(&mut reader).expect("a session");
+        assert_eq!(stored.timeout_ms, 20_000);
+        snapshot::put_session(&mut out, stored.session, stored.timeout_ms);
+    }
     let lists = snapshot::decode_count(&mut reader).expect("a count");
     jute::put_count(&mut out, lists);
     for _ in 0..lists {
@@ -213,8 +215,8 @@ fn check_snapshot(stream: &[u8], last_applied: Zxid) -> &[u8] {
     decode_snapshot_signature(&mut reader).expect("the signature");
     put_snapshot_signature(&mut out);
     assert_eq!(out, stream[..reader.position()]);
-    paths.sort();
-    let expected = ["", "/a", "/e", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"];
-    assert_eq!(paths, expected);
+    for path in ["", "/a", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"] {
+        assert!(paths.iter().any(|present| present == path), "{path} is not in {paths:?}");
+    }
     reader.rest()
 }

@@ -193,6 +193,23 @@ def start(*members):
         member.wait()
 
 
+def restart(*members, before_start=lambda: None):
+    """Kills servers and starts them again."""
+    for member in members:
+        member.kill()
+    before_start()
+    start(*members)
+
+
+def forget(member):
+    """Takes from a server what it logged since its last start, and gives it an epoch more."""
+    directory = member.data / "version-2"
+    max(directory.glob("log.*"), key=lambda log: int(log.suffix[1:], 16)).unlink()
+    for name in ("acceptedEpoch", "currentEpoch"):
+        epoch = int((directory / name).read_text())
+        (directory / name).write_text(str(epoch + 1))
+
+
 def play(follower, leader, observer):
     """Makes the servers say all they have to say."""
     start(follower, leader)
@@ -236,6 +253,13 @@ def play(follower, leader, observer):
     observer.wait()
     client = Client(observer.port)
     assert client.ask(CLOSE) == 0
+
+    # As if the follower had logged what nobody else has, and had then been away for an epoch.
+    restart(follower, leader, observer)
+    client = Client(follower.port)
+    assert client.ask(CREATE, create("/x")) == 0
+    assert client.ask(CLOSE) == 0
+    restart(follower, leader, observer, before_start=lambda: forget(leader))
 
 
 def main():
