@@ -83,7 +83,7 @@ pub(crate) fn answer(
         }),
         Read::GetAcl { path } => get_acl(tree, asker, path, xid, out),
         Read::GetAllChildrenNumber { path } => asker.readable(tree, path).map(|node| {
-            let count = i32::try_from(tree.descendants(node)).unwrap_or(i32::MAX);
+            let count = i32::try_from(node.num_descendants()).unwrap_or(i32::MAX);
             Reply { xid, zxid, result: Ok(Body::Count(count)) }.encode(out);
         }),
         Read::GetEphemerals { prefix } => {

@@ -54,6 +54,8 @@ pub(crate) struct Record {
     /// CRC-32 of path and data: the part of the digest that most changes leave alone.
     pub(crate) content_crc: u32,
     pub(crate) num_children: u32,
+    /// Znodes below it at any depth. Not counted for the root, below which everything lies.
+    pub(crate) descendants: u32,
     pub(crate) parent: Option<NodeId>,
     /// The newest child; the others follow through `next_sibling`.
     pub(crate) first_child: Option<NodeId>,
@@ -86,7 +88,7 @@ impl Flags {
     }
 }
 
-const _: () = assert!(size_of::<Record>() == 96);
+const _: () = assert!(size_of::<Record>() == 104);
 
 /// All records.
 #[derive(Debug, Default)]

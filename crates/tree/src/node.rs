@@ -51,6 +51,14 @@ impl<'t> Node<'t> {
         self.record().num_children
     }
 
+    /// How many znodes lie below it, at any depth.
+    pub fn num_descendants(self) -> usize {
+        if self.id == NodeId::ROOT {
+            return self.tree.node_count() - 1;
+        }
+        self.record().descendants as usize
+    }
+
     /// Its data; null data is `None`.
     pub fn data(self) -> Option<&'t [u8]> {
         self.tree.store.data(self.id)

@@ -77,9 +77,10 @@ impl Store {
         if let Some(next) = next_sibling {
             self.arena[next].previous_sibling = Some(id);
         }
-        let parent = &mut self.arena[parent];
-        parent.first_child = Some(id);
-        parent.num_children += 1;
+        let above = &mut self.arena[parent];
+        above.first_child = Some(id);
+        above.num_children += 1;
+        self.count_above(parent, |descendants| descendants + 1);
         id
     }
 
@@ -110,12 +111,14 @@ impl Store {
         let Record { parent, previous_sibling, next_sibling, payload, num_children, .. } =
             self.arena[id];
         assert_eq!(num_children, 0, "children are removed before their parent");
-        let parent = &mut self.arena[parent.expect("the root is never removed")];
-        parent.num_children -= 1;
+        let parent = parent.expect("the root is never removed");
+        let above = &mut self.arena[parent];
+        above.num_children -= 1;
         match previous_sibling {
-            None => parent.first_child = next_sibling,
+            None => above.first_child = next_sibling,
             Some(previous) => self.arena[previous].next_sibling = next_sibling,
         }
+        self.count_above(parent, |descendants| descendants - 1);
         if let Some(next) = next_sibling {
             self.arena[next].previous_sibling = previous_sibling;
         }
@@ -221,6 +224,15 @@ impl Store {
     /// Puts the walk to a znode, or ends it. There is one walk at a time.
     pub(crate) fn set_walk(&self, place: Option<NodeId>) {
         self.walk.move_to(place);
+    }
+
+    /// Changes the number of descendants of a znode and of all above it but the root.
+    fn count_above(&mut self, lowest: NodeId, change: impl Fn(u32) -> u32) {
+        let mut id = lowest;
+        while let Record { parent: Some(parent), ref mut descendants, .. } = self.arena[id] {
+            *descendants = change(*descendants);
+            id = parent;
+        }
     }
 
     fn place(&mut self, record: Record, name: &str, data: Option<&[u8]>) -> NodeId {

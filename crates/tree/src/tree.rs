@@ -129,14 +129,6 @@ impl Tree {
         self.data_size
     }
 
-    /// How many znodes lie below this one, at any depth. Visits them all, except for the root.
-    pub fn descendants(&self, node: Node<'_>) -> usize {
-        if node.id() == NodeId::ROOT {
-            return self.node_count() - 1;
-        }
-        self.subtree(node.id()).count() - 1
-    }
-
     /// Global sessions and their timeouts in milliseconds, by id.
     pub fn sessions(&self) -> impl ExactSizeIterator<Item = (SessionId, i32)> {
         self.sessions.iter().map(|(&session, &timeout_ms)| (session, timeout_ms))
@@ -329,6 +321,7 @@ pub(crate) fn record(stat: &StoredStat, acl: AclSlot, content_crc: u32, flags: F
         acl,
         content_crc,
         num_children: 0,
+        descendants: 0,
         parent: None,
         first_child: None,
         previous_sibling: None,
