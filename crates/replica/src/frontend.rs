@@ -14,7 +14,8 @@
 //! **Order of replies.** `in_flight` counts the requests of a connection that are with the replica.
 //! While there are any, everything but pings and credentials follows them there; the replica
 //! answers in order. When there are none, a read is answered here. So a connection's replies leave
-//! in the order of its requests without a queue of them.
+//! in the order of its requests without a queue of them. A read whose answer is long is not handed
+//! over: its frame, and what comes after it, waits here until all before it is answered.
 //!
 //! **Order of events.** The mail is taken while the tree is held and before it is read, see
 //! [`crate::published`].
@@ -25,7 +26,6 @@ mod events;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tracing::warn;
 use tree::Tree;
@@ -39,7 +39,8 @@ use crate::access::AccessOptions;
 use crate::eager;
 use crate::input::{Ask, Connect, Input, Request};
 use crate::large_requests::{LargeRequests, NoRoom};
-use crate::limits::WATCHED_PATHS_LISTED_AT_ONCE;
+use crate::limits::{BYTES_PER_READ_SECTION, HANDSHAKE_BYTES_MAX, WATCHED_PATHS_LISTED_AT_ONCE};
+use crate::outstanding::Outstanding;
 use crate::published::{Address, FrontId, Outbox, TreeReader};
 use crate::read::{self, Asker};
 use crate::view::{ConnectionStats, FrontStats, WatchesFrom, WatchesPage};
@@ -56,8 +57,11 @@ pub struct FrontendOptions {
     pub access: AccessOptions,
     /// The longest frame a client may send, in bytes.
     pub frame_bytes_max: usize,
-    /// Requests with the replica beyond which connections that have some there are not read from.
-    pub outstanding_max: u64,
+    /// The requests with the replica: one account for all frontends.
+    pub outstanding: Arc<Outstanding>,
+    /// Bytes of an answer beyond which a read waits at its connection for the writes before it; see
+    /// [`crate::LONG_ANSWER_BYTES`].
+    pub long_answer_bytes: usize,
     /// How many bytes of large requests may be under way: one account for all frontends. `None`: any
     /// number.
     pub large_requests: Option<Arc<LargeRequests>>,
@@ -130,7 +134,7 @@ impl Frontend {
             heartbeat.beat(now.instant);
         }
         desk.stats.received_bytes.add(bytes.len() as u64);
-        let mut tree = Held { reader, guard: None };
+        let mut tree = Held::new(reader);
         if connection.unread.is_empty() {
             let consumed = desk.work_off(now, conn, bytes, &mut tree);
             desk.keep_unread(conn, &bytes[consumed..]);
@@ -139,17 +143,19 @@ impl Frontend {
             desk.work_off_unread(now, conn, &mut tree);
         }
         tree.release(desk);
+        desk.count_watches();
     }
 
     /// Works off the mail, and frames that had to wait.
     pub fn collect(&mut self, now: Now) {
         let Self { reader, desk } = self;
-        let mut tree = Held { reader, guard: None };
+        let mut tree = Held::new(reader);
         desk.take_mail(now, reader);
         while let Some(conn) = desk.connections.next_resumable() {
             desk.work_off_unread(now, conn, &mut tree);
         }
         tree.release(desk);
+        desk.count_watches();
     }
 
     /// Forgets a connection that the peer or the I/O layer closed.
@@ -159,7 +165,7 @@ impl Frontend {
             let address = Address { front: self.reader.front(), conn };
             self.desk.inputs.push(Input::Disconnected(address));
         }
-        self.desk.stats.outstanding.fetch_sub(u64::from(connection.in_flight), Ordering::Relaxed);
+        self.desk.options.outstanding.remove(connection.in_flight);
         if !mutant::active(57) {
             self.desk.watches.remove_connection(conn);
         }
@@ -169,8 +175,7 @@ impl Frontend {
     /// Whether more bytes of a connection can be taken in now: not while its session is being
     /// opened, while it is closing, or while it has too much under way.
     pub fn wants_bytes(&self, conn: ConnId) -> bool {
-        let outstanding = self.desk.stats.outstanding.load(Ordering::Relaxed);
-        let is_busy = outstanding > self.desk.options.outstanding_max;
+        let is_busy = self.desk.options.outstanding.is_too_many();
         self.desk.connections.find(conn).is_some_and(|connection| connection.wants_bytes(is_busy))
     }
 
@@ -247,9 +252,15 @@ impl Frontend {
 struct Held<'a> {
     reader: &'a TreeReader,
     guard: Option<std::sync::RwLockReadGuard<'a, Tree>>,
+    /// Bytes of answers since it was taken.
+    answered_bytes: usize,
 }
 
 impl<'a> Held<'a> {
+    fn new(reader: &'a TreeReader) -> Self {
+        Self { reader, guard: None, answered_bytes: 0 }
+    }
+
     /// The tree; with the first look, all mail up to its state is worked off.
     fn look(&mut self, now: Now, desk: &mut Desk) -> &Tree {
         let reader = self.reader;
@@ -267,13 +278,22 @@ impl<'a> Held<'a> {
         self.guard.insert(guard)
     }
 
+    /// Notes what was answered; after a lot of it the tree is let go until the next look.
+    fn answered(&mut self, bytes: usize, desk: &mut Desk) {
+        self.answered_bytes += bytes;
+        if self.answered_bytes > BYTES_PER_READ_SECTION {
+            self.release(desk);
+        }
+    }
+
     /// Lets the tree go; if it was held, the replica learns how many watches there are.
-    fn release(self, desk: &mut Desk) {
-        if self.guard.is_some() {
+    fn release(&mut self, desk: &mut Desk) {
+        if let Some(guard) = self.guard.take() {
             let received = std::mem::take(&mut desk.watches_received);
             self.reader.count_watches(desk.watches.len(), received);
+            self.answered_bytes = 0;
+            drop(guard);
         }
-        desk.count_watches();
     }
 }
 
@@ -285,7 +305,11 @@ impl Desk {
     /// Works off the complete frames of `bytes`; returns how many bytes they took.
     fn work_off(&mut self, now: Now, conn: ConnId, bytes: &[u8], tree: &mut Held<'_>) -> usize {
         let mut consumed = 0;
-        while self.connections.find(conn).is_some_and(Connection::takes_frames) {
+        while let Some(connection) = self.connections.find(conn).filter(|it| it.takes_frames()) {
+            let bytes_max = match connection.phase {
+                Phase::Handshake => HANDSHAKE_BYTES_MAX.min(self.options.frame_bytes_max),
+                _ => self.options.frame_bytes_max,
+            };
             if let Some(large_requests) = &self.options.large_requests
                 && let Some(length) = bytes[consumed..].first_chunk::<4>()
                 && let Ok(length) = u64::try_from(i32::from_be_bytes(*length))
@@ -294,10 +318,14 @@ impl Desk {
                 self.no_room(conn, &error);
                 return bytes.len();
             }
-            match frame::split(&bytes[consumed..], self.options.frame_bytes_max) {
+            match frame::split(&bytes[consumed..], bytes_max) {
                 Ok(Some((body, length))) => {
-                    consumed += length;
                     self.on_frame(now, conn, body, tree);
+                    if self.connections.find(conn).is_some_and(|it| it.awaits_answers) {
+                        break;
+                    }
+                    consumed += length;
+                    self.stats.received.add(1);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -330,7 +358,6 @@ impl Desk {
     }
 
     fn on_frame(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
-        self.stats.received.add(1);
         let Some(connection) = self.connections.find_mut(conn) else { return };
         connection.stats.received.add(1);
         match connection.phase {
@@ -405,10 +432,7 @@ impl Desk {
             Op::Ping => self.reply(now, conn, Xid::PING, Ok(Body::Empty)),
             Op::Auth(packet) => self.on_auth(now, conn, xid, &packet),
             Op::Sasl(_) => self.on_sasl(now, conn, xid),
-            Op::Read(read) if connection.in_flight == 0 || mutant::active(50) => {
-                self.answer(now, conn, xid, &read, tree);
-            }
-            Op::Read(read) => self.hand_over(now, conn, xid, Ask::Read(read.into_owned()), tree),
+            Op::Read(read) => self.on_read(now, conn, xid, read, tree),
             Op::Write(write) if self.is_refused_eagerly(now, conn, xid, &write, tree) => {}
             Op::Write(write) => {
                 self.hand_over(now, conn, xid, Ask::Write(write.into_owned()), tree);
@@ -446,6 +470,19 @@ impl Desk {
         refusal.is_some()
     }
 
+    /// Answers a read, or lets it follow the requests of the connection that are with the replica.
+    fn on_read(&mut self, now: Now, conn: ConnId, xid: Xid, read: Read<'_>, held: &mut Held<'_>) {
+        let tree = held.look(now, self);
+        let Some(connection) = self.connections.find_mut(conn) else { return };
+        if connection.in_flight == 0 || mutant::active(50) {
+            self.answer(now, conn, xid, &read, held);
+        } else if read::is_longer(self.options.long_answer_bytes, tree, connection.session, &read) {
+            connection.awaits_answers = true;
+        } else {
+            self.hand_over(now, conn, xid, Ask::Read(read.into_owned()), held);
+        }
+    }
+
     /// Answers a read of a connection that has nothing with the replica.
     fn answer(&mut self, now: Now, conn: ConnId, xid: Xid, read: &Read<'_>, held: &mut Held<'_>) {
         let tree = held.look(now, self);
@@ -462,13 +499,16 @@ impl Desk {
             identities: &connection.identities,
             session: connection.session,
         };
+        let before = connection.out.len();
         read::answer(tree, asker, xid, read, &mut connection.out, &mut |path, kind| {
             watches.add(conn, path, kind);
         });
+        let bytes = connection.out.len() - before;
         stats.sent.add(1);
         stats.latency.add(std::time::Duration::ZERO, 1);
         connection.answered(now.instant, now.instant, xid, zxid);
         connections.touch(conn);
+        held.answered(bytes, self);
     }
 
     fn answer_about_watches(
@@ -499,7 +539,7 @@ impl Desk {
         let Some(connection) = self.connections.find_mut(conn) else { return };
         connection.in_flight += 1;
         connection.stats.outstanding.set(i64::from(connection.in_flight));
-        self.stats.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.options.outstanding.add_one();
         if matches!(ask, Ask::CloseSession) {
             connection.takes_requests = false;
         }

@@ -2,9 +2,23 @@
 
 use std::time::Duration;
 
-/// Transactions that are applied while the tree is held once. Keeps readers from waiting longer
-/// than some hundred microseconds.
-pub(crate) const TXNS_PER_WRITE_SECTION: usize = 256;
+/// Transactions that are applied, and reads behind them that are answered, while the tree is held
+/// once. Keeps readers from waiting longer than some hundred microseconds.
+pub(crate) const WORK_PER_WRITE_SECTION: usize = 256;
+
+/// Bytes of an answer beyond which a read waits at its connection for the writes before it, and is
+/// answered there. Shorter ones are answered by the replica, while it holds the tree for the write.
+pub const LONG_ANSWER_BYTES: usize = 16 << 10;
+
+/// Bytes of answers after which a frontend lets the tree go for a moment, so that writes need not
+/// wait until it has read everything that it was asked at once.
+pub(crate) const BYTES_PER_READ_SECTION: usize = 256 << 10;
+
+/// Bytes of mail to a frontend for which memory is kept from one time to the next.
+pub(crate) const SPARE_MAIL_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a frame that may come before there is a session. A handshake has less than a hundred.
+pub(crate) const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of encoded znodes in one part of a snapshot: what the replica's thread encodes between
 /// two batches of requests, some tens of microseconds.

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use tree::Tree;
 use types::{AclList, ConnId, Instant, Read, SessionId, Xid, Zxid, mutant};
 
+use crate::limits::SPARE_MAIL_BYTES_MAX;
 use crate::session::Heartbeat;
 use crate::watch::WatchKind;
 
@@ -133,6 +134,7 @@ impl Outbox {
     pub(crate) fn clear(&mut self) {
         self.mail.clear();
         self.frames.clear();
+        self.frames.shrink_to(SPARE_MAIL_BYTES_MAX);
     }
 }
 

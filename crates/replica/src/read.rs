@@ -11,6 +11,7 @@ use types::{
     ErrorCode, EventKind, MultiReadOp, Perms, Read, SessionId, SetWatches, Xid, Zxid, mutant,
 };
 use wire::event::WatchEvent;
+use wire::limits::{ACL_BYTES_MIN, TEXT_BYTES_MIN};
 use wire::reply::{Body, ClientInfo, MultiReadEncoder, Reply, encode_children};
 
 use crate::access::{AccessOptions, Identities, user_name};
@@ -40,6 +41,55 @@ impl Asker<'_> {
 /// it.
 pub(crate) fn concerns_watches_only(read: &Read<'_>) -> bool {
     matches!(read, Read::AddWatch { .. } | Read::CheckWatches { .. } | Read::RemoveWatches { .. })
+}
+
+/// Whether the answer has more than so many bytes, or takes as many steps, as the tree is now.
+pub(crate) fn is_longer(bytes: usize, tree: &Tree, session: SessionId, read: &Read<'_>) -> bool {
+    let data = |path: &str| tree.find(path).map_or(0, Node::data_bytes);
+    let names = |path: &str| {
+        let children = tree.find(path).into_iter().flat_map(Node::children);
+        children.map(|child| TEXT_BYTES_MIN + child.name().len())
+    };
+    match read {
+        Read::GetData { path, .. } => data(path) > bytes,
+        Read::GetChildren { path, .. } | Read::GetChildren2 { path, .. } => {
+            is_more(bytes, names(path))
+        }
+        Read::GetAcl { path } => {
+            let entries = tree.find(path).into_iter().flat_map(|node| node.acl().iter());
+            is_more(
+                bytes,
+                entries.map(|entry| ACL_BYTES_MIN + entry.id.scheme.len() + entry.id.id.len()),
+            )
+        }
+        Read::GetEphemerals { .. } => {
+            is_more(bytes, tree.ephemerals(session).map(|path| TEXT_BYTES_MIN + path.len()))
+        }
+        Read::MultiRead(ops) => is_more(
+            bytes,
+            ops.iter().map(|op| match op {
+                MultiReadOp::GetData { path } => data(path),
+                MultiReadOp::GetChildren { path } => names(path).take(bytes + 1).sum(),
+            }),
+        ),
+        Read::SetWatches(watches) => {
+            let SetWatches { data, exist, child, .. } = &**watches;
+            let looked_at = [data, exist, child].into_iter().flatten();
+            is_more(bytes, looked_at.map(|path| TEXT_BYTES_MIN + path.len()))
+        }
+        Read::Exists { .. }
+        | Read::GetAllChildrenNumber { .. }
+        | Read::WhoAmI
+        | Read::AddWatch { .. }
+        | Read::CheckWatches { .. }
+        | Read::RemoveWatches { .. }
+        | Read::Rejected(_) => false,
+    }
+}
+
+/// Whether parts come to more than so many bytes; they are added up no further than needed.
+fn is_more(bytes: usize, mut parts: impl Iterator<Item = usize>) -> bool {
+    parts.try_fold(bytes, usize::checked_sub).is_none()
 }
 
 /// Appends the answer to a question about the tree; `watch` is told of the watches to set.

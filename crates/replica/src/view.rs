@@ -169,8 +169,6 @@ pub struct FrontStats {
     pub refused_credentials: Count,
     /// From a request's arrival to its answer.
     pub latency: Latency,
-    /// Requests handed to the replica and not answered.
-    pub outstanding: AtomicU64,
 }
 
 /// What is known of one connection.

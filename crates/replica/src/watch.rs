@@ -17,6 +17,8 @@
 //! Invariants: a watcher without bits is not stored, a path without watchers is not stored, and a
 //! connection's index names exactly the watchers that are its own.
 
+use std::sync::Arc;
+
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use types::{ConnId, EventKind, WatchMode, WatcherKind, mutant};
@@ -86,7 +88,7 @@ struct Watcher {
 /// A watched path.
 #[derive(Debug, Default)]
 struct Watched {
-    path: Box<str>,
+    path: Arc<str>,
     watchers: Vec<Watcher>,
 }
 
@@ -98,7 +100,7 @@ pub struct WatchTable {
     /// Slots of paths; those without watchers are listed in `free`.
     paths: Vec<Watched>,
     free: Vec<PathId>,
-    by_path: HashMap<Box<str>, PathId, FixedState>,
+    by_path: HashMap<Arc<str>, PathId, FixedState>,
     /// Where each connection's watchers stand: path to position in its list.
     by_conn: HashMap<ConnId, HashMap<PathId, u32, FixedState>, FixedState>,
     /// How many watchers are recursive: none means that no ancestors need a look.
@@ -286,7 +288,8 @@ impl WatchTable {
         if let Some(&id) = self.by_path.get(path) {
             return id;
         }
-        let watched = Watched { path: path.into(), watchers: Vec::new() };
+        let path: Arc<str> = path.into();
+        let watched = Watched { path: Arc::clone(&path), watchers: Vec::new() };
         let id = match self.free.pop() {
             Some(id) => {
                 self.paths[id as usize] = watched;
@@ -297,7 +300,7 @@ impl WatchTable {
                 index(self.paths.len() - 1)
             }
         };
-        self.by_path.insert(path.into(), id);
+        self.by_path.insert(path, id);
         id
     }
 

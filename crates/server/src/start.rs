@@ -14,8 +14,9 @@ use mio::net::TcpListener;
 use mio::{Poll, Registry};
 use replica::access::{AccessOptions, DigestAlgorithm, Secret};
 use replica::{
-    ConnectionThrottleOptions, FrontId, Frontend, FrontendOptions, Input, LargeRequests,
-    PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
+    ConnectionThrottleOptions, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES,
+    LargeRequests, Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions,
+    SnapshotOptions,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
@@ -218,6 +219,7 @@ fn replica_options(config: &Config, fronts: usize, seed: u64) -> replica::Option
         request_throttle: request_throttle(&config.throttle),
         fronts,
         session_id_clock_ms: crate::clock::wall_ms(),
+        sessions_seen: Vec::new(),
         seed,
     }
 }
@@ -266,7 +268,10 @@ impl Threads {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let fronts = cores.min(IO_THREADS_MAX);
         let wants_snapshot = recovered.txns_replayed > 0 || recovered.origin == Origin::Logs;
-        let options = replica_options(config, fronts, seed);
+        let options = replica::Options {
+            sessions_seen: recovered.newest_sessions,
+            ..replica_options(config, fronts, seed)
+        };
         let access = options.access.clone();
         let replica = Replica::new(options, recovered.tree, clock.now());
         let counts = Arc::new(Counts::default());
@@ -274,12 +279,14 @@ impl Threads {
             .limits
             .large_requests
             .map(|limit| Arc::new(LargeRequests::new(limit.threshold_bytes, limit.bytes_max)));
+        let outstanding = Arc::new(Outstanding::new(config.limits.outstanding_requests_max));
         let mut frontends = Vec::with_capacity(fronts);
         for number in 0..fronts {
             let options = FrontendOptions {
                 access: access.clone(),
                 frame_bytes_max: config.limits.frame_bytes_max as usize,
-                outstanding_max: config.limits.outstanding_requests_max,
+                outstanding: Arc::clone(&outstanding),
+                long_answer_bytes: LONG_ANSWER_BYTES,
                 large_requests: large_requests.clone(),
                 eager_acl_check: config.access.eager_acl_check,
                 seed,
@@ -290,7 +297,7 @@ impl Threads {
             frontends.push((frontend, poll, handover));
         }
         let stats = frontends.iter().map(|(frontend, ..)| frontend.stats()).collect();
-        let views = Arc::new(Views::new(stats, replica.stats()));
+        let views = Arc::new(Views::new(stats, replica.stats(), outstanding));
         Ok(Self { clock, replica, frontends, counts, views, wants_snapshot })
     }
 

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use admin::{LatencyView, Metrics};
-use replica::FrontId;
 use replica::view::{ConnectionStats, FrontStats, Stats};
+use replica::{FrontId, Outstanding};
 use types::ConnId;
 
 /// Everything that is counted, by who counts it.
@@ -15,6 +14,7 @@ use types::ConnId;
 pub(crate) struct Views {
     fronts: Vec<Arc<FrontStats>>,
     replica: Arc<Stats>,
+    outstanding: Arc<Outstanding>,
     /// What the threads around the replica count.
     pub(crate) metrics: Metrics,
     connections: Mutex<BTreeMap<(FrontId, ConnId), ConnectionEntry>>,
@@ -44,8 +44,13 @@ pub(crate) struct FrontTotals {
 }
 
 impl Views {
-    pub(crate) fn new(fronts: Vec<Arc<FrontStats>>, replica: Arc<Stats>) -> Self {
-        Self { fronts, replica, metrics: Metrics::default(), connections: Mutex::default() }
+    pub(crate) fn new(
+        fronts: Vec<Arc<FrontStats>>,
+        replica: Arc<Stats>,
+        outstanding: Arc<Outstanding>,
+    ) -> Self {
+        let (metrics, connections) = (Metrics::default(), Mutex::default());
+        Self { fronts, replica, outstanding, metrics, connections }
     }
 
     pub(crate) fn opened(
@@ -82,7 +87,8 @@ impl Views {
 
     /// What all I/O threads counted together.
     pub(crate) fn front_totals(&self) -> FrontTotals {
-        let mut totals = FrontTotals::default();
+        let outstanding = self.outstanding.count();
+        let mut totals = FrontTotals { outstanding, ..FrontTotals::default() };
         for front in &self.fronts {
             totals.received += front.received.value();
             totals.received_bytes += front.received_bytes.value();
@@ -91,7 +97,6 @@ impl Views {
             totals.watches += u64::try_from(front.watches.value()).unwrap_or_default();
             totals.refused_credentials += front.refused_credentials.value();
             totals.large_requests_refused += front.large_requests_refused.value();
-            totals.outstanding += front.outstanding.load(Ordering::Relaxed);
             let latency = front.latency.values();
             let shortest_so_far = (totals.latency.count > 0).then_some(totals.latency.min_ms);
             let shortest = [shortest_so_far, latency.min_ms].into_iter().flatten().min();
@@ -159,7 +164,7 @@ mod tests {
         fronts[2].received.add(4);
         fronts[1].latency.add(Duration::from_millis(7), 2);
         fronts[2].latency.add(Duration::from_millis(5), 1);
-        let views = Views::new(fronts, Arc::default());
+        let views = Views::new(fronts, Arc::default(), Arc::new(Outstanding::new(1000)));
         let totals = views.front_totals();
         assert_eq!(totals.received, 7);
         assert_eq!(totals.latency, LatencyView { min_ms: 5, max_ms: 7, sum_ms: 19, count: 3 });

@@ -27,14 +27,3 @@ fn recorded_tapes_make_the_same_run() {
         assert!(!again.trace.is_empty());
     }
 }
-
-/// Runs that a promise was once thought broken in, and by what.
-#[test]
-fn runs_that_failed_before_break_no_promise() {
-    // After a pause, a session's end is decided and a read of it answered at one time.
-    let seeds = [52_591];
-    for seed in seeds {
-        let report = world::run(Tape::from_seed(seed), Trace::Off);
-        assert_eq!(report.violation, None, "seed {seed}");
-    }
-}

@@ -93,6 +93,16 @@ fn accepts_both_outcomes_of_an_operation_left_open() {
     assert_eq!(check(&done), Ok(()));
 }
 
+/// After a pause, what waited is done at one time: a read may be answered once the end of its
+/// session is decided.
+#[test]
+fn accepts_an_end_decided_at_the_time_of_an_answer() {
+    let mut scenario = good();
+    let answered = scenario.time_of_reply("carol pings");
+    scenario.txn_mut("carol expires").at = answered;
+    assert_eq!(check(&scenario), Ok(()));
+}
+
 #[test]
 fn rejects_answers_that_are_not_the_model_s() {
     reject(lies! {

@@ -118,6 +118,15 @@ pub enum Error {
         /// What is in the way.
         obstacle: CutObstacle,
     },
+    /// The file that says which session ids are free does not say it.
+    #[error(
+        "{file} should hold a number in hexadecimal. Remove it, if the clock of this machine has \
+         never gone back: then new sessions are numbered by the clock"
+    )]
+    SessionIds {
+        /// Which file.
+        file: PathBuf,
+    },
     /// A write or sync failed before; what is on the disk is unknown until the next start.
     #[error("the log failed before and takes nothing more")]
     Poisoned,

@@ -7,6 +7,7 @@
 //! <dataLogDir>/version-2/log.<zxid>                   named after its first transaction
 //! <dataLogDir>/version-2/unfinished-log               space prepared for the next log
 //! <dataLogDir>/version-2/synced                       the watermark
+//! <dataDir>/version-2/session-ids                      which ids of sessions are free
 //! <dataDir>/version-2/lock, <dataLogDir>/version-2/lock
 //! ```
 //!
@@ -25,6 +26,8 @@ use crate::snapshot::Compression;
 pub(crate) const VERSION_DIR: &str = "version-2";
 /// The marker that allows to start empty.
 pub(crate) const INITIALIZE: &str = "initialize";
+/// Which ids of sessions are free.
+pub(crate) const SESSION_IDS: &str = "session-ids";
 /// The lock file.
 pub(crate) const LOCK: &str = "lock";
 /// The log that has space but no transaction yet.

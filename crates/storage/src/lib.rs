@@ -39,6 +39,7 @@ pub mod limits;
 mod log;
 mod purge;
 mod recover;
+mod session_ids;
 mod snapshot;
 mod truncate;
 mod watermark;

@@ -28,6 +28,12 @@ pub(crate) const LOG_ENTRY_BYTES_MIN: usize = 8 + 4 + 32 + 1;
 /// Snapshots tried at most before giving up, as in Apache's server.
 pub(crate) const SNAPSHOTS_TRIED_MAX: usize = 100;
 
+/// Ids that one run of a server may hand out to sessions: more than it opens in years.
+pub(crate) const SESSION_IDS_PER_RUN: i64 = 1 << 32;
+
+/// Bytes of the file of session ids at most; it has fewer than twenty.
+pub(crate) const SESSION_IDS_FILE_BYTES_MAX: usize = 64;
+
 /// Fewest snapshots that a purge keeps, as in Apache's server.
 pub const SNAPSHOTS_RETAINED_MIN: usize = 3;
 

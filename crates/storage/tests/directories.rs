@@ -14,7 +14,7 @@ use storage::{
     Action, DataDir, Directories, Disk, EmptyDatabase, Error, LogOptions, MissingDirectory, Origin,
     RealDisk, RecoverOptions, SimulatedDisk,
 };
-use types::Zxid;
+use types::{SessionId, Zxid};
 
 fn apart() -> Directories {
     Directories { snapshots: "/snapshots".into(), logs: "/logs".into() }
@@ -130,4 +130,32 @@ fn crash_before_the_first_snapshot_leaves_the_marker() {
     assert!(open(&disk, DIR).unwrap().recover(&strict).is_err());
     let recovered = open(&disk, DIR).unwrap().recover(&strict).unwrap();
     assert_eq!(recovered.origin, Origin::Created);
+}
+
+#[test]
+fn no_run_gets_session_ids_that_an_earlier_one_may_have_used() {
+    let disk = SimulatedDisk::new();
+    let reserve = |wanted: i64| {
+        let data_dir = open(&disk, DIR).unwrap();
+        data_dir.reserve_session_ids(SessionId(wanted)).unwrap().0
+    };
+    let start = 0x0100_0000_0000_0000;
+    assert_eq!(reserve(start + 5), start + 5);
+    let second = reserve(start + 6);
+    assert!(second >= start + 5 + (1 << 32), "{second:#x}");
+    assert!(reserve(start) > second);
+    assert_eq!(reserve(start + (1 << 50)), start + (1 << 50), "the clock went on");
+    let of_another = 0x0200_0000_0000_0007;
+    assert_eq!(reserve(of_another), of_another);
+}
+
+#[test]
+fn session_ids_that_can_not_be_read_are_named() {
+    for text in ["", "7\n", "0x1", "0x12345678901234567\n", "0x1\n0x2\n"] {
+        let disk = SimulatedDisk::new();
+        let data_dir = open(&disk, DIR).unwrap();
+        disk.plant(&file("session-ids"), text.as_bytes());
+        let error = data_dir.reserve_session_ids(SessionId(1)).unwrap_err();
+        assert!(matches!(&error, Error::SessionIds { .. }), "{text:?}: {error}");
+    }
 }

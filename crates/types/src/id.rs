@@ -44,6 +44,11 @@ impl SessionId {
         if id == i64::MIN { Self(id + 1) } else { Self(id) }
     }
 
+    /// The byte of the id of the server that opened it.
+    pub const fn server_byte(self) -> u8 {
+        self.0.to_be_bytes()[0]
+    }
+
     /// The id after this one.
     #[must_use]
     pub const fn next(self) -> Self {

@@ -19,7 +19,7 @@ pub const STORED_BYTES_MAX: usize = 1 << 30;
 /// A request of a few bytes can name a znode with millions of children, and one of a mebibyte can
 /// name the same large znode tens of thousands of times. Beyond this bound, which is far above what
 /// any client accepts, the answer is an error instead of memory without end.
-pub const REPLY_BYTES_MAX: usize = 1 << 30;
+pub const REPLY_BYTES_MAX: usize = 128 << 20;
 
 /// Bytes in the data of one packet between a learner and its leader, and bytes of the identities
 /// behind it, unless configured (`jute.maxbuffer` and `zookeeper.jute.maxbuffer.extrasize`).

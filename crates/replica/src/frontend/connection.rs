@@ -47,6 +47,8 @@ pub(super) struct Connection {
     pub(super) in_flight: u32,
     /// The room that large requests take, and how many answers are sent until it is given back.
     pub(super) rooms: Vec<(u32, Room)>,
+    /// The next frame is a read that has to wait until nothing is with the replica.
+    pub(super) awaits_answers: bool,
     /// False once it asked for the end of its session: what it sends after that is dropped.
     pub(super) takes_requests: bool,
     /// Bytes received and not worked off.
@@ -71,6 +73,7 @@ impl Connection {
             read_only_known: false,
             in_flight: 0,
             rooms: Vec::new(),
+            awaits_answers: false,
             takes_requests: true,
             unread: Vec::new(),
             out: Vec::new(),
@@ -90,6 +93,7 @@ impl Connection {
     pub(super) fn takes_frames(&self) -> bool {
         matches!(self.phase, Phase::Handshake | Phase::Open)
             && self.takes_requests
+            && !self.awaits_answers
             && self.in_flight < OUTSTANDING_PER_CONNECTION_MAX
             && self.unsent().len() < UNSENT_BYTES_MAX
     }

@@ -1,7 +1,5 @@
 //! What the mail says: replies, changes, sessions.
 
-use std::sync::atomic::Ordering;
-
 use tracing::{debug, warn};
 use types::{AclList, ConnId, EventKind, Instant, Now, Perms, Xid, Zxid, mutant, path};
 use wire::connect::ConnectResponse;
@@ -71,9 +69,10 @@ impl Desk {
     fn completed(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.find_mut(conn) else { return };
         connection.in_flight -= 1;
+        connection.awaits_answers &= connection.in_flight > 0;
         connection.give_back_room();
         connection.stats.outstanding.set(i64::from(connection.in_flight));
-        self.stats.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.options.outstanding.remove(1);
         self.connections.resume_if_unread(conn);
     }
 

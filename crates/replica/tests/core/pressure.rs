@@ -1,5 +1,6 @@
 //! A client that asks too much or reads too little slows itself, and nobody else.
 
+use expect_test::expect;
 use types::{Op, Read, WatchMode};
 
 use crate::world::{FRAME_BYTES_MAX, World, create, get, set};
@@ -48,6 +49,70 @@ fn a_busy_server_reads_only_from_clients_without_requests_under_way() {
     assert!(world.is_heard(idle));
     world.sync();
     assert!(clients.iter().all(|client| world.is_heard(*client)));
+}
+
+#[test]
+fn a_busy_server_is_busy_for_the_connections_of_all_threads() {
+    let mut world = World::with_fronts(2);
+    let clients: Vec<_> = (0..6).map(|number| world.client_at(number % 2)).collect();
+    for client in &clients {
+        world.ask_all(*client, (0..200).map(|_| create("/a")));
+    }
+    assert!(clients.iter().all(|client| !world.is_heard(*client)));
+    world.sync();
+    assert!(clients.iter().all(|client| world.is_heard(*client)));
+}
+
+#[test]
+fn a_long_answer_behind_a_write_waits_at_its_connection_and_keeps_its_place() {
+    let mut world = World::new();
+    let client = world.client();
+    let text = "x".repeat(100_000);
+    world.ask_all(client, [create("/a"), set("/a", &text)]);
+    world.sync();
+    world.ask_all(client, [set("/", "1"), get("/a"), set("/", "2"), get("/")]);
+    assert_eq!(world.replica.outstanding(), 1, "what comes after the long read waits with it");
+    assert!(!world.is_heard(client));
+    world.sync();
+    world.sync();
+    assert!(world.is_heard(client));
+    let told = world.told(client).replace(&text, "(long)");
+    expect![[r#"
+        #1 0x0/0x2 /a
+        #2 0x0/0x3 v1
+        #3 0x0/0x4 v1
+        #4 0x0/0x4 (long) v1
+        #5 0x0/0x5 v2
+        #6 0x0/0x5 2 v2
+    "#]]
+    .assert_eq(&told);
+}
+
+#[test]
+fn answers_behind_writes_take_little_memory_however_long_they_are() {
+    let mut world = World::new();
+    let client = world.client();
+    let text = "x".repeat(FRAME_BYTES_MAX / 2);
+    world.tell(client, create("/large"));
+    world.tell(client, set("/large", &text));
+    world.lets_read(client, false);
+    world.ask(client, set("/", ""));
+    world.ask_all(client, (0..200).map(|_| get("/large")));
+    world.sync();
+    assert!(world.unsent(client) < UNSENT_BYTES_MAX + FRAME_BYTES_MAX);
+    world.lets_read(client, true);
+    assert_eq!(world.told(client).lines().count(), 201);
+}
+
+#[test]
+fn a_handshake_is_short() {
+    let mut world = World::new();
+    let stranger = world.dial(0);
+    world.send(stranger, &(64_u32 << 10).to_be_bytes());
+    assert_eq!(world.told(stranger), "");
+    let stranger = world.dial(0);
+    world.send(stranger, &((64_u32 << 10) + 1).to_be_bytes());
+    assert_eq!(world.told(stranger), "closed\n");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use types::{CreateMode, Op, SessionPassword};
+use types::{CreateMode, Op, SessionId, SessionPassword, Sid};
 
 use crate::world::{
     TICK, TIMEOUT, Ticket, World, children, create, create_as, ephemerals, get, set, watch_exists,
@@ -141,6 +141,7 @@ fn resuming_needs_the_password() {
         closed
     "#]]
     .assert_eq(&world.told(thief));
+    assert_eq!(world.tell(client, create("/mine")), "#1 0x0/0x2 /mine\n");
 }
 
 #[test]
@@ -170,8 +171,22 @@ fn a_session_that_is_ending_can_not_be_resumed() {
     "#]]
     .assert_eq(&world.told(late));
     world.sync();
+    assert_eq!(world.told(client), "#1 0x0/0x2 ok\nclosed\n");
     world.wait(TIMEOUT * 3);
     assert_eq!(world.log.len(), 2, "it ends once");
+}
+
+#[test]
+fn new_sessions_are_numbered_after_all_that_are_known_though_the_clock_went_back() {
+    let seen = SessionId(SessionId::first(Sid(1), 0).0 + 1_000_000);
+    let of_another = SessionId::first(Sid(2), 5);
+    let mut world = World::with_options(|options, _| {
+        options.sid = Sid(1);
+        options.session_id_clock_ms = 0;
+        options.sessions_seen = vec![seen, of_another];
+    });
+    let client = world.client();
+    assert_eq!(world.ticket(client).session, seen.next());
 }
 
 #[test]
@@ -238,7 +253,7 @@ fn a_client_that_saw_more_than_the_server_has_is_sent_away() {
     wire::connect::ConnectRequest {
         last_zxid_seen: types::Zxid::from_raw(1),
         timeout_ms: 1000,
-        session: types::SessionId::NONE,
+        session: SessionId::NONE,
         password: &[0; 16],
         read_only: None,
     }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use replica::LONG_ANSWER_BYTES;
 use types::{Counter, Epoch, Zxid};
 
 use crate::tape::Tape;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub reap_interval: Duration,
     /// Requests with the replica beyond which connections are not read from.
     pub outstanding_max: u64,
+    /// Bytes of an answer that make it a long one.
+    pub long_answer_bytes: usize,
     /// How long anything takes.
     pub delays: Delays,
     /// How often what goes wrong.
@@ -148,6 +151,7 @@ impl Plan {
             log_space_bytes: *tape.pick(&[4096, 0, 64, 512, 1024]),
             reap_interval: millis(tape, 50, 5000),
             outstanding_max: if tape.chance(150) { tape.range(1, 8) } else { 1000 },
+            long_answer_bytes: if tape.chance(300) { tape.index(64) } else { LONG_ANSWER_BYTES },
             delays: Delays {
                 wire: micros(tape, 1, 20_000),
                 thread: micros(tape, 1, 2_000),

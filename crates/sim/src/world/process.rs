@@ -12,11 +12,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::{
-    Effect, FrontId, Frontend, FrontendOptions, Input, Options, PrepareOptions, ReapOptions,
-    Replica, RequestThrottleOptions, SnapshotOptions,
+    Effect, FrontId, Frontend, FrontendOptions, Input, Options, Outstanding, PrepareOptions,
+    ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
@@ -127,13 +128,19 @@ impl Process {
             space_step_bytes: plan.log_space_bytes,
         };
         let log = data_dir.log(log_options, recovered.last_logged)?;
-        let replica = Replica::new(replica_options(plan, seed, now), recovered.tree, now);
+        let options = Options {
+            sessions_seen: recovered.newest_sessions,
+            ..replica_options(plan, seed, now)
+        };
+        let replica = Replica::new(options, recovered.tree, now);
+        let outstanding = Arc::new(Outstanding::new(plan.outstanding_max));
         let fronts = (0..plan.fronts)
             .map(|number| {
                 let options = FrontendOptions {
                     access: access_options(),
                     frame_bytes_max: wire::limits::FRAME_BYTES_MAX,
-                    outstanding_max: plan.outstanding_max,
+                    outstanding: Arc::clone(&outstanding),
+                    long_answer_bytes: plan.long_answer_bytes,
                     large_requests: None,
                     eager_acl_check: false,
                     seed,
@@ -305,7 +312,8 @@ fn replica_options(plan: &Plan, seed: u64, now: Now) -> Options {
         connection_throttle: None,
         request_throttle: RequestThrottleOptions::OFF,
         fronts: plan.fronts,
-        session_id_clock_ms: i64::try_from(now.instant.millis()).unwrap_or(i64::MAX),
+        session_id_clock_ms: now.wall_ms,
+        sessions_seen: Vec::new(),
         seed,
     }
 }

@@ -221,6 +221,10 @@ impl Scenario {
         }
     }
 
+    pub(crate) fn time_of_reply(&self, name: &str) -> Option<Instant> {
+        Some(self.history.lines[self.replied[name]].at)
+    }
+
     pub(crate) fn answer_mut(&mut self, name: &str) -> &mut Answer {
         self.reply_mut(name).1.as_mut().expect("it was answered well")
     }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::view::Stats;
 use replica::{
-    Effect, FrontId, Frontend, FrontendOptions, Input, Options, PrepareOptions, ReapOptions,
-    Replica, RequestThrottleOptions, SnapshotOptions,
+    Effect, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES, Options, Outstanding,
+    PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
 };
 use tree::Tree;
 use types::{
@@ -441,6 +441,7 @@ fn options(fronts: usize) -> Options {
         request_throttle: RequestThrottleOptions::OFF,
         fronts,
         session_id_clock_ms: 0,
+        sessions_seen: Vec::new(),
         seed: 5,
     }
 }
@@ -449,7 +450,8 @@ fn front_options() -> FrontendOptions {
     FrontendOptions {
         access: access(),
         frame_bytes_max: FRAME_BYTES_MAX,
-        outstanding_max: 1000,
+        outstanding: Arc::new(Outstanding::new(1000)),
+        long_answer_bytes: LONG_ANSWER_BYTES,
         large_requests: None,
         eager_acl_check: false,
         seed: 5,

@@ -1,0 +1,142 @@
+//! What has become durable, given out: applied, told to those who watch, acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tree::{Change, Tree};
+use types::{AclList, Now, SessionId, Txn, Zxid, mutant};
+use wire::reply::{Body, Reply};
+
+use super::{Core, Speaker};
+use crate::published::{
+    Address, ChangeKind, Established, Mail, Post, PublishedChange, WatchRequest,
+};
+use crate::read::{self, Asker};
+use crate::reply;
+use crate::request::{Origin, Proposal, Question, Waiting};
+
+impl Core {
+    /// Applies a transaction and does everything that waited for it.
+    pub(super) fn deliver(
+        &mut self,
+        now: Now,
+        tree: &mut Tree,
+        post: &mut Post<'_>,
+        proposal: Proposal,
+    ) {
+        let Proposal { header, txn, origin, behind } = proposal;
+        let zxid = header.zxid;
+        let applied = if post.is_watched() {
+            tree.apply(&header, &txn, &mut |change| post.publish(&published(zxid, change)))
+        } else {
+            tree.apply(&header, &txn, &mut |_| {})
+        };
+        self.pending.applied(zxid);
+        self.digests.applied(zxid, tree.digest());
+        self.stats.commits.add(1);
+        let mut behind = behind;
+        if mutant::active(51) {
+            for waiting in behind.drain(..) {
+                self.answer(tree, post, waiting);
+            }
+        }
+        match (&txn, origin) {
+            (Txn::CreateSession { timeout_ms }, Origin::Handshake(address)) => {
+                self.establish(now, post, header.session, *timeout_ms, address);
+            }
+            (_, Origin::Request { address, xid, received }) => {
+                post.outbox(address.front).reply(address.conn, received, |out| {
+                    reply::to_write(xid, zxid, &txn, &applied, out);
+                });
+            }
+            (_, Origin::Handshake(_) | Origin::Server) => {}
+        }
+        if matches!(txn, Txn::CloseSession { .. }) {
+            self.end(post, header.session);
+        }
+        for waiting in behind {
+            self.answer(tree, post, waiting);
+        }
+    }
+
+    fn establish(
+        &mut self,
+        now: Now,
+        post: &mut Post<'_>,
+        id: SessionId,
+        timeout_ms: i32,
+        address: Address,
+    ) {
+        let timeout = Duration::from_millis(u64::from(timeout_ms.unsigned_abs()));
+        self.sessions.track(now.instant, id, timeout);
+        let Some(session) = self.sessions.find_mut(id) else { return };
+        session.address = Some(address);
+        let established = Established {
+            conn: address.conn,
+            session: id,
+            timeout_ms,
+            heartbeat: session.heartbeat.clone(),
+        };
+        let mail = Mail::Established(Box::new(established));
+        post.outbox(address.front).mail.push(mail);
+        self.speakers.insert(address, Speaker { session: id, last: None });
+    }
+
+    /// The session is over: its connection, if there is one, is closed after what it was sent.
+    fn end(&mut self, post: &mut Post<'_>, id: SessionId) {
+        let Some(session) = self.sessions.forget(id) else { return };
+        if let Some(address) = session.address {
+            self.speakers.remove(&address);
+            post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
+        }
+    }
+
+    /// Answers what is no longer behind anything.
+    pub(super) fn answer(&self, tree: &Tree, post: &mut Post<'_>, waiting: Waiting) {
+        let Waiting { address, session, xid, received, identities, question } = waiting;
+        let Address { front, conn } = address;
+        let zxid = tree.last_applied();
+        match question {
+            Question::Sync { path } => post.outbox(front).reply(conn, received, |out| {
+                Reply { xid, zxid, result: Ok(Body::Path(&path)) }.encode(out);
+            }),
+            Question::Refused(code) => post.outbox(front).reply(conn, received, |out| {
+                Reply { xid, zxid, result: Err(code) }.encode(out);
+            }),
+            Question::Resume(established) => {
+                post.outbox(front).mail.push(Mail::Established(established));
+            }
+            Question::Read(read) if read::concerns_watches_only(&read) => {
+                post.watch_request(front, WatchRequest { conn, xid, zxid, read, received });
+            }
+            Question::Read(read) => {
+                let asker =
+                    Asker { access: &self.options.access, identities: &identities, session };
+                let mut watches = Vec::new();
+                post.outbox(front).reply(conn, received, |out| {
+                    read::answer(tree, asker, xid, &read, out, &mut |path, kind| {
+                        watches.push((path.to_owned(), kind));
+                    });
+                });
+                for (path, kind) in watches {
+                    post.watch(address, &path, kind);
+                }
+            }
+        }
+    }
+}
+
+/// A change as the watchers of all frontends are told of it.
+fn published(zxid: Zxid, change: Change<'_>) -> Arc<PublishedChange> {
+    let restricted = |acl: &AclList| (*acl != AclList::open()).then(|| acl.clone());
+    let (kind, path, acl, parent_acl) = match change {
+        Change::Created { path, acl, parent_acl } => {
+            (ChangeKind::Created, path, acl, restricted(parent_acl))
+        }
+        Change::Deleted { path, acl, parent_acl } => {
+            (ChangeKind::Deleted, path, acl, restricted(parent_acl))
+        }
+        Change::DataChanged { path, acl } => (ChangeKind::DataChanged, path, acl, None),
+    };
+    Arc::new(PublishedChange { zxid, kind, path: path.into(), acl: restricted(acl), parent_acl })
+}

@@ -1,0 +1,240 @@
+//! What clients ask, taken in: decided over at once, or put behind what it has to wait for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, info};
+use tree::Tree;
+use types::{ErrorCode, Now, SessionId, Txn, TxnHeader, Xid, mutant};
+
+use super::{Core, Speaker};
+use crate::access::Identities;
+use crate::input::{Ask, Connect, Request};
+use crate::prepare::Preparation;
+use crate::published::{Address, Established, Mail, Post};
+use crate::request::{Origin, Question, Waiting};
+use crate::request_throttle::Released;
+
+/// The replica while it looks at the tree.
+pub(super) struct Intake<'a, 'p> {
+    pub(super) core: &'a mut Core,
+    pub(super) tree: &'a Tree,
+    pub(super) post: &'a mut Post<'p>,
+}
+
+impl Intake<'_, '_> {
+    pub(super) fn on_connect(&mut self, now: Now, connect: &Connect) {
+        let Connect { address, ref resume, timeout_ms } = *connect;
+        let wished = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
+        if !self.core.admits(now, connect) {
+            info!(?address, "too many connections at once, closed; see connection_throttle_tokens");
+            self.post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
+            return;
+        }
+        let bounds = &self.core.options.session_timeouts;
+        let timeout = wished.clamp(*bounds.start(), *bounds.end());
+        match resume {
+            Some((session, password)) => self.resume(now, address, *session, password, timeout),
+            None => {
+                let session = self.core.sessions.allocate();
+                let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+                let header = self.core.next_header(now, session, Xid::INTERNAL);
+                let txn = Txn::CreateSession { timeout_ms };
+                self.core.propose(header, txn, Origin::Handshake(address));
+            }
+        }
+    }
+
+    /// Binds a connection to a session that is there, if it knows its password. The connection that
+    /// spoke for it before is closed.
+    fn resume(
+        &mut self,
+        now: Now,
+        address: Address,
+        id: SessionId,
+        password: &[u8],
+        timeout: Duration,
+    ) {
+        let knows_password = id.password().0 == *password || mutant::active(104);
+        let session = self.core.sessions.find_mut(id);
+        let Some(session) = session.filter(|it| knows_password && !it.is_closing) else {
+            self.post.outbox(address.front).mail.push(Mail::Refused { conn: address.conn });
+            return;
+        };
+        if let Some(before) = session.address.replace(address) {
+            if !mutant::active(48) {
+                self.core.speakers.remove(&before);
+            }
+            self.post.outbox(before.front).mail.push(Mail::Close { conn: before.conn });
+        }
+        session.heartbeat.beat(now.instant);
+        let established = Established {
+            conn: address.conn,
+            session: id,
+            timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+            heartbeat: session.heartbeat.clone(),
+        };
+        self.core.sessions.set_timeout(id, timeout);
+        self.core.speakers.insert(address, Speaker { session: id, last: None });
+        self.queue(Waiting {
+            address,
+            session: id,
+            xid: Xid::INTERNAL,
+            received: now.instant,
+            identities: Arc::clone(&self.core.nobody),
+            question: Question::Resume(Box::new(established)),
+        });
+    }
+
+    /// Works a request off, or lets it wait if the operator limits how many are under way.
+    pub(super) fn take_request(&mut self, now: Now, request: Box<Request>) {
+        match &mut self.core.request_throttle {
+            None => self.on_request(now, *request),
+            Some(throttle) => throttle.request(request),
+        }
+    }
+
+    /// Works off what waits, as far as there is room.
+    pub(super) fn release(&mut self, now: Now) {
+        loop {
+            let Core { request_throttle, proposals, speakers, sessions, stats, .. } =
+                &mut *self.core;
+            let Some(throttle) = request_throttle else { return };
+            let timeout = |address| {
+                let speaker: &Speaker = speakers.get(&address)?;
+                sessions.open(speaker.session).map(|session| session.timeout)
+            };
+            let Some(next) = throttle.next(now.instant, proposals.len(), timeout) else { return };
+            match next {
+                Released::Request(request) => self.on_request(now, *request),
+                Released::Disconnected(address) => self.core.on_disconnected(address),
+                Released::Orphaned => stats.stale_requests.add(1),
+                Released::Stale(address) => {
+                    stats.stale_requests.add(1);
+                    self.post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
+                }
+                Released::TooLate(request) => {
+                    stats.throttled_requests.add(1);
+                    self.refuse(*request, ErrorCode::ThrottledOp);
+                }
+            }
+        }
+    }
+
+    /// Answers a request with an error, in its place among those of its connection.
+    fn refuse(&mut self, request: Request, code: ErrorCode) {
+        let Request { address, xid, received, identities, .. } = request;
+        let Some(speaker) = self.core.speakers.get(&address) else { return };
+        let session = speaker.session;
+        let question = Question::Refused(code);
+        self.queue(Waiting { address, session, xid, received, identities, question });
+    }
+
+    fn on_request(&mut self, now: Now, request: Request) {
+        let Request { address, xid, received, identities, ask } = request;
+        // A connection that was closed, or whose session moved away, may still have sent something.
+        let Some(speaker) = self.core.speakers.get(&address) else {
+            debug!(?address, ?xid, "request of a closed connection ignored");
+            return;
+        };
+        let session = speaker.session;
+        if self.core.sessions.open(session).is_none() && !mutant::active(45) {
+            debug!(%session, ?xid, "request of a closing session ignored");
+            return;
+        }
+        let origin = Origin::Request { address, xid, received };
+        let question = match ask {
+            Ask::Write(write) => {
+                let header = self.core.next_header(now, session, xid);
+                let txn = self.prepare(header, &identities, |it| it.write(write));
+                self.propose_for(address, header, txn, origin);
+                return;
+            }
+            Ask::CloseSession => {
+                self.propose_close(now, session, xid, origin);
+                return;
+            }
+            Ask::Read(read) => Question::Read(read),
+            Ask::Sync { path } => Question::Sync { path },
+        };
+        self.queue(Waiting { address, session, xid, received, identities, question });
+    }
+
+    /// Lets a question wait for what it stands behind, or answers it.
+    fn queue(&mut self, waiting: Waiting) {
+        let Some(speaker) = self.core.speakers.get_mut(&waiting.address) else { return };
+        if matches!(waiting.question, Question::Sync { .. } | Question::Resume(_))
+            && !mutant::active(113)
+        {
+            speaker.last = self.core.proposals.last();
+        }
+        let proposal = speaker.last.and_then(|position| self.core.proposals.at(position));
+        match proposal {
+            Some(proposal) => proposal.behind.push(waiting),
+            None => self.core.answer(self.tree, self.post, waiting),
+        }
+    }
+
+    /// Ends the sessions whose time is over.
+    pub(super) fn expire(&mut self, now: Now) {
+        if self.core.sessions.next_deadline().is_none_or(|deadline| now.instant < deadline) {
+            return;
+        }
+        for session in self.core.sessions.expired(now.instant) {
+            info!(%session, "session expired");
+            self.core.stats.expired_sessions.add(1);
+            self.propose_close(now, session, Xid::INTERNAL, Origin::Server);
+        }
+    }
+
+    fn propose_close(&mut self, now: Now, session: SessionId, xid: Xid, origin: Origin) {
+        if let Some(session) = self.core.sessions.find_mut(session) {
+            session.is_closing = true;
+        }
+        let header = self.core.next_header(now, session, xid);
+        let nobody = Arc::clone(&self.core.nobody);
+        let with_paths = self.core.options.close_session_paths;
+        let txn = self.prepare(header, &nobody, |it| Ok(it.close_session(with_paths)));
+        self.core.propose(header, txn, origin);
+    }
+
+    /// Proposes what the server itself wants. As with a client's write, the order has a place for it
+    /// also if it is refused.
+    pub(super) fn propose_own(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        decide: impl FnOnce(&mut Preparation<'_>) -> Result<Txn, ErrorCode>,
+    ) {
+        let header = self.core.next_header(now, session, Xid::INTERNAL);
+        let nobody = Arc::clone(&self.core.nobody);
+        let txn = self.prepare(header, &nobody, decide);
+        self.core.propose(header, txn, Origin::Server);
+    }
+
+    fn prepare(
+        &mut self,
+        header: TxnHeader,
+        identities: &Identities,
+        decide: impl FnOnce(&mut Preparation<'_>) -> Result<Txn, ErrorCode>,
+    ) -> Txn {
+        let mut preparation = Preparation {
+            tree: self.tree,
+            pending: &mut self.core.pending,
+            access: &self.core.options.access,
+            options: &self.core.options.prepare,
+            session: header.session,
+            identities,
+            zxid: header.zxid,
+            time_ms: header.time_ms,
+        };
+        decide(&mut preparation).unwrap_or_else(|code| Txn::Error { code: code.raw() })
+    }
+
+    fn propose_for(&mut self, address: Address, header: TxnHeader, txn: Txn, origin: Origin) {
+        let position = self.core.propose(header, txn, origin);
+        if let Some(speaker) = self.core.speakers.get_mut(&address) {
+            speaker.last = Some(position);
+        }
+    }
+}
