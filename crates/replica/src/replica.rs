@@ -58,12 +58,8 @@ pub struct Options {
     pub request_throttle: RequestThrottleOptions,
     /// How many frontends there are.
     pub fronts: usize,
-    /// Milliseconds since some fixed moment. New sessions are numbered by it, so that their ids
-    /// differ from those of earlier runs.
-    pub session_id_clock_ms: i64,
-    /// Sessions that may be over and that earlier runs are known to have opened: should the clock
-    /// have gone back, new ones are still numbered after them.
-    pub sessions_seen: Vec<SessionId>,
+    /// The id of the first new session; see [`first_session`].
+    pub first_session: SessionId,
     /// For hash tables and for the amounts between snapshots.
     pub seed: u64,
 }
@@ -117,8 +113,7 @@ struct Core {
 impl Replica {
     /// A replica that goes on from a recovered tree. Every session gets its full timeout again.
     pub fn new(options: Options, tree: Tree, now: Now) -> Self {
-        let first = first_session(&options, &tree);
-        let mut sessions = Sessions::new(options.tick, first);
+        let mut sessions = Sessions::new(options.tick, options.first_session);
         for (id, timeout_ms) in tree.sessions() {
             let timeout = Duration::from_millis(u64::from(timeout_ms.unsigned_abs()));
             sessions.track(now.instant, id, timeout);
@@ -351,11 +346,11 @@ impl Core {
     }
 }
 
-/// The id of the first new session: by the clock, but after every session that is known.
-fn first_session(options: &Options, tree: &Tree) -> SessionId {
-    let by_clock = SessionId::first(options.sid, options.session_id_clock_ms);
+/// The id of a server's first new session: by the clock, in milliseconds since some fixed moment, so
+/// that it differs from those of earlier runs; but after every session that is still there.
+pub fn first_session(sid: Sid, clock_ms: i64, tree: &Tree) -> SessionId {
+    let by_clock = SessionId::first(sid, clock_ms);
     let of_this_server = |id: &SessionId| id.server_byte() == by_clock.server_byte();
-    let known = tree.sessions().map(|(id, _)| id).chain(options.sessions_seen.iter().copied());
-    let newest = known.filter(of_this_server).max();
+    let newest = tree.sessions().map(|(id, _)| id).filter(of_this_server).max();
     newest.map_or(by_clock, |newest| by_clock.max(newest.next()))
 }

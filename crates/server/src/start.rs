@@ -16,16 +16,16 @@ use replica::access::{AccessOptions, DigestAlgorithm, Secret};
 use replica::{
     ConnectionThrottleOptions, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES,
     LargeRequests, Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions,
-    SnapshotOptions,
+    SnapshotOptions, first_session,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
     MissingDirectory, Origin, RealDisk, RecoverOptions, Recovered, WithoutSnapshot, limits,
 };
 use tracing::{info, warn};
-use types::{LineLimit, Sid};
+use types::{LineLimit, SessionId, Sid};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_ms};
 use crate::crew::Crew;
 use crate::door::{self, Counts, Door, Handover};
 use crate::helm::{Helm, Outlets};
@@ -75,6 +75,8 @@ pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
     let data_dir = open_directories(config)?;
     let recovered = recover(&data_dir, config, seed)?;
     let log = data_dir.log(log_options(config), recovered.last_logged)?;
+    let wanted = first_session(STANDALONE_SID, wall_ms(), &recovered.tree);
+    let first_session = data_dir.reserve_session_ids(wanted)?;
     // The port is opened last: who can connect is served.
     let listener = listen(config)?;
     let address = match &listener {
@@ -82,7 +84,7 @@ pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
         None => None,
     };
     let (recovery_ms, replayed) = (clock.instant().millis(), recovered.txns_replayed);
-    let threads = Threads::new(config, clock, seed, recovered)?;
+    let threads = Threads::new(config, clock, seed, recovered, first_session)?;
     threads.views.metrics.dbinittime.record(recovery_ms);
     threads.views.metrics.startup_txns_loaded.record(replayed);
     let crew = threads.start(config, log, data_dir, listener)?;
@@ -190,7 +192,12 @@ fn access_options(config: &Config) -> AccessOptions {
     }
 }
 
-fn replica_options(config: &Config, fronts: usize, seed: u64) -> replica::Options {
+fn replica_options(
+    config: &Config,
+    fronts: usize,
+    seed: u64,
+    first_session: SessionId,
+) -> replica::Options {
     let sessions = &config.sessions;
     let per_minute = u32::try_from(config.reaping.per_minute_max.max(1)).unwrap_or(u32::MAX);
     let never_used = config.reaping.never_used_after;
@@ -218,8 +225,7 @@ fn replica_options(config: &Config, fronts: usize, seed: u64) -> replica::Option
         connection_throttle: config.throttle.connections.map(connection_throttle),
         request_throttle: request_throttle(&config.throttle),
         fronts,
-        session_id_clock_ms: crate::clock::wall_ms(),
-        sessions_seen: Vec::new(),
+        first_session,
         seed,
     }
 }
@@ -264,14 +270,12 @@ impl Threads {
         clock: Clock,
         seed: u64,
         recovered: Recovered,
+        first_session: SessionId,
     ) -> Result<Self, StartError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let fronts = cores.min(IO_THREADS_MAX);
         let wants_snapshot = recovered.txns_replayed > 0 || recovered.origin == Origin::Logs;
-        let options = replica::Options {
-            sessions_seen: recovered.newest_sessions,
-            ..replica_options(config, fronts, seed)
-        };
+        let options = replica_options(config, fronts, seed, first_session);
         let access = options.access.clone();
         let replica = Replica::new(options, recovered.tree, clock.now());
         let counts = Arc::new(Counts::default());
@@ -466,7 +470,8 @@ mod tests {
         let recovered = recover(&data_dir, config, 1).expect("an empty database");
         let log = data_dir.log(log_options(config), recovered.last_logged).expect("a log");
         let listener = listen(config).expect("a port").expect("configured");
-        let threads = Threads::new(config, Clock::start(), 1, recovered).expect("the parts");
+        let threads =
+            Threads::new(config, Clock::start(), 1, recovered, SessionId(1)).expect("the parts");
         // The system refuses to tell of a listener twice.
         let (_, poll, _) = &threads.frontends[0];
         let again = &mut SourceFd(&listener.as_raw_fd());

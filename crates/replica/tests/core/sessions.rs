@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use types::{CreateMode, Op, SessionId, SessionPassword, Sid};
+use replica::first_session;
+use tree::Tree;
+use types::{CreateMode, Op, SessionId, SessionPassword, Sid, Txn, TxnHeader, Xid, Zxid};
 
 use crate::world::{
-    TICK, TIMEOUT, Ticket, World, children, create, create_as, ephemerals, get, set, watch_exists,
+    TICK, TIMEOUT, TREE, Ticket, World, children, create, create_as, ephemerals, get, set,
+    watch_exists,
 };
 
 #[test]
@@ -177,16 +180,15 @@ fn a_session_that_is_ending_can_not_be_resumed() {
 }
 
 #[test]
-fn new_sessions_are_numbered_after_all_that_are_known_though_the_clock_went_back() {
-    let seen = SessionId(SessionId::first(Sid(1), 0).0 + 1_000_000);
-    let of_another = SessionId::first(Sid(2), 5);
-    let mut world = World::with_options(|options, _| {
-        options.sid = Sid(1);
-        options.session_id_clock_ms = 0;
-        options.sessions_seen = vec![seen, of_another];
-    });
-    let client = world.client();
-    assert_eq!(world.ticket(client).session, seen.next());
+fn new_sessions_are_numbered_by_the_clock_but_after_all_that_are_there() {
+    let mut tree = Tree::new(TREE);
+    assert_eq!(first_session(Sid(1), 5, &tree), SessionId::first(Sid(1), 5));
+    let session = SessionId(SessionId::first(Sid(1), 5).0 + 1_000_000);
+    let header = TxnHeader { session, cxid: Xid::INTERNAL, zxid: Zxid::from_raw(1), time_ms: 0 };
+    tree.apply(&header, &Txn::CreateSession { timeout_ms: 1000 }, &mut |_| {});
+    assert_eq!(first_session(Sid(1), 5, &tree), session.next());
+    assert_eq!(first_session(Sid(2), 5, &tree), SessionId::first(Sid(2), 5));
+    assert_eq!(first_session(Sid(1), 500_000, &tree), SessionId::first(Sid(1), 500_000));
 }
 
 #[test]
@@ -251,7 +253,7 @@ fn a_client_that_saw_more_than_the_server_has_is_sent_away() {
     let client = world.dial(0);
     let mut bytes = Vec::new();
     wire::connect::ConnectRequest {
-        last_zxid_seen: types::Zxid::from_raw(1),
+        last_zxid_seen: Zxid::from_raw(1),
         timeout_ms: 1000,
         session: SessionId::NONE,
         password: &[0; 16],

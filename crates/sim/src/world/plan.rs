@@ -163,9 +163,12 @@ impl Plan {
         }
     }
 
-    /// The timeout that clients ask for.
+    /// The timeout that clients ask for: time for more than one round trip, since else no session
+    /// would last.
     pub fn timeout(&self) -> Duration {
-        self.tick * self.timeout_ticks
+        let Delays { wire, thread, sync, .. } = &self.delays;
+        let round_trip = (*wire + *sync) * 2 + *thread * 8;
+        (self.tick * self.timeout_ticks).max(round_trip * 2)
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::{
     Effect, FrontId, Frontend, FrontendOptions, Input, Options, Outstanding, PrepareOptions,
-    ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
+    ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions, first_session,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
@@ -25,7 +25,7 @@ use storage::{
     WithoutSnapshot, put_head,
 };
 use tree::SnapshotHead;
-use types::{ConnId, ExtendedTypes, Instant, Now, Sid, TxnDigest, Zxid};
+use types::{ConnId, ExtendedTypes, Instant, Now, SessionId, Sid, TxnDigest, Zxid};
 use wire::stored::LogBatch;
 
 use super::link::LinkId;
@@ -33,6 +33,8 @@ use super::plan::Plan;
 
 /// Where the simulated server keeps its files.
 const DATA_DIR: &str = "/data";
+
+const SID: Sid = Sid(1);
 
 /// Which run of the server's process: what is on the agenda for an earlier one is void.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -128,11 +130,9 @@ impl Process {
             space_step_bytes: plan.log_space_bytes,
         };
         let log = data_dir.log(log_options, recovered.last_logged)?;
-        let options = Options {
-            sessions_seen: recovered.newest_sessions,
-            ..replica_options(plan, seed, now)
-        };
-        let replica = Replica::new(options, recovered.tree, now);
+        let wanted = first_session(SID, now.wall_ms, &recovered.tree);
+        let first = data_dir.reserve_session_ids(wanted)?;
+        let replica = Replica::new(replica_options(plan, seed, first), recovered.tree, now);
         let outstanding = Arc::new(Outstanding::new(plan.outstanding_max));
         let fronts = (0..plan.fronts)
             .map(|number| {
@@ -291,9 +291,9 @@ impl Process {
     }
 }
 
-fn replica_options(plan: &Plan, seed: u64, now: Now) -> Options {
+fn replica_options(plan: &Plan, seed: u64, first_session: SessionId) -> Options {
     Options {
-        sid: Sid(1),
+        sid: SID,
         tick: plan.tick,
         session_timeouts: plan.tick * 2..=plan.tick * 20,
         access: access_options(),
@@ -312,8 +312,7 @@ fn replica_options(plan: &Plan, seed: u64, now: Now) -> Options {
         connection_throttle: None,
         request_throttle: RequestThrottleOptions::OFF,
         fronts: plan.fronts,
-        session_id_clock_ms: now.wall_ms,
-        sessions_seen: Vec::new(),
+        first_session,
         seed,
     }
 }

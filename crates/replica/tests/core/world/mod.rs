@@ -440,8 +440,7 @@ fn options(fronts: usize) -> Options {
         connection_throttle: None,
         request_throttle: RequestThrottleOptions::OFF,
         fronts,
-        session_id_clock_ms: 0,
-        sessions_seen: Vec::new(),
+        first_session: SessionId::first(Sid(1), 0),
         seed: 5,
     }
 }
