@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 use tree::Tree;
-use types::{ConnId, ErrorCode, Now, Op, Read, Write, Xid, Zxid, mutant};
+use types::{ConnId, ErrorCode, LineLimit, Now, Op, Read, Write, Xid, Zxid, mutant};
 use wire::connect::ConnectRequest;
 use wire::frame;
 use wire::reply::{Body, Reply};
@@ -93,6 +93,17 @@ struct Desk {
     /// The state up to which all mail was taken: what pings are answered with.
     seen: Zxid,
     stats: Arc<FrontStats>,
+    lines: Lines,
+}
+
+/// How often the log may tell of what clients do, by kind of line.
+#[derive(Debug, Default)]
+struct Lines {
+    misbehaved: LineLimit,
+    ahead: LineLimit,
+    refused_credentials: LineLimit,
+    sasl: LineLimit,
+    unread_events: LineLimit,
 }
 
 impl Frontend {
@@ -107,6 +118,7 @@ impl Frontend {
             mail: Outbox::default(),
             seen,
             stats: Arc::new(FrontStats::default()),
+            lines: Lines::default(),
             options,
         };
         Self { reader, desk }
@@ -315,7 +327,7 @@ impl Desk {
                 && let Ok(length) = u64::try_from(i32::from_be_bytes(*length))
                 && let Err(error) = large_requests.check(length)
             {
-                self.no_room(conn, &error);
+                self.no_room(now, conn, &error);
                 return bytes.len();
             }
             match frame::split(&bytes[consumed..], bytes_max) {
@@ -329,7 +341,7 @@ impl Desk {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.misbehaved(conn, &error);
+                    self.misbehaved(now, conn, &error);
                     return bytes.len();
                 }
             }
@@ -360,24 +372,32 @@ impl Desk {
     fn on_frame(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
         let Some(connection) = self.connections.find_mut(conn) else { return };
         connection.stats.received.add(1);
+        let in_flight = connection.in_flight;
         match connection.phase {
             Phase::Handshake => self.on_connect(now, conn, body, tree),
             Phase::Open => self.take_request(now, conn, body, tree),
             Phase::AwaitingSession | Phase::Closing => {}
+        }
+        if let Some(connection) = self.connections.find_mut(conn)
+            && connection.in_flight > in_flight
+        {
+            connection.in_flight_bytes += body.len();
         }
     }
 
     fn on_connect(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
         let request = match ConnectRequest::decode(body) {
             Ok(request) => request,
-            Err(error) => return self.misbehaved(conn, &error),
+            Err(error) => return self.misbehaved(now, conn, &error),
         };
         let last_applied = tree.look(now, self).last_applied();
         let Some(connection) = self.connections.find_mut(conn) else { return };
         if request.last_zxid_seen > last_applied && !mutant::active(52) {
             // It has seen what this server does not know: another server has to serve it.
-            warn!(peer = %connection.peer, seen = %request.last_zxid_seen, %last_applied,
-                "client is ahead of this server, refused");
+            if let Some(suppressed) = self.lines.ahead.admit(now.instant) {
+                warn!(peer = %connection.peer, seen = %request.last_zxid_seen, %last_applied,
+                    suppressed, "client is ahead of this server, refused");
+            }
             self.connections.close(conn);
             return;
         }
@@ -399,7 +419,7 @@ impl Desk {
         };
         let room = match large_requests.take(body.len() as u64) {
             Ok(room) => room,
-            Err(error) => return self.no_room(conn, &error),
+            Err(error) => return self.no_room(now, conn, &error),
         };
         let in_flight = |desk: &Self| desk.connections.find(conn).map(|it| it.in_flight);
         let before = in_flight(self);
@@ -411,15 +431,15 @@ impl Desk {
         }
     }
 
-    fn no_room(&mut self, conn: ConnId, error: &NoRoom) {
+    fn no_room(&mut self, now: Now, conn: ConnId, error: &NoRoom) {
         self.stats.large_requests_refused.add(1);
-        self.misbehaved(conn, error);
+        self.misbehaved(now, conn, error);
     }
 
     fn on_request(&mut self, now: Now, conn: ConnId, body: &[u8], tree: &mut Held<'_>) {
         let Decoded { xid, op } = match Decoded::decode(body) {
             Ok(request) => request,
-            Err(error) => return self.undecodable(conn, &error),
+            Err(error) => return self.undecodable(now, conn, &error),
         };
         let Some(connection) = self.connections.find_mut(conn) else { return };
         connection.stats.last_operation.set(i64::from(opcode(&op).raw()));
@@ -580,22 +600,24 @@ impl Desk {
         self.connections.close(conn);
     }
 
-    fn undecodable(&mut self, conn: ConnId, error: &RequestError) {
+    fn undecodable(&mut self, now: Now, conn: ConnId, error: &RequestError) {
         if let RequestError::UnknownOpcode { xid, .. } = error
             && let Some(connection) = self.connections.answering(conn)
         {
             let result = Err(ErrorCode::Unimplemented);
             Reply { xid: *xid, zxid: Zxid::from_raw(-1), result }.encode(&mut connection.out);
         }
-        self.misbehaved(conn, error);
+        self.misbehaved(now, conn, error);
     }
 
     /// Closes a connection for what it sent.
-    fn misbehaved(&mut self, conn: ConnId, error: &dyn std::error::Error) {
-        if let Some(connection) = self.connections.find(conn) {
+    fn misbehaved(&mut self, now: Now, conn: ConnId, error: &dyn std::error::Error) {
+        if let Some(connection) = self.connections.find(conn)
+            && let Some(suppressed) = self.lines.misbehaved.admit(now.instant)
+        {
             let source = error.source().map(ToString::to_string).unwrap_or_default();
             warn!(peer = %connection.peer, session = %connection.session, %error, %source,
-                "connection closed for what it sent");
+                suppressed, "connection closed for what it sent");
         }
         self.stats.misbehaved.add(1);
         self.connections.close(conn);

@@ -28,6 +28,10 @@ pub(crate) const SNAPSHOT_PART_BYTES: usize = 64 << 10;
 /// answered.
 pub(crate) const OUTSTANDING_PER_CONNECTION_MAX: u32 = 256;
 
+/// Bytes of requests of one connection that may be under way, beyond one request. Then it is not
+/// read from until all are answered.
+pub(crate) const IN_FLIGHT_BYTES_MAX: usize = 4 << 20;
+
 /// Unsent bytes of one connection. Then it is not read from until its client reads.
 pub(crate) const UNSENT_BYTES_MAX: usize = 16 << 20;
 

@@ -12,7 +12,8 @@ mod session;
 
 use tree::Tree;
 use types::{
-    AclList, ErrorCode, ExtendedTypes, MultiOp, Perms, SessionId, Txn, Write, Zxid, mutant, path,
+    AclList, ErrorCode, ExtendedTypes, LineLimit, MultiOp, Now, Perms, SessionId, Txn, Write, Zxid,
+    mutant, path,
 };
 
 use crate::access::{AccessOptions, Identities};
@@ -40,8 +41,9 @@ pub(crate) struct Preparation<'a> {
     pub(crate) identities: &'a Identities,
     /// The place it takes in the order.
     pub(crate) zxid: Zxid,
-    /// Milliseconds since 1970.
-    pub(crate) time_ms: i64,
+    pub(crate) now: Now,
+    /// How often the log may tell of a soft quota.
+    pub(crate) over_quota: &'a LineLimit,
 }
 
 impl Preparation<'_> {
@@ -122,7 +124,7 @@ impl Preparation<'_> {
         let version = next_version(before.stat.version, version)?;
         let mut after = before.clone();
         after.stat.version = version;
-        after.stat.mtime_ms = self.time_ms;
+        after.stat.mtime_ms = self.now.wall_ms;
         after.stat.mzxid = self.zxid;
         after.data_length = data_length;
         after.content_crc = tree::digest::content_crc(digest_path(&path), data.as_deref());

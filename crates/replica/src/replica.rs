@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use tracing::{debug, info, warn};
 use tree::Tree;
 use types::{
-    Counter, Epoch, Instant, Now, SessionId, Sid, Txn, TxnDigest, TxnHeader, Write, Xid, Zxid,
-    mutant,
+    Counter, Epoch, Instant, LineLimit, Now, SessionId, Sid, Txn, TxnDigest, TxnHeader, Write, Xid,
+    Zxid, mutant,
 };
 use wire::stored::LogBatch;
 
@@ -108,6 +108,9 @@ struct Core {
     /// Whether the tree keeps its digest.
     has_digest: bool,
     stats: Arc<Stats>,
+    /// How often the log may tell of these.
+    over_quota: LineLimit,
+    throttled: LineLimit,
 }
 
 impl Replica {
@@ -139,6 +142,8 @@ impl Replica {
             nobody: Arc::new(Identities::default()),
             has_digest: tree.options().digest,
             stats: Arc::new(Stats::default()),
+            over_quota: LineLimit::default(),
+            throttled: LineLimit::default(),
             options,
         };
         Self { publisher: Publisher::new(tree, core.options.fronts), core }

@@ -8,8 +8,8 @@ use types::{ConnId, Instant, SessionId, Xid, Zxid};
 use crate::access::Identities;
 use crate::large_requests::Room;
 use crate::limits::{
-    LINGER_MAX, OUTSTANDING_PER_CONNECTION_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX,
-    UNSENT_BYTES_MAX,
+    IN_FLIGHT_BYTES_MAX, LINGER_MAX, OUTSTANDING_PER_CONNECTION_MAX, SPARE_BUFFER_BYTES_MAX,
+    SPARE_BUFFERS_MAX, UNSENT_BYTES_MAX,
 };
 use crate::session::Heartbeat;
 use crate::view::ConnectionStats;
@@ -45,6 +45,8 @@ pub(super) struct Connection {
     pub(super) read_only_known: bool,
     /// Requests that are with the replica.
     pub(super) in_flight: u32,
+    /// Bytes of those and of others that were answered since there were none.
+    pub(super) in_flight_bytes: usize,
     /// The room that large requests take, and how many answers are sent until it is given back.
     pub(super) rooms: Vec<(u32, Room)>,
     /// The next frame is a read that has to wait until nothing is with the replica.
@@ -72,6 +74,7 @@ impl Connection {
             identities: Arc::new(Identities::of_address(peer)),
             read_only_known: false,
             in_flight: 0,
+            in_flight_bytes: 0,
             rooms: Vec::new(),
             awaits_answers: false,
             takes_requests: true,
@@ -95,6 +98,7 @@ impl Connection {
             && self.takes_requests
             && !self.awaits_answers
             && self.in_flight < OUTSTANDING_PER_CONNECTION_MAX
+            && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX
             && self.unsent().len() < UNSENT_BYTES_MAX
     }
 
@@ -103,8 +107,19 @@ impl Connection {
         self.takes_frames() && !(server_is_busy && self.in_flight > 0)
     }
 
+    /// One request is no longer with the replica.
+    pub(super) fn completed(&mut self) {
+        self.in_flight -= 1;
+        if self.in_flight == 0 {
+            self.in_flight_bytes = 0;
+            self.awaits_answers = false;
+        }
+        self.give_back_room();
+        self.stats.outstanding.set(i64::from(self.in_flight));
+    }
+
     /// Gives back the room of requests that are answered, now that one more is.
-    pub(super) fn give_back_room(&mut self) {
+    fn give_back_room(&mut self) {
         self.rooms.retain_mut(|(answers, _)| {
             *answers -= 1;
             *answers > 0

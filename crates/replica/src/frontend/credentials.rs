@@ -21,7 +21,10 @@ impl Desk {
                 self.reply_at(now, conn, xid, Zxid::ZERO, Ok(Body::Empty));
             }
             Err(refused) => {
-                warn!(peer = %connection.peer, scheme = %packet.scheme, "credentials refused");
+                if let Some(suppressed) = self.lines.refused_credentials.admit(now.instant) {
+                    warn!(peer = %connection.peer, scheme = %packet.scheme, suppressed,
+                        "credentials refused");
+                }
                 self.stats.refused_credentials.add(1);
                 match refused {
                     Refused::AuthFailed => self.refuse(conn, xid, ErrorCode::AuthFailed),
@@ -35,7 +38,9 @@ impl Desk {
     /// as with a Java server that has none.
     pub(super) fn on_sasl(&mut self, now: Now, conn: ConnId, xid: Xid) {
         let Some(connection) = self.connections.answering(conn) else { return };
-        info!(peer = %connection.peer, "client tried SASL, which is not configured");
+        if let Some(suppressed) = self.lines.sasl.admit(now.instant) {
+            info!(peer = %connection.peer, suppressed, "client tried SASL, which is not configured");
+        }
         Reply { xid, zxid: Zxid::ZERO, result: Ok(Body::Token(None)) }.encode(&mut connection.out);
         connection.answered(now.instant, now.instant, xid, Zxid::ZERO);
         self.stats.sent.add(1);

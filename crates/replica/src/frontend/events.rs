@@ -36,7 +36,7 @@ impl Desk {
                 *frames = rest;
                 self.on_reply(now, conn, frame, received);
             }
-            Mail::Change(change) => self.on_change(&change),
+            Mail::Change(change) => self.on_change(now, &change),
             Mail::Watch { conn, path, kind } => {
                 self.watches_received += 1;
                 if self.connections.find(conn).is_some() {
@@ -68,10 +68,7 @@ impl Desk {
     /// One request of the connection is no longer with the replica.
     fn completed(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.find_mut(conn) else { return };
-        connection.in_flight -= 1;
-        connection.awaits_answers &= connection.in_flight > 0;
-        connection.give_back_room();
-        connection.stats.outstanding.set(i64::from(connection.in_flight));
+        connection.completed();
         self.options.outstanding.remove(1);
         self.connections.resume_if_unread(conn);
     }
@@ -125,17 +122,19 @@ impl Desk {
     }
 
     /// Fires the watches that wait for a change, each for those who may know of it.
-    fn on_change(&mut self, change: &PublishedChange) {
+    fn on_change(&mut self, now: Now, change: &PublishedChange) {
         let PublishedChange { zxid, kind, ref path, ref acl, ref parent_acl } = *change;
-        let Self { connections, watches, options, stats, .. } = self;
+        let Self { connections, watches, options, stats, lines, .. } = self;
         let mut tell = |path: &str, acl: &Option<AclList>, conn: ConnId, kind: EventKind| {
             let Some(connection) = connections.answering(conn) else { return };
             let may_know = acl
                 .as_ref()
                 .is_none_or(|acl| options.access.allows(acl, Perms::READ, &connection.identities));
             if may_know && connection.unsent().len() > UNSENT_BYTES_AT_EVENT_MAX {
-                warn!(peer = %connection.peer, session = %connection.session,
-                    "closed, since it does not read its events");
+                if let Some(suppressed) = lines.unread_events.admit(now.instant) {
+                    warn!(peer = %connection.peer, session = %connection.session, suppressed,
+                        "closed, since it does not read its events");
+                }
                 connections.close(conn);
             } else if may_know || mutant::active(58) {
                 WatchEvent { zxid: Some(zxid), kind, path: path.into() }

@@ -30,7 +30,10 @@ impl Preparation<'_> {
             match (hard, soft) {
                 (Some(hard), _) if after > hard => return Err(ErrorCode::QuotaExceeded),
                 (None, Some(soft)) if after > soft => {
-                    warn!(path, quota = %quota.path, kind, limit = soft, after, "over soft quota");
+                    if let Some(suppressed) = self.over_quota.admit(self.now.instant) {
+                        warn!(path, quota = %quota.path, kind, limit = soft, after, suppressed,
+                            "over soft quota");
+                    }
                 }
                 _ => {}
             }

@@ -27,7 +27,13 @@ impl Intake<'_, '_> {
         let Connect { address, ref resume, timeout_ms } = *connect;
         let wished = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
         if !self.core.admits(now, connect) {
-            info!(?address, "too many connections at once, closed; see connection_throttle_tokens");
+            if let Some(suppressed) = self.core.throttled.admit(now.instant) {
+                info!(
+                    ?address,
+                    suppressed,
+                    "too many connections at once, closed; see connection_throttle_tokens"
+                );
+            }
             self.post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
             return;
         }
@@ -146,7 +152,7 @@ impl Intake<'_, '_> {
         let question = match ask {
             Ask::Write(write) => {
                 let header = self.core.next_header(now, session, xid);
-                let txn = self.prepare(header, &identities, |it| it.write(write));
+                let txn = self.prepare(now, header, &identities, |it| it.write(write));
                 self.propose_for(address, header, txn, origin);
                 return;
             }
@@ -194,7 +200,7 @@ impl Intake<'_, '_> {
         let header = self.core.next_header(now, session, xid);
         let nobody = Arc::clone(&self.core.nobody);
         let with_paths = self.core.options.close_session_paths;
-        let txn = self.prepare(header, &nobody, |it| Ok(it.close_session(with_paths)));
+        let txn = self.prepare(now, header, &nobody, |it| Ok(it.close_session(with_paths)));
         self.core.propose(header, txn, origin);
     }
 
@@ -208,12 +214,13 @@ impl Intake<'_, '_> {
     ) {
         let header = self.core.next_header(now, session, Xid::INTERNAL);
         let nobody = Arc::clone(&self.core.nobody);
-        let txn = self.prepare(header, &nobody, decide);
+        let txn = self.prepare(now, header, &nobody, decide);
         self.core.propose(header, txn, Origin::Server);
     }
 
     fn prepare(
         &mut self,
+        now: Now,
         header: TxnHeader,
         identities: &Identities,
         decide: impl FnOnce(&mut Preparation<'_>) -> Result<Txn, ErrorCode>,
@@ -226,7 +233,8 @@ impl Intake<'_, '_> {
             session: header.session,
             identities,
             zxid: header.zxid,
-            time_ms: header.time_ms,
+            now,
+            over_quota: &self.core.over_quota,
         };
         decide(&mut preparation).unwrap_or_else(|code| Txn::Error { code: code.raw() })
     }

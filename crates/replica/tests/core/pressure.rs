@@ -25,6 +25,21 @@ fn a_client_with_many_writes_under_way_is_not_read_from() {
 }
 
 #[test]
+fn a_client_with_large_writes_under_way_is_not_read_from() {
+    let mut world = World::new();
+    let client = world.client();
+    let text = "x".repeat(FRAME_BYTES_MAX / 2);
+    world.ask_all(client, (0..100).map(|_| set("/", &text)));
+    assert!(world.replica.outstanding() < 10);
+    assert!(!world.is_heard(client));
+    for _ in 0..100 {
+        world.sync();
+    }
+    assert!(world.is_heard(client));
+    assert_eq!(world.told(client).lines().count(), 100);
+}
+
+#[test]
 fn frames_beyond_the_limit_wait_and_are_answered_in_order() {
     let mut world = World::new();
     let client = world.client();

@@ -16,7 +16,7 @@ use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::view::Stats;
 use replica::{
     Effect, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES, Options, Outstanding,
-    PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
+    PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions, first_session,
 };
 use tree::Tree;
 use types::{
@@ -111,7 +111,8 @@ impl World {
             tree.apply(header, txn, &mut |_| {});
             mirror.apply(header, txn, &mut |_| {});
         }
-        let replica = Replica::new(options, tree, now);
+        let first_session = first_session(options.sid, 0, &tree);
+        let replica = Replica::new(Options { first_session, ..options }, tree, now);
         let frontends = (0..fronts)
             .map(|number| Frontend::new(front_options.clone(), replica.reader(FrontId(number))))
             .collect();
@@ -440,7 +441,7 @@ fn options(fronts: usize) -> Options {
         connection_throttle: None,
         request_throttle: RequestThrottleOptions::OFF,
         fronts,
-        first_session: SessionId::first(Sid(1), 0),
+        first_session: SessionId::NONE,
         seed: 5,
     }
 }
