@@ -125,6 +125,8 @@ pub struct Limits {
     pub record_extra_bytes: u32,
     /// `globalOutstandingLimit`: requests, at least 1.
     pub outstanding_requests_max: u64,
+    /// `nio.numSelectorThreads`; `None`: the server's choice.
+    pub io_threads: Option<u64>,
     /// `maxClientCnxns`: connections from one address; `None`: any number.
     pub connections_per_address_max: Option<u64>,
     /// `maxCnxns`: connections in all; `None`: any number.
@@ -392,6 +394,7 @@ impl Limits {
                 .value(&JUTE_EXTRA_SIZE)?
                 .unwrap_or_else(|| frame_bytes_max.max(EXTRA_BYTES_MIN)),
             outstanding_requests_max: layers.value(&GLOBAL_OUTSTANDING_LIMIT)?,
+            io_threads: layers.value(&NUM_SELECTOR_THREADS)?,
             connections_per_address_max: layers.value(&MAX_CLIENT_CNXNS)?,
             connections_max: layers.value(&MAX_CNXNS)?,
             large_requests: layers

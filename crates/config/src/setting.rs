@@ -181,6 +181,9 @@ settings! {
         /// have one under way.
         GLOBAL_OUTSTANDING_LIMIT: u64 =
             "globalOutstandingLimit", Prefixed, POSITIVE_COUNT, "1000";
+        /// Threads that read from and write to connections, at most 64; 0: one for two processors,
+        /// at least 1 and at most 8.
+        NUM_SELECTOR_THREADS: Option<u64> = "nio.numSelectorThreads", Prefixed, LIMIT, "0";
         /// Connections from one address; 0: no limit.
         MAX_CLIENT_CNXNS: Option<u64> = "maxClientCnxns", None, LIMIT, "60";
         /// Connections in all; 0: no limit.

@@ -39,8 +39,10 @@ use crate::view::Views;
 
 /// The id of a server that is alone.
 const STANDALONE_SID: Sid = Sid(1);
-/// I/O threads at most; beyond that the replica is what limits.
+/// I/O threads at most, unless configured; beyond that the replica is what limits.
 const IO_THREADS_MAX: usize = 8;
+/// I/O threads at most in any case.
+const CONFIGURED_IO_THREADS_MAX: usize = 64;
 
 /// Why a server did not start.
 #[derive(thiserror::Error, Debug)]
@@ -192,6 +194,17 @@ fn access_options(config: &Config) -> AccessOptions {
     }
 }
 
+/// How many threads move bytes. Fewer than processors: a thread with many connections finds several
+/// ready at a time, and the replica, the log and the kernel's network need room too.
+fn io_threads(config: &Config) -> usize {
+    if let Some(configured) = config.limits.io_threads {
+        return usize::try_from(configured)
+            .map_or(CONFIGURED_IO_THREADS_MAX, |count| count.min(CONFIGURED_IO_THREADS_MAX));
+    }
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, IO_THREADS_MAX)
+}
+
 fn replica_options(
     config: &Config,
     fronts: usize,
@@ -272,8 +285,7 @@ impl Threads {
         recovered: Recovered,
         first_session: SessionId,
     ) -> Result<Self, StartError> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let fronts = cores.min(IO_THREADS_MAX);
+        let fronts = io_threads(config);
         let wants_snapshot = recovered.txns_replayed > 0 || recovered.origin == Origin::Logs;
         let options = replica_options(config, fronts, seed, first_session);
         let access = options.access.clone();

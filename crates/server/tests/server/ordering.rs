@@ -14,7 +14,7 @@ const READS_AT_ONCE: usize = 8;
 
 #[test]
 fn a_change_is_told_before_it_is_shown_and_nothing_goes_back() {
-    let host = Host::start(&[]);
+    let host = Host::start(&["nio.numSelectorThreads=4"]);
     let mut writer = host.client();
     writer.ask(persistent("/a"));
     let is_over = AtomicBool::new(false);
