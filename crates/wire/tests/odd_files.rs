@@ -3,6 +3,7 @@
 use types::{SessionId, Txn, TxnHeader, Xid, Zxid};
 use wire::jute::{DecodeError, Reader, put_int, put_long, put_text};
 use wire::limits::STORED_BYTES_MAX;
+use wire::quorum::Proposal;
 use wire::stored::snapshot::{self, StoredDigest, TrailingBlocks};
 use wire::stored::{
     Checksum, EntryEnd, EntryError, FileHeader, FileKind, LogBatch, NextEntry, decode_txn,
@@ -67,8 +68,10 @@ fn damage_is_told_from_an_end() {
 fn a_batch_takes_payloads_that_others_encoded() {
     let entry = entry();
     let mut batch = LogBatch::new();
-    let payload = batch.push_payload(Zxid::from_raw(3), &entry[12..entry.len() - 1]);
+    let proposal = Proposal::new(&entry[12..entry.len() - 1]).expect("long enough");
+    let payload = batch.push_proposal(proposal);
     assert_eq!(batch.as_bytes(), entry);
+    assert_eq!(batch.proposals().collect::<Vec<_>>(), [proposal]);
     assert_eq!(payload, 12..entry.len() - 1);
     assert_eq!(batch.last_zxid(), Some(Zxid::from_raw(3)));
 }

@@ -17,6 +17,7 @@ use types::{Txn, TxnDigest, TxnHeader, Zxid};
 
 use super::{Checksum, txn};
 use crate::jute;
+use crate::quorum::Proposal;
 
 const SUM_BYTES: usize = 8;
 const LENGTH_BYTES: usize = 4;
@@ -25,7 +26,7 @@ const LENGTH_BYTES: usize = 4;
 const END_MARK: u8 = b'B';
 
 /// Entries encoded one after the other, to be written in one piece.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LogBatch {
     bytes: Vec<u8>,
     /// `None` exactly if there are no entries.
@@ -52,11 +53,11 @@ impl LogBatch {
         self.finish(start, header.zxid)
     }
 
-    /// Appends an entry whose payload was encoded elsewhere, by the leader for example.
-    pub fn push_payload(&mut self, zxid: Zxid, payload: &[u8]) -> std::ops::Range<usize> {
+    /// Appends an entry that was encoded elsewhere, by the leader for example.
+    pub fn push_proposal(&mut self, proposal: Proposal<'_>) -> std::ops::Range<usize> {
         let start = self.begin();
-        self.bytes.extend_from_slice(payload);
-        self.finish(start, zxid)
+        self.bytes.extend_from_slice(proposal.payload());
+        self.finish(start, proposal.zxid())
     }
 
     /// Removes all entries and keeps the memory.
@@ -89,6 +90,20 @@ impl LogBatch {
     /// The entries as they go into the log.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The entries as a leader proposes them.
+    pub fn proposals(&self) -> impl Iterator<Item = Proposal<'_>> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (_sum, behind) = rest.split_first_chunk::<SUM_BYTES>()?;
+            let (length, behind) = behind.split_first_chunk::<LENGTH_BYTES>()?;
+            let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+            let (payload, behind) = behind.split_at_checked(length)?;
+            let (_end_mark, behind) = behind.split_first()?;
+            rest = behind;
+            Proposal::new(payload).ok()
+        })
     }
 
     fn begin(&mut self) -> usize {

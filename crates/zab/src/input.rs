@@ -1,0 +1,129 @@
+//! Everything that can happen to a peer.
+
+use std::sync::Arc;
+
+use types::{Epoch, Sid, Zxid};
+use wire::election::Notification;
+use wire::quorum::{ToLeader, ToLearner};
+use wire::stored::LogBatch;
+
+/// A connection between two servers. Numbers are never used twice, so that what still arrives from
+/// an old connection is told from what comes over a new one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Link(pub u64);
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Somebody has connected to the election port and said who it is.
+    Called {
+        /// The new connection.
+        link: Link,
+        /// Who.
+        from: Sid,
+        /// Where it says that it can be called, as `host:port`; empty if it does not say.
+        addresses: Vec<String>,
+    },
+    /// A call is through, and this server has said who it is.
+    CallThrough {
+        /// The new connection.
+        link: Link,
+        /// Who was called.
+        to: Sid,
+    },
+    /// A call did not get through.
+    CallFailed {
+        /// Who was called.
+        to: Sid,
+        /// What that says about it.
+        reason: CallFailure,
+    },
+    /// A vote, or an answer to one.
+    Notified {
+        /// Over which connection.
+        link: Link,
+        /// What it says.
+        notification: Notification<'a>,
+    },
+    /// A connection of the election port has ended, whoever ended it.
+    ElectionLinkClosed {
+        /// Which.
+        link: Link,
+    },
+
+    /// A connection to the leader's quorum port is there.
+    LeaderReached {
+        /// The new connection.
+        link: Link,
+    },
+    /// The leader could not be reached at any of its addresses.
+    LeaderUnreachable,
+    /// The leader says something.
+    FromLeader {
+        /// Over which connection.
+        link: Link,
+        /// What.
+        packet: ToLearner<'a>,
+    },
+    /// Somebody has connected to the quorum port.
+    LearnerConnected {
+        /// The new connection.
+        link: Link,
+    },
+    /// A learner says something.
+    FromLearner {
+        /// Over which connection.
+        link: Link,
+        /// What.
+        packet: ToLeader<'a>,
+    },
+    /// A connection of the quorum port has ended, on either side.
+    QuorumLinkClosed {
+        /// Which.
+        link: Link,
+    },
+    /// A learner has been sent the whole snapshot.
+    SnapshotSent {
+        /// The learner's connection.
+        link: Link,
+    },
+
+    /// Everything in the log up to this transaction is durable.
+    LogSynced {
+        /// The last of them.
+        zxid: Zxid,
+    },
+    /// This epoch is the accepted one, durably.
+    AcceptedEpochStored(Epoch),
+    /// This epoch is the current one, durably.
+    CurrentEpochStored(Epoch),
+    /// The log ends with this transaction, durably, and the database is back at it.
+    Truncated {
+        /// The last transaction that is left.
+        last_logged: Zxid,
+    },
+    /// The leader's snapshot has replaced the database, durably.
+    SnapshotInstalled {
+        /// The connection over which it came.
+        link: Link,
+        /// The last transaction that is in it as a whole.
+        last_applied: Zxid,
+    },
+
+    /// The replica, whose peer leads, proposes these transactions. Their zxids follow those
+    /// proposed before.
+    Propose(Arc<LogBatch>),
+    /// The replica wants to know whether this server still leads.
+    ConfirmLeadership,
+    /// Time has passed.
+    Deadline,
+}
+
+/// What a failed call says about who was called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallFailure {
+    /// Nobody listens there: the server is not running.
+    Refused,
+    /// It is not known whether it runs: no answer, no route, no address for the name.
+    Unknown,
+}

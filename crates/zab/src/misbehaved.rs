@@ -1,0 +1,85 @@
+//! What no correct peer does.
+
+use thiserror::Error;
+use types::{Epoch, Sid, Zxid};
+
+/// Why a peer is not listened to any longer. The state is as if it had said nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum PeerMisbehaved {
+    /// A packet that is not due in this phase.
+    #[error("{packet} is not due now: {phase}")]
+    NotDue {
+        /// Its name.
+        packet: &'static str,
+        /// What was expected instead.
+        phase: &'static str,
+    },
+    /// The leader's epoch is behind one that this server has accepted.
+    #[error("the leader's epoch {offered:?} is behind the accepted {accepted:?}")]
+    StaleEpoch {
+        /// What it offered.
+        offered: Epoch,
+        /// What this server has accepted.
+        accepted: Epoch,
+    },
+    /// A learner has more history than the leader: it should lead.
+    #[error("learner {sid:?} has a later history: epoch {epoch:?}, last logged {last_logged}")]
+    LaterHistory {
+        /// Who.
+        sid: Sid,
+        /// The epoch of the leader that it last followed.
+        epoch: Epoch,
+        /// Its last transaction.
+        last_logged: Zxid,
+    },
+    /// A learner has a membership that the leader does not know.
+    #[error("learner {sid:?} has membership {theirs:x}, the leader only {ours:x}")]
+    LaterMembership {
+        /// Who.
+        sid: Sid,
+        /// The version of its membership.
+        theirs: i64,
+        /// The version of the leader's.
+        ours: i64,
+    },
+    /// A proposal that does not follow the one before.
+    #[error("proposal {found} does not follow {last}")]
+    ProposalGap {
+        /// The last one before.
+        last: Zxid,
+        /// This one.
+        found: Zxid,
+    },
+    /// A commit of something that is not next.
+    #[error("commit of {found}, but {expected:?} is next")]
+    CommitOutOfOrder {
+        /// What would be next; `None` if nothing is proposed.
+        expected: Option<Zxid>,
+        /// What it names.
+        found: Zxid,
+    },
+    /// An acknowledgement of something that was never proposed.
+    #[error("acknowledgement of {found}, but the last proposal is {last}")]
+    AckBeyondLastProposed {
+        /// The last proposal.
+        last: Zxid,
+        /// What it names.
+        found: Zxid,
+    },
+    /// A cut of what is committed.
+    #[error("cut behind {keep}, but {committed} is committed here")]
+    CutOfCommitted {
+        /// The last transaction to keep.
+        keep: Zxid,
+        /// The last that was delivered.
+        committed: Zxid,
+    },
+    /// An epoch that is not the one agreed.
+    #[error("epoch {found:?} instead of {expected:?}")]
+    OtherEpoch {
+        /// The one agreed.
+        expected: Epoch,
+        /// The one it names.
+        found: Epoch,
+    },
+}
