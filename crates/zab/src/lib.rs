@@ -56,7 +56,9 @@
 mod effect;
 mod input;
 mod misbehaved;
+mod quorum;
 
 pub use effect::{Announcement, CloseReason, Effect, LeaderPacket, LearnerKind, LearnerPacket};
 pub use input::{CallFailure, Input, Link};
 pub use misbehaved::PeerMisbehaved;
+pub use quorum::{Quorum, Quorums};
