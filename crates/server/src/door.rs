@@ -6,23 +6,22 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use config::{Limits, Listen};
 use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry, Token, Waker};
+use mio::{Interest, Registry, Token};
 use replica::view::WatchesFrom;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, warn};
 use types::{ConnId, Instant, LineLimit};
 
 use crate::host;
+use crate::letterbox::{Letterbox, WAKER};
 use crate::view::Views;
 
-/// The token of the waker of each thread; connections are numbered from zero on.
-pub(crate) const WAKER: Token = Token(usize::MAX);
-const LISTENER: Token = Token(usize::MAX - 1);
+/// Connections are numbered from zero on.
+const LISTENER: Token = Token(WAKER.0 - 1);
 
 /// Connections taken in before others get their turn.
 const ACCEPTED_AT_ONCE_MAX: usize = 256;
@@ -46,11 +45,7 @@ pub(crate) enum Errand {
 /// What one I/O thread is handed: errands, and the reason to wake up.
 #[derive(Debug)]
 pub(crate) struct Handover {
-    errands: Mutex<Vec<Errand>>,
-    waker: Waker,
-    /// The thread sleeps or is about to.
-    is_asleep: AtomicBool,
-    is_stopped: AtomicBool,
+    pub(crate) letterbox: Letterbox<Errand>,
     counts: Arc<Counts>,
 }
 
@@ -100,49 +95,7 @@ impl Counts {
 
 impl Handover {
     pub(crate) fn new(registry: &Registry, counts: Arc<Counts>) -> io::Result<Self> {
-        Ok(Self {
-            errands: Mutex::default(),
-            waker: Waker::new(registry, WAKER)?,
-            is_asleep: AtomicBool::new(false),
-            is_stopped: AtomicBool::new(false),
-            counts,
-        })
-    }
-
-    /// Wakes the thread if it sleeps.
-    pub(crate) fn wake(&self) {
-        // Pairs with the fence in `may_sleep`: either the thread sees what was put there for it
-        // before this call, or this sees that it is about to sleep.
-        fence(Ordering::SeqCst);
-        if self.is_asleep.swap(false, Ordering::AcqRel)
-            && let Err(failure) = self.waker.wake()
-        {
-            warn!(%failure, "an I/O thread can not be woken");
-        }
-    }
-
-    /// Announces that the thread is about to sleep; `false` if there is something to do first.
-    pub(crate) fn may_sleep(&self, has_work: impl FnOnce() -> bool) -> bool {
-        self.is_asleep.store(true, Ordering::Release);
-        fence(Ordering::SeqCst);
-        !has_work() && !self.is_stopped() && self.lock().is_empty()
-    }
-
-    pub(crate) fn awake(&self) {
-        self.is_asleep.store(false, Ordering::Release);
-    }
-
-    pub(crate) fn stop(&self) {
-        self.is_stopped.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn take_errands(&self) -> Vec<Errand> {
-        std::mem::take(&mut *self.lock())
+        Ok(Self { letterbox: Letterbox::new(registry)?, counts })
     }
 
     pub(crate) fn connection_closed(&self, address: IpAddr) {
@@ -151,12 +104,7 @@ impl Handover {
 
     /// Lets the thread run an errand soon.
     pub(crate) fn run(&self, errand: Errand) {
-        self.lock().push(errand);
-        self.wake();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Errand>> {
-        self.errands.lock().expect("nothing panics while it hands over errands")
+        self.letterbox.put(errand);
     }
 }
 
@@ -261,21 +209,33 @@ fn descriptors_end(max: u64) -> u64 {
     if max == 0 { u64::MAX } else { max - DESCRIPTORS_KEPT_MAX.min(max / 4) }
 }
 
-/// Opens the port.
+/// Opens the port for clients.
 ///
 /// # Errors
 /// When the address can not be had.
 pub(crate) fn listen(listen: &Listen, address: SocketAddr) -> io::Result<TcpListener> {
+    open_port(address, listen.tcp_keep_alive, listen.backlog.unwrap_or(BACKLOG))
+}
+
+/// Opens a port at which `backlog` connections may wait. With `keep_alive` the system finds out
+/// whether who connected is still there.
+///
+/// # Errors
+/// When the address can not be had.
+pub(crate) fn open_port(
+    address: SocketAddr,
+    keep_alive: bool,
+    backlog: u32,
+) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_address(true)?;
     // Connections inherit it.
-    socket.set_keepalive(listen.tcp_keep_alive)?;
+    socket.set_keepalive(keep_alive)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    let backlog = listen.backlog.unwrap_or(BACKLOG);
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(TcpListener::from_std(socket.into()))
 }

@@ -207,7 +207,7 @@ impl Outlets {
             Effect::Inspected(inspection) => {
                 self.desk.findings.put(Finding::Inspection(inspection));
             }
-            Effect::Wake(front) => self.handovers[front.0].wake(),
+            Effect::Wake(front) => self.handovers[front.0].letterbox.wake(),
             Effect::BeginSnapshot(_) | Effect::SnapshotPart(_) | Effect::EndSnapshot { .. } => {
                 self.snapshots.put(effect);
             }
@@ -220,7 +220,7 @@ impl Outlets {
         self.snapshots.close();
         self.desk.close();
         for handover in &self.handovers {
-            handover.stop();
+            handover.letterbox.stop();
         }
     }
 }

@@ -24,7 +24,8 @@ use tracing::{debug, error};
 use types::{ConnId, Instant, LineLimit};
 
 use crate::clock::Clock;
-use crate::door::{Door, Errand, Handover, WAKER};
+use crate::door::{Door, Errand, Handover};
+use crate::letterbox::WAKER;
 use crate::operator::{self, Desk, Finding, Question};
 use crate::server::Shared;
 use crate::view::Views;
@@ -90,7 +91,7 @@ impl IoThread {
             next_sweep,
         };
         let mut events = Events::with_capacity(EVENTS_MAX);
-        while !this.io.handover.is_stopped() {
+        while !this.io.handover.letterbox.is_stopped() {
             this.wait(&mut events)?;
             for event in &events {
                 this.on_event(event);
@@ -112,10 +113,10 @@ impl Loop {
                 || self.more_wait_outside
                 || self.held_up.iter().any(|&conn| frontend.wants_bytes(conn))
         };
-        let is_idle = self.io.handover.may_sleep(has_work);
+        let is_idle = self.io.handover.letterbox.may_sleep(has_work);
         let timeout = if is_idle { until_sweep } else { Duration::ZERO };
         let result = self.io.poll.poll(events, Some(timeout));
-        self.io.handover.awake();
+        self.io.handover.letterbox.awake();
         match result {
             Err(failure) if failure.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
@@ -157,7 +158,7 @@ impl Loop {
         if self.more_wait_outside {
             self.accept();
         }
-        for errand in self.io.handover.take_errands() {
+        for errand in self.io.handover.letterbox.take() {
             match errand {
                 Errand::Serve { stream, address } => self.open(stream, address),
                 Errand::Answer { conn, text } => self.answer(conn, text),

@@ -32,6 +32,7 @@ mod helm;
 mod host;
 mod inbox;
 mod io_thread;
+mod letterbox;
 mod log_thread;
 mod operator;
 mod server;
