@@ -40,10 +40,13 @@ pub enum Effect {
     /// Connect to the quorum port of the leader; answered with [`crate::Input::LeaderReached`] or
     /// [`crate::Input::LeaderUnreachable`]. An attempt for another server is given up.
     ConnectToLeader(Sid),
-    /// Let learners connect, and those that wait.
+    /// Let learners connect, and those that wait: this server leads.
     AdmitLearners,
-    /// Let no learners connect, and turn away those that wait.
+    /// Turn learners away, those that wait and those that come: somebody else leads.
     RefuseLearners,
+    /// Let learners wait that come from now on: it is not known yet whether this server leads. So
+    /// it is at the start.
+    LetLearnersWait,
     /// Send the leader a packet.
     ToLeader {
         /// Over which connection.
