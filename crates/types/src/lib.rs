@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod id;
 mod line_limit;
+pub mod membership;
 pub mod mutant;
 mod op;
 mod owner;
