@@ -61,4 +61,4 @@ mod quorum;
 pub use effect::{Announcement, CloseReason, Effect, LeaderPacket, LearnerKind, LearnerPacket};
 pub use input::{CallFailure, Input, Link};
 pub use misbehaved::PeerMisbehaved;
-pub use quorum::{Quorum, Quorums};
+pub use quorum::{Oracle, Quorum, Quorums};
