@@ -1,5 +1,6 @@
 //! The directories of one server, checked and locked.
 
+use std::io;
 use std::path::Path;
 
 use types::Zxid;
@@ -123,6 +124,33 @@ impl<D: Disk> DataDir<D> {
         self.disk.sync_dir(dir).during(Action::SyncDirectory, dir)
     }
 
+    /// The first `bytes_max` bytes of a file; `None` if there is none of that name.
+    pub(crate) fn read_small(
+        &self,
+        path: &Path,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let file = match self.disk.open(path, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            result => result.during(Action::Open, path)?,
+        };
+        let mut bytes = vec![0; bytes_max];
+        let read = file.read_full_at(&mut bytes, 0).during(Action::Read, path)?;
+        bytes.truncate(read);
+        Ok(Some(bytes))
+    }
+
+    /// Gives a small file new content, durably: after a crash it has the old or the new one.
+    pub(crate) fn replace_file(&self, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = dir.join(name);
+        let unfinished = dir.join(format!("{UNFINISHED}{name}"));
+        let file = self.disk.create(&unfinished).during(Action::Create, &unfinished)?;
+        file.write_all_at(bytes, 0).during(Action::Write, &unfinished)?;
+        file.sync_data().during(Action::Sync, &unfinished)?;
+        self.disk.rename(&unfinished, &path).during(Action::Rename, &path)?;
+        self.sync_dir(dir)
+    }
+
     fn list(&self, dir: &Path) -> Result<Vec<String>, Error> {
         self.disk.list(dir).during(Action::List, dir)
     }
@@ -157,7 +185,7 @@ fn require_dir<D: Disk>(disk: &D, dir: &Path, missing: MissingDirectory) -> Resu
     match missing {
         MissingDirectory::Create => disk.create_dir_all(dir).during(Action::CreateDirectory, dir),
         MissingDirectory::Refuse => match disk.list(dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Error::MissingDirectory { dir: dir.to_owned() })
             }
             result => result.during(Action::List, dir).map(drop),

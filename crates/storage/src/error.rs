@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use types::Zxid;
+use types::{Epoch, Zxid};
 use wire::jute::DecodeError;
 
 /// Why the disk, or what is on it, can not be used.
@@ -126,6 +126,58 @@ pub enum Error {
     SessionIds {
         /// Which file.
         file: PathBuf,
+    },
+    /// The file of an epoch does not hold one.
+    #[error(
+        "{file} should hold an epoch, a decimal number. Restore it from a copy; or, while the other \
+         members are a quorum without this server, move its whole data directory away: it gets the \
+         state from them"
+    )]
+    NoEpoch {
+        /// Which file.
+        file: PathBuf,
+    },
+    /// The current epoch is one that was never accepted.
+    #[error(
+        "{current_file} is to hold epoch {}, but {accepted_file} only {}: they are of different \
+         times or servers. Restore both from one copy; or, while the other members are a quorum \
+         without this server, move its whole data directory away: it gets the state from them",
+        current.0, accepted.0
+    )]
+    EpochsContradict {
+        /// Where the accepted epoch is.
+        accepted_file: PathBuf,
+        /// The accepted epoch.
+        accepted: Epoch,
+        /// Where the current epoch is.
+        current_file: PathBuf,
+        /// The current epoch, found or to be stored.
+        current: Epoch,
+    },
+    /// There are transactions of an epoch that was never accepted.
+    #[error(
+        "{file} holds epoch {}, but the history goes to {last_logged}: they are of different times \
+         or servers. Restore the file from a copy; or, if the history is the right one, remove \
+         acceptedEpoch and currentEpoch: both are then taken from its last transaction",
+        accepted.0
+    )]
+    HistoryBeyondEpoch {
+        /// Where the accepted epoch is.
+        file: PathBuf,
+        /// The accepted epoch.
+        accepted: Epoch,
+        /// The last transaction of the history.
+        last_logged: Zxid,
+    },
+    /// An epoch is to be stored that is behind the stored one. Nothing was changed.
+    #[error("epoch {} can not be stored in {file}, which holds {}", wanted.0, stored.0)]
+    EpochDecreases {
+        /// Which file.
+        file: PathBuf,
+        /// What it holds.
+        stored: Epoch,
+        /// What it was to hold.
+        wanted: Epoch,
     },
     /// A write or sync failed before; what is on the disk is unknown until the next start.
     #[error("the log failed before and takes nothing more")]

@@ -8,6 +8,7 @@
 //! <dataLogDir>/version-2/unfinished-log               space prepared for the next log
 //! <dataLogDir>/version-2/synced                       the watermark
 //! <dataDir>/version-2/session-ids                      which ids of sessions are free
+//! <dataDir>/version-2/acceptedEpoch, currentEpoch      of a member of an ensemble
 //! <dataDir>/version-2/lock, <dataLogDir>/version-2/lock
 //! ```
 //!

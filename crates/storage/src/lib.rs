@@ -9,6 +9,8 @@
 //!                  │
 //!                  ├─ start_snapshot > SnapshotWriter: write …, finish
 //!                  │
+//!                  ├─ epochs, store_accepted_epoch, store_current_epoch
+//!                  │
 //!                  └─ purge, truncate
 //! ```
 //!
@@ -25,6 +27,8 @@
 //! | anything is logged after a recovery | what was recovered, and the cut that removed a torn tail |
 //! | a snapshot or a log is purged | the snapshots that stay |
 //! | a later log is removed by a cut | the removal of those that come after it |
+//! | an [`AcceptedEpochStored`] or [`CurrentEpochStored`] is returned | the file and its name |
+//! | the current epoch is raised | the accepted epoch |
 //!
 //! # What it leaves to others
 //!
@@ -33,6 +37,7 @@
 
 mod data_dir;
 mod disk;
+mod epochs;
 mod error;
 mod layout;
 pub mod limits;
@@ -50,6 +55,7 @@ pub use disk::{
     Operation, RealDisk, RealFile, RealLock, SECTOR_BYTES, SimulatedDisk, SimulatedFile,
     SimulatedLock,
 };
+pub use epochs::{AcceptedEpochStored, CurrentEpochStored, Epochs};
 pub use error::{Action, CutObstacle, Damage, Error, SnapshotDamage};
 pub use layout::Directories;
 pub use log::{Durability, Log, LogOptions, Synced};

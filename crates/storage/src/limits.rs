@@ -34,6 +34,9 @@ pub(crate) const SESSION_IDS_PER_RUN: i64 = 1 << 32;
 /// Bytes of the file of session ids at most; it has fewer than twenty.
 pub(crate) const SESSION_IDS_FILE_BYTES_MAX: usize = 64;
 
+/// Bytes of the file of an epoch at most; it has a dozen, unless somebody edited it.
+pub(crate) const EPOCH_FILE_BYTES_MAX: usize = 64;
+
 /// Fewest snapshots that a purge keeps, as in Apache's server.
 pub const SNAPSHOTS_RETAINED_MIN: usize = 3;
 

@@ -7,15 +7,14 @@
 //!
 //! The file `session-ids` holds the first id that is free, in hexadecimal, and a line end.
 
-use std::io;
 use std::path::Path;
 
 use types::SessionId;
 
 use crate::data_dir::DataDir;
-use crate::disk::{Access, Disk, DiskFile};
-use crate::error::{Action, Context, Error};
-use crate::layout::{SESSION_IDS, UNFINISHED};
+use crate::disk::Disk;
+use crate::error::Error;
+use crate::layout::SESSION_IDS;
 use crate::limits::{SESSION_IDS_FILE_BYTES_MAX, SESSION_IDS_PER_RUN};
 
 impl<D: Disk> DataDir<D> {
@@ -30,32 +29,19 @@ impl<D: Disk> DataDir<D> {
         // A directory that came from a server of another number says nothing about this one's.
         let free = free.filter(|id| id.server_byte() == wanted.server_byte());
         let first = free.map_or(wanted, |free| wanted.max(free));
-        self.write_free_session_id(&dir, SessionId(first.0.wrapping_add(SESSION_IDS_PER_RUN)))?;
+        let free = SessionId(first.0.wrapping_add(SESSION_IDS_PER_RUN));
+        self.replace_file(&dir, SESSION_IDS, format!("{free}\n").as_bytes())?;
         Ok(first)
     }
 
     fn read_free_session_id(&self, path: &Path) -> Result<Option<SessionId>, Error> {
-        let file = match self.disk.open(path, Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            result => result.during(Action::Open, path)?,
+        let Some(bytes) = self.read_small(path, SESSION_IDS_FILE_BYTES_MAX)? else {
+            return Ok(None);
         };
-        let mut bytes = [0; SESSION_IDS_FILE_BYTES_MAX];
-        let read = file.read_full_at(&mut bytes, 0).during(Action::Read, path)?;
-        match parse(&bytes[..read]) {
+        match parse(&bytes) {
             Some(id) => Ok(Some(id)),
             None => Err(Error::SessionIds { file: path.to_owned() }),
         }
-    }
-
-    fn write_free_session_id(&self, dir: &Path, id: SessionId) -> Result<(), Error> {
-        let path = dir.join(SESSION_IDS);
-        let unfinished = dir.join(format!("{UNFINISHED}{SESSION_IDS}"));
-        let file = self.disk.create(&unfinished).during(Action::Create, &unfinished)?;
-        let text = format!("{id}\n");
-        file.write_all_at(text.as_bytes(), 0).during(Action::Write, &unfinished)?;
-        file.sync_data().during(Action::Sync, &unfinished)?;
-        self.disk.rename(&unfinished, &path).during(Action::Rename, &path)?;
-        self.sync_dir(dir)
     }
 }
 
