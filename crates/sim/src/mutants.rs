@@ -29,7 +29,7 @@ pub const ALL: &[Mutant] = &[
     mutant(35, "a failed sync is taken for a good one", &[P5, P4, D3, D7]),
     mutant(36, "a failed sync is tried again and believed", &[P5, P4, D3, D7]),
     mutant(38, "a new log's name is not synced before the first acknowledgement", &[P5, P4, D7]),
-    mutant(41, "replay over a fuzzy snapshot sets cversion and pzxid back", &[D8]),
+    mutant(41, "replay over a fuzzy snapshot sets pzxid back", &[D8]),
     mutant(42, "a snapshot lacks a session", &[D8]),
     mutant(43, "replay over a fuzzy snapshot keeps an old access control list", &[D8]),
     mutant(44, "the end of a session forgets ephemerals not applied yet", &[D8, P9, P14]),

@@ -41,14 +41,17 @@ impl Intake<'_, '_> {
         let timeout = wished.clamp(*bounds.start(), *bounds.end());
         match resume {
             Some((session, password)) => self.resume(now, address, *session, password, timeout),
-            None => {
-                let session = self.core.sessions.allocate();
-                let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-                let header = self.core.next_header(now, session, Xid::INTERNAL);
-                let txn = Txn::CreateSession { timeout_ms };
-                self.core.propose(header, txn, Origin::Handshake(address));
-            }
+            None => self.open(now, address, timeout),
         }
+    }
+
+    /// Proposes a new session for a connection.
+    fn open(&mut self, now: Now, address: Address, timeout: Duration) {
+        let session = self.core.sessions.allocate();
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let header = self.core.next_header(now, session, Xid::INTERNAL);
+        let txn = Txn::CreateSession { timeout_ms };
+        self.core.propose(header, txn, Origin::Handshake(address));
     }
 
     /// Binds a connection to a session that is there, if it knows its password. The connection that
@@ -64,6 +67,9 @@ impl Intake<'_, '_> {
         let knows_password = id.password().0 == *password || mutant::active(104);
         let session = self.core.sessions.find_mut(id);
         let Some(session) = session.filter(|it| knows_password && !it.is_closing) else {
+            if mutant::active(46) {
+                return self.open(now, address, timeout);
+            }
             self.post.outbox(address.front).mail.push(Mail::Refused { conn: address.conn });
             return;
         };
