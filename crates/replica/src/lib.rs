@@ -63,7 +63,7 @@ pub use effect::Effect;
 pub use frontend::{Frontend, FrontendOptions, slot_of};
 pub use input::{Ask, Connect, Input, Request};
 pub use large_requests::LargeRequests;
-pub use limits::LONG_ANSWER_BYTES;
+pub use limits::{LONG_ANSWER_BYTES, SNAPSHOT_PART_BYTES};
 pub use outstanding::Outstanding;
 pub use prepare::PrepareOptions;
 pub use published::{Address, FrontId, TreeReader};

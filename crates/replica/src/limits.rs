@@ -22,7 +22,7 @@ pub(crate) const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of encoded znodes in one part of a snapshot: what the replica's thread encodes between
 /// two batches of requests, some tens of microseconds.
-pub(crate) const SNAPSHOT_PART_BYTES: usize = 64 << 10;
+pub const SNAPSHOT_PART_BYTES: usize = 64 << 10;
 
 /// Requests of one connection that may be under way. Then it is not read from until some are
 /// answered.

@@ -9,7 +9,6 @@ use types::TxnDigest;
 use wire::stored::snapshot::{AclId, put_node};
 
 use crate::effect::Effect;
-use crate::limits::SNAPSHOT_PART_BYTES;
 use crate::random::SplitMix;
 
 /// When snapshots are taken.
@@ -19,6 +18,9 @@ pub struct SnapshotOptions {
     pub txns: u64,
     /// After between half and all of so many bytes of log; `None` for whatever many.
     pub log_bytes: Option<u64>,
+    /// About so many bytes of encoded znodes make one part; [`crate::SNAPSHOT_PART_BYTES`] but in
+    /// tests.
+    pub part_bytes: usize,
 }
 
 /// The snapshots of one replica.
@@ -90,8 +92,9 @@ impl Snapshots {
         if !self.is_running {
             return;
         }
-        let mut bytes = Vec::with_capacity(SNAPSHOT_PART_BYTES + SNAPSHOT_PART_BYTES / 4);
-        let end = tree.snapshot_slice(SNAPSHOT_PART_BYTES, &mut |path, data, acl, stat| {
+        let part_bytes = self.options.part_bytes;
+        let mut bytes = Vec::with_capacity(part_bytes + part_bytes / 4);
+        let end = tree.snapshot_slice(part_bytes, &mut |path, data, acl, stat| {
             put_node(&mut bytes, path, data, AclId(acl), stat);
         });
         if !bytes.is_empty() {

@@ -16,7 +16,7 @@ use replica::access::{AccessOptions, DigestAlgorithm, Secret};
 use replica::{
     ConnectionThrottleOptions, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES,
     LargeRequests, Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions,
-    SnapshotOptions, first_session,
+    SNAPSHOT_PART_BYTES, SnapshotOptions, first_session,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
@@ -228,6 +228,7 @@ fn replica_options(
         snapshot: SnapshotOptions {
             txns: config.storage.snap_count,
             log_bytes: config.storage.snap_size_limit_bytes,
+            part_bytes: SNAPSHOT_PART_BYTES,
         },
         reap: ReapOptions {
             interval: config.reaping.check_interval,

@@ -30,6 +30,8 @@ pub struct Plan {
     pub start: Zxid,
     /// Transactions between snapshots.
     pub snapshot_txns: u64,
+    /// Bytes of znodes in one part of a snapshot.
+    pub snapshot_part_bytes: usize,
     /// Bytes of log between snapshots.
     pub snapshot_log_bytes: Option<u64>,
     /// Bytes of a log file.
@@ -146,6 +148,7 @@ impl Plan {
             timeout_ticks: u32::try_from(tape.range(2, 10)).unwrap_or(2),
             start: draw_start(tape),
             snapshot_txns: tape.magnitude(2, 200),
+            snapshot_part_bytes: tape.magnitude(64, 64 << 10).try_into().unwrap_or(64),
             snapshot_log_bytes: tape.chance(200).then(|| tape.magnitude(256, 16 << 10)),
             log_file_bytes: tape.chance(200).then(|| tape.magnitude(256, 16 << 10)),
             log_space_bytes: *tape.pick(&[4096, 0, 64, 512, 1024]),

@@ -303,7 +303,11 @@ fn replica_options(plan: &Plan, seed: u64, first_session: SessionId) -> Options 
             reconfig_enabled: false,
         },
         close_session_paths: true,
-        snapshot: SnapshotOptions { txns: plan.snapshot_txns, log_bytes: plan.snapshot_log_bytes },
+        snapshot: SnapshotOptions {
+            txns: plan.snapshot_txns,
+            log_bytes: plan.snapshot_log_bytes,
+            part_bytes: plan.snapshot_part_bytes,
+        },
         reap: ReapOptions {
             interval: plan.reap_interval,
             pause: plan.tick,

@@ -432,7 +432,11 @@ fn options(fronts: usize) -> Options {
             reconfig_enabled: false,
         },
         close_session_paths: true,
-        snapshot: SnapshotOptions { txns: 1_000_000, log_bytes: None },
+        snapshot: SnapshotOptions {
+            txns: 1_000_000,
+            log_bytes: None,
+            part_bytes: replica::SNAPSHOT_PART_BYTES,
+        },
         reap: ReapOptions {
             interval: REAP_INTERVAL,
             pause: Duration::from_millis(10),
