@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use types::Zxid;
 
@@ -25,6 +26,8 @@ use crate::snapshot::{Compression, SnapshotWriter};
 pub struct DataDir<D: Disk> {
     pub(crate) disk: D,
     pub(crate) directories: Directories,
+    /// Where the replay of the last recovery began, if there was one.
+    replayed_from: Mutex<Option<Zxid>>,
     /// One for each directory.
     _locks: Vec<D::Lock>,
 }
@@ -61,7 +64,7 @@ impl<D: Disk> DataDir<D> {
             let lock = disk.lock(&path).during(Action::Lock, &path)?;
             locks.push(lock.ok_or_else(|| Error::Locked { dir: dir.clone() })?);
         }
-        let data_dir = Self { disk, directories, _locks: locks };
+        let data_dir = Self { disk, directories, replayed_from: Mutex::default(), _locks: locks };
         data_dir.refuse_exchanged()?;
         for dir in &dirs {
             data_dir.remove_unfinished(dir)?;
@@ -106,6 +109,17 @@ impl<D: Disk> DataDir<D> {
     pub(crate) fn list_snapshots(&self) -> Result<Vec<SnapshotFile>, Error> {
         let dir = self.directories.snapshot_dir();
         Ok(snapshots(&dir, &self.list(&dir)?))
+    }
+
+    /// Where the replay began: everything in the logs from there on led to the state that this run
+    /// goes on from. `None` before a recovery.
+    pub(crate) fn replayed_from(&self) -> Option<Zxid> {
+        *self.replayed_from.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes where a replay began.
+    pub(crate) fn replayed(&self, from: Zxid) {
+        *self.replayed_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(from);
     }
 
     /// Removes a file; the directory is not synced yet.

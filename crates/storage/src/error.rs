@@ -49,6 +49,16 @@ pub enum Error {
         /// The first one after it.
         found: Zxid,
     },
+    /// The logs end before a transaction that they should hold.
+    #[error("the logs in {dir} end with {last}, although {expected} should be there")]
+    HistoryEnds {
+        /// The directory of the logs.
+        dir: PathBuf,
+        /// The last transaction found.
+        last: Zxid,
+        /// The one that was asked for.
+        expected: Zxid,
+    },
     /// The history ends before a transaction that is known to have been synced.
     #[error(
         "the history ends with {recovered} although {synced} was written to {file} durably. \

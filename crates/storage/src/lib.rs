@@ -11,6 +11,8 @@
 //!                  │
 //!                  ├─ epochs, store_accepted_epoch, store_current_epoch
 //!                  │
+//!                  ├─ history ─────> History: next_batch …, what learners lack
+//!                  │
 //!                  └─ purge, truncate
 //! ```
 //!
@@ -39,6 +41,7 @@ mod data_dir;
 mod disk;
 mod epochs;
 mod error;
+mod history;
 mod layout;
 pub mod limits;
 mod log;
@@ -57,6 +60,7 @@ pub use disk::{
 };
 pub use epochs::{AcceptedEpochStored, CurrentEpochStored, Epochs};
 pub use error::{Action, CutObstacle, Damage, Error, SnapshotDamage};
+pub use history::History;
 pub use layout::Directories;
 pub use log::{Durability, Log, LogOptions, Synced};
 pub use purge::Purged;

@@ -27,7 +27,7 @@ use std::time::Duration;
 use types::{Zxid, mutant};
 use wire::stored::LogBatch;
 
-pub(crate) use entries::{End, EndKind, LogReader, Next, Opened};
+pub(crate) use entries::{End, EndKind, LogReader, Next, Opened, follows};
 
 use crate::disk::Disk;
 use crate::error::{Action, Context, Error};

@@ -139,6 +139,7 @@ impl<D: Disk> DataDir<D> {
             None => (fresh(options.tree), Origin::Unknown),
         };
         let mut replay = Replay::new(contents);
+        let replayed_from = replay.last_logged();
         let (newest, trimmed) = self.replay_logs(&mut replay, &mut logs, mark)?;
         self.require_synced_history(mark, replay.last_logged())?;
         if !mutant::active(118) {
@@ -155,6 +156,7 @@ impl<D: Disk> DataDir<D> {
             self.remove(&initialize)?;
             self.sync_dir(&self.directories.logs)?;
         }
+        self.replayed(replayed_from);
         Ok(Recovered {
             tree,
             last_logged,

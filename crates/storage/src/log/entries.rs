@@ -53,6 +53,16 @@ pub(crate) struct Entry<'a> {
     pub(crate) payload: &'a [u8],
 }
 
+/// Where an entry is whose checksum is right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Located {
+    pub(crate) zxid: Zxid,
+    /// Where it starts in the file.
+    pub(crate) offset: u64,
+    /// With its checksum, its length and its end mark.
+    bytes: usize,
+}
+
 /// The place after the last good entry, and what is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct End {
@@ -75,8 +85,13 @@ impl<F: DiskFile> LogReader<F> {
     /// Opens a log and checks its header.
     pub(crate) fn open<D: Disk<File = F>>(disk: &D, path: &Path) -> Result<Opened<F>, Error> {
         let file = disk.open(path, Access::Read).during(Action::Open, path)?;
-        let window = Window::new(file).during(Action::Read, path)?;
-        let (path, offset) = (path.to_owned(), FileHeader::BYTES as u64);
+        Self::over(file, path.to_owned())
+    }
+
+    /// Checks the header of an open file.
+    pub(crate) fn over(file: F, path: PathBuf) -> Result<Opened<F>, Error> {
+        let window = Window::new(file).during(Action::Read, &path)?;
+        let offset = FileHeader::BYTES as u64;
         if window.len == 0 {
             return Ok(Opened::Empty);
         }
@@ -105,14 +120,36 @@ impl<F: DiskFile> LogReader<F> {
 
     /// Takes the next entry. After an end the same end comes again.
     pub(crate) fn next(&mut self) -> Result<Next<'_>, Error> {
+        Ok(match self.advance()? {
+            Ok(entry) => {
+                let Located { zxid, offset, .. } = entry;
+                Next::Entry(Entry { zxid, offset, payload: self.payload(entry) })
+            }
+            Err(end) => Next::End(end),
+        })
+    }
+
+    /// As [`Self::next`], without a borrow of the entry.
+    pub(crate) fn advance(&mut self) -> Result<Result<Located, End>, Error> {
         let offset = self.offset;
-        let (zxid, entry_bytes) = match self.entry_at(offset)? {
-            Ok((zxid, entry_bytes)) => (zxid, entry_bytes),
-            Err(kind) => return Ok(Next::End(End { offset, kind })),
-        };
-        self.offset += entry_bytes as u64;
-        let entry = &self.window.loaded(offset)[..entry_bytes];
-        Ok(Next::Entry(Entry { zxid, offset, payload: &entry[ENTRY_HEAD_BYTES..entry_bytes - 1] }))
+        Ok(match self.entry_at(offset)? {
+            Ok((zxid, bytes)) => {
+                self.offset += bytes as u64;
+                Ok(Located { zxid, offset, bytes })
+            }
+            Err(kind) => Err(End { offset, kind }),
+        })
+    }
+
+    /// The payload of the entry that was taken last.
+    pub(crate) fn payload(&self, entry: Located) -> &[u8] {
+        &self.window.loaded(entry.offset)[ENTRY_HEAD_BYTES..entry.bytes - 1]
+    }
+
+    /// Goes back to an entry that was taken, which is the next one then.
+    pub(crate) fn back_to(&mut self, offset: u64) {
+        debug_assert!(offset <= self.offset);
+        self.offset = offset;
     }
 
     /// Finds a whole entry that starts behind `offset`, as a sign that the bytes at `offset` were
@@ -180,6 +217,15 @@ impl<F: DiskFile> LogReader<F> {
     }
 }
 
+/// Whether a history may go on from `last` to `next`: to the next number, or to the first of a later
+/// epoch. Logs of Apache's server can repeat a number, for a request that could not be decoded.
+pub(crate) fn follows(last: Zxid, next: Zxid) -> bool {
+    if next.epoch() == last.epoch() {
+        return next == last || last.next() == Some(next);
+    }
+    next > last && next.counter().0 <= 1
+}
+
 /// The length in an entry's first bytes, if it is one that an entry can have.
 fn length_in(head: &[u8]) -> Option<usize> {
     let length = head.get(8..ENTRY_HEAD_BYTES)?.try_into().ok().map(i32::from_be_bytes)?;
@@ -243,5 +289,24 @@ impl<F: DiskFile> Window<F> {
     fn loaded(&self, offset: u64) -> &[u8] {
         let skip = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
         self.buffer[..self.filled].get(skip..).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_goes_on_with_the_next_number_or_a_later_epoch() {
+        let check = |last: i64, next: i64| follows(Zxid::from_raw(last), Zxid::from_raw(next));
+        assert!(check(0, 1));
+        assert!(check(0x1_0000_0005, 0x1_0000_0006));
+        assert!(check(0x1_0000_0005, 0x1_0000_0005));
+        assert!(check(0x1_0000_0005, 0x3_0000_0001));
+        assert!(!check(0, 2));
+        assert!(!check(0x1_0000_0005, 0x1_0000_0007));
+        assert!(!check(0x1_0000_0005, 0x1_0000_0004));
+        assert!(!check(0x1_0000_0005, 0x2_0000_0002));
+        assert!(!check(0x2_0000_0005, 0x1_0000_0001));
     }
 }

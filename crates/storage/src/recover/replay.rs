@@ -8,7 +8,7 @@ use wire::stored::snapshot::StoredDigest;
 
 use crate::disk::DiskFile;
 use crate::error::{Damage, Error};
-use crate::log::{End, LogReader, Next};
+use crate::log::{End, LogReader, Next, follows};
 use crate::snapshot::Contents;
 
 /// A tree on its way to the end of the logs.
@@ -98,33 +98,5 @@ impl Replay {
             }
             self.counts.digest_mismatches += 1;
         }
-    }
-}
-
-/// Whether a history may go on from `last` to `next`: to the next number, or to the first of a later
-/// epoch. Logs of Apache's server can repeat a number, for a request that could not be decoded.
-fn follows(last: Zxid, next: Zxid) -> bool {
-    if next.epoch() == last.epoch() {
-        return next == last || last.next() == Some(next);
-    }
-    next > last && next.counter().0 <= 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn history_goes_on_with_the_next_number_or_a_later_epoch() {
-        let check = |last: i64, next: i64| follows(Zxid::from_raw(last), Zxid::from_raw(next));
-        assert!(check(0, 1));
-        assert!(check(0x1_0000_0005, 0x1_0000_0006));
-        assert!(check(0x1_0000_0005, 0x1_0000_0005));
-        assert!(check(0x1_0000_0005, 0x3_0000_0001));
-        assert!(!check(0, 2));
-        assert!(!check(0x1_0000_0005, 0x1_0000_0007));
-        assert!(!check(0x1_0000_0005, 0x1_0000_0004));
-        assert!(!check(0x1_0000_0005, 0x2_0000_0002));
-        assert!(!check(0x2_0000_0005, 0x1_0000_0001));
     }
 }

@@ -1,0 +1,230 @@
+//! Reading history back: for learners that lag behind what memory holds.
+//!
+//! ```text
+//! logs:   | .. 7 8 9 | 10 11 .. 19 | 20 .. 31 | 32 .. being written
+//!               ^after                   ^up_to
+//!                └── 9, 10 .. 19, 20 .. 27 in batches
+//! ```
+//!
+//! What is handed out is one unbroken piece of this server's history: it begins with the transaction
+//! right behind `after`, which was itself found, and no number is missing up to `up_to`. A learner
+//! whose last transaction is not in the logs gets nothing from them: its history may be another.
+//!
+//! **One branch only.** Numbers show gaps within an epoch, but an epoch may follow any transaction: a
+//! log that is missing at its border, or one of a branch that was left there, looks like any other.
+//! What has been replayed since the start is surely this server's history. Before that, what is of
+//! the same epoch as the snapshot from which the replay began is, since an epoch has one leader and
+//! one order. Anything older is not handed out.
+//!
+//! **Bounds.** At most one file's window and one batch are in memory. All files are held open from the
+//! start, so that a purge beside it takes nothing away.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use types::Zxid;
+use wire::quorum::Proposal;
+use wire::stored::LogBatch;
+
+use crate::data_dir::DataDir;
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::{Action, Context, Damage, Error};
+use crate::layout::LogFile;
+use crate::log::{End, EndKind, LogReader, Opened, follows};
+
+/// A piece of the history, read batch by batch.
+#[derive(Debug)]
+pub struct History<D: Disk> {
+    entries: Entries<D::File>,
+    /// The last transaction that was handed out.
+    last: Zxid,
+    up_to: Zxid,
+    bytes: u64,
+}
+
+impl<D: Disk> History<D> {
+    /// The next transactions in their order: about `bytes_max` bytes of log, and at least one
+    /// transaction; `None` after the last.
+    ///
+    /// # Errors
+    /// When a log is damaged, or a transaction is missing; when the disk fails. What was handed out
+    /// before is right all the same.
+    pub fn next_batch(&mut self, bytes_max: usize) -> Result<Option<LogBatch>, Error> {
+        let mut batch = LogBatch::new();
+        while self.last < self.up_to && (batch.is_empty() || batch.as_bytes().len() < bytes_max) {
+            self.push_next(&mut batch)?;
+        }
+        Ok(Some(batch).filter(|batch| !batch.is_empty()))
+    }
+
+    /// Bytes of the files that are read to the end of this, without what lies before its first
+    /// transaction.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn push_next(&mut self, batch: &mut LogBatch) -> Result<(), Error> {
+        let (last, up_to) = (self.last, self.up_to);
+        while let Some(Step { zxid, offset, payload, path }) = self.entries.next()? {
+            if zxid <= last {
+                // The repeated number of a request that Apache's server could not decode.
+                continue;
+            }
+            if !follows(last, zxid) || zxid > up_to {
+                return Err(Error::Gap { file: path.to_owned(), last, found: zxid });
+            }
+            let proposal = Proposal::new(payload).map_err(|cause| {
+                let damage = Damage::Undecodable(cause);
+                Error::Corrupt { file: path.to_owned(), offset, damage }
+            })?;
+            batch.push_proposal(proposal);
+            self.last = zxid;
+            return Ok(());
+        }
+        Err(Error::HistoryEnds { dir: self.entries.dir.clone(), last, expected: up_to })
+    }
+}
+
+impl<D: Disk> DataDir<D> {
+    /// The transactions behind `after`, up to and including `up_to`; `None` when `after` is not in
+    /// the logs, or when it is not sure that what follows is this server's history. The state before
+    /// the first transaction of an epoch, with counter 0, is found if that transaction is.
+    ///
+    /// `up_to` is a transaction that is in the logs and durable ([`crate::Log::last_synced`]): so
+    /// what is being written at the same time is not looked at. May run beside writers of logs and
+    /// snapshots, and beside a purge.
+    ///
+    /// # Errors
+    /// When a log is damaged before `after`, or when the disk fails.
+    pub fn history(&self, after: Zxid, up_to: Zxid) -> Result<Option<History<D>>, Error> {
+        let is_ours = |from: Zxid| from <= after || from.epoch() == after.epoch();
+        if !self.replayed_from().is_some_and(is_ours) {
+            return Ok(None);
+        }
+        let logs = self.list_logs()?;
+        let start = logs.iter().rposition(|log| log.first <= after).unwrap_or(0);
+        let wanted = logs.into_iter().skip(start).filter(|log| log.first <= up_to);
+        let Some(mut entries) = self.entries(wanted)? else { return Ok(None) };
+        if !entries.find(after)? {
+            return Ok(None);
+        }
+        let bytes = entries.bytes_left()?;
+        Ok(Some(History { entries, last: after, up_to, bytes }))
+    }
+
+    /// The length of the newest snapshot in bytes, to compare with [`History::bytes`]; `None`
+    /// without any.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn newest_snapshot_bytes(&self) -> Result<Option<u64>, Error> {
+        let Some(newest) = self.list_snapshots()?.into_iter().next() else { return Ok(None) };
+        let path = newest.path;
+        let file = self.disk.open(&path, Access::Read).during(Action::Open, &path)?;
+        file.len().during(Action::Read, &path).map(Some)
+    }
+
+    /// Opens logs to read all their entries one after the other; `None` when one is gone meanwhile.
+    pub(crate) fn entries(
+        &self,
+        logs: impl Iterator<Item = LogFile>,
+    ) -> Result<Option<Entries<D::File>>, Error> {
+        let mut files = VecDeque::new();
+        for LogFile { path, .. } in logs {
+            match self.disk.open(&path, Access::Read) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                result => files.push_back((result.during(Action::Open, &path)?, path)),
+            }
+        }
+        Ok(Some(Entries { dir: self.directories.log_dir(), files, reader: None }))
+    }
+}
+
+/// The entries of several logs.
+#[derive(Debug)]
+pub(crate) struct Entries<F> {
+    dir: PathBuf,
+    /// Those that come after the one being read.
+    files: VecDeque<(F, PathBuf)>,
+    reader: Option<LogReader<F>>,
+}
+
+/// One entry of several logs.
+pub(crate) struct Step<'a> {
+    pub(crate) zxid: Zxid,
+    /// Where it starts in its file.
+    pub(crate) offset: u64,
+    pub(crate) payload: &'a [u8],
+    pub(crate) path: &'a Path,
+}
+
+impl<F: DiskFile> Entries<F> {
+    /// Takes the next entry; `None` at the end of the last log. A log that ends within an entry ends
+    /// before it: if that was not its end, the next one does not follow.
+    pub(crate) fn next(&mut self) -> Result<Option<Step<'_>>, Error> {
+        let entry = loop {
+            if let Some(reader) = &mut self.reader {
+                match reader.advance()? {
+                    Ok(entry) => break entry,
+                    Err(end) => refuse_damage(reader.path(), end)?,
+                }
+            }
+            let Some((file, path)) = self.files.pop_front() else { return Ok(None) };
+            self.reader = Some(open_log(file, path)?);
+        };
+        Ok(self.reader.as_ref().map(|reader| Step {
+            zxid: entry.zxid,
+            offset: entry.offset,
+            payload: reader.payload(entry),
+            path: reader.path(),
+        }))
+    }
+
+    /// Goes on to where `after` ends; false when it is not there.
+    fn find(&mut self, after: Zxid) -> Result<bool, Error> {
+        while let Some(Step { zxid, offset, .. }) = self.next()? {
+            if zxid < after {
+                continue;
+            }
+            if zxid == after {
+                return Ok(true);
+            }
+            let begins_epoch = after.counter().0 == 0 && after.next() == Some(zxid);
+            if let (true, Some(reader)) = (begins_epoch, &mut self.reader) {
+                reader.back_to(offset);
+            }
+            return Ok(begins_epoch);
+        }
+        Ok(false)
+    }
+
+    /// Bytes from the next entry to the end of the last file.
+    fn bytes_left(&self) -> Result<u64, Error> {
+        let mut bytes = self.reader.as_ref().map_or(0, |reader| reader.len() - reader.offset());
+        for (file, path) in &self.files {
+            bytes += file.len().during(Action::Read, path)?;
+        }
+        Ok(bytes)
+    }
+}
+
+fn open_log<F: DiskFile>(file: F, path: PathBuf) -> Result<LogReader<F>, Error> {
+    match LogReader::over(file, path.clone())? {
+        Opened::Log(reader) => Ok(reader),
+        Opened::Empty | Opened::NoHeader(_) => {
+            Err(Error::Corrupt { file: path, offset: 0, damage: Damage::Header })
+        }
+    }
+}
+
+fn refuse_damage(path: &Path, end: End) -> Result<(), Error> {
+    match end.kind {
+        EndKind::Clean | EndKind::Padding | EndKind::Damaged(Damage::Cut | Damage::EndMark) => {
+            Ok(())
+        }
+        EndKind::Damaged(damage) => {
+            Err(Error::Corrupt { file: path.to_owned(), offset: end.offset, damage })
+        }
+    }
+}
