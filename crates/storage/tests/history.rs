@@ -15,9 +15,12 @@ use storage::{
 use types::{Counter, Epoch, Zxid};
 use wire::stored::LogBatch;
 
+/// Zxids and payloads.
+type Transactions = Vec<(Zxid, Vec<u8>)>;
+
 /// Ten transactions in each of four logs, the third of which begins epoch 2 and the last of which
 /// begins epoch 5; a snapshot before the last.
-fn populate(disk: &SimulatedDisk) -> (DataDir<SimulatedDisk>, Vec<(Zxid, Vec<u8>)>) {
+fn populate(disk: &SimulatedDisk) -> (DataDir<SimulatedDisk>, Transactions) {
     let data_dir = open(disk, DIR).unwrap();
     let recovered = data_dir.recover(&options()).unwrap();
     let small_steps = LogOptions { space_step_bytes: 512, ..LogOptions::default() };
@@ -41,7 +44,7 @@ fn populate(disk: &SimulatedDisk) -> (DataDir<SimulatedDisk>, Vec<(Zxid, Vec<u8>
     (data_dir, expected)
 }
 
-fn transactions(batch: &LogBatch) -> Vec<(Zxid, Vec<u8>)> {
+fn transactions(batch: &LogBatch) -> Transactions {
     batch.proposals().map(|proposal| (proposal.zxid(), proposal.payload().to_vec())).collect()
 }
 
@@ -51,7 +54,7 @@ fn read(
     after: Zxid,
     up_to: Zxid,
     bytes_max: usize,
-) -> Result<Option<Vec<(Zxid, Vec<u8>)>>, Error> {
+) -> Result<Option<Transactions>, Error> {
     let Some(mut history) = data_dir.history(after, up_to)? else { return Ok(None) };
     let mut found = Vec::new();
     while let Some(batch) = history.next_batch(bytes_max)? {
