@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use types::Zxid;
 
@@ -20,16 +20,33 @@ use crate::snapshot::{Compression, SnapshotWriter};
 /// ```text
 /// open ──> recover ──> log ──> append, sync ...
 ///    │         └─────> start_snapshot ──> write, finish
-///    └─> truncate (then recover again), purge
+///    └─> truncate (then recover again), purge          rewind <──┘
 /// ```
 #[derive(Debug)]
 pub struct DataDir<D: Disk> {
     pub(crate) disk: D,
     pub(crate) directories: Directories,
-    /// Where the replay of the last recovery began, if there was one.
-    replayed_from: Mutex<Option<Zxid>>,
+    branch: SharedBranch,
     /// One for each directory.
     _locks: Vec<D::Lock>,
+}
+
+/// The branch of history that the files hold: what this run knows of it.
+#[derive(Debug, Default)]
+pub(crate) struct Branch {
+    /// Grows when the history is cut or replaced: what was begun before must not be finished.
+    pub(crate) number: u64,
+    /// Where the last replay began: everything in the logs from there on led to the state that this
+    /// run goes on from. `None` before a recovery.
+    pub(crate) replayed_from: Option<Zxid>,
+}
+
+/// A branch, as those share it who write to the directories.
+pub(crate) type SharedBranch = Arc<Mutex<Branch>>;
+
+/// Waits until nobody else holds the branch.
+pub(crate) fn hold(branch: &SharedBranch) -> MutexGuard<'_, Branch> {
+    branch.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What to do about a directory that is not there.
@@ -64,7 +81,7 @@ impl<D: Disk> DataDir<D> {
             let lock = disk.lock(&path).during(Action::Lock, &path)?;
             locks.push(lock.ok_or_else(|| Error::Locked { dir: dir.clone() })?);
         }
-        let data_dir = Self { disk, directories, replayed_from: Mutex::default(), _locks: locks };
+        let data_dir = Self { disk, directories, branch: Arc::default(), _locks: locks };
         data_dir.refuse_exchanged()?;
         for dir in &dirs {
             data_dir.remove_unfinished(dir)?;
@@ -91,7 +108,7 @@ impl<D: Disk> DataDir<D> {
         compression: Compression,
     ) -> Result<SnapshotWriter<D>, Error> {
         let dir = self.directories.snapshot_dir();
-        SnapshotWriter::create(self.disk.clone(), dir, zxid, compression)
+        SnapshotWriter::create(self.disk.clone(), dir, zxid, compression, &self.branch)
     }
 
     /// The two directories.
@@ -111,15 +128,10 @@ impl<D: Disk> DataDir<D> {
         Ok(snapshots(&dir, &self.list(&dir)?))
     }
 
-    /// Where the replay began: everything in the logs from there on led to the state that this run
-    /// goes on from. `None` before a recovery.
-    pub(crate) fn replayed_from(&self) -> Option<Zxid> {
-        *self.replayed_from.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes where a replay began.
-    pub(crate) fn replayed(&self, from: Zxid) {
-        *self.replayed_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(from);
+    /// The branch of history that the files hold. While this is held nobody else removes files or
+    /// gives a snapshot its name.
+    pub(crate) fn branch(&self) -> MutexGuard<'_, Branch> {
+        hold(&self.branch)
     }
 
     /// Removes a file; the directory is not synced yet.

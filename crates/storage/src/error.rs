@@ -128,6 +128,12 @@ pub enum Error {
         /// What is in the way.
         obstacle: CutObstacle,
     },
+    /// The history was cut or replaced while a snapshot of it was written. The snapshot is gone.
+    #[error("the snapshot at {zxid} is of a history that was cut or replaced meanwhile")]
+    OtherBranch {
+        /// What it would have been named after.
+        zxid: Zxid,
+    },
     /// The file that says which session ids are free does not say it.
     #[error(
         "{file} should hold a number in hexadecimal. Remove it, if the clock of this machine has \
@@ -203,6 +209,9 @@ pub enum CutObstacle {
     /// Each snapshot that can be read may hold effects of later ones.
     #[error("no snapshot is that old")]
     NoSnapshot,
+    /// The logs do not lead to it from any such snapshot without a gap.
+    #[error("transactions before it are missing")]
+    Gap,
 }
 
 /// What was asked of the operating system.

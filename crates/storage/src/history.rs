@@ -99,7 +99,7 @@ impl<D: Disk> DataDir<D> {
     /// When a log is damaged before `after`, or when the disk fails.
     pub fn history(&self, after: Zxid, up_to: Zxid) -> Result<Option<History<D>>, Error> {
         let is_ours = |from: Zxid| from <= after || from.epoch() == after.epoch();
-        if !self.replayed_from().is_some_and(is_ours) {
+        if !self.branch().replayed_from.is_some_and(is_ours) {
             return Ok(None);
         }
         let logs = self.list_logs()?;

@@ -13,6 +13,8 @@
 //!                  │
 //!                  ├─ history ─────> History: next_batch …, what learners lack
 //!                  │
+//!                  ├─ rewind ──────> Log and Recovered: a running server set back
+//!                  │
 //!                  └─ purge, truncate
 //! ```
 //!
@@ -28,7 +30,8 @@
 //! | the first log of a database exists | its first snapshot |
 //! | anything is logged after a recovery | what was recovered, and the cut that removed a torn tail |
 //! | a snapshot or a log is purged | the snapshots that stay |
-//! | a later log is removed by a cut | the removal of those that come after it |
+//! | a log is removed by a cut | the removal of snapshots that hold what is cut, and of the logs after it |
+//! | anything is logged after a cut | the cut and all removals |
 //! | an [`AcceptedEpochStored`] or [`CurrentEpochStored`] is returned | the file and its name |
 //! | the current epoch is raised | the accepted epoch |
 //!

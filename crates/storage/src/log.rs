@@ -232,6 +232,18 @@ impl<D: Disk> Log<D> {
         Ok(synced)
     }
 
+    /// Ends the log without a sync, because what it holds is about to be cut or replaced. Returns
+    /// how it was written.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] if it failed before: then nothing may go on.
+    pub(crate) fn abandon(self) -> Result<LogOptions, Error> {
+        match self.state {
+            State::Poisoned => Err(Error::Poisoned),
+            State::BetweenFiles | State::Writing(_) => Ok(self.options),
+        }
+    }
+
     /// The last transaction appended.
     pub fn last_logged(&self) -> Zxid {
         self.last_logged

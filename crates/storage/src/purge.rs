@@ -33,6 +33,8 @@ impl<D: Disk> DataDir<D> {
     /// When the disk fails; what is left can always be recovered from.
     pub fn purge(&self, retain: usize) -> Result<Purged, Error> {
         let retain = retain.max(SNAPSHOTS_RETAINED_MIN);
+        // A cut removes newer snapshots: it must not find that the older ones are gone.
+        let _branch = self.branch();
         let snapshots = self.list_snapshots()?;
         let mut good = 0;
         let mut oldest_kept = None;

@@ -156,7 +156,7 @@ impl<D: Disk> DataDir<D> {
             self.remove(&initialize)?;
             self.sync_dir(&self.directories.logs)?;
         }
-        self.replayed(replayed_from);
+        self.branch().replayed_from = Some(replayed_from);
         Ok(Recovered {
             tree,
             last_logged,

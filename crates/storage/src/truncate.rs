@@ -9,6 +9,20 @@
 //! 3  remove later logs               newest first: a crash leaves a shorter history without a gap
 //! 4  cut the log after the transaction
 //! ```
+//!
+//! So a crash leaves the old history, or one that is shorter but not shorter than was asked for; the
+//! leader then asks again.
+//!
+//! **Snapshots from behind** are those that show a trace of a later transaction: by their name, their
+//! digest's zxid, or the zxids of their znodes. A recovery that began from one would bring back what
+//! was cut (ZOOKEEPER-4837), so they are removed for good; that is done first, while the logs still
+//! lead to the old end from an older snapshot. One that is being written when the history is cut
+//! can not be finished any more.
+//!
+//! **A running server** hands its [`Log`] over and gets another one back: with entries that are not
+//! synced, space ahead and an end that are those of the old branch, it can not be used again, whether
+//! the cut succeeds or fails. The new one starts a file of its own, as every log does, so that nothing
+//! is ever written behind the place of the cut (ZOOKEEPER-1489).
 
 use std::path::PathBuf;
 
@@ -17,44 +31,93 @@ use types::Zxid;
 use crate::data_dir::DataDir;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Action, Context, CutObstacle, Error};
+use crate::history::Step;
 use crate::layout::{LogFile, SnapshotFile};
-use crate::log::{LogReader, Next, Opened};
+use crate::log::{Log, LogReader, Next, Opened, follows};
+use crate::recover::{RecoverOptions, Recovered};
 use crate::{snapshot, watermark};
 
 impl<D: Disk> DataDir<D> {
-    /// Makes `last` the last transaction of the history, durably. The caller then recovers again;
-    /// a [`crate::Log`] from before must not be used any more.
+    /// Sets a running server back: makes `last` the last transaction of its history, durably, reads
+    /// the state after it, and opens a log that goes on from there.
+    ///
+    /// # Errors
+    /// [`Error::NotCut`] if that is impossible; nothing was changed then, and a recovery finds the
+    /// old history. [`Error::Poisoned`] if the log failed before. After any other error what is on
+    /// the disk is unknown and the server has to end.
+    pub fn rewind(
+        &self,
+        log: Log<D>,
+        last: Zxid,
+        options: &RecoverOptions,
+    ) -> Result<(Log<D>, Recovered), Error> {
+        let log_options = log.abandon()?;
+        self.truncate(last)?;
+        let recovered = self.recover(options)?;
+        if recovered.last_logged != last {
+            let dir = self.directories.log_dir();
+            return Err(Error::HistoryEnds { dir, last: recovered.last_logged, expected: last });
+        }
+        Ok((self.log(log_options, last)?, recovered))
+    }
+
+    /// Makes `last` the last transaction of the history, durably. For directories without an open
+    /// log; [`DataDir::rewind`] is for those with one. The caller then recovers again.
     ///
     /// # Errors
     /// [`Error::NotCut`] if that is impossible; nothing was changed then. After any other error the
     /// history is unknown: nothing may be logged or answered before a recovery.
     pub fn truncate(&self, last: Zxid) -> Result<(), Error> {
+        let mut branch = self.branch();
         let snapshots = self.list_snapshots()?;
         let (newer, start) = self.snapshots_beyond(&snapshots, last)?;
         let logs = self.list_logs()?;
         let later = logs.partition_point(|log| log.first <= last);
-        let cut = match logs[..later].last() {
+        let (kept, later) = logs.split_at(later);
+        self.require_way(kept, start, last)?;
+        let cut = match kept.last() {
             Some(log) => self.cut_point(log, last)?,
             None => None,
         };
-        if start != last && cut.as_ref().is_none_or(|cut| cut.reached != last) {
-            return Err(Error::NotCut { zxid: last, obstacle: CutObstacle::NotLogged });
-        }
+        branch.number += 1;
         watermark::forget(&self.disk, &self.directories.log_dir())?;
         for file in newer {
             self.remove(&file.path)?;
             self.sync_dir(&self.directories.snapshot_dir())?;
         }
-        for log in logs[later..].iter().rev() {
+        for log in later.iter().rev() {
             self.remove(&log.path)?;
             self.sync_dir(&self.directories.log_dir())?;
         }
-        if let Some(CutPoint { path, offset, .. }) = cut {
+        if let Some(CutPoint { path, offset }) = cut {
             let file = self.disk.open(&path, Access::ReadWrite).during(Action::Open, &path)?;
             file.set_len(offset).during(Action::Truncate, &path)?;
             file.sync_data().during(Action::Sync, &path)?;
         }
         Ok(())
+    }
+
+    /// Checks that logs lead from the snapshot at `start` to `last`, before anything is removed.
+    fn require_way(&self, logs: &[LogFile], start: Zxid, last: Zxid) -> Result<(), Error> {
+        let not_cut = |obstacle| Err(Error::NotCut { zxid: last, obstacle });
+        let first = logs.iter().rposition(|log| log.first <= start.successor()).unwrap_or(0);
+        let Some(mut entries) = self.entries(logs.iter().skip(first).cloned())? else {
+            return not_cut(CutObstacle::Gap);
+        };
+        let mut reached = start;
+        while let Some(Step { zxid, .. }) = entries.next()? {
+            if zxid <= start {
+                continue;
+            }
+            if zxid > last {
+                break;
+            }
+            if !follows(reached, zxid) {
+                return not_cut(CutObstacle::Gap);
+            }
+            reached = zxid;
+        }
+        if reached == last { Ok(()) } else { not_cut(CutObstacle::NotLogged) }
     }
 
     /// The snapshots that may hold something after `last`, the newest first; and the transaction of
@@ -81,15 +144,14 @@ impl<D: Disk> DataDir<D> {
         let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
             return Ok(None);
         };
-        let (mut offset, mut reached) = (reader.offset(), Zxid::ZERO);
+        let mut offset = reader.offset();
         while let Next::Entry(entry) = reader.next()? {
             if entry.zxid > last {
                 break;
             }
-            reached = entry.zxid;
             offset = reader.offset();
         }
-        Ok(Some(CutPoint { path: log.path.clone(), offset, reached }))
+        Ok(Some(CutPoint { path: log.path.clone(), offset }))
     }
 }
 
@@ -98,6 +160,4 @@ struct CutPoint {
     path: PathBuf,
     /// The byte after the last entry that stays.
     offset: u64,
-    /// The transaction of that entry.
-    reached: Zxid,
 }

@@ -24,6 +24,9 @@ const BYTES_MIN: u64 = 10;
 /// Bytes of the last block with its seal.
 const LAST_ZXID_BLOCK_BYTES: usize = 8 + 13;
 
+/// Where the membership is kept.
+const CONFIG_NODE: &str = "/zookeeper/config";
+
 /// What a snapshot holds.
 pub(crate) struct Contents {
     pub(crate) tree: Tree,
@@ -68,13 +71,14 @@ pub(crate) fn read<D: Disk>(
 }
 
 /// Checks a whole snapshot without keeping anything of it. Returns the last transaction of which it
-/// is known to hold a part: at least the one it is named after.
+/// shows a trace: at least the one it is named after.
 ///
 /// # Errors
 /// When anything about it is wrong.
 pub(crate) fn verify<D: Disk>(disk: &D, snapshot: &SnapshotFile) -> Result<Zxid, SnapshotDamage> {
-    let digest = read_file(disk, snapshot, &mut Ignored)?;
-    Ok(digest.map_or(snapshot.zxid, |digest| digest.zxid.max(snapshot.zxid)))
+    let mut reach = Reach(snapshot.zxid);
+    let digest = read_file(disk, snapshot, &mut reach)?;
+    Ok(digest.map_or(reach.0, |digest| digest.zxid.max(reach.0)))
 }
 
 fn read_file<D: Disk>(
@@ -158,15 +162,20 @@ impl RecordSink for TreeLoader {
     }
 }
 
-/// Nothing is kept.
-struct Ignored;
+/// The last transaction of which znodes show a trace; nothing else is kept.
+struct Reach(Zxid);
 
-impl RecordSink for Ignored {
+impl RecordSink for Reach {
     fn session(&mut self, _session: StoredSession) {}
 
     fn acl(&mut self, _acl: StoredAcl) {}
 
-    fn node(&mut self, _node: &StoredNode<'_>) -> Result<(), LoadError> {
+    fn node(&mut self, node: &StoredNode<'_>) -> Result<(), LoadError> {
+        // Servers write their membership there themselves, with its version for a zxid.
+        if node.path != CONFIG_NODE {
+            let stat = &node.stat;
+            self.0 = self.0.max(stat.czxid).max(stat.mzxid).max(stat.pzxid);
+        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use flate2::write::GzEncoder;
 use tracing::warn;
@@ -14,6 +15,7 @@ use wire::stored::{Checksum, FileHeader};
 
 use super::Compression;
 use super::stream::{FileSink, SnappySink};
+use crate::data_dir::{SharedBranch, hold};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Action, Context, Error};
 use crate::layout::{UNFINISHED, snapshot_name};
@@ -33,6 +35,9 @@ pub struct SnapshotWriter<D: Disk> {
     sink: Option<Sink<D::File>>,
     /// Over all bytes so far, uncompressed.
     sum: Checksum,
+    branch: SharedBranch,
+    /// Of the branch when the writing began.
+    branch_number: u64,
 }
 
 /// A finished snapshot.
@@ -62,7 +67,9 @@ impl<D: Disk> SnapshotWriter<D> {
         dir: PathBuf,
         zxid: Zxid,
         compression: Compression,
+        branch: &SharedBranch,
     ) -> Result<Self, Error> {
+        let (branch, branch_number) = (Arc::clone(branch), hold(branch).number);
         let unfinished = dir.join(format!("{UNFINISHED}{}", snapshot_name(zxid, compression)));
         let file = disk.create(&unfinished).during(Action::Create, &unfinished)?;
         let file = BufWriter::with_capacity(SNAPSHOT_BUFFER_BYTES, FileSink::new(file));
@@ -75,7 +82,8 @@ impl<D: Disk> SnapshotWriter<D> {
         };
         let sink = Some(sink.during(Action::Write, &unfinished)?);
         let sum = Checksum::default();
-        let mut writer = Self { disk, dir, zxid, compression, unfinished, sink, sum };
+        let mut writer =
+            Self { disk, dir, zxid, compression, unfinished, sink, sum, branch, branch_number };
         let mut header = Vec::with_capacity(FileHeader::BYTES);
         FileHeader::SNAPSHOT.encode(&mut header);
         writer.write(&header)?;
@@ -104,7 +112,7 @@ impl<D: Disk> SnapshotWriter<D> {
     /// left out where the configuration says so.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the disk fails, or [`Error::OtherBranch`].
     pub fn finish(
         mut self,
         digest: Option<(Zxid, TxnDigest)>,
@@ -125,6 +133,12 @@ impl<D: Disk> SnapshotWriter<D> {
         let file = sink.finish().during(Action::Write, &self.unfinished)?;
         file.file.sync_data().during(Action::Sync, &self.unfinished)?;
         let path = self.dir.join(snapshot_name(self.zxid, self.compression));
+        // Whoever cuts the history looks for snapshots to remove: this one is there before, or never.
+        let shared = Arc::clone(&self.branch);
+        let branch = hold(&shared);
+        if branch.number != self.branch_number {
+            return Err(Error::OtherBranch { zxid: self.zxid });
+        }
         self.disk.rename(&self.unfinished, &path).during(Action::Rename, &path)?;
         self.unfinished = PathBuf::new();
         self.disk.sync_dir(&self.dir).during(Action::SyncDirectory, &self.dir)?;
