@@ -99,8 +99,8 @@ pub enum InvalidMembership {
     NoVoters,
     /// There are groups or weights, and this voter is in no group.
     Ungrouped(Sid),
-    /// This server is in a group twice, or in two groups.
-    GroupedTwice(Sid),
+    /// In this group is a server that is in it, or in another one, already.
+    GroupedTwice(GroupId, Sid),
     /// This server is in a group, but neither votes nor has a weight.
     NoVoterInGroup(GroupId, Sid),
     /// All votes weigh nothing.
@@ -312,9 +312,11 @@ impl fmt::Display for InvalidMembership {
             Self::Ungrouped(sid) => {
                 write!(f, "there are groups or weights, but server {} is in no group", sid.0)
             }
-            Self::GroupedTwice(sid) => write!(f, "server {} is in a group twice", sid.0),
+            Self::GroupedTwice(group, sid) => {
+                write!(f, "server {} of group {group} is in a group already", sid.0)
+            }
             Self::NoVoterInGroup(group, sid) => {
-                write!(f, "server {} in group {group} does not vote", sid.0)
+                write!(f, "server {} of group {group} does not vote", sid.0)
             }
             Self::Weightless => f.write_str("no vote weighs anything, so nobody could lead"),
             Self::TooLong => write!(f, "the membership is longer than {TEXT_BYTES_MAX} bytes"),
@@ -354,7 +356,7 @@ fn hierarchy(
     for (group, sids) in lists {
         for &sid in &sids {
             if !grouped.insert(sid) {
-                return Err(InvalidMembership::GroupedTwice(sid));
+                return Err(InvalidMembership::GroupedTwice(group, sid));
             }
             // With a weight it would count for its group and never against it. Apache allows it.
             if !weights.contains_key(&sid) {
@@ -535,10 +537,10 @@ mod tests {
         for (lines, expected) in [
             ("weight.1=1", "there are groups or weights, but server 1 is in no group"),
             ("group.1=1", "there are groups or weights, but server 2 is in no group"),
-            ("group.1=1:2:1", "server 1 is in a group twice"),
-            ("group.1=1:2\ngroup.2=2", "server 2 is in a group twice"),
-            ("group.1=1:2\ngroup.7=3", "server 3 in group 7 does not vote"),
-            ("group.1=1:2:9", "server 9 in group 1 does not vote"),
+            ("group.1=1:2:1", "server 1 of group 1 is in a group already"),
+            ("group.1=1:2\ngroup.2=2", "server 2 of group 2 is in a group already"),
+            ("group.1=1:2\ngroup.7=3", "server 3 of group 7 does not vote"),
+            ("group.1=1:2:9", "server 9 of group 1 does not vote"),
             (
                 "group.1=1:2:3\nweight.1=0\nweight.2=0\nweight.3=1",
                 "no vote weighs anything, so nobody could lead",

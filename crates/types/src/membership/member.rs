@@ -204,6 +204,11 @@ impl Host {
         text.bytes().all(is_plain).then(|| Self(text.into()))
     }
 
+    /// Whether it stands for all addresses of whoever listens there, and so for nobody to call.
+    pub fn is_wildcard(&self) -> bool {
+        self.0.parse().is_ok_and(|address: IpAddr| address.is_unspecified())
+    }
+
     /// Returns it without brackets.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -395,6 +400,9 @@ mod tests {
         };
         assert_eq!(texts(PeerAddress::quorum), ["[0:0:0:0:0:0:0:1]:2888", "zk1:2889"]);
         assert_eq!(texts(PeerAddress::election), ["[0:0:0:0:0:0:0:1]:3888", "zk1:3889"]);
-        assert_eq!(member.client.unwrap().host.as_str(), "0.0.0.0");
+        let client = member.client.unwrap();
+        assert!(client.host.is_wildcard() && !member.addresses[0].host.is_wildcard());
+        assert_eq!(client.host.as_str(), "0.0.0.0");
+        assert!(Host::parse("[::]").is_some_and(|host| host.is_wildcard()));
     }
 }
