@@ -1,14 +1,15 @@
 //! What a server is started with, checked and typed.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use types::ExtendedTypes;
 
+use crate::ensemble::Ensemble;
 use crate::layer::Layers;
-use crate::membership::{self, ClientEndpoint};
+use crate::listen::Listen;
+use crate::membership::{self, Described};
 use crate::setting::*;
 use crate::value::{Compression, DigestAlgorithm};
 use crate::{ConfigError, Origin, Secret, Warning};
@@ -33,19 +34,8 @@ pub struct Config {
     pub reaping: Reaping,
     /// What operators see.
     pub operator: Operator,
-}
-
-/// Where clients connect.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listen {
-    /// `clientPort` and `clientPortAddress`. The unspecified address of IPv6 stands for all
-    /// interfaces of both families; where there is no IPv6, for all of IPv4. `None` if there is no
-    /// port to listen on.
-    pub client_address: Option<SocketAddr>,
-    /// `clientPortListenBacklog`: connections that wait to be accepted; `None`: the system's choice.
-    pub backlog: Option<u32>,
-    /// `clientTcpKeepAlive`.
-    pub tcp_keep_alive: bool,
+    /// What a member of an ensemble is told; `None` for a standalone server.
+    pub ensemble: Option<Ensemble>,
 }
 
 /// What is kept on disk, and how.
@@ -268,45 +258,32 @@ pub struct AdminServer {
 }
 
 impl Config {
-    /// Reads every setting from the layers, and checks those that depend on each other.
-    pub(crate) fn from_layers(layers: &mut Layers) -> Result<Self, ConfigError> {
-        let endpoint = membership::standalone(layers)?;
+    /// Reads every setting from the layers, and checks those that depend on each other. `read` reads
+    /// the file with the id of a member.
+    pub(crate) fn from_layers(
+        layers: &mut Layers,
+        read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, ConfigError> {
+        let described = membership::describe(layers, read)?;
+        let listen = Listen::from_layers(layers, &described)?;
+        let sessions = Sessions::from_layers(layers)?;
+        let place = match described {
+            Described::Standalone(_) => None,
+            Described::Member(place) => {
+                membership::check_sid(&place, sessions.extended_types)?;
+                Some(*place)
+            }
+        };
         Ok(Self {
-            listen: Listen::from_layers(layers, endpoint)?,
+            listen,
             storage: Storage::from_layers(layers)?,
-            sessions: Sessions::from_layers(layers)?,
+            sessions,
             limits: Limits::from_layers(layers)?,
             throttle: Throttle::from_layers(layers)?,
             access: Access::from_layers(layers)?,
             reaping: Reaping::from_layers(layers)?,
             operator: Operator::from_layers(layers)?,
-        })
-    }
-}
-
-impl Listen {
-    fn from_layers(
-        layers: &mut Layers,
-        endpoint: Option<ClientEndpoint>,
-    ) -> Result<Self, ConfigError> {
-        let port = layers.value(&CLIENT_PORT)?;
-        let host = layers.value(&CLIENT_PORT_ADDRESS)?;
-        let origin = layers.origin(&CLIENT_PORT_ADDRESS.row);
-        let client_address = match (port, host, endpoint) {
-            (None, Some(_), _) => return Err(ConfigError::AddressWithoutPort { origin }),
-            (Some(port), host, _) => Some(socket_address(host, port, origin)?),
-            (None, None, Some(endpoint)) => {
-                Some(socket_address(endpoint.host, endpoint.port, endpoint.origin)?)
-            }
-            (None, None, None) => {
-                layers.warnings.push(Warning::NoClientPort);
-                None
-            }
-        };
-        Ok(Self {
-            client_address,
-            backlog: layers.value(&CLIENT_PORT_LISTEN_BACKLOG)?,
-            tcp_keep_alive: layers.value(&CLIENT_TCP_KEEP_ALIVE)?,
+            ensemble: Ensemble::from_layers(layers, place)?,
         })
     }
 }
@@ -515,25 +492,4 @@ fn enforced_schemes(layers: &mut Layers) -> Result<Option<Vec<String>>, ConfigEr
         schemes.push("sasl".to_owned());
     }
     Ok((!schemes.is_empty()).then_some(schemes))
-}
-
-fn socket_address(
-    host: Option<String>,
-    port: u16,
-    origin: Origin,
-) -> Result<SocketAddr, ConfigError> {
-    let Some(host) = host else { return Ok((Ipv6Addr::UNSPECIFIED, port).into()) };
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok((address, port).into());
-    }
-    let unknown = |host, source: Option<io::Error>| ConfigError::UnknownHost {
-        origin,
-        key: CLIENT_PORT_ADDRESS.row.key,
-        host,
-        source,
-    };
-    match (host.as_str(), port).to_socket_addrs() {
-        Ok(mut addresses) => addresses.next().ok_or_else(|| unknown(host, None)),
-        Err(error) => Err(unknown(host, Some(error))),
-    }
 }

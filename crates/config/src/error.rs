@@ -2,7 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use types::Sid;
+use types::membership::{HostPort, InvalidLine, InvalidMembership, Role};
 
 use crate::Origin;
 
@@ -79,7 +83,7 @@ pub enum ConfigError {
         /// Where it was given.
         origin: Origin,
         /// The key as `zoo.cfg` spells it.
-        key: &'static str,
+        key: String,
         /// The name.
         host: String,
         /// Why.
@@ -98,6 +102,26 @@ pub enum ConfigError {
         /// The longest.
         max_ms: u128,
     },
+    /// The file that says which server of an ensemble this is can not be read.
+    #[error("{}: this file has to hold the id of this server ({})", path.display(), one_of(sids))]
+    MyIdUnreadable {
+        /// Which file.
+        path: PathBuf,
+        /// The ids that there are.
+        sids: Vec<Sid>,
+        /// Why.
+        source: io::Error,
+    },
+    /// That file holds something else.
+    #[error("{}: {found:?}: expected the id of this server ({})", path.display(), one_of(sids))]
+    MyIdMalformed {
+        /// Which file.
+        path: PathBuf,
+        /// Its first line.
+        found: String,
+        /// The ids that there are.
+        sids: Vec<Sid>,
+    },
     /// The membership makes no sense.
     #[error("{origin}: {problem}")]
     Membership {
@@ -114,17 +138,60 @@ const POSITIONAL: &str = "<port> <dataDir> [<tickTime> [<maxClientCnxns>]]";
 /// What is wrong with a membership.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MembershipProblem {
-    /// It describes an ensemble, and this server can not be a member of one yet.
-    EnsembleUnsupported {
-        /// How many servers vote.
-        voters: usize,
-        /// How many do not.
-        observers: usize,
+    /// One of its lines has another form.
+    Line {
+        /// The key as it was given.
+        key: String,
+        /// What was given for it.
+        value: String,
+        /// What was expected.
+        problem: InvalidLine,
     },
+    /// Its lines do not go together.
+    Whole(InvalidMembership),
+    /// This server has several addresses, but `multiAddress.enabled` does not say that it may.
+    SeveralAddresses(Sid),
+    /// Two servers would listen at one place.
+    SharedAddress {
+        /// Where.
+        address: HostPort,
+        /// Who does too.
+        other: Sid,
+    },
+    /// There are no servers, but `standaloneEnabled` says that this is not a standalone one.
+    NoServers,
     /// There are observers, but nobody votes.
     ObserversOnly,
     /// There are observers of a single server that runs standalone.
     ObserversOfStandalone,
+    /// This server is none of the members.
+    NotAMember {
+        /// The id that it has.
+        sid: Sid,
+        /// The file that says so.
+        my_id: PathBuf,
+    },
+    /// This server's id is too large for znodes with a time to live.
+    SidTooLarge {
+        /// The id that it has.
+        sid: Sid,
+        /// The largest that it may have.
+        max: Sid,
+    },
+    /// `clientPort` and the line of this server name different places for clients.
+    ClientAddresses {
+        /// What `clientPort` and `clientPortAddress` say.
+        configured: SocketAddr,
+        /// What the line says.
+        listed: HostPort,
+    },
+    /// A key is missing that a member of an ensemble has to be given.
+    LimitMissing {
+        /// Which.
+        key: &'static str,
+        /// A value that is often good.
+        example: u32,
+    },
     /// Server lines are given both here and in the dynamic file.
     InTwoFiles,
     /// The dynamic file has this key, which only the main file may have.
@@ -134,16 +201,40 @@ pub enum MembershipProblem {
 impl fmt::Display for MembershipProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EnsembleUnsupported { voters, observers } => write!(
+            Self::Line { key, value, problem } => write!(f, "{key}={value}: {problem}"),
+            Self::Whole(problem) => write!(f, "{problem}"),
+            Self::SeveralAddresses(sid) => write!(
                 f,
-                "an ensemble ({voters} voters, {observers} observers) is not supported yet; \
-                 remove the server, group and weight lines to run a standalone server"
+                "server {} has several addresses; set multiAddress.enabled=true or leave one",
+                sid.0
             ),
+            Self::SharedAddress { address, other } => {
+                write!(f, "{address} is an address of server {} already", other.0)
+            }
+            Self::NoServers => {
+                f.write_str("there are no servers; without a standalone server there have to be")
+            }
             Self::ObserversOnly => f.write_str("there are observers but no voters"),
             Self::ObserversOfStandalone => f.write_str(
                 "a standalone server can not have observers; set standaloneEnabled=false or \
                  remove them",
             ),
+            Self::NotAMember { sid, my_id } => {
+                write!(f, "there is no line server.{}, but {} names it", sid.0, my_id.display())
+            }
+            Self::SidTooLarge { sid, max } => write!(
+                f,
+                "with extendedTypesEnabled this server's id can be {} at most, and not {}",
+                max.0, sid.0
+            ),
+            Self::ClientAddresses { configured, listed } => write!(
+                f,
+                "this server's line has clients connect to {listed}, clientPort has them connect \
+                 to {configured}; leave one of them out"
+            ),
+            Self::LimitMissing { key, example } => {
+                write!(f, "members of an ensemble need {key}; {key}={example} is a start")
+            }
             Self::InTwoFiles => {
                 f.write_str("server, group and weight lines belong into the dynamicConfigFile only")
             }
@@ -214,6 +305,20 @@ pub enum Warning {
         /// Where its line is.
         origin: Origin,
     },
+    /// There are so few voters that none may fail, or one more than it takes.
+    NumberOfVoters {
+        /// How many.
+        voters: usize,
+        /// Where the first server's line is.
+        origin: Origin,
+    },
+    /// `peerType` is not what this server's line says, which counts.
+    PeerType {
+        /// What the line says.
+        listed: Role,
+        /// Where `peerType` was given.
+        origin: Origin,
+    },
     /// The directory is relative to wherever the server was started.
     RelativePath {
         /// Which of the two.
@@ -251,6 +356,15 @@ impl fmt::Display for Warning {
             Self::SingleVoter { origin } => {
                 write!(f, "{origin}: a single voter is a standalone server; the line is ignored")
             }
+            Self::NumberOfVoters { voters: ..=2, origin } => {
+                write!(f, "{origin}: with fewer than three voters none may fail")
+            }
+            Self::NumberOfVoters { voters, origin } => {
+                write!(f, "{origin}: of {voters} voters no more may fail than of {}", voters - 1)
+            }
+            Self::PeerType { listed, origin } => {
+                write!(f, "{origin}: peerType is not what this server's line says; {listed} counts")
+            }
             Self::RelativePath { key, path, origin } => write!(
                 f,
                 "{origin}: {key}={} is relative to the directory the server is started in",
@@ -259,4 +373,9 @@ impl fmt::Display for Warning {
             Self::NoClientPort => f.write_str("no clientPort is given: no client can connect"),
         }
     }
+}
+
+fn one_of(sids: &[Sid]) -> String {
+    let sids: Vec<String> = sids.iter().map(|sid| sid.0.to_string()).collect();
+    format!("one of {}", sids.join(", "))
 }

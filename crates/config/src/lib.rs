@@ -25,9 +25,11 @@
 
 mod command_line;
 mod config;
+mod ensemble;
 mod error;
 mod known;
 mod layer;
+mod listen;
 mod membership;
 mod origin;
 mod properties;
@@ -43,9 +45,11 @@ use std::path::{Path, PathBuf};
 pub use command_line::{Base, CommandLine};
 pub use config::{
     Access, AdminServer, Autopurge, Config, ConnectionThrottle, ConnectionWeights, LargeRequests,
-    Limits, Listen, Operator, Reaping, Sessions, Storage, Throttle,
+    Limits, Operator, Reaping, Sessions, Storage, Throttle,
 };
+pub use ensemble::{Election, Ensemble, LocalSessions, Observers, Synchronization, TickLimits};
 pub use error::{ConfigError, MembershipProblem, Warning};
+pub use listen::Listen;
 pub use origin::Origin;
 pub use reference::reference;
 pub use secret::Secret;
@@ -79,7 +83,7 @@ pub struct Effective {
 /// Reads the configuration that a command line and an environment ask for, and the files they name.
 ///
 /// # Errors
-/// A file can not be read, a value is wrong, or a membership asks for more than a standalone server.
+/// A file can not be read, a value is wrong, or a membership makes no sense.
 pub fn load(
     command_line: &CommandLine,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -113,7 +117,7 @@ pub fn load(
         let expected = "the directory that snapshots and the log are kept in";
         return Err(ConfigError::Missing { path, key: DATA_DIR.row.key, expected });
     }
-    let config = Config::from_layers(&mut layers)?;
+    let config = Config::from_layers(&mut layers, |path| fs::read(path))?;
     layers.warn_of_settings_not_acted_on();
     let effective = ROWS.iter().map(|row| Effective::of(row, &layers)).collect();
     Ok(Loaded { config, effective, warnings: once_each(layers.warnings) })
@@ -253,7 +257,7 @@ mod tests {
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
         let (mut accepted, mut refused) = (0, 0);
         for _ in 0..5_000 {
-            let mut content = b"dataDir=/data\n".to_vec();
+            let mut content = b"dataDir=/data\ninitLimit=10\nsyncLimit=5\n".to_vec();
             for _ in 0..random.below(24) {
                 match random.below(8) {
                     0 => content.push(u8::try_from(random.below(256)).unwrap()),
@@ -263,7 +267,7 @@ mod tests {
             let mut layers = Layers::default();
             let loaded = layers
                 .add_file(Path::new("zoo.cfg"), &content)
-                .and_then(|()| Config::from_layers(&mut layers));
+                .and_then(|()| Config::from_layers(&mut layers, |_| Ok(b"1".to_vec())));
             let Err(error) = loaded else {
                 accepted += 1;
                 continue;

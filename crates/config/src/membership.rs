@@ -1,30 +1,62 @@
-//! Who is in the ensemble: understood as far as it takes to tell a standalone server from a member.
+//! Who is in the ensemble, and which of its members this server is.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
+use types::membership::{
+    ConfigVersion, Draft, HostPort, InvalidMembership, Member, Membership, QuorumRule,
+};
+use types::{ExtendedTypes, Sid};
+
 use crate::error::MembershipProblem;
-use crate::layer::{self, Given, Layers, MembershipLine};
-use crate::setting::{DYNAMIC_CONFIG_FILE, STANDALONE_ENABLED};
-use crate::value::{HOST, PORT};
+use crate::layer::{self, Layers, MembershipLine};
+use crate::setting::{
+    DATA_DIR, DYNAMIC_CONFIG_FILE, MULTI_ADDRESS_ENABLED, ORACLE_PATH, PEER_TYPE,
+    STANDALONE_ENABLED,
+};
 use crate::{ConfigError, Origin, Warning};
 
-/// A `server.<sid>` line.
+/// What the lines of a membership make of this server.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Server {
-    is_observer: bool,
-    client: Option<ClientEndpoint>,
+pub(crate) enum Described {
+    /// It is alone.
+    Standalone(Option<ClientEndpoint>),
+    /// It is one of several servers, or of one that may become several.
+    Member(Box<Place>),
 }
 
-/// Where a server line says clients connect.
+/// A place in an ensemble.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// Where the first server's line is.
+    pub(crate) origin: Origin,
+    /// All places.
+    pub(crate) membership: Membership,
+    /// Whose this one is: one of the members.
+    pub(crate) sid: Sid,
+    /// Where its line says that clients connect.
+    pub(crate) client: Option<ClientEndpoint>,
+}
+
+/// Where a server line says that clients connect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ClientEndpoint {
-    /// All interfaces if it says none.
-    pub(crate) host: Option<String>,
-    pub(crate) port: u16,
+    /// The key of the line.
+    pub(crate) key: String,
+    pub(crate) address: HostPort,
     pub(crate) origin: Origin,
 }
 
-const SERVER: &str = "server.<id>=host:port:port[:participant|:observer][|...][;[host:]port]";
+/// The file in `dataDir` that says which of the members this server is.
+const MY_ID: &str = "myid";
+
+/// The highest id of a server whose znodes can have a time to live, since the owner of such a znode
+/// has a larger number where those of ephemerals have the id.
+const EXTENDED_SID_MAX: Sid = Sid(254);
+
+/// Voters from which on one may fail.
+const VOTERS_RECOMMENDED: usize = 3;
 
 /// Moves the membership of the dynamic file, if one is named, into the layers.
 pub(crate) fn add_dynamic_file(
@@ -47,87 +79,206 @@ pub(crate) fn add_dynamic_file(
     Ok(())
 }
 
-/// Makes sure that this is a standalone server. Returns where clients connect, if the line of its
-/// single voter says so.
+/// Finds out whether this is a standalone server, or who it is and who the others are.
 ///
 /// # Errors
-/// The membership is malformed, makes no sense, or describes an ensemble.
-pub(crate) fn standalone(layers: &mut Layers) -> Result<Option<ClientEndpoint>, ConfigError> {
+/// The membership is malformed or makes no sense, or the file with this server's id, which `read`
+/// reads, does not name one of the members.
+pub(crate) fn describe(
+    layers: &mut Layers,
+    read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Described, ConfigError> {
     let is_standalone_enabled = layers.value(&STANDALONE_ENABLED)?;
-    let is_server = |line: &&MembershipLine| line.key.starts_with("server.");
-    let Some(first) = layers.membership.iter().find(is_server).cloned() else { return Ok(None) };
-    let servers = layers.membership.iter().filter(is_server).map(parse_server);
-    let servers: Vec<Server> = servers.collect::<Result<_, _>>()?;
-    let observers = servers.iter().filter(|server| server.is_observer).count();
-    let voters = servers.len() - observers;
-    let origin = first.given.origin;
-    let problem = match (voters, observers) {
-        (0, _) => MembershipProblem::ObserversOnly,
-        (1, 0) if is_standalone_enabled => {
-            layers.warnings.push(Warning::SingleVoter { origin });
-            return Ok(servers.into_iter().find_map(|server| server.client));
+    if layers.membership.is_empty() {
+        if is_standalone_enabled {
+            return Ok(Described::Standalone(None));
         }
-        (1, _) if is_standalone_enabled => MembershipProblem::ObserversOfStandalone,
-        (voters, observers) => MembershipProblem::EnsembleUnsupported { voters, observers },
+        let origin = layers.origin(&STANDALONE_ENABLED.row);
+        return Err(ConfigError::Membership { origin, problem: MembershipProblem::NoServers });
+    }
+    let draft = draft(layers)?;
+    let origin = first_origin(layers);
+    let voters = draft.members().filter(|member| member.is_voter()).count();
+    let observers = draft.members().len() - voters;
+    let problem = match (voters, observers) {
+        (0, 1..) => MembershipProblem::ObserversOnly,
+        (1, 0) if is_standalone_enabled => {
+            let client = draft.members().find_map(|member| client_endpoint(layers, member));
+            layers.warnings.push(Warning::SingleVoter { origin });
+            return Ok(Described::Standalone(client));
+        }
+        (1, 1..) if is_standalone_enabled => MembershipProblem::ObserversOfStandalone,
+        _ => {
+            let membership = finish(layers, draft)?;
+            warn_of_voters(layers, &membership)?;
+            let sid = read_my_id(layers, &membership, read)?;
+            warn_of_peer_type(layers, &membership, sid)?;
+            let client = membership.find(sid).and_then(|member| client_endpoint(layers, member));
+            return Ok(Described::Member(Box::new(Place { origin, membership, sid, client })));
+        }
     };
     Err(ConfigError::Membership { origin, problem })
 }
 
-fn parse_server(line: &MembershipLine) -> Result<Server, ConfigError> {
-    let Given { text, origin } = &line.given;
-    let malformed = || ConfigError::Value {
-        origin: origin.clone(),
-        key: line.key.clone(),
-        value: text.clone(),
-        expected: SERVER.to_owned(),
-    };
-    let sid = line.key.strip_prefix("server.").unwrap_or_default();
-    if sid.parse::<i64>().is_err() {
-        return Err(malformed());
+/// Makes sure that this id fits the kinds of znode that there are.
+pub(crate) fn check_sid(place: &Place, extended_types: ExtendedTypes) -> Result<(), ConfigError> {
+    if extended_types == ExtendedTypes::Disabled || place.sid <= EXTENDED_SID_MAX {
+        return Ok(());
     }
-    let (addresses, client) = match text.split_once(';') {
-        Some((addresses, client)) => {
-            (addresses, Some(parse_client(client.trim(), origin).ok_or_else(malformed)?))
+    let (origin, sid) = (place.origin.clone(), place.sid);
+    let problem = MembershipProblem::SidTooLarge { sid, max: EXTENDED_SID_MAX };
+    Err(ConfigError::Membership { origin, problem })
+}
+
+/// Reads the lines one by one.
+fn draft(layers: &mut Layers) -> Result<Draft, ConfigError> {
+    let has_oracle = layers.value(&ORACLE_PATH)?.is_some();
+    let mut draft = Draft::default();
+    for MembershipLine { key, given } in &layers.membership {
+        let origin = given.origin.clone();
+        if has_oracle && !key.starts_with("server.") {
+            let (key, reason) = (key.clone(), "with oraclePath all votes weigh the same");
+            layers.warnings.push(Warning::WithoutEffect { key, reason, origin });
+            continue;
         }
-        None => (text.as_str(), None),
-    };
-    let mut roles = addresses.split('|').map(|address| is_observer(address.trim()));
-    let is_observer = roles.next().flatten().ok_or_else(malformed)?;
-    if roles.any(|role| role != Some(is_observer)) {
-        return Err(malformed());
+        draft.add(key, &given.text).map_err(|problem| {
+            let (key, value) = (key.clone(), given.text.clone());
+            let problem = MembershipProblem::Line { key, value, problem };
+            ConfigError::Membership { origin, problem }
+        })?;
     }
-    Ok(Server { is_observer, client })
-}
-
-/// Whether `host:port:port[:role]` names an observer; `None` if it is malformed.
-fn is_observer(address: &str) -> Option<bool> {
-    let (host, rest) = split_host(address)?;
-    (HOST.parse)(host)?;
-    let mut parts = rest.split(':');
-    (PORT.parse)(parts.next()?)?;
-    (PORT.parse)(parts.next()?)?;
-    let role = match parts.next().map(str::to_ascii_lowercase).as_deref() {
-        None | Some("participant") => Some(false),
-        Some("observer") => Some(true),
-        Some(_) => None,
-    };
-    if parts.next().is_some() { None } else { role }
-}
-
-/// Reads `[host:]port`; what a further semicolon adds is about TLS.
-fn parse_client(text: &str, origin: &Origin) -> Option<ClientEndpoint> {
-    let text = text.split(';').next().unwrap_or_default();
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (Some((HOST.parse)(host)?), port),
-        None => (None, text),
-    };
-    Some(ClientEndpoint { host, port: (PORT.parse)(port)?, origin: origin.clone() })
-}
-
-/// The host, in brackets or not, and what follows the colon after it.
-fn split_host(address: &str) -> Option<(&str, &str)> {
-    match address.starts_with('[') {
-        true => address.split_once("]:").map(|(host, rest)| (&host[1..], rest)),
-        false => address.split_once(':'),
+    let may_have_several = layers.value(&MULTI_ADDRESS_ENABLED)?;
+    let mut members = draft.members().filter(|_| !may_have_several);
+    if let Some(member) = members.find(|member| member.addresses().len() > 1) {
+        let origin = origin_of_server(layers, member.sid);
+        let problem = MembershipProblem::SeveralAddresses(member.sid);
+        return Err(ConfigError::Membership { origin, problem });
     }
+    drop(members);
+    Ok(draft)
+}
+
+/// Makes sure that the lines go together.
+fn finish(layers: &mut Layers, draft: Draft) -> Result<Membership, ConfigError> {
+    let version = layers.value(&DYNAMIC_CONFIG_FILE)?.map(|path| version_of(&path));
+    let membership = draft.finish().map_err(|problem| {
+        let origin = match problem {
+            InvalidMembership::Ungrouped(sid) => origin_of_server(layers, sid),
+            InvalidMembership::GroupedTwice(group, _)
+            | InvalidMembership::NoVoterInGroup(group, _) => origin_of(layers, "group", group.0),
+            InvalidMembership::NoVoters
+            | InvalidMembership::Weightless
+            | InvalidMembership::TooLong => first_origin(layers),
+        };
+        ConfigError::Membership { origin, problem: MembershipProblem::Whole(problem) }
+    })?;
+    let mut owners = BTreeMap::new();
+    for member in membership.members() {
+        for address in bound_addresses(member) {
+            match owners.insert(address.clone(), member.sid) {
+                Some(other) if other != member.sid => {
+                    let problem = MembershipProblem::SharedAddress { address, other };
+                    let origin = origin_of_server(layers, member.sid);
+                    return Err(ConfigError::Membership { origin, problem });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(membership.with_version(version.unwrap_or_default()))
+}
+
+/// Where a server listens, as far as that says which host it is.
+fn bound_addresses(member: &Member) -> impl Iterator<Item = HostPort> {
+    let peers = member.addresses().iter().flat_map(|peer| [peer.quorum(), peer.election()]);
+    let clients = [&member.client, &member.secure_client].into_iter().flatten().cloned();
+    peers.chain(clients).filter(|address| !address.host.is_wildcard())
+}
+
+/// The version of a dynamic file: the hexadecimal digits after the last dot of its name, or 0.
+fn version_of(path: &Path) -> ConfigVersion {
+    let name = path.to_string_lossy();
+    let digits = name.rsplit_once('.').map(|(_, digits)| digits);
+    digits.and_then(ConfigVersion::parse).unwrap_or_default()
+}
+
+/// Reads which of the members this server is.
+fn read_my_id(
+    layers: &mut Layers,
+    membership: &Membership,
+    read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Sid, ConfigError> {
+    let path = layers.value(&DATA_DIR)?.join(MY_ID);
+    let sids = || membership.members().map(|member| member.sid).collect();
+    let content = match read(&path) {
+        Ok(content) => content,
+        Err(source) => return Err(ConfigError::MyIdUnreadable { path, sids: sids(), source }),
+    };
+    let content = String::from_utf8_lossy(&content);
+    let first_line = content.lines().next().unwrap_or_default().trim();
+    let Ok(sid) = first_line.parse().map(Sid) else {
+        let found = first_line.to_owned();
+        return Err(ConfigError::MyIdMalformed { path, found, sids: sids() });
+    };
+    if membership.find(sid).is_none() {
+        let problem = MembershipProblem::NotAMember { sid, my_id: path };
+        return Err(ConfigError::Membership { origin: first_origin(layers), problem });
+    }
+    Ok(sid)
+}
+
+fn client_endpoint(layers: &Layers, member: &Member) -> Option<ClientEndpoint> {
+    let address = member.client.clone()?;
+    let key = format!("server.{}", member.sid.0);
+    Some(ClientEndpoint { key, address, origin: origin_of_server(layers, member.sid) })
+}
+
+/// Warns of voters that do not help when one fails. Groups have their own arithmetic.
+fn warn_of_voters(layers: &mut Layers, membership: &Membership) -> Result<(), ConfigError> {
+    let voters = membership.voters().count();
+    let has_oracle = layers.value(&ORACLE_PATH)?.is_some();
+    let is_useful = voters >= VOTERS_RECOMMENDED && !voters.is_multiple_of(2);
+    let is_special = *membership.rule() != QuorumRule::Majority || (voters == 2 && has_oracle);
+    if !is_useful && !is_special {
+        let origin = first_origin(layers);
+        layers.warnings.push(Warning::NumberOfVoters { voters, origin });
+    }
+    Ok(())
+}
+
+fn warn_of_peer_type(
+    layers: &mut Layers,
+    membership: &Membership,
+    sid: Sid,
+) -> Result<(), ConfigError> {
+    let given = layers.value(&PEER_TYPE)?;
+    let origin = layers.origin(&PEER_TYPE.row);
+    match membership.find(sid) {
+        Some(member) if member.role != given && origin != Origin::Default => {
+            layers.warnings.push(Warning::PeerType { listed: member.role, origin });
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Where the first server's line is, or else the first line.
+fn first_origin(layers: &Layers) -> Origin {
+    let is_server = |line: &&MembershipLine| line.key.starts_with("server.");
+    let first = layers.membership.iter().find(is_server).or_else(|| layers.membership.first());
+    first.map_or(Origin::Default, |line| line.given.origin.clone())
+}
+
+fn origin_of_server(layers: &Layers, sid: Sid) -> Origin {
+    origin_of(layers, "server", sid.0)
+}
+
+/// Where the line `kind.id` is, which there is.
+fn origin_of(layers: &Layers, kind: &str, id: i64) -> Origin {
+    let is_it = |key: &str| {
+        key.split_once('.').is_some_and(|(it, text)| it == kind && text.parse() == Ok(id))
+    };
+    // Of two spellings of a number the later counts.
+    let line = layers.membership.iter().rfind(|line| is_it(&line.key));
+    line.map_or_else(|| first_origin(layers), |line| line.given.origin.clone())
 }

@@ -70,7 +70,10 @@ const fn title(topic: Topic) -> &'static str {
         Topic::Access => "Access",
         Topic::Reaping => "Containers and times to live",
         Topic::Operator => "Operators",
-        Topic::Ensemble => "Membership",
+        Topic::Ensemble => "Ensembles: membership",
+        Topic::Election => "Ensembles: election",
+        Topic::Synchronization => "Ensembles: synchronization",
+        Topic::Observers => "Ensembles: observers",
     }
 }
 

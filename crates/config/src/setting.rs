@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use types::membership::Role;
+
 use crate::Secret;
 use crate::value::{self, Compression, DigestAlgorithm, Form};
 
@@ -30,6 +32,9 @@ pub(crate) enum Topic {
     Reaping,
     Operator,
     Ensemble,
+    Election,
+    Synchronization,
+    Observers,
 }
 
 /// A setting without the type of its value: a row of the table.
@@ -320,8 +325,108 @@ settings! {
     Ensemble {
         /// Whether a membership of one voter is a standalone server.
         STANDALONE_ENABLED: bool = "standaloneEnabled", None, STRICT_SWITCH, "true";
-        /// The file that holds the membership, if it is not in `zoo.cfg` itself.
+        /// The file that holds the membership, if it is not in `zoo.cfg` itself. The hexadecimal
+        /// digits after the last dot of its name are its version.
         DYNAMIC_CONFIG_FILE: Option<PathBuf> = "dynamicConfigFile", None, OPTIONAL_PATH, "";
+        /// Whether this server votes. What its line in the membership says counts.
+        PEER_TYPE: Role = "peerType", None, ROLE, "participant";
+        /// Whether the line of a server may have several addresses.
+        MULTI_ADDRESS_ENABLED: bool = "multiAddress.enabled", Prefixed, STRICT_SWITCH, "false";
+        /// Whether an address is tried out before it is used, if a server has several.
+        REACHABILITY_CHECK_ENABLED: bool =
+            "multiAddress.reachabilityCheckEnabled", Prefixed, STRICT_SWITCH, "true";
+        /// How long that may take.
+        REACHABILITY_CHECK_TIMEOUT: Duration =
+            "multiAddress.reachabilityCheckTimeoutMs", Prefixed, MILLISECONDS, "1000";
+        /// A file that decides whether one of two voters may go on without the other: if it begins
+        /// with `1`. With it groups and weights have no effect.
+        ORACLE_PATH: Option<PathBuf> = "oraclePath", None, OPTIONAL_PATH, "";
+        /// Whether the leader serves clients.
+        LEADER_SERVES: bool = "leaderServes", Prefixed, NO_SWITCH, "yes";
+        /// Whether sessions are known to the server of their client only, until they need more.
+        LOCAL_SESSIONS_ENABLED: bool = "localSessionsEnabled", None, STRICT_SWITCH, "false";
+        /// Whether such a session becomes one of the ensemble when it creates an ephemeral.
+        LOCAL_SESSIONS_UPGRADING_ENABLED: bool =
+            "localSessionsUpgradingEnabled", None, STRICT_SWITCH, "false";
+        /// Whether servers talk to each other over TLS, which this version can not.
+        SSL_QUORUM: bool = "sslQuorum", None, STRICT_SWITCH, "false";
+        /// Whether servers are listened to with TLS and without, which this version can not.
+        PORT_UNIFICATION: bool = "portUnification", None, STRICT_SWITCH, "false";
+        /// Whether servers authenticate to each other, which this version can not.
+        QUORUM_SASL_ENABLED: bool = "quorum.auth.enableSasl", None, STRICT_SWITCH, "false";
+    }
+    Election {
+        /// How a leader is elected; there is only one way.
+        ELECTION_ALGORITHM: () = "electionAlg", None, ELECTION_ALGORITHM, "3";
+        /// How long connecting to another server for an election may take.
+        CNX_TIMEOUT: Duration = "cnxTimeout", Prefixed, POSITIVE_MILLISECONDS, "5000";
+        /// How long the other may take to say who it is; 0 or less: `syncLimit` ticks.
+        QUORUM_CNXN_TIMEOUT: Option<Duration> =
+            "quorumCnxnTimeoutMs", Prefixed, NONZERO_MILLISECONDS, "-1";
+        /// Whether the system probes idle connections between servers.
+        TCP_KEEP_ALIVE: bool = "tcpKeepAlive", Prefixed, SWITCH, "false";
+        /// Whether the ports for servers are opened on all addresses, not only on those of this
+        /// server's line.
+        QUORUM_LISTEN_ON_ALL_IPS: bool = "quorumListenOnAllIPs", None, STRICT_SWITCH, "false";
+        /// How often opening the election port is tried, a second apart; 0 or less: until it works.
+        ELECTION_PORT_BIND_RETRY: Option<u64> = "electionPortBindRetry", Prefixed, LIMIT, "3";
+        /// How long to wait for votes before this server's own is repeated.
+        MIN_NOTIFICATION_INTERVAL: Duration =
+            "fastleader.minNotificationInterval", Prefixed, POSITIVE_MILLISECONDS, "200";
+        /// How long that wait, which doubles each time, becomes at most.
+        MAX_NOTIFICATION_INTERVAL: Duration =
+            "fastleader.maxNotificationInterval", Prefixed, POSITIVE_MILLISECONDS, "60000";
+    }
+    Synchronization {
+        /// Ticks that a learner may take to connect and to get the leader's history. A member of an
+        /// ensemble must be given it.
+        INIT_LIMIT: Option<u32> = "initLimit", None, TICKS, "0";
+        /// Ticks that a learner may be silent, or behind. A member of an ensemble must be given it.
+        SYNC_LIMIT: Option<u32> = "syncLimit", None, TICKS, "0";
+        /// Ticks that connecting to the leader may take; 0: `initLimit`.
+        CONNECT_TO_LEARNER_MASTER_LIMIT: Option<u32> =
+            "connectToLearnerMasterLimit", None, TICKS, "0";
+        /// How long to wait before connecting to the leader is tried again.
+        LEADER_CONNECT_DELAY: Duration =
+            "leaderConnectDelayDuringRetryMs", Prefixed, MILLISECONDS, "100";
+        /// How long a new leader waits for a quorum before it gives up for a voter that looks for
+        /// a leader again; -1: it waits for `initLimit` whatever others do.
+        MAX_TIME_TO_WAIT_FOR_EPOCH: Option<Duration> =
+            "leader.maxTimeToWaitForEpoch", Prefixed, OPTIONAL_MILLISECONDS, "-1";
+        /// Observers that a leader sends a snapshot at once.
+        MAX_CONCURRENT_SNAP_SYNCS: u64 =
+            "leader.maxConcurrentSnapSyncs", Prefixed, POSITIVE_COUNT, "10";
+        /// Observers that a leader sends transactions at once that they lack.
+        MAX_CONCURRENT_DIFF_SYNCS: u64 =
+            "leader.maxConcurrentDiffSyncs", Prefixed, POSITIVE_COUNT, "100";
+        /// Committed transactions that are kept in memory for learners that lack them. Less than
+        /// 500 counts as 500.
+        COMMIT_LOG_COUNT: u64 = "commitLogCount", Prefixed, COMMIT_LOG_COUNT, "500";
+        /// How much of the log may be read for a learner, as a share of the newest snapshot's size,
+        /// before a snapshot is sent instead; 0: any amount; less: none. More than 1 counts as 0.33.
+        SNAPSHOT_SIZE_FACTOR: Option<f64> =
+            "snapshotSizeFactor", Prefixed, SNAPSHOT_SIZE_FACTOR, "0.33";
+        /// Whether learners are always sent a snapshot. For tests.
+        FORCE_SNAPSHOT_SYNC: bool = "forceSnapshotSync", Prefixed, SWITCH, "false";
+    }
+    Observers {
+        /// Whether an observer writes log and snapshots.
+        SYNC_ENABLED: bool = "syncEnabled", None, STRICT_SWITCH, "true";
+        /// The same, and counts if it is given.
+        OBSERVER_SYNC_ENABLED: Option<bool> =
+            "observer.syncEnabled", Prefixed, OPTIONAL_SWITCH, "";
+        /// How long an observer waits at most, by chance, before it connects again.
+        OBSERVER_RECONNECT_DELAY: Duration =
+            "observer.reconnectDelayMs", Prefixed, MILLISECONDS, "0";
+        /// How long an observer waits at most, by chance, before it looks for a new leader.
+        OBSERVER_ELECTION_DELAY: Duration =
+            "observer.election.DelayMs", Prefixed, MILLISECONDS, "200";
+        /// The port where followers let observers connect to them instead of to the leader; 0 or
+        /// less: they do not. The same on all servers.
+        OBSERVER_MASTER_PORT: Option<u16> = "observerMasterPort", None, MASTER_PORT, "0";
+        /// Bytes of committed transactions that a follower keeps for its observers.
+        OBSERVER_MASTER_SIZE_LIMIT: u64 =
+            "observerMaster.sizeLimit", Prefixed, POSITIVE_COUNT, "33554432";
     }
 }
 

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use types::membership::Role;
+
 use crate::Secret;
 
 /// A form of value: how it is read, and how that is told to an operator.
@@ -41,6 +43,13 @@ pub(crate) const SWITCH: Form<bool> = Form {
     is_odd: |text| (STRICT_SWITCH.parse)(text).is_none(),
 };
 
+/// As [`SWITCH`], or nothing.
+pub(crate) const OPTIONAL_SWITCH: Form<Option<bool>> = Form {
+    expected: SWITCH.expected,
+    parse: |text| Some(if text.is_empty() { None } else { (SWITCH.parse)(text) }),
+    is_odd: |text| !text.is_empty() && (SWITCH.is_odd)(text),
+};
+
 /// A Java property that is on if it says exactly `yes`; all else is off.
 pub(crate) const YES_SWITCH: Form<bool> = Form {
     expected: "yes or no",
@@ -62,6 +71,13 @@ pub(crate) const PORT: Form<u16> = Form::new("a port from 0 to 65535", |text| te
 pub(crate) const OPTIONAL_PORT: Form<Option<u16>> = Form::new(PORT.expected, |text| {
     if text.is_empty() { Some(None) } else { (PORT.parse)(text).map(Some) }
 });
+
+/// A port, or 0 or less for none.
+pub(crate) const MASTER_PORT: Form<Option<u16>> =
+    Form::new("a port from 1 to 65535, or 0 or less for none", |text| {
+        let number = integer(text, i64::MIN..=u16::MAX.into())?;
+        Some(u16::try_from(number).ok().filter(|&port| port > 0))
+    });
 
 /// A host name, or an address with or without the brackets of IPv6.
 pub(crate) const HOST: Form<String> = Form::new("a host name or an IP address", |text| {
@@ -104,6 +120,12 @@ pub(crate) const LIST: Form<Vec<String>> = Form::new("texts separated by commas"
 pub(crate) const TICK: Form<Duration> =
     Form::new("milliseconds, at least 1", |text| milliseconds(text, 1..=I32_MAX));
 
+/// A number of ticks; 0 means that it is not given.
+pub(crate) const TICKS: Form<Option<u32>> = Form::new("ticks, at least 0", |text| {
+    let ticks = u32::try_from(integer(text, 0..=I32_MAX)?).ok()?;
+    Some((ticks > 0).then_some(ticks))
+});
+
 /// A time, zero included.
 pub(crate) const MILLISECONDS: Form<Duration> =
     Form::new("milliseconds, at least 0", |text| milliseconds(text, 0..=i64::MAX));
@@ -117,6 +139,13 @@ pub(crate) const OPTIONAL_MILLISECONDS: Form<Option<Duration>> =
     Form::new("milliseconds, or -1", |text| {
         let number = integer(text, -1..=i64::MAX)?;
         Some(u64::try_from(number).ok().map(Duration::from_millis))
+    });
+
+/// A time, where 0 and everything below mean that it is not given.
+pub(crate) const NONZERO_MILLISECONDS: Form<Option<Duration>> =
+    Form::new("milliseconds, or 0 or less for none", |text| {
+        let number = integer(text, i64::MIN..=i64::MAX)?;
+        Some(u64::try_from(number).ok().filter(|&ms| ms > 0).map(Duration::from_millis))
     });
 
 /// A time that must fit the four bytes of the session handshake; a negative number means that it
@@ -149,6 +178,10 @@ pub(crate) const SNAP_COUNT: Form<u64> =
 pub(crate) const RETAIN_COUNT: Form<u64> =
     Form::new("a number", |text| Some(unsigned(text, 0..=i64::MAX)?.max(3)));
 
+/// How many committed transactions are kept; at least 500, as in Apache, which raises lower numbers.
+pub(crate) const COMMIT_LOG_COUNT: Form<u64> =
+    Form::new("a number", |text| Some(unsigned(text, 0..=i64::MAX)?.max(500)));
+
 /// A size in kibibytes, as bytes.
 pub(crate) const KIBIBYTES: Form<u64> =
     Form::new("kibibytes, at least 0", |text| bytes_of_kibibytes(integer(text, 0..=i64::MAX)?));
@@ -179,6 +212,13 @@ pub(crate) const PROBABILITY: Form<f64> = Form::new("a number from 0 to 1", |tex
     text.parse().ok().filter(|number| (0.0..=1.0).contains(number))
 });
 
+/// A share of a snapshot's size, where less than 0 switches off; more than 1 becomes Apache's
+/// default, as in Apache.
+pub(crate) const SNAPSHOT_SIZE_FACTOR: Form<Option<f64>> = Form::new("a number up to 1", |text| {
+    let factor: f64 = text.parse().ok().filter(|factor: &f64| !factor.is_nan())?;
+    Some(if factor > 1.0 { Some(0.33) } else { (factor >= 0.0).then_some(factor) })
+});
+
 /// A listen backlog; negative is the system's own.
 pub(crate) const BACKLOG: Form<Option<u32>> =
     Form::new("a number, or -1", |text| Some(u32::try_from(integer(text, -1..=I32_MAX)?).ok()));
@@ -201,6 +241,18 @@ pub(crate) const PURGE_INTERVAL: Form<Option<Duration>> =
         let interval = Duration::from_millis(number.checked_mul(unit_ms)?);
         Some((!interval.is_zero()).then_some(interval))
     });
+
+/// Whether a server votes, in Apache's words.
+pub(crate) const ROLE: Form<Role> =
+    Form::new("participant or observer", |text| match text.to_ascii_lowercase().as_str() {
+        "participant" => Some(Role::Voter),
+        "observer" => Some(Role::Observer),
+        _ => None,
+    });
+
+/// Apache's number for the way that a leader is elected. The other two are gone since 3.5.
+pub(crate) const ELECTION_ALGORITHM: Form<()> =
+    Form::new("3", |text| integer(text, 3..=3).map(drop));
 
 /// How snapshots are compressed.
 pub(crate) const COMPRESSION: Form<Compression> =
@@ -334,6 +386,30 @@ mod tests {
         assert_eq!((YES_SWITCH.parse)("true"), Some(false));
         assert_eq!((NO_SWITCH.parse)("false"), Some(true));
         assert!((NO_SWITCH.is_odd)("false") && !(NO_SWITCH.is_odd)("no"));
+    }
+
+    #[test]
+    fn numbers_out_of_use_switch_off_or_are_corrected_as_in_apache() {
+        let port = MASTER_PORT.parse;
+        assert_eq!(
+            [port("2191"), port("0"), port("-7")],
+            [Some(Some(2191)), Some(None), Some(None)]
+        );
+        assert_eq!([port("65536"), port("x")], [None, None]);
+        let ticks = TICKS.parse;
+        assert_eq!([ticks("5"), ticks("0"), ticks("-1")], [Some(Some(5)), Some(None), None]);
+        let factor = SNAPSHOT_SIZE_FACTOR.parse;
+        assert_eq!(
+            [factor("0.5"), factor("0"), factor("-1")],
+            [Some(Some(0.5)), Some(Some(0.0)), Some(None)]
+        );
+        assert_eq!(
+            [factor("1"), factor("1.5"), factor("NaN")],
+            [Some(Some(1.0)), Some(Some(0.33)), None]
+        );
+        assert_eq!((COMMIT_LOG_COUNT.parse)("499"), Some(500));
+        assert_eq!((ELECTION_ALGORITHM.parse)("3"), Some(()));
+        assert_eq!((ELECTION_ALGORITHM.parse)("0"), None);
     }
 
     #[test]

@@ -91,19 +91,78 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("admin.snapshot.enabled", "false", &[]),
     ("admin.restore.enabled", "false", &[]),
     ("admin.rateLimiterIntervalInMS", "22", &[]),
+    ("multiAddress.enabled", "true", ENSEMBLE),
+    ("multiAddress.reachabilityCheckEnabled", "false", SEVERAL_ADDRESSES),
+    ("multiAddress.reachabilityCheckTimeoutMs", "23", SEVERAL_ADDRESSES),
+    ("oraclePath", "/oracle", ENSEMBLE),
+    ("leaderServes", "no", ENSEMBLE),
+    ("localSessionsEnabled", "true", ENSEMBLE),
+    ("localSessionsUpgradingEnabled", "true", LOCAL_SESSIONS),
+    ("cnxTimeout", "24", ENSEMBLE),
+    ("quorumCnxnTimeoutMs", "25", ENSEMBLE),
+    ("tcpKeepAlive", "true", ENSEMBLE),
+    ("quorumListenOnAllIPs", "true", ENSEMBLE),
+    ("electionPortBindRetry", "0", ENSEMBLE),
+    ("fastleader.minNotificationInterval", "70000", ENSEMBLE),
+    ("fastleader.maxNotificationInterval", "26000", ENSEMBLE),
+    ("initLimit", "27", ENSEMBLE),
+    ("syncLimit", "28", ENSEMBLE),
+    ("connectToLearnerMasterLimit", "29", ENSEMBLE),
+    ("leaderConnectDelayDuringRetryMs", "30", ENSEMBLE),
+    ("leader.maxTimeToWaitForEpoch", "31", ENSEMBLE),
+    ("leader.maxConcurrentSnapSyncs", "32", ENSEMBLE),
+    ("leader.maxConcurrentDiffSyncs", "33", ENSEMBLE),
+    ("commitLogCount", "3400", ENSEMBLE),
+    ("snapshotSizeFactor", "-1", ENSEMBLE),
+    ("forceSnapshotSync", "true", ENSEMBLE),
+    ("syncEnabled", "false", ENSEMBLE),
+    ("observer.syncEnabled", "false", ENSEMBLE),
+    ("observer.reconnectDelayMs", "35", ENSEMBLE),
+    ("observer.election.DelayMs", "36", ENSEMBLE),
+    ("observerMasterPort", "37", ENSEMBLE),
+    ("observerMaster.sizeLimit", "38", ENSEMBLE),
+];
+
+const ENSEMBLE: &[&str] = &["server.1=a:1:2", "server.2=b:1:2", "initLimit=10", "syncLimit=5"];
+
+const SEVERAL_ADDRESSES: &[&str] = &[
+    "server.1=a:1:2|c:1:2",
+    "server.2=b:1:2",
+    "initLimit=10",
+    "syncLimit=5",
+    "multiAddress.enabled=true",
+];
+
+const LOCAL_SESSIONS: &[&str] = &[
+    "server.1=a:1:2",
+    "server.2=b:1:2",
+    "initLimit=10",
+    "syncLimit=5",
+    "localSessionsEnabled=true",
 ];
 
 const WEIGHTS: &[&str] =
     &["connection_throttle_tokens=1", "connection_throttle_weight_enabled=true"];
 
-/// Settings that decide whether this is a standalone server, and are not part of the result.
-const MEMBERSHIP: [&str; 2] = ["standaloneEnabled", "dynamicConfigFile"];
+/// Settings that decide what else is looked at, or what is refused, and are not part of the result.
+const WITHOUT_FIELD: [&str; 7] = [
+    "standaloneEnabled",
+    "dynamicConfigFile",
+    "peerType",
+    "sslQuorum",
+    "portUnification",
+    "quorum.auth.enableSasl",
+    "electionAlg",
+];
+
+/// A `dataDir` that says in `myid` that its server is the second.
+const DATA_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/member");
 
 /// A directory with a `zoo.cfg` of these lines after one for `dataDir`.
 fn zoo_cfg(lines: &str) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("zoo.cfg");
-    std::fs::write(&path, format!("dataDir=/data\n{lines}\n")).unwrap();
+    std::fs::write(&path, format!("dataDir={DATA_DIR}\n{lines}\n")).unwrap();
     (directory, path)
 }
 
@@ -115,7 +174,13 @@ fn load(
     let environment =
         environment.iter().map(|(variable, text)| ((*variable).into(), (*text).into()));
     let base = Base::File(path.to_owned());
-    config::load(&CommandLine { base, settings: settings.to_vec() }, environment)
+    let command_line = CommandLine { base, settings: settings.to_vec() };
+    let mut loaded = config::load(&command_line, environment)?;
+    // It names the file, and each test has its own.
+    if let Some(ensemble) = &mut loaded.config.ensemble {
+        ensemble.origin = Origin::Default;
+    }
+    Ok(loaded)
 }
 
 /// The variable of a key, as the reference for operators describes it.
@@ -143,10 +208,13 @@ fn variable_of(key: &str) -> String {
 #[test]
 fn every_setting_is_a_case() {
     let (_directory, path) = zoo_cfg("");
-    let keys: Vec<&str> =
-        load(&path, &[], &[]).unwrap().effective.iter().map(|effective| effective.key).collect();
-    let cases: Vec<&str> = CASES.iter().map(|(key, ..)| *key).chain(MEMBERSHIP).collect();
-    assert_eq!(keys, cases);
+    let effective = load(&path, &[], &[]).unwrap().effective;
+    let (without, with): (Vec<&str>, Vec<&str>) = effective
+        .iter()
+        .map(|effective| effective.key)
+        .partition(|key| WITHOUT_FIELD.contains(key));
+    assert_eq!(with, CASES.iter().map(|(key, ..)| *key).collect::<Vec<_>>());
+    assert_eq!(without, WITHOUT_FIELD);
 }
 
 #[test]
@@ -285,5 +353,35 @@ fn every_setting_changes_its_field() {
         admin.snapshot.enabled=false: snapshot_enabled: false,
         admin.restore.enabled=false: restore_enabled: false,
         admin.rateLimiterIntervalInMS=22: rate_limiter_interval: 22ms,
+        multiAddress.enabled=true: reachability_timeout: Some( 1s,
+        multiAddress.reachabilityCheckEnabled=false: reachability_timeout: None,
+        multiAddress.reachabilityCheckTimeoutMs=23: 23ms,
+        oraclePath=/oracle: oracle_path: Some( "/oracle",
+        leaderServes=no: leader_serves: false,
+        localSessionsEnabled=true: local_sessions: Fixed,
+        localSessionsUpgradingEnabled=true: local_sessions: Upgradable,
+        cnxTimeout=24: connect_timeout: 24ms,
+        quorumCnxnTimeoutMs=25: handshake_timeout: Some( 25ms,
+        tcpKeepAlive=true: tcp_keep_alive: true,
+        quorumListenOnAllIPs=true: listens_on_all_addresses: true,
+        electionPortBindRetry=0: bind_attempts_max: None,
+        fastleader.minNotificationInterval=70000: notification_interval_min: 70s, notification_interval_max: 70s,
+        fastleader.maxNotificationInterval=26000: notification_interval_max: 26s,
+        initLimit=27: init_ticks: 27, connect_ticks: 27,
+        syncLimit=28: sync_ticks: 28,
+        connectToLearnerMasterLimit=29: connect_ticks: 29,
+        leaderConnectDelayDuringRetryMs=30: connect_retry_delay: 30ms,
+        leader.maxTimeToWaitForEpoch=31: epoch_wait_max: Some( 31ms,
+        leader.maxConcurrentSnapSyncs=32: concurrent_snapshots_max: 32,
+        leader.maxConcurrentDiffSyncs=33: concurrent_diffs_max: 33,
+        commitLogCount=3400: committed_kept: 3400,
+        snapshotSizeFactor=-1: log_read_factor: None,
+        forceSnapshotSync=true: always_sends_snapshot: true,
+        syncEnabled=false: keep_database: false,
+        observer.syncEnabled=false: keep_database: false,
+        observer.reconnectDelayMs=35: reconnect_delay_max: 35ms,
+        observer.election.DelayMs=36: election_delay_max: 36ms,
+        observerMasterPort=37: master_port: Some( 37,
+        observerMaster.sizeLimit=38: master_bytes_max: 38,
     "#]].assert_eq(&changes);
 }

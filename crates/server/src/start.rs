@@ -59,6 +59,19 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The configuration describes an ensemble.
+    #[error(
+        "{origin}: an ensemble ({voters} voters, {observers} observers) is not supported yet; \
+         remove the server, group and weight lines to run a standalone server"
+    )]
+    EnsembleUnsupported {
+        /// Where the first server's line is.
+        origin: config::Origin,
+        /// How many servers vote.
+        voters: usize,
+        /// How many do not.
+        observers: usize,
+    },
     /// Threads, or telling of events on sockets.
     #[error("the system does not provide what the server needs")]
     System(#[from] io::Error),
@@ -72,6 +85,7 @@ pub(crate) struct Started {
 
 /// Recovers the database, opens the port and starts the threads.
 pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
+    refuse_ensemble(config)?;
     let clock = Clock::start();
     let seed = RandomState::new().build_hasher().finish();
     let data_dir = open_directories(config)?;
@@ -94,6 +108,18 @@ pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
         info!(%address, "serving");
     }
     Ok(Started { address, crew })
+}
+
+/// A member that ran by itself would break the promises of its ensemble.
+fn refuse_ensemble(config: &Config) -> Result<(), StartError> {
+    match &config.ensemble {
+        None => Ok(()),
+        Some(ensemble) => Err(StartError::EnsembleUnsupported {
+            origin: ensemble.origin.clone(),
+            voters: ensemble.membership.voters().count(),
+            observers: ensemble.membership.observers().count(),
+        }),
+    }
 }
 
 fn open_directories(config: &Config) -> Result<DataDir<RealDisk>, storage::Error> {

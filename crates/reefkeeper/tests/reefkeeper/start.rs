@@ -63,6 +63,30 @@ fn a_wrong_configuration_is_named_with_its_place() {
 }
 
 #[test]
+fn a_member_of_an_ensemble_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    let path = word(&file);
+    fs::write(dir.path().join("myid"), "1").unwrap();
+    let text = format!(
+        "dataDir={}\nclientPort=0\ninitLimit=10\nsyncLimit=5\n\
+         server.1=zk1:2888:3888\nserver.2=zk2:2888:3888\nserver.3=zk3:2888:3888:observer\n",
+        word(dir.path())
+    );
+    fs::write(&file, text).unwrap();
+    let (code, words) = refusal(&[path]);
+    assert_eq!(code, INVALID_CONFIGURATION);
+    assert_eq!(
+        words,
+        format!(
+            "{path}:5: an ensemble (2 voters, 1 observers) is not supported yet; remove the \
+             server, group and weight lines to run a standalone server"
+        )
+    );
+    assert!(!dir.path().join("version-2").exists());
+}
+
+#[test]
 fn a_port_alone_is_not_taken_for_a_file() {
     let (code, words) = refusal(&["2181"]);
     assert_eq!(code, INVALID_CONFIGURATION);

@@ -1,0 +1,115 @@
+//! Where clients connect.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use types::membership::HostPort;
+
+use crate::error::MembershipProblem;
+use crate::layer::Layers;
+use crate::membership::{ClientEndpoint, Described};
+use crate::setting::{
+    CLIENT_PORT, CLIENT_PORT_ADDRESS, CLIENT_PORT_LISTEN_BACKLOG, CLIENT_TCP_KEEP_ALIVE,
+};
+use crate::{ConfigError, Origin, Warning};
+
+/// Where clients connect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// `clientPort` and `clientPortAddress`. The unspecified address of IPv6 stands for all
+    /// interfaces of both families; where there is no IPv6, for all of IPv4. `None` if there is no
+    /// port to listen on.
+    pub client_address: Option<SocketAddr>,
+    /// `clientPortListenBacklog`: connections that wait to be accepted; `None`: the system's choice.
+    pub backlog: Option<u32>,
+    /// `clientTcpKeepAlive`.
+    pub tcp_keep_alive: bool,
+}
+
+impl Listen {
+    /// Where clients connect to a server that is what its membership makes of it.
+    pub(crate) fn from_layers(
+        layers: &mut Layers,
+        described: &Described,
+    ) -> Result<Self, ConfigError> {
+        let configured = Self::configured(layers)?;
+        let client_address = match described {
+            Described::Standalone(None) => configured,
+            Described::Standalone(Some(endpoint)) => match configured {
+                Some(configured) => Some(configured),
+                None => Some(endpoint.resolve()?),
+            },
+            Described::Member(place) => match &place.client {
+                Some(endpoint) => Some(endpoint.agreed(configured)?),
+                None => configured,
+            },
+        };
+        if client_address.is_none() {
+            layers.warnings.push(Warning::NoClientPort);
+        }
+        Ok(Self {
+            client_address,
+            backlog: layers.value(&CLIENT_PORT_LISTEN_BACKLOG)?,
+            tcp_keep_alive: layers.value(&CLIENT_TCP_KEEP_ALIVE)?,
+        })
+    }
+
+    /// What `clientPort` and `clientPortAddress` say.
+    fn configured(layers: &mut Layers) -> Result<Option<SocketAddr>, ConfigError> {
+        let port = layers.value(&CLIENT_PORT)?;
+        let host = layers.value(&CLIENT_PORT_ADDRESS)?;
+        let origin = layers.origin(&CLIENT_PORT_ADDRESS.row);
+        match (port, host) {
+            (None, Some(_)) => Err(ConfigError::AddressWithoutPort { origin }),
+            (None, None) => Ok(None),
+            (Some(port), None) => Ok(Some((Ipv6Addr::UNSPECIFIED, port).into())),
+            (Some(port), Some(host)) => {
+                resolve(CLIENT_PORT_ADDRESS.row.key, &host, port, &origin).map(Some)
+            }
+        }
+    }
+}
+
+impl ClientEndpoint {
+    /// Where that is. As with Java, all of IPv4 means all of both families.
+    fn resolve(&self) -> Result<SocketAddr, ConfigError> {
+        let HostPort { host, port } = &self.address;
+        if host.is_wildcard() {
+            return Ok((Ipv6Addr::UNSPECIFIED, *port).into());
+        }
+        resolve(&self.key, host.as_str(), *port, &self.origin)
+    }
+
+    /// Where that is, unless `clientPort` says something else, and not just less.
+    fn agreed(&self, configured: Option<SocketAddr>) -> Result<SocketAddr, ConfigError> {
+        let listed = self.resolve()?;
+        let is_other = |configured: &SocketAddr| {
+            let is_vague = configured.ip().is_unspecified() && configured.port() == listed.port();
+            *configured != listed && !is_vague
+        };
+        match configured.filter(is_other) {
+            None => Ok(listed),
+            Some(configured) => Err(ConfigError::Membership {
+                origin: self.origin.clone(),
+                problem: MembershipProblem::ClientAddresses {
+                    configured,
+                    listed: self.address.clone(),
+                },
+            }),
+        }
+    }
+}
+
+/// An address of a host that a key names.
+fn resolve(key: &str, host: &str, port: u16, origin: &Origin) -> Result<SocketAddr, ConfigError> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok((address, port).into());
+    }
+    let unknown = |source| ConfigError::UnknownHost {
+        origin: origin.clone(),
+        key: key.to_owned(),
+        host: host.to_owned(),
+        source,
+    };
+    let mut addresses = (host, port).to_socket_addrs().map_err(|source| unknown(Some(source)))?;
+    addresses.next().ok_or_else(|| unknown(None))
+}
