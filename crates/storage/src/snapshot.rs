@@ -16,6 +16,7 @@
 //! exact state; see the `tree` crate.
 
 mod read;
+mod records;
 mod stream;
 mod write;
 

@@ -3,14 +3,15 @@
 use std::io::{self, BufReader, Read};
 
 use flate2::read::GzDecoder;
-use tree::{LoadError, Tree, TreeLoader};
+use tree::{Tree, TreeLoader};
 use types::Zxid;
 use wire::jute::{DecodeError, Reader};
 use wire::limits::STORED_BYTES_MAX;
-use wire::stored::snapshot::{self as records, StoredAcl, StoredDigest, StoredNode, StoredSession};
+use wire::stored::snapshot::{self as stored, StoredDigest};
 use wire::stored::{Checksum, FileHeader, FileKind};
 
 use super::Compression;
+use super::records::{Reach, RecordSink, Records, Stopped};
 use super::stream::{FileSource, GZIP_MAGIC, SNAPPY_MAGIC, SnappySource};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SnapshotDamage;
@@ -24,13 +25,11 @@ const BYTES_MIN: u64 = 10;
 /// Bytes of the last block with its seal.
 const LAST_ZXID_BLOCK_BYTES: usize = 8 + 13;
 
-/// Where the membership is kept.
-const CONFIG_NODE: &str = "/zookeeper/config";
-
 /// What a snapshot holds.
 pub(crate) struct Contents {
     pub(crate) tree: Tree,
-    /// The digest that the tree has once the log is replayed up to some transaction.
+    /// The digest that the tree has once the log is replayed up to some transaction; `None` if the
+    /// snapshot does not say where the tree is in the state after one transaction.
     pub(crate) digest: Option<StoredDigest>,
 }
 
@@ -112,26 +111,18 @@ fn read_records(
     if header.kind != FileKind::Snapshot {
         return Err(SnapshotDamage::Unfinished);
     }
-    for _ in 0..content.take(records::decode_count)? {
-        let session = content.take(records::decode_session)?;
-        sink.session(session);
-    }
-    for _ in 0..content.take(records::decode_count)? {
-        let acl = content.take(records::decode_acl)?;
-        sink.acl(acl);
-    }
-    content.take_nodes(sink)?;
+    content.take_records(sink)?;
     content.take_seal()?;
     let mut digest = None;
     let mut rest = content.rest(LAST_ZXID_BLOCK_BYTES)?;
     if rest > 0 && rest != LAST_ZXID_BLOCK_BYTES {
-        digest = Some(content.take(records::decode_digest)?);
+        digest = Some(content.take(stored::decode_digest)?);
         content.take_seal()?;
         rest = content.rest(LAST_ZXID_BLOCK_BYTES)?;
     }
     if rest > 0 {
         // The name of the file decides, as in Apache's server; this copy is for restores.
-        content.take(records::decode_last_zxid)?;
+        content.take(stored::decode_last_zxid)?;
         content.take_seal()?;
         rest = content.rest(0)?;
     }
@@ -139,45 +130,6 @@ fn read_records(
         return Err(SnapshotDamage::TrailingBytes { offset: content.offset() });
     }
     Ok(digest)
-}
-
-/// Takes what a snapshot is made of.
-trait RecordSink {
-    fn session(&mut self, session: StoredSession);
-    fn acl(&mut self, acl: StoredAcl);
-    fn node(&mut self, node: &StoredNode<'_>) -> Result<(), LoadError>;
-}
-
-impl RecordSink for TreeLoader {
-    fn session(&mut self, session: StoredSession) {
-        self.session(session.session, session.timeout_ms);
-    }
-
-    fn acl(&mut self, acl: StoredAcl) {
-        self.acl(acl.id.0, acl.acl);
-    }
-
-    fn node(&mut self, node: &StoredNode<'_>) -> Result<(), LoadError> {
-        self.node(&node.path, node.data, node.acl.0, &node.stat)
-    }
-}
-
-/// The last transaction of which znodes show a trace; nothing else is kept.
-struct Reach(Zxid);
-
-impl RecordSink for Reach {
-    fn session(&mut self, _session: StoredSession) {}
-
-    fn acl(&mut self, _acl: StoredAcl) {}
-
-    fn node(&mut self, node: &StoredNode<'_>) -> Result<(), LoadError> {
-        // Servers write their membership there themselves, with its version for a zxid.
-        if node.path != CONFIG_NODE {
-            let stat = &node.stat;
-            self.0 = self.0.max(stat.czxid).max(stat.mzxid).max(stat.pzxid);
-        }
-        Ok(())
-    }
 }
 
 /// A snapshot's uncompressed bytes, as far as they are in memory.
@@ -219,24 +171,17 @@ impl<R: Read> Content<R> {
         }
     }
 
-    /// Takes all znodes and the mark after them.
-    fn take_nodes(&mut self, sink: &mut impl RecordSink) -> Result<(), SnapshotDamage> {
+    /// Takes all records and the mark after them.
+    fn take_records(&mut self, sink: &mut impl RecordSink) -> Result<(), SnapshotDamage> {
+        let mut records = Records::new();
         loop {
-            let input = &self.buffer[self.start..self.end];
-            let mut reader = Reader::with_limit(input, STORED_BYTES_MAX);
-            let stopped = loop {
-                let before = reader.position();
-                match records::decode_node(&mut reader) {
-                    Ok(Some(node)) => sink.node(&node)?,
-                    Ok(None) => {
-                        self.start += reader.position();
-                        return Ok(());
-                    }
-                    Err(error) => break (before, error),
-                }
-            };
-            self.start += stopped.0;
-            self.refill_after(stopped.1)?;
+            let (taken, result) = records.take(&self.buffer[self.start..self.end], sink);
+            self.start += taken;
+            match result {
+                Ok(()) => return Ok(()),
+                Err(Stopped::Undecodable(error)) => self.refill_after(error)?,
+                Err(Stopped::NoTree(error)) => return Err(error.into()),
+            }
         }
     }
 
@@ -244,7 +189,7 @@ impl<R: Read> Content<R> {
     fn take_seal(&mut self) -> Result<(), SnapshotDamage> {
         self.sum_up();
         let (computed, offset) = (self.sum.value(), self.offset());
-        let stored = self.take(records::decode_seal)?;
+        let stored = self.take(stored::decode_seal)?;
         if stored != computed {
             return Err(SnapshotDamage::Checksum { offset, stored, computed });
         }
