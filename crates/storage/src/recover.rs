@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use tree::Tree;
 use types::{Zxid, mutant};
+use wire::stored::snapshot::StoredDigest;
 
 use crate::data_dir::DataDir;
 use crate::disk::{Access, Disk, DiskFile};
@@ -320,5 +321,6 @@ fn rewrite<F: DiskFile>(file: &F, part: Range<u64>, path: &Path) -> Result<(), E
 }
 
 fn fresh(options: tree::Options) -> Contents {
-    Contents { tree: Tree::new(options), digest: None }
+    let digest = StoredDigest { zxid: Zxid::ZERO, digest: None };
+    Contents { tree: Tree::new(options), digest: Some(digest) }
 }

@@ -11,10 +11,13 @@ use std::path::Path;
 
 use common::{DIR, History, file, open, options, recover, recover_simulated};
 use storage::{
-    Compression, Disk, EmptyDatabase, Error, LogOptions, Origin, RealDisk, RecoverOptions,
-    SimulatedDisk, SnapshotDamage, WithoutSnapshot, write_tree,
+    Compression, DataDir, Disk, EmptyDatabase, Error, LogOptions, Origin, RealDisk, RecoverOptions,
+    SimulatedDisk, SnapshotDamage, WithoutSnapshot, put_head, write_tree,
 };
-use types::Zxid;
+use tree::{SliceEnd, Tree};
+use types::{SessionId, Txn, TxnDigest, TxnHeader, Xid, Zxid};
+use wire::stored::LogBatch;
+use wire::stored::snapshot::{AclId, put_node};
 
 const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Snappy];
 
@@ -216,6 +219,46 @@ fn failed_snapshot_leaves_no_file_and_the_database_as_it_was() {
             assert_eq!(recovered.tree.difference(&history.tree), None);
         }
     }
+}
+
+/// Writes the tree as it is under the name of an earlier transaction, without any digest.
+fn write_without_digest(data_dir: &DataDir<SimulatedDisk>, name: Zxid, tree: &mut Tree) {
+    let mut writer = data_dir.start_snapshot(name, Compression::None).unwrap();
+    let mut records = Vec::new();
+    put_head(&mut records, &tree.begin_snapshot());
+    let end = tree.snapshot_slice(usize::MAX, &mut |path, data, acl, stat| {
+        put_node(&mut records, path, data, AclId(acl), stat);
+    });
+    assert_eq!(end, SliceEnd::Done);
+    writer.write(&records).unwrap();
+    writer.finish(None, None).unwrap();
+}
+
+#[test]
+fn tree_without_a_digest_is_compared_once_it_has_caught_up() {
+    let disk = SimulatedDisk::new();
+    let mut history = populate(&disk, Compression::None);
+    let data_dir = open(&disk, DIR).unwrap();
+    // Named after 32, but with effects of all that came up to 40.
+    write_without_digest(&data_dir, Zxid::from_raw(32), &mut history.tree);
+    let recovered = data_dir.recover(&options()).unwrap();
+    assert_eq!(recovered.origin, Origin::Snapshot(Zxid::from_raw(32)));
+    assert_eq!((recovered.txns_replayed, recovered.digest_mismatches), (8, 0));
+    assert_eq!(recovered.tree.difference(&history.tree), None);
+
+    let mut log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
+    let mut batch = LogBatch::new();
+    let header = TxnHeader {
+        session: SessionId(1),
+        cxid: Xid(1),
+        zxid: Zxid::from_raw(41),
+        time_ms: 1_700_000_000_000,
+    };
+    let wrong = TxnDigest { version: TxnDigest::VERSION, tree: 1 };
+    batch.push(&header, &Txn::CreateSession { timeout_ms: 1000 }, Some(wrong));
+    log.append(&batch).unwrap();
+    log.close().unwrap();
+    assert_eq!(data_dir.recover(&options()).unwrap().digest_mismatches, 1);
 }
 
 #[test]

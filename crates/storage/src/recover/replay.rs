@@ -18,9 +18,18 @@ pub(super) struct Replay {
     snapshot: Zxid,
     last_logged: Zxid,
     counts: Counts,
-    /// While it is pending the tree is between two states, as the snapshot was written while
-    /// transactions went on: digests are not comparable before its transaction.
-    pending_digest: Option<StoredDigest>,
+    comparable: Comparable,
+}
+
+/// Since when the tree's digest can be compared with those in the log. A snapshot is written while
+/// transactions go on: at first the tree is between two states.
+enum Comparable {
+    /// The tree is in the state after one transaction.
+    Now,
+    /// It is from this transaction on, of which the snapshot has the digest.
+    From(StoredDigest),
+    /// The snapshot does not say, as it has no digest: once they have agreed.
+    OnceEqual,
 }
 
 /// What happened so far.
@@ -38,7 +47,11 @@ impl Replay {
             snapshot,
             last_logged: snapshot,
             counts: Counts::default(),
-            pending_digest: contents.digest.filter(|digest| digest.zxid > snapshot),
+            comparable: match contents.digest {
+                Some(digest) if digest.zxid > snapshot => Comparable::From(digest),
+                Some(_) => Comparable::Now,
+                None => Comparable::OnceEqual,
+            },
         }
     }
 
@@ -83,16 +96,21 @@ impl Replay {
     }
 
     fn compare_digests(&mut self, zxid: Zxid, logged: Option<TxnDigest>) {
-        let expected = match self.pending_digest {
-            Some(pending) if pending.zxid > zxid => return,
-            Some(pending) => {
-                self.pending_digest = None;
-                pending.digest.filter(|_| pending.zxid == zxid).or(logged)
+        let expected = match self.comparable {
+            Comparable::From(stored) if stored.zxid > zxid => return,
+            Comparable::From(stored) => {
+                self.comparable = Comparable::Now;
+                stored.digest.filter(|_| stored.zxid == zxid).or(logged)
             }
-            None => logged,
+            Comparable::Now | Comparable::OnceEqual => logged,
         };
         let (Some(expected), Some(computed)) = (expected, self.tree.digest()) else { return };
-        if expected.version == TxnDigest::VERSION && expected.tree != computed {
+        if expected.version != TxnDigest::VERSION {
+            return;
+        }
+        if expected.tree == computed {
+            self.comparable = Comparable::Now;
+        } else if matches!(self.comparable, Comparable::Now) {
             if self.counts.digest_mismatches == 0 {
                 error!(%zxid, expected = expected.tree, computed, "digest of the tree differs");
             }
