@@ -2,9 +2,11 @@
 //! seeds, so that they hold wherever `cargo test` does.
 
 mod storage_targets;
+mod types_targets;
 mod wire_targets;
 
 pub use storage_targets::{log_file, snapshot_file};
+pub use types_targets::membership;
 pub use wire_targets::{
     client_request, connect_request, election, multi, quorum_packets, snapshot_records, txn_entry,
 };

@@ -253,6 +253,11 @@ mod tests {
             b"forceSync",
             b"localhost:1:2",
             b"localhost:1:2:observer;3",
+            b"localhost:3:4|localhost:5:6",
+            b"multiAddress.enabled",
+            b"group.1",
+            b"weight.1",
+            b"1:2",
         ];
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
         let (mut accepted, mut refused) = (0, 0);
