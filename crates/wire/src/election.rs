@@ -66,6 +66,14 @@ const WITHOUT_CONFIG_BYTES: usize = 40;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct ElectionRound(pub i64);
 
+impl ElectionRound {
+    /// The number of the election after this one. It stays at the highest that there is.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 /// What a server is doing, as it tells others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(i32)]
