@@ -247,6 +247,10 @@ pub enum CloseReason {
     RoleEnded,
     /// The other was silent for too long.
     Silent,
+    /// The other says that it has this server's id.
+    OwnId,
+    /// There are too many connections with servers that do not vote.
+    TooMany,
     /// The other said what no correct server says.
     Misbehaved(PeerMisbehaved),
 }

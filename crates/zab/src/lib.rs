@@ -54,11 +54,14 @@
 //! tells how a server does that.
 
 mod effect;
+mod election;
 mod input;
+mod limits;
 mod misbehaved;
 mod quorum;
 
 pub use effect::{Announcement, CloseReason, Effect, LeaderPacket, LearnerKind, LearnerPacket};
+pub use election::{Candidate, Elected, Election, ElectionOptions};
 pub use input::{CallFailure, Input, Link};
 pub use misbehaved::PeerMisbehaved;
 pub use quorum::{Oracle, Quorum, Quorums};

@@ -1,0 +1,470 @@
+//! Who should lead: an election among the voters, as Apache's servers hold it.
+//!
+//! ```text
+//!           begin             a quorum proposes the same, or has a leader
+//!  Idle ─────────> Looking ───────────────────────────────────────────────> Settled
+//!                   ^  │ ^                                                     │
+//!                   └──┘ └───────────────────────── begin ─────────────────────┘
+//!       the membership changed
+//! ```
+//!
+//! A server that is *looking* tells all voters whom it proposes, takes in what they propose, and
+//! repeats itself when nothing happens, at intervals that double. A *settled* one, that has a
+//! leader or is it, tells who asks. [`Election`] joins three parts, which can be read by
+//! themselves: what a vote is (`vote.rs`), what the votes of one election amount to (`round.rs`),
+//! and the connections (`mesh.rs`).
+//!
+//! Nothing here has to be right for the data to be safe. Two servers may come out of it as leaders;
+//! one may lead that should not. Discovery finds out, and there is another election. It matters
+//! that it ends, soon, and well as a rule.
+//!
+//! # The wait that is left out
+//!
+//! With a quorum for its proposal a server waits for a while ([`ElectionOptions::finalize`])
+//! whether there is a better one: a voter of which it has not heard may have the later history.
+//! Apache's servers always do that. Here the wait ends as soon as it can not bring anything, when
+//! every voter that weighs something
+//!
+//! * has proposed the same in this round. A voter proposes nobody that is worse than itself, and
+//!   its history does not change while it looks. So nobody in this round is better than whom all
+//!   propose, and nobody can come to propose another one in it.
+//! * or is down: nobody listened at its port when it was called in this election. Such a server
+//!   takes part when it starts, as if it had been late: it finds a leader and follows it. This
+//!   could have happened with the wait as well, by starting a moment later.
+//!
+//! The candidate itself must not be down. To the Java servers of an ensemble this makes no
+//! difference for the worse: the votes they have got from this server are those that they would
+//! have got, and what they hear next, that it has a leader, counts in their round as those votes do
+//! and confirms them. A leader is ready for them sooner. A follower is early at a Java leader,
+//! which is still waiting, and has to try again until that one listens.
+//!
+//! Who does not vote always waits. It is told the votes only when it asks, and Java servers tell it
+//! those they had before the election.
+//!
+//! # Where this differs from Apache's servers
+//!
+//! * The number of the round never decreases, also when a leader of an earlier round is followed.
+//!   The answers of this server carry the round of that leader, as they do there.
+//! * A server that does not vote and asks during an election is told the present proposal, not the
+//!   leader before. It is answered only while it looks for a leader.
+//! * A new connection begins with the present proposal while this server looks, and with nothing
+//!   otherwise. Apache's repeats what it had said last, maybe long ago.
+//! * A voter that had a leader when it was told of a proposal is told again when it begins to look,
+//!   if it has not come to the same by itself; there it hears of it when the proposal is repeated.
+//! * A leader counts for one reign with its followers only if it names the same epoch as they do. A
+//!   server takes the word of others that it leads only if all of a quorum say so of its present
+//!   round; there one of them is enough, and the others may still follow what it was before it
+//!   crashed.
+
+mod mesh;
+mod round;
+mod vote;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, info};
+use types::membership::Membership;
+use types::{Epoch, Instant, Now, Sid, Zxid};
+use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
+
+use self::mesh::Mesh;
+use self::round::{Heard, Round};
+use self::vote::{Ballot, Vote};
+use crate::effect::{Announcement, Effect};
+use crate::input::{CallFailure, Link};
+use crate::quorum::Quorums;
+
+/// How a server takes part in elections.
+#[derive(Clone, Debug)]
+pub struct ElectionOptions {
+    /// Who it is.
+    pub sid: Sid,
+    /// Whether it never votes. Without meaning while the membership says that it does.
+    pub is_observer: bool,
+    /// After which time without a result it repeats its proposal; Apache's default is 200 ms.
+    pub notify_min: Duration,
+    /// The longest time between two repetitions, which are further apart each time; Apache's
+    /// default is 60 s.
+    pub notify_max: Duration,
+    /// How long it waits for a better proposal when a quorum has agreed; in Apache's servers 200
+    /// ms.
+    pub finalize: Duration,
+    /// The membership in force, as text.
+    pub config: Arc<str>,
+    /// Its version.
+    pub config_version: i64,
+    /// For what has to differ between servers by chance.
+    pub seed: u64,
+}
+
+/// What speaks for a server as leader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    /// The last transaction in its log; `None` if it has no database, not even an empty one. Then
+    /// it takes part in no election and only finds who leads already.
+    pub last_logged: Option<Zxid>,
+    /// Its current epoch: that of the leader that it last followed, or was.
+    pub epoch: Epoch,
+}
+
+/// How an election ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Elected {
+    /// Who should lead; maybe this server.
+    pub leader: Sid,
+}
+
+/// Elections, one after the other, as one server sees them. See the module.
+#[derive(Clone, Debug)]
+pub struct Election {
+    options: ElectionOptions,
+    quorums: Quorums,
+    mesh: Mesh,
+    /// The latest round that this server has taken part in or heard of. Never decreases.
+    clock: ElectionRound,
+    /// The newest version of a membership that was offered to the owner.
+    offered_version: i64,
+    phase: Phase,
+    /// What [`Self::settle`] has to tell.
+    elected: Option<Elected>,
+}
+
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a server has one of them")]
+enum Phase {
+    /// The first election has not begun.
+    Idle,
+    Looking(Looking),
+    Settled(Settled),
+}
+
+/// An election that is not over.
+#[derive(Clone, Debug)]
+struct Looking {
+    round: Round,
+    candidate: Candidate,
+    /// When to repeat the proposal.
+    repeat_at: Instant,
+    /// Between the last time that it was told and the next.
+    interval: Duration,
+    /// The proposal on which a quorum agrees, and until when to wait for a better one.
+    waiting: Option<(Ballot, Instant)>,
+    /// Whether the membership has changed since it began.
+    is_outdated: bool,
+}
+
+/// What who asks is told.
+#[derive(Clone, Debug)]
+struct Settled {
+    ballot: Ballot,
+    /// When voters have asked last.
+    asked: BTreeMap<Sid, Instant>,
+}
+
+impl Election {
+    /// A server that has said nothing yet. Until [`Self::begin`] it lets others connect and passes
+    /// over what they say.
+    pub fn new(options: ElectionOptions, quorums: Quorums) -> Self {
+        Self {
+            mesh: Mesh::new(options.sid, quorums.voters(), options.seed),
+            clock: ElectionRound::default(),
+            offered_version: options.config_version,
+            phase: Phase::Idle,
+            elected: None,
+            options,
+            quorums,
+        }
+    }
+
+    /// Begins an election: this server has no leader, or does not want it any longer.
+    pub fn begin(&mut self, now: Now, candidate: Candidate, effects: &mut Vec<Effect>) {
+        self.clock = self.clock.next();
+        self.elected = None;
+        self.mesh.look(now.instant);
+        let (number, epoch) = (self.clock.0, candidate.epoch.0);
+        info!(round = number, epoch, last_logged = ?candidate.last_logged, "looking for a leader");
+        self.phase = Phase::Looking(Looking {
+            round: Round::new(self.options.sid, self.clock, self.own_vote(candidate)),
+            candidate,
+            repeat_at: now.instant.after(self.options.notify_min),
+            interval: self.options.notify_min,
+            waiting: None,
+            is_outdated: false,
+        });
+        self.tell_all(effects);
+    }
+
+    /// The leader that was elected reigns, in this epoch: others are told so.
+    pub fn established(&mut self, epoch: Epoch) {
+        if let Phase::Settled(settled) = &mut self.phase {
+            settled.ballot.vote.epoch = Some(epoch);
+        }
+    }
+
+    /// The membership has changed. An election that is going on begins again with it when the step
+    /// is settled.
+    pub fn set_membership(&mut self, quorums: Quorums, config: Arc<str>, version: i64) {
+        if let Phase::Looking(looking) = &mut self.phase {
+            looking.is_outdated |= quorums != self.quorums;
+        }
+        self.mesh.set_voters(quorums.voters());
+        self.quorums = quorums;
+        self.options.config = config;
+        self.options.config_version = version;
+        self.offered_version = self.offered_version.max(version);
+    }
+
+    /// See [`crate::Input::Called`].
+    pub fn on_called(
+        &mut self,
+        now: Now,
+        link: Link,
+        from: Sid,
+        addresses: Vec<String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.mesh.on_called(now.instant, link, from, addresses, effects) {
+            self.greet(from, effects);
+        }
+    }
+
+    /// See [`crate::Input::CallThrough`].
+    pub fn on_call_through(&mut self, now: Now, link: Link, to: Sid, effects: &mut Vec<Effect>) {
+        if self.mesh.on_call_through(now.instant, link, to, effects) {
+            self.greet(to, effects);
+        }
+    }
+
+    /// See [`crate::Input::CallFailed`].
+    pub fn on_call_failed(
+        &mut self,
+        now: Now,
+        to: Sid,
+        reason: CallFailure,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.mesh.on_call_failed(now.instant, to, reason, effects);
+    }
+
+    /// See [`crate::Input::ElectionLinkClosed`].
+    pub fn on_link_closed(&mut self, now: Now, link: Link) {
+        self.mesh.on_closed(now.instant, link);
+    }
+
+    /// See [`crate::Input::Notified`].
+    pub fn on_notified(
+        &mut self,
+        now: Now,
+        link: Link,
+        notification: &Notification<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(from) = self.mesh.on_heard(now.instant, link) else {
+            debug!(link = link.0, "notification over a connection that was given up");
+            return;
+        };
+        self.offer_membership(notification, effects);
+        let ballot = Ballot::of(notification);
+        if !self.quorums.is_voter(from) {
+            if ballot.state == ServerState::Looking {
+                self.answer(now, from, effects);
+            }
+            return;
+        }
+        match &mut self.phase {
+            Phase::Idle => debug!(from = from.0, "notification before the first election"),
+            Phase::Looking(looking) => {
+                let heard = looking.round.hear(from, ballot, &self.quorums);
+                debug!(from = from.0, ?ballot, ?heard, "notification");
+                self.clock = looking.round.number();
+                self.react(now, from, heard, effects);
+            }
+            Phase::Settled(settled) if ballot.state == ServerState::Looking => {
+                settled.asked.insert(from, now.instant);
+                self.answer(now, from, effects);
+            }
+            Phase::Settled(_) => debug!(from = from.0, ?ballot, "answer to a question of before"),
+        }
+    }
+
+    /// What follows from all that happened, and from time that has passed. Returns the outcome of
+    /// an election, once.
+    pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) -> Option<Elected> {
+        if let Phase::Looking(Looking { candidate, is_outdated: true, .. }) = self.phase {
+            self.begin(now, candidate, effects);
+        }
+        self.decide(now);
+        self.repeat(now, effects);
+        self.mesh.settle(now.instant, effects);
+        self.elected.take()
+    }
+
+    /// When [`Self::settle`] has something to do, if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let Phase::Looking(looking) = &self.phase else { return None };
+        let decision = looking.waiting.map(|(_, until)| until);
+        [Some(looking.repeat_at), decision, self.mesh.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Returns what this server is doing, as it tells others.
+    pub fn state(&self) -> ServerState {
+        match &self.phase {
+            Phase::Idle | Phase::Looking(_) => ServerState::Looking,
+            Phase::Settled(settled) => settled.ballot.state,
+        }
+    }
+
+    /// Returns the round: of the election that is going on, or the latest that this server heard
+    /// of.
+    pub fn round(&self) -> ElectionRound {
+        self.clock
+    }
+
+    /// Returns the voters that have looked for a leader at `since` or later, while this server had
+    /// one, in ascending order. They did not follow.
+    pub fn deserters(&self, since: Instant) -> impl Iterator<Item = Sid> {
+        let settled = match &self.phase {
+            Phase::Settled(settled) => Some(settled),
+            Phase::Idle | Phase::Looking(_) => None,
+        };
+        let asked = settled.into_iter().flat_map(|settled| &settled.asked);
+        asked.filter(move |&(_, &at)| at >= since).map(|(&sid, _)| sid)
+    }
+
+    fn own_vote(&self, candidate: Candidate) -> Vote {
+        let votes = self.quorums.committed.is_voter(self.options.sid);
+        if self.options.is_observer && !votes {
+            return Vote { epoch: None, last_logged: LastLogged::Nobody, leader: None };
+        }
+        Vote {
+            epoch: Some(candidate.epoch),
+            last_logged: candidate.last_logged.map_or(LastLogged::NoDatabase, LastLogged::Zxid),
+            leader: votes.then_some(self.options.sid),
+        }
+    }
+
+    /// Tells the owner of a membership that is newer than the one in force. Who has a leader gets
+    /// it from there.
+    fn offer_membership(&mut self, notification: &Notification<'_>, effects: &mut Vec<Effect>) {
+        let (Phase::Looking(_), Form::WithConfig { config }) = (&self.phase, &notification.form)
+        else {
+            return;
+        };
+        if **config == *self.options.config {
+            return;
+        }
+        match Membership::parse(config) {
+            Ok(membership) if membership.version().0 > self.offered_version => {
+                self.offered_version = membership.version().0;
+                effects.push(Effect::LearnMembership(config.as_ref().into()));
+            }
+            Ok(_) => {}
+            // The vote counts all the same.
+            Err(problem) => debug!(?problem, "membership in a notification"),
+        }
+    }
+
+    fn react(&mut self, now: Now, from: Sid, heard: Heard, effects: &mut Vec<Effect>) {
+        match heard {
+            Heard::Ignored(_) | Heard::Counted => {}
+            Heard::TellSender => self.answer(now, from, effects),
+            Heard::TellAll => {
+                if let Phase::Looking(looking) = &mut self.phase {
+                    looking.interval = self.options.notify_min;
+                    looking.repeat_at = now.instant.after(looking.interval);
+                }
+                self.tell_all(effects);
+            }
+            Heard::Leader(ballot) => self.conclude(ballot),
+        }
+    }
+
+    /// Ends the election if a quorum agrees, and nothing better can come or the wait for it is
+    /// over.
+    fn decide(&mut self, now: Now) {
+        let Phase::Looking(looking) = &mut self.phase else { return };
+        if !looking.round.has_quorum(&self.quorums) {
+            looking.waiting = None;
+            return;
+        }
+        let proposal = looking.round.proposal();
+        let until = match looking.waiting {
+            Some((agreed, until)) if agreed == proposal => until,
+            Some(_) | None => now.instant.after(self.options.finalize),
+        };
+        looking.waiting = Some((proposal, until));
+        let is_down = |sid| self.mesh.is_down(sid);
+        let is_final =
+            looking.round.takes_part() && looking.round.is_unanimous(&self.quorums, is_down);
+        if is_final || now.instant >= until {
+            self.conclude(proposal);
+        }
+    }
+
+    fn conclude(&mut self, ballot: Ballot) {
+        let Some(leader) = ballot.vote.leader else { return };
+        let state = match leader == self.options.sid {
+            true => ServerState::Leading,
+            false if self.options.is_observer && !self.quorums.is_voter(self.options.sid) => {
+                ServerState::Observing
+            }
+            false => ServerState::Following,
+        };
+        info!(leader = leader.0, round = ballot.round.0, ?state, "election is over");
+        self.clock = self.clock.max(ballot.round);
+        let ballot = Ballot { state, ..ballot };
+        self.phase = Phase::Settled(Settled { ballot, asked: BTreeMap::new() });
+        self.mesh.rest();
+        self.elected = Some(Elected { leader });
+    }
+
+    /// Tells the proposal again, if it is time.
+    fn repeat(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Phase::Looking(looking) = &mut self.phase else { return };
+        if now.instant >= looking.repeat_at {
+            looking.interval = self.options.notify_max.min(looking.interval * 2);
+            looking.repeat_at = now.instant.after(looking.interval);
+            self.tell_all(effects);
+        }
+    }
+
+    /// Tells all voters whom this server proposes, as far as they are connected; the others when
+    /// they are.
+    fn tell_all(&self, effects: &mut Vec<Effect>) {
+        for sid in self.quorums.voters() {
+            self.tell(sid, effects);
+        }
+    }
+
+    /// Begins a connection with the proposal, if there is one.
+    fn greet(&self, sid: Sid, effects: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Looking(_)) && self.quorums.is_voter(sid) {
+            self.tell(sid, effects);
+        }
+    }
+
+    /// Tells who asks, unless it asks too often.
+    fn answer(&mut self, now: Now, sid: Sid, effects: &mut Vec<Effect>) {
+        if self.mesh.may_answer(now.instant, sid) {
+            self.tell(sid, effects);
+        } else {
+            debug!(sid = sid.0, "asks too often");
+        }
+    }
+
+    /// Says whom this server proposes or has as its leader.
+    fn tell(&self, sid: Sid, effects: &mut Vec<Effect>) {
+        let Ballot { state, vote, round, .. } = match &self.phase {
+            Phase::Idle => return,
+            Phase::Looking(looking) => looking.round.proposal(),
+            Phase::Settled(settled) => settled.ballot,
+        };
+        let Some(link) = self.mesh.link(sid) else { return };
+        let Vote { epoch, last_logged, leader } = vote;
+        let config = Arc::clone(&self.options.config);
+        let announcement = Announcement { state, leader, last_logged, round, epoch, config };
+        effects.push(Effect::Notify { link, announcement });
+    }
+}

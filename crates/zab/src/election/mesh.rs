@@ -1,0 +1,396 @@
+//! The connections between the election ports: who keeps which, whom to call, and when again.
+//!
+//! # One connection between two
+//!
+//! Of two servers the one with the larger id keeps the connections that it makes. The other
+//! connects only to ask for that:
+//!
+//! ```text
+//! smaller id                               larger id
+//!   connects, says hello  ---------------->  ends it, and any connection it had with the smaller
+//!   keeps the new one     <----------------  connects, says hello
+//! ```
+//!
+//! So a server that has lost a connection gets a new one whichever side noticed, and two that call
+//! each other at once do not end with two connections or none. A newer connection
+//! always takes the place of an older one. Apache's class is `QuorumCnxManager`.
+//!
+//! # Who is called
+//!
+//! A server calls the voters while it looks for a leader, and who asked to be called, voter or not.
+//! Who has a leader keeps the connections there are and calls nobody: nothing has to be said.
+//! One call to a server is under way at a time. Calls that fail are repeated after a delay that
+//! doubles and varies a little.
+//!
+//! # Who is down
+//!
+//! A voter is *down* if nobody listened at its port when it was called during this election, and it
+//! has not shown itself since. Who asked to be called and can not be reached is alive, though.
+//! See [`super::Election`] for what it is good for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use types::{Instant, Sid};
+
+use crate::effect::{CloseReason, Effect};
+use crate::input::{CallFailure, Link};
+use crate::limits::{
+    ANSWERS_INTERVAL, ANSWERS_MAX, CALL_DELAY_MAX, CALL_DELAY_MIN, CALLS_TO_STRANGERS_MAX,
+    SILENCE_MAX, STEADY, STRANGERS_MAX,
+};
+
+/// All connections of one server. See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Mesh {
+    me: Sid,
+    /// The other voters.
+    voters: BTreeSet<Sid>,
+    /// Whether there is no leader, so that the voters have to be reached.
+    is_looking: bool,
+    /// Of voters, and of others as long as they are connected or called.
+    contacts: BTreeMap<Sid, Contact>,
+    /// Whose each connection is: those in `contacts`, and no others.
+    sids: BTreeMap<Link, Sid>,
+    jitter: Jitter,
+}
+
+/// What there is with one other server.
+#[derive(Clone, Debug)]
+struct Contact {
+    connection: Option<Connection>,
+    call: Call,
+    reach: Reach,
+    /// When to call a voter that is not connected.
+    next_call: Instant,
+    /// How long after the next failed call to call again.
+    delay: Duration,
+    answers: Answers,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    link: Link,
+    since: Instant,
+    last_heard: Instant,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Call {
+    None,
+    UnderWay,
+    /// It asked to be called while a call was under way; if that one fails, it is called there.
+    UnderWayAndAsked {
+        addresses: Vec<String>,
+    },
+}
+
+/// What is known of a server's process since the election began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    Unknown,
+    /// It has called or spoken.
+    Alive,
+    /// Nobody listened.
+    Down,
+}
+
+/// How many answers a server got since when.
+#[derive(Clone, Copy, Debug)]
+struct Answers {
+    since: Instant,
+    count: u32,
+}
+
+impl Mesh {
+    /// No connections. The seed makes the delays of one server differ from those of others.
+    pub(crate) fn new(me: Sid, voters: impl Iterator<Item = Sid>, seed: u64) -> Self {
+        let mut mesh = Self {
+            me,
+            voters: BTreeSet::new(),
+            is_looking: false,
+            contacts: BTreeMap::new(),
+            sids: BTreeMap::new(),
+            jitter: Jitter(seed),
+        };
+        mesh.set_voters(voters);
+        mesh
+    }
+
+    /// Changes who votes, from the next [`Self::look`] on.
+    pub(crate) fn set_voters(&mut self, voters: impl Iterator<Item = Sid>) {
+        self.voters = voters.filter(|&sid| sid != self.me).collect();
+    }
+
+    /// An election begins: all voters have to be reached, and nobody is known to be down.
+    pub(crate) fn look(&mut self, now: Instant) {
+        self.is_looking = true;
+        for &sid in &self.voters {
+            let contact = self.contacts.entry(sid).or_insert_with(|| Contact::new(now));
+            contact.reach = Reach::Unknown;
+            contact.next_call = now;
+            contact.delay = CALL_DELAY_MIN;
+            if let Some(connection) = &mut contact.connection {
+                connection.last_heard = now;
+            }
+        }
+    }
+
+    /// The election is over: nobody has to be reached.
+    pub(crate) fn rest(&mut self) {
+        self.is_looking = false;
+    }
+
+    /// A server has connected. Returns whether that is the connection with it now.
+    pub(crate) fn on_called(
+        &mut self,
+        now: Instant,
+        link: Link,
+        from: Sid,
+        addresses: Vec<String>,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        if from == self.me {
+            // Another server was configured with this one's id.
+            effects.push(Effect::Close { link, reason: CloseReason::OwnId });
+            return false;
+        }
+        let contact = self.contacts.entry(from).or_insert_with(|| Contact::new(now));
+        contact.reach = Reach::Alive;
+        if from > self.me {
+            self.connect(now, link, from, effects);
+            return true;
+        }
+        effects.push(Effect::Close { link, reason: CloseReason::OtherSideCalls });
+        if let Some(old) = contact.connection.take() {
+            self.sids.remove(&old.link);
+            effects.push(Effect::Close { link: old.link, reason: CloseReason::Replaced });
+        }
+        self.call_back(from, addresses, effects);
+        false
+    }
+
+    /// A call is through. Returns whether that is the connection with the called server now.
+    pub(crate) fn on_call_through(
+        &mut self,
+        now: Instant,
+        link: Link,
+        to: Sid,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let delay = self.jitter.vary(self.contacts.get(&to).map_or(CALL_DELAY_MIN, |it| it.delay));
+        let contact = self.contacts.entry(to).or_insert_with(|| Contact::new(now));
+        contact.call = Call::None;
+        if to < self.me {
+            contact.reach = Reach::Alive;
+            self.connect(now, link, to, effects);
+            return true;
+        }
+        // It has been asked to call, and somebody was there to hear it.
+        if contact.reach == Reach::Down {
+            contact.reach = Reach::Unknown;
+        }
+        contact.put_off(now, delay);
+        effects.push(Effect::Close { link, reason: CloseReason::OtherSideCalls });
+        self.forget_strangers();
+        false
+    }
+
+    /// A call did not get through.
+    pub(crate) fn on_call_failed(
+        &mut self,
+        now: Instant,
+        to: Sid,
+        reason: CallFailure,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(contact) = self.contacts.get_mut(&to) else { return };
+        if reason == CallFailure::Refused && contact.reach == Reach::Unknown {
+            contact.reach = Reach::Down;
+        }
+        let delay = self.jitter.vary(contact.delay);
+        contact.put_off(now, delay);
+        match std::mem::replace(&mut contact.call, Call::None) {
+            Call::UnderWayAndAsked { addresses } if contact.connection.is_none() => {
+                self.call_back(to, addresses, effects);
+            }
+            Call::None | Call::UnderWay | Call::UnderWayAndAsked { .. } => self.forget_strangers(),
+        }
+    }
+
+    /// A connection has ended, or is not wanted by the other side any longer.
+    pub(crate) fn on_closed(&mut self, now: Instant, link: Link) {
+        let Some(sid) = self.sids.remove(&link) else { return };
+        let Some(contact) = self.contacts.get_mut(&sid) else { return };
+        let Some(connection) = contact.connection.take() else { return };
+        contact.reach = Reach::Unknown;
+        if now.since(connection.since) >= STEADY {
+            contact.delay = CALL_DELAY_MIN;
+            contact.next_call = now;
+        } else {
+            let delay = self.jitter.vary(contact.delay);
+            contact.put_off(now, delay);
+        }
+        self.forget_strangers();
+    }
+
+    /// Something came over a connection. Returns from whom; `None` if it has been replaced or ended
+    /// by this server.
+    pub(crate) fn on_heard(&mut self, now: Instant, link: Link) -> Option<Sid> {
+        let sid = *self.sids.get(&link)?;
+        let contact = self.contacts.get_mut(&sid)?;
+        contact.reach = Reach::Alive;
+        if let Some(connection) = &mut contact.connection {
+            connection.last_heard = now;
+        }
+        Some(sid)
+    }
+
+    /// Whether a server that asks may be answered: not if it asks too often. Counts the answer.
+    pub(crate) fn may_answer(&mut self, now: Instant, sid: Sid) -> bool {
+        let Some(contact) = self.contacts.get_mut(&sid) else { return false };
+        let answers = &mut contact.answers;
+        if now.since(answers.since) >= ANSWERS_INTERVAL {
+            *answers = Answers { since: now, count: 0 };
+        }
+        answers.count += 1;
+        answers.count <= ANSWERS_MAX
+    }
+
+    /// Calls who is due, and replaces connections over which nothing comes.
+    pub(crate) fn settle(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if !self.is_looking {
+            return;
+        }
+        for &sid in &self.voters {
+            let Some(contact) = self.contacts.get_mut(&sid) else { continue };
+            if let Some(connection) = contact.connection
+                && now.since(connection.last_heard) >= SILENCE_MAX
+            {
+                contact.connection = None;
+                contact.next_call = now;
+                self.sids.remove(&connection.link);
+                effects.push(Effect::Close { link: connection.link, reason: CloseReason::Silent });
+            }
+            if contact.is_due(now) {
+                contact.call = Call::UnderWay;
+                effects.push(Effect::Call { to: sid, addresses: Vec::new() });
+            }
+        }
+    }
+
+    /// Returns when [`Self::settle`] has something to do, if nothing happens before.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let due = |sid| match self.contacts.get(sid)? {
+            Contact { connection: Some(connection), .. } => {
+                Some(connection.last_heard.after(SILENCE_MAX))
+            }
+            contact => (contact.call == Call::None).then_some(contact.next_call),
+        };
+        self.voters.iter().filter(|_| self.is_looking).filter_map(due).min()
+    }
+
+    /// Returns the connection with a server.
+    pub(crate) fn link(&self, sid: Sid) -> Option<Link> {
+        Some(self.contacts.get(&sid)?.connection?.link)
+    }
+
+    /// Whether a voter is known not to run. See the module.
+    pub(crate) fn is_down(&self, sid: Sid) -> bool {
+        self.contacts.get(&sid).is_some_and(|contact| contact.reach == Reach::Down)
+    }
+
+    fn connect(&mut self, now: Instant, link: Link, sid: Sid, effects: &mut Vec<Effect>) {
+        if !self.voters.contains(&sid) && self.link(sid).is_none() {
+            self.make_room(effects);
+        }
+        let contact = self.contacts.entry(sid).or_insert_with(|| Contact::new(now));
+        let connection = Connection { link, since: now, last_heard: now };
+        if let Some(old) = contact.connection.replace(connection) {
+            self.sids.remove(&old.link);
+            effects.push(Effect::Close { link: old.link, reason: CloseReason::Replaced });
+        }
+        self.sids.insert(link, sid);
+    }
+
+    fn call_back(&mut self, sid: Sid, addresses: Vec<String>, effects: &mut Vec<Effect>) {
+        let is_stranger = !self.voters.contains(&sid);
+        let strangers = self.strangers().filter(|(_, other)| other.call != Call::None).count();
+        let Some(contact) = self.contacts.get_mut(&sid) else { return };
+        if contact.call != Call::None {
+            contact.call = Call::UnderWayAndAsked { addresses };
+        } else if is_stranger && strangers >= CALLS_TO_STRANGERS_MAX {
+            self.forget_strangers();
+        } else {
+            contact.call = Call::UnderWay;
+            effects.push(Effect::Call { to: sid, addresses });
+        }
+    }
+
+    /// Ends a connection with a server that does not vote if there are too many for another one.
+    fn make_room(&mut self, effects: &mut Vec<Effect>) {
+        let connections = || self.strangers().filter_map(|(_, contact)| contact.connection);
+        if connections().count() < STRANGERS_MAX {
+            return;
+        }
+        let Some(idlest) = connections().min_by_key(|connection| connection.last_heard) else {
+            return;
+        };
+        effects.push(Effect::Close { link: idlest.link, reason: CloseReason::TooMany });
+        let sid = self.sids.remove(&idlest.link);
+        if let Some(contact) = sid.and_then(|sid| self.contacts.get_mut(&sid)) {
+            contact.connection = None;
+        }
+        self.forget_strangers();
+    }
+
+    fn strangers(&self) -> impl Iterator<Item = (&Sid, &Contact)> {
+        self.contacts.iter().filter(|(sid, _)| !self.voters.contains(sid))
+    }
+
+    /// Drops what is known of servers that do not vote and with which there is nothing.
+    fn forget_strangers(&mut self) {
+        self.contacts.retain(|sid, contact| {
+            self.voters.contains(sid) || contact.connection.is_some() || contact.call != Call::None
+        });
+    }
+}
+
+impl Contact {
+    fn new(now: Instant) -> Self {
+        Self {
+            connection: None,
+            call: Call::None,
+            reach: Reach::Unknown,
+            next_call: now,
+            delay: CALL_DELAY_MIN,
+            answers: Answers { since: now, count: 0 },
+        }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.connection.is_none() && self.call == Call::None && now >= self.next_call
+    }
+
+    /// Calls again after `delay`, and next time after about twice as much.
+    fn put_off(&mut self, now: Instant, delay: Duration) {
+        self.next_call = now.after(delay);
+        self.delay = CALL_DELAY_MAX.min(self.delay * 2);
+    }
+}
+
+/// Numbers that differ from server to server, by a seed (the generator is Vigna's splitmix64).
+#[derive(Clone, Debug)]
+struct Jitter(u64);
+
+impl Jitter {
+    /// Between three quarters of a delay and all of it.
+    fn vary(&mut self, delay: Duration) -> Duration {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let sixteenths = ((mixed ^ (mixed >> 31)) & 3) as u32;
+        delay * (16 - sixteenths) / 16
+    }
+}

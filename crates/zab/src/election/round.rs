@@ -1,0 +1,225 @@
+//! One election as one server sees it: the votes that came in, and what they amount to.
+//!
+//! # How it goes
+//!
+//! A server proposes itself and tells all voters. Who hears of a better candidate proposes that one
+//! from then on, and tells all voters again. So everybody ends with the best of those who take
+//! part, and knows it when a quorum proposes the same.
+//!
+//! Elections follow each other, and servers begin them at different times. A *round* is the number
+//! of an election; votes of different rounds are never counted together. Who hears of a later round
+//! goes over to it and forgets the votes so far; who hears of an earlier one tells its sender of
+//! the later.
+//!
+//! Who has a leader takes part in no election. It answers who asks with its leader. Two things can
+//! be made of such answers:
+//!
+//! * In the round in which they were elected they count beside the votes: the asker is merely the
+//!   last to find out.
+//! * In any round, if a quorum says that it has this leader in this reign, the asker follows it
+//!   too. This is how a server that was away comes back without disturbing anybody.
+//!
+//! Both need the word of the leader itself. Otherwise the followers of a leader that has just died
+//! would send each other after it again and again (ZOOKEEPER-975).
+//!
+//! # What it leaves to others
+//!
+//! Connections, time, and answers to servers that do not vote: see [`super::Election`]. Apache's
+//! class is `FastLeaderElection`; its `recvset` is `received` here, its `outofelection` is
+//! `settled`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::{Sid, mutant};
+use wire::election::{ElectionRound, LastLogged, ServerState};
+
+use super::vote::{Ballot, Vote};
+use crate::quorum::Quorums;
+
+/// An election that is not over. See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Round {
+    me: Sid,
+    /// Never decreases.
+    number: ElectionRound,
+    /// What this server proposes as long as it knows of nobody better. Without a leader if it is no
+    /// voter.
+    own: Vote,
+    /// What it proposes now; never worse than `own`.
+    proposal: Vote,
+    /// The latest vote of each voter in this round, from those who look as well as from those who
+    /// have a leader since.
+    received: BTreeMap<Sid, Ballot>,
+    /// The latest word of each voter that has a leader, of whatever round.
+    settled: BTreeMap<Sid, Ballot>,
+    /// Who had a leader when it was last told of the proposal, and passed over it.
+    passed_over: BTreeSet<Sid>,
+}
+
+/// What a notification calls for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Heard {
+    /// Nothing: it does not count.
+    Ignored(Ignored),
+    /// Nothing: it was counted.
+    Counted,
+    /// The sender has to be told of the proposal.
+    TellSender,
+    /// There is another proposal, or a later round: all voters have to be told.
+    TellAll,
+    /// A quorum has this leader.
+    Leader(Ballot),
+}
+
+/// Why a notification does not count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ignored {
+    /// It is about a leader who does not vote.
+    LeaderIsNoVoter,
+    /// The sender has no database, or this server has none: what it had promised is not known.
+    NoDatabase,
+    /// The sender only watches.
+    Observer,
+}
+
+impl Round {
+    /// Begins a round: `own` is the only proposal.
+    pub(crate) fn new(me: Sid, number: ElectionRound, own: Vote) -> Self {
+        let (received, settled) = (BTreeMap::new(), BTreeMap::new());
+        let mut round = Self {
+            me,
+            number,
+            own,
+            proposal: own,
+            received,
+            settled,
+            passed_over: BTreeSet::new(),
+        };
+        round.count_own();
+        round
+    }
+
+    /// Takes in what a voter says.
+    pub(crate) fn hear(&mut self, from: Sid, ballot: Ballot, quorums: &Quorums) -> Heard {
+        let ballot = match mutant::active(30) {
+            true => Ballot { round: ballot.round.max(self.number), ..ballot },
+            false => ballot,
+        };
+        if ballot.state == ServerState::Looking && ballot.round < self.number {
+            return Heard::TellSender;
+        }
+        if !ballot.vote.leader.is_some_and(|leader| quorums.is_voter(leader)) {
+            return Heard::Ignored(Ignored::LeaderIsNoVoter);
+        }
+        match ballot.state {
+            ServerState::Looking => self.hear_vote(from, ballot, quorums),
+            ServerState::Following | ServerState::Leading => {
+                self.hear_settled(from, ballot, quorums)
+            }
+            ServerState::Observing => Heard::Ignored(Ignored::Observer),
+        }
+    }
+
+    /// Whether a quorum proposes what this server proposes.
+    pub(crate) fn has_quorum(&self, quorums: &Quorums) -> bool {
+        quorums.is_quorum(|sid| self.proposes_same(sid))
+    }
+
+    /// Whether no better proposal can come up in this round: everybody who could make one has
+    /// proposed the same, the candidate included, or is down. See [`super::Election`] for what
+    /// follows from that.
+    pub(crate) fn is_unanimous(&self, quorums: &Quorums, is_down: impl Fn(Sid) -> bool) -> bool {
+        let has_no_say = |sid| quorums.committed.weight(sid) == 0 || is_down(sid);
+        self.proposal.leader.is_some_and(|leader| self.proposes_same(leader))
+            && quorums.voters().all(|sid| self.proposes_same(sid) || has_no_say(sid))
+    }
+
+    /// Returns what this server proposes to the others.
+    pub(crate) const fn proposal(&self) -> Ballot {
+        Ballot::looking(self.proposal, self.number)
+    }
+
+    /// Returns the number of the round.
+    pub(crate) const fn number(&self) -> ElectionRound {
+        self.number
+    }
+
+    /// Whether this server takes part: only a voter with a database does.
+    pub(crate) const fn takes_part(&self) -> bool {
+        self.own.leader.is_some() && !matches!(self.own.last_logged, LastLogged::NoDatabase)
+    }
+
+    fn hear_vote(&mut self, from: Sid, ballot: Ballot, quorums: &Quorums) -> Heard {
+        if [self.own.last_logged, ballot.vote.last_logged].contains(&LastLogged::NoDatabase) {
+            return Heard::Ignored(Ignored::NoDatabase);
+        }
+        let quorum = &quorums.committed;
+        let missed = self.passed_over.remove(&from);
+        let before = self.proposal();
+        if ballot.round > self.number {
+            self.number = ballot.round;
+            self.received.clear();
+            self.proposal =
+                if ballot.vote.beats(self.own, quorum) { ballot.vote } else { self.own };
+        } else if ballot.vote.beats(self.proposal, quorum) {
+            self.proposal = ballot.vote;
+        }
+        self.received.insert(from, ballot);
+        self.count_own();
+        if self.proposal() != before {
+            Heard::TellAll
+        } else if missed && ballot.vote != self.proposal {
+            Heard::TellSender
+        } else {
+            Heard::Counted
+        }
+    }
+
+    fn hear_settled(&mut self, from: Sid, ballot: Ballot, quorums: &Quorums) -> Heard {
+        self.passed_over.insert(from);
+        if ballot.round == self.number {
+            self.received.insert(from, ballot);
+            if self.confirms(&self.received, Ballot::same_in_round, &ballot, quorums) {
+                return Heard::Leader(ballot);
+            }
+        }
+        self.settled.insert(from, ballot);
+        if self.confirms(&self.settled, Ballot::same_reign, &ballot, quorums) {
+            return Heard::Leader(ballot);
+        }
+        Heard::Counted
+    }
+
+    /// Whether a quorum of `votes` has the leader of `ballot`, and that one says so itself. This
+    /// server need not: whom all others of its own round follow has been elected, and is the last
+    /// to know. Followers from rounds before say nothing, they have not noticed that it is looking
+    /// again.
+    fn confirms(
+        &self,
+        votes: &BTreeMap<Sid, Ballot>,
+        same: fn(&Ballot, &Ballot) -> bool,
+        ballot: &Ballot,
+        quorums: &Quorums,
+    ) -> bool {
+        let leader = ballot.vote.leader;
+        let counts = |vote: &&Ballot| leader != Some(self.me) || vote.round == self.number;
+        let agrees = |sid: &Sid| votes.get(sid).filter(|vote| same(vote, ballot)).filter(counts);
+        let leads = |sid| {
+            sid == self.me
+                || agrees(&sid).is_some_and(|vote| vote.state == ServerState::Leading)
+                || mutant::active(31)
+        };
+        leader.is_some_and(leads) && quorums.is_quorum(|sid| agrees(&sid).is_some())
+    }
+
+    fn proposes_same(&self, sid: Sid) -> bool {
+        self.received.get(&sid).is_some_and(|ballot| ballot.same_in_round(&self.proposal()))
+    }
+
+    /// A server hears itself, without a connection.
+    fn count_own(&mut self) {
+        if self.takes_part() {
+            self.received.insert(self.me, self.proposal());
+        }
+    }
+}

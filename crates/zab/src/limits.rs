@@ -1,0 +1,38 @@
+//! Every bound of this crate, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Connections of the election port with servers that do not vote: observers, and servers that are
+/// about to join. They need one for as long as they look for a leader. The one that was silent
+/// longest gives way to a new one, so that nobody can keep others out.
+pub(crate) const STRANGERS_MAX: usize = 256;
+
+/// Calls under way to servers that do not vote and asked to be called; others have to ask again.
+/// Bounds the threads that anybody can make this server start.
+pub(crate) const CALLS_TO_STRANGERS_MAX: usize = 16;
+
+/// After the first failed call to a voter. A voter that starts calls by itself, so this is for
+/// those that could not be reached for another reason.
+pub(crate) const CALL_DELAY_MIN: Duration = Duration::from_millis(100);
+
+/// Between two calls to a voter that can not be reached. A call costs a thread for as long as it
+/// takes; this is how long an ensemble needs at most to find itself again after a partition.
+pub(crate) const CALL_DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// A connection that held as long as this is replaced at once when it ends. One that ended sooner
+/// waits as a failed call does: two servers may be taking turns in ending each other's.
+pub(crate) const STEADY: Duration = Duration::from_millis(200);
+
+/// How long a voter may say nothing to a server that looks for a leader. Then the connection may be
+/// one of which the other side knows nothing any longer, and is replaced.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Answers to one server in [`ANSWERS_INTERVAL`]. A correct server asks a few times in an election;
+/// two that disagree on who votes would answer each other's answers for ever.
+pub(crate) const ANSWERS_MAX: u32 = 32;
+
+/// See [`ANSWERS_MAX`].
+pub(crate) const ANSWERS_INTERVAL: Duration = Duration::from_secs(1);
+
+const _: () = assert!(CALL_DELAY_MIN.as_nanos() < CALL_DELAY_MAX.as_nanos());
+const _: () = assert!(CALL_DELAY_MAX.as_nanos() < SILENCE_MAX.as_nanos());
