@@ -259,10 +259,10 @@ pub struct AdminServer {
 
 impl Config {
     /// Reads every setting from the layers, and checks those that depend on each other. `read` reads
-    /// the file with the id of a member.
+    /// the files that only members of an ensemble have.
     pub(crate) fn from_layers(
         layers: &mut Layers,
-        read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+        read: impl Fn(&Path) -> io::Result<Vec<u8>>,
     ) -> Result<Self, ConfigError> {
         let described = membership::describe(layers, read)?;
         let listen = Listen::from_layers(layers, &described)?;

@@ -19,6 +19,9 @@ pub struct Ensemble {
     pub origin: Origin,
     /// Who is in the ensemble; this server is. Its version is that of the `dynamicConfigFile`.
     pub membership: Membership,
+    /// The file `<zoo.cfg>.dynamic.next`: a membership that was proposed, is newer, and is not known
+    /// to be committed. Only with `reconfigEnabled` and a `dynamicConfigFile`.
+    pub pending: Option<Membership>,
     /// The file `myid` in `dataDir`: which of the members this server is.
     pub sid: Sid,
     /// `oraclePath`; the rule for quorums is a majority then.
@@ -134,13 +137,15 @@ impl Ensemble {
         let election = Election::from_layers(layers)?;
         let synchronization = Synchronization::from_layers(layers)?;
         let observers = Observers::from_layers(layers)?;
-        let (Some(Place { origin, membership, sid, client: _ }), Some(limits)) = (place, limits)
+        let (Some(Place { origin, membership, pending, sid, client: _ }), Some(limits)) =
+            (place, limits)
         else {
             return Ok(None);
         };
         Ok(Some(Self {
             origin,
             membership,
+            pending,
             sid,
             oracle_path,
             leader_serves,

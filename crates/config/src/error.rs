@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use types::Sid;
-use types::membership::{HostPort, InvalidLine, InvalidMembership, Role};
+use types::membership::{HostPort, InvalidLine, InvalidMembership, InvalidText, Role};
 
 use crate::Origin;
 
@@ -121,6 +121,14 @@ pub enum ConfigError {
         found: String,
         /// The ids that there are.
         sids: Vec<Sid>,
+    },
+    /// The file with a membership that was proposed has something else.
+    #[error("{}: {problem}", path.display())]
+    PendingMalformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: InvalidText,
     },
     /// The membership makes no sense.
     #[error("{origin}: {problem}")]

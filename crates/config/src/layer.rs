@@ -1,7 +1,7 @@
 //! Values as they were given, the later layer over the earlier one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::known::{self, Fate};
 use crate::properties;
@@ -27,6 +27,8 @@ pub(crate) struct MembershipLine {
 pub(crate) struct Layers {
     given: BTreeMap<&'static str, Given>,
     pub(crate) membership: Vec<MembershipLine>,
+    /// The main configuration file, if there is one.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -71,12 +73,13 @@ impl Layers {
         }
     }
 
-    /// Adds the entries of a file of this content.
+    /// Adds the entries of the main configuration file, which has this content.
     pub(crate) fn add_file(&mut self, path: &Path, bytes: &[u8]) -> Result<(), ConfigError> {
         for entry in parse_file(path, bytes)? {
             let origin = Origin::File { path: path.to_owned(), line: entry.line };
             self.give(&entry.key, &entry.value, origin);
         }
+        self.file = Some(path.to_owned());
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use types::membership::{
     ConfigVersion, Draft, HostPort, InvalidMembership, Member, Membership, QuorumRule,
@@ -12,7 +12,7 @@ use types::{ExtendedTypes, Sid};
 use crate::error::MembershipProblem;
 use crate::layer::{self, Layers, MembershipLine};
 use crate::setting::{
-    DATA_DIR, DYNAMIC_CONFIG_FILE, MULTI_ADDRESS_ENABLED, ORACLE_PATH, PEER_TYPE,
+    DATA_DIR, DYNAMIC_CONFIG_FILE, MULTI_ADDRESS_ENABLED, ORACLE_PATH, PEER_TYPE, RECONFIG_ENABLED,
     STANDALONE_ENABLED,
 };
 use crate::{ConfigError, Origin, Warning};
@@ -33,6 +33,8 @@ pub(crate) struct Place {
     pub(crate) origin: Origin,
     /// All places.
     pub(crate) membership: Membership,
+    /// What the places were about to become.
+    pub(crate) pending: Option<Membership>,
     /// Whose this one is: one of the members.
     pub(crate) sid: Sid,
     /// Where its line says that clients connect.
@@ -50,6 +52,10 @@ pub(crate) struct ClientEndpoint {
 
 /// The file in `dataDir` that says which of the members this server is.
 const MY_ID: &str = "myid";
+
+/// What is behind the name of the main configuration file in that of the file with the membership that
+/// was proposed last.
+const PENDING_SUFFIX: &str = ".dynamic.next";
 
 /// The highest id of a server whose znodes can have a time to live, since the owner of such a znode
 /// has a larger number where those of ephemerals have the id.
@@ -79,14 +85,14 @@ pub(crate) fn add_dynamic_file(
     Ok(())
 }
 
-/// Finds out whether this is a standalone server, or who it is and who the others are.
+/// Finds out whether this is a standalone server, or who it is and who the others are. `read` reads
+/// the files of members: the one with this server's id, and the one with a pending membership.
 ///
 /// # Errors
-/// The membership is malformed or makes no sense, or the file with this server's id, which `read`
-/// reads, does not name one of the members.
+/// A membership is malformed or makes no sense, or this server is none of the members.
 pub(crate) fn describe(
     layers: &mut Layers,
-    read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Described, ConfigError> {
     let is_standalone_enabled = layers.value(&STANDALONE_ENABLED)?;
     if layers.membership.is_empty() {
@@ -111,10 +117,12 @@ pub(crate) fn describe(
         _ => {
             let membership = finish(layers, draft)?;
             warn_of_voters(layers, &membership)?;
-            let sid = read_my_id(layers, &membership, read)?;
+            let sid = read_my_id(layers, &membership, &read)?;
             warn_of_peer_type(layers, &membership, sid)?;
+            let pending = read_pending(layers, membership.version(), &read)?;
             let client = membership.find(sid).and_then(|member| client_endpoint(layers, member));
-            return Ok(Described::Member(Box::new(Place { origin, membership, sid, client })));
+            let place = Place { origin, membership, pending, sid, client };
+            return Ok(Described::Member(Box::new(place)));
         }
     };
     Err(ConfigError::Membership { origin, problem })
@@ -206,7 +214,7 @@ fn version_of(path: &Path) -> ConfigVersion {
 fn read_my_id(
     layers: &mut Layers,
     membership: &Membership,
-    read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Sid, ConfigError> {
     let path = layers.value(&DATA_DIR)?.join(MY_ID);
     let sids = || membership.members().map(|member| member.sid).collect();
@@ -225,6 +233,28 @@ fn read_my_id(
         return Err(ConfigError::Membership { origin: first_origin(layers), problem });
     }
     Ok(sid)
+}
+
+/// Reads the membership that was proposed last, unless it is committed.
+fn read_pending(
+    layers: &mut Layers,
+    committed: ConfigVersion,
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Option<Membership>, ConfigError> {
+    let is_kept = layers.value(&RECONFIG_ENABLED)? && layers.value(&DYNAMIC_CONFIG_FILE)?.is_some();
+    let Some(file) = layers.file.as_ref().filter(|_| is_kept) else { return Ok(None) };
+    let mut path = file.clone().into_os_string();
+    path.push(PENDING_SUFFIX);
+    let path = PathBuf::from(path);
+    let content = match read(&path) {
+        Ok(content) => content,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ConfigError::Unreadable { path, source }),
+    };
+    match Membership::parse(&String::from_utf8_lossy(&content)) {
+        Ok(membership) => Ok(Some(membership).filter(|pending| pending.version() > committed)),
+        Err(problem) => Err(ConfigError::PendingMalformed { path, problem }),
+    }
 }
 
 fn client_endpoint(layers: &Layers, member: &Member) -> Option<ClientEndpoint> {

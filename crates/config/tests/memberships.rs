@@ -562,3 +562,30 @@ fn the_membership_may_be_in_a_file_of_its_own() {
     setup.write_config(&format!("{}\ninitLimit=10\nsyncLimit=5", named.replace(".10000000a", "")));
     assert_eq!(setup.ensemble().membership.version().0, 0);
 }
+
+#[test]
+fn a_membership_that_was_proposed_is_remembered() {
+    let setup = Setup::new("", "1");
+    let named = format!(
+        "initLimit=10\nsyncLimit=5\nreconfigEnabled=true\ndynamicConfigFile={}",
+        setup.path("zoo.cfg.dynamic.200000000").display()
+    );
+    setup.write_config(&named);
+    let servers = "server.1=zk1:2888:3888;2181\nserver.2=zk2:2888:3888;2181\n";
+    setup.write("zoo.cfg.dynamic.200000000", servers);
+    assert_eq!(setup.ensemble().pending, None);
+
+    setup.write("zoo.cfg.dynamic.next", "server.1=zk1:2888:3888;2181\nversion=200000001");
+    let pending = setup.ensemble().pending.unwrap();
+    assert_eq!(pending.version().0, 0x2_0000_0001);
+    assert_eq!(pending.members().count(), 1);
+
+    setup.write("zoo.cfg.dynamic.next", "server.1=zk1:2888:3888;2181\nversion=200000000");
+    assert_eq!(setup.ensemble().pending, None);
+    setup.write("zoo.cfg.dynamic.next", "server.1=zk1:2888:3888;2181\n\nversion=next");
+    setup.check(expect![[r#"
+        error: DIR/zoo.cfg.dynamic.next: line 3: expected a version in hexadecimal digits
+    "#]]);
+    setup.write_config(&named.replace("reconfigEnabled=true", ""));
+    assert_eq!(setup.ensemble().pending, None);
+}
