@@ -74,7 +74,7 @@ use self::round::{Heard, Round};
 use self::vote::{Ballot, Vote};
 use crate::effect::{Announcement, Effect};
 use crate::input::{CallFailure, Link};
-use crate::quorum::Quorums;
+use crate::quorum::{Oracle, Quorums};
 
 /// How a server takes part in elections.
 #[derive(Clone, Debug)]
@@ -122,6 +122,8 @@ pub struct Election {
     options: ElectionOptions,
     quorums: Quorums,
     mesh: Mesh,
+    /// What it said last, if there is one.
+    oracle: Option<Oracle>,
     /// The latest round that this server has taken part in or heard of. Never decreases.
     clock: ElectionRound,
     /// The newest version of a membership that was offered to the owner.
@@ -169,6 +171,7 @@ impl Election {
     pub fn new(options: ElectionOptions, quorums: Quorums) -> Self {
         Self {
             mesh: Mesh::new(options.sid, quorums.voters(), options.seed),
+            oracle: None,
             clock: ElectionRound::default(),
             offered_version: options.config_version,
             phase: Phase::Idle,
@@ -214,6 +217,13 @@ impl Election {
         self.options.config = config;
         self.options.config_version = version;
         self.offered_version = self.offered_version.max(version);
+    }
+
+    /// The oracle of an ensemble of two voters says this now. It decides when one of them is not
+    /// there: the other leads alone, or follows whoever says that it leads. It should be asked
+    /// again and again during an election.
+    pub fn on_oracle(&mut self, oracle: Oracle) {
+        self.oracle = Some(oracle);
     }
 
     /// See [`crate::Input::Called`].
@@ -279,6 +289,10 @@ impl Election {
                 let heard = looking.round.hear(from, ballot, &self.quorums);
                 debug!(from = from.0, ?ballot, ?heard, "notification");
                 self.clock = looking.round.number();
+                let heard = match heard {
+                    Heard::Counted if self.is_sole_leader(&ballot) => Heard::Leader(ballot),
+                    heard => heard,
+                };
                 self.react(now, from, heard, effects);
             }
             Phase::Settled(settled) if ballot.state == ServerState::Looking => {
@@ -381,11 +395,21 @@ impl Election {
         }
     }
 
+    /// Whether the other one of two voters leads, and the oracle says that this one must not do
+    /// without it. There is no third to confirm it.
+    fn is_sole_leader(&self, ballot: &Ballot) -> bool {
+        let are_two = self.quorums.committed.is_lone_voter_enough(Oracle::MayDecideAlone);
+        let must_wait = self.oracle == Some(Oracle::MustWait);
+        ballot.state == ServerState::Leading && are_two && must_wait
+    }
+
     /// Ends the election if a quorum agrees, and nothing better can come or the wait for it is
     /// over.
     fn decide(&mut self, now: Now) {
         let Phase::Looking(looking) = &mut self.phase else { return };
-        if !looking.round.has_quorum(&self.quorums) {
+        let is_enough = |oracle| self.quorums.committed.is_lone_voter_enough(oracle);
+        let is_alone = self.oracle.is_some_and(is_enough) && looking.round.proposes_itself();
+        if !looking.round.has_quorum(&self.quorums) && !is_alone {
             looking.waiting = None;
             return;
         }

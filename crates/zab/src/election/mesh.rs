@@ -394,3 +394,229 @@ impl Jitter {
         delay * (16 - sixteenths) / 16
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// Server 5 among voters 3, 5 and 7, and what it wants done.
+    struct Five {
+        mesh: Mesh,
+        now: Instant,
+        links: u64,
+        effects: Vec<Effect>,
+    }
+
+    impl Five {
+        fn new() -> Self {
+            let mesh = Mesh::new(Sid(5), [3, 5, 7].map(Sid).into_iter(), 1);
+            Self { mesh, now: Instant::default(), links: 0, effects: Vec::new() }
+        }
+
+        fn looking() -> Self {
+            let mut five = Self::new();
+            five.mesh.look(five.now);
+            five.settle();
+            five.check("call 3, call 7");
+            five
+        }
+
+        fn pass(&mut self, ms: u64) {
+            self.now = self.now.after(Duration::from_millis(ms));
+            self.settle();
+        }
+
+        fn settle(&mut self) {
+            self.mesh.settle(self.now, &mut self.effects);
+        }
+
+        fn link(&mut self) -> Link {
+            self.links += 1;
+            Link(self.links)
+        }
+
+        fn called(&mut self, from: i64) -> Link {
+            let link = self.link();
+            let addresses = vec![format!("s{from}:{link:?}")];
+            self.mesh.on_called(self.now, link, Sid(from), addresses, &mut self.effects);
+            link
+        }
+
+        fn through(&mut self, to: i64) -> Link {
+            let link = self.link();
+            self.mesh.on_call_through(self.now, link, Sid(to), &mut self.effects);
+            link
+        }
+
+        fn failed(&mut self, to: i64, reason: CallFailure) {
+            self.mesh.on_call_failed(self.now, Sid(to), reason, &mut self.effects);
+        }
+
+        /// What it wanted done since the last time.
+        fn check(&mut self, expected: &str) {
+            let mut wanted = String::new();
+            for effect in self.effects.drain(..) {
+                match effect {
+                    Effect::Call { to, addresses } if addresses.is_empty() => {
+                        write!(wanted, "call {}, ", to.0).unwrap();
+                    }
+                    Effect::Call { to, addresses } => {
+                        write!(wanted, "call {} at {}, ", to.0, addresses.join(" ")).unwrap();
+                    }
+                    Effect::Close { link, reason } => {
+                        write!(wanted, "close {}: {reason:?}, ", link.0).unwrap();
+                    }
+                    effect => panic!("connections do not do that: {effect:?}"),
+                }
+            }
+            assert_eq!(wanted.trim_end_matches(", "), expected);
+        }
+    }
+
+    #[test]
+    fn the_connection_is_the_one_that_the_larger_id_made() {
+        let mut five = Five::looking();
+        let through = five.through(3);
+        five.check("");
+        assert_eq!(five.mesh.link(Sid(3)), Some(through));
+
+        five.through(7);
+        five.check("close 2: OtherSideCalls");
+        assert_eq!(five.mesh.link(Sid(7)), None);
+        let called = five.called(7);
+        five.check("");
+        assert_eq!(five.mesh.link(Sid(7)), Some(called));
+    }
+
+    #[test]
+    fn who_has_the_smaller_id_is_called_where_it_says() {
+        let mut five = Five::new();
+        five.called(3);
+        five.check("close 1: OtherSideCalls, call 3 at s3:Link(1)");
+        let first = five.through(3);
+        five.called(3);
+        five.check("close 3: OtherSideCalls, close 2: Replaced, call 3 at s3:Link(3)");
+        assert_eq!(five.mesh.on_heard(five.now, first), None, "it may still say something");
+        five.mesh.on_closed(five.now, first);
+        let second = five.through(3);
+        assert_eq!(five.mesh.link(Sid(3)), Some(second));
+    }
+
+    #[test]
+    fn who_asks_during_a_call_is_called_again_only_if_that_fails() {
+        let mut five = Five::looking();
+        five.called(3);
+        five.check("close 1: OtherSideCalls");
+        five.failed(3, CallFailure::Refused);
+        five.check("call 3 at s3:Link(1)");
+        five.called(3);
+        five.check("close 2: OtherSideCalls");
+        five.through(3);
+        five.check("");
+    }
+
+    #[test]
+    fn a_newer_connection_takes_the_place_of_an_older_one() {
+        let mut five = Five::looking();
+        let first = five.called(7);
+        let second = five.called(7);
+        five.check("close 1: Replaced");
+        five.mesh.on_closed(five.now, first);
+        assert_eq!(five.mesh.on_heard(five.now, first), None);
+        assert_eq!(five.mesh.on_heard(five.now, second), Some(Sid(7)));
+    }
+
+    #[test]
+    fn nobody_else_has_this_servers_id() {
+        let mut five = Five::looking();
+        five.called(5);
+        five.check("close 1: OwnId");
+    }
+
+    #[test]
+    fn down_is_who_refuses_and_has_not_shown_itself() {
+        type Story = fn(&mut Five);
+        let stories: [(&str, i64, bool, Story); 8] = [
+            ("nothing yet", 7, false, |_| {}),
+            ("refused", 7, true, |five| five.failed(7, CallFailure::Refused)),
+            ("no answer", 7, false, |five| five.failed(7, CallFailure::Unknown)),
+            ("refused, and there since", 7, false, |five| {
+                five.failed(7, CallFailure::Refused);
+                five.called(7);
+            }),
+            ("refused, and the next call is heard", 7, false, |five| {
+                five.failed(7, CallFailure::Refused);
+                five.through(7);
+            }),
+            ("asks to be called, and refuses that", 3, false, |five| {
+                five.called(3);
+                five.failed(3, CallFailure::Refused);
+                five.failed(3, CallFailure::Refused);
+            }),
+            ("connection lost, then refused", 7, true, |five| {
+                let link = five.called(7);
+                five.failed(7, CallFailure::Unknown);
+                five.pass(1000);
+                five.mesh.on_closed(five.now, link);
+                five.settle();
+                five.failed(7, CallFailure::Refused);
+            }),
+            ("refused, in the election before", 7, false, |five| {
+                five.failed(7, CallFailure::Refused);
+                five.mesh.rest();
+                five.mesh.look(five.now);
+            }),
+        ];
+        for (name, sid, expected, story) in stories {
+            let mut five = Five::looking();
+            story(&mut five);
+            assert_eq!(five.mesh.is_down(Sid(sid)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn strangers_give_way_to_strangers_and_never_to_voters() {
+        let mut five = Five::looking();
+        five.called(7);
+        let max = i64::try_from(STRANGERS_MAX).unwrap();
+        for sid in 100..100 + max {
+            five.pass(1);
+            five.called(sid);
+        }
+        five.effects.clear();
+        let first = Link(2);
+        assert_eq!(five.mesh.on_heard(five.now, first), Some(Sid(100)));
+        five.called(100 + max);
+        five.check("close 3: TooMany");
+        assert_eq!(five.mesh.link(Sid(7)), Some(Link(1)));
+        assert_eq!(five.mesh.link(Sid(101)), None);
+    }
+
+    #[test]
+    fn strangers_are_called_back_a_few_at_a_time() {
+        let mut five = Five::new();
+        let end = -i64::try_from(CALLS_TO_STRANGERS_MAX).unwrap();
+        for sid in (end..0).rev() {
+            five.called(sid);
+        }
+        five.effects.clear();
+        five.called(1);
+        five.check("close 17: OtherSideCalls");
+        five.failed(-1, CallFailure::Unknown);
+        five.called(1);
+        five.check("close 18: OtherSideCalls, call 1 at s1:Link(18)");
+        assert_eq!(five.mesh.strangers().count(), CALLS_TO_STRANGERS_MAX, "others are forgotten");
+    }
+
+    #[test]
+    fn answers_to_one_server_are_bounded_in_a_while() {
+        let mut five = Five::looking();
+        five.called(7);
+        let answered = (0..2 * ANSWERS_MAX).filter(|_| five.mesh.may_answer(five.now, Sid(7)));
+        assert_eq!(answered.count(), ANSWERS_MAX as usize);
+        five.now = five.now.after(ANSWERS_INTERVAL);
+        assert!(five.mesh.may_answer(five.now, Sid(7)));
+    }
+}

@@ -149,6 +149,11 @@ impl Round {
         self.own.leader.is_some() && !matches!(self.own.last_logged, LastLogged::NoDatabase)
     }
 
+    /// Whether this server takes part and knows of nobody better.
+    pub(crate) fn proposes_itself(&self) -> bool {
+        self.takes_part() && self.proposal.leader == Some(self.me)
+    }
+
     fn hear_vote(&mut self, from: Sid, ballot: Ballot, quorums: &Quorums) -> Heard {
         if [self.own.last_logged, ballot.vote.last_logged].contains(&LastLogged::NoDatabase) {
             return Heard::Ignored(Ignored::NoDatabase);
@@ -221,5 +226,80 @@ impl Round {
         if self.takes_part() {
             self.received.insert(self.me, self.proposal());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Epoch, Zxid};
+
+    use super::*;
+    use crate::quorum::Quorum;
+
+    fn vote(leader: i64) -> Vote {
+        let last_logged = LastLogged::Zxid(Zxid::ZERO);
+        Vote { epoch: Some(Epoch(0)), last_logged, leader: Some(Sid(leader)) }
+    }
+
+    fn majority(voters: &[i64]) -> Quorum {
+        Quorum::majority(voters.iter().copied().map(Sid))
+    }
+
+    /// Server 1 in its first round, after each of these voters has proposed that leader.
+    fn round(votes: &[(i64, i64)], quorums: &Quorums) -> Round {
+        let mut round = Round::new(Sid(1), ElectionRound(1), vote(1));
+        for &(from, leader) in votes {
+            round.hear(Sid(from), Ballot::looking(vote(leader), ElectionRound(1)), quorums);
+        }
+        round
+    }
+
+    #[test]
+    fn nothing_better_can_come_when_all_agree_or_are_down() {
+        let quorums = Quorums::from(majority(&[1, 2, 3, 4, 5]));
+        for (votes, down, expected) in [
+            (&[(2, 5), (3, 5), (4, 5), (5, 5)][..], &[][..], true),
+            (&[(2, 5), (3, 5), (5, 5)], &[], false),
+            (&[(2, 5), (3, 5), (5, 5)], &[4], true),
+            (&[(2, 5), (3, 5), (4, 2), (5, 5)], &[], false),
+            // It voted for another one and is gone since: nobody hears from it any more.
+            (&[(2, 5), (3, 5), (4, 2), (5, 5)], &[4], true),
+            // The candidate itself.
+            (&[(2, 5), (3, 5), (4, 5)], &[5], false),
+            (&[(2, 2)], &[3, 4, 5], true),
+        ] {
+            let is_down = |sid: Sid| down.contains(&sid.0);
+            let found = round(votes, &quorums).is_unanimous(&quorums, is_down);
+            assert_eq!(found, expected, "{votes:?}, down {down:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_membership_needs_a_quorum_of_both() {
+        let quorums =
+            Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
+        for (votes, expected) in [
+            (&[(2, 3), (3, 3)][..], false),
+            (&[(4, 5), (5, 5)], false),
+            (&[(3, 3), (4, 3)], true),
+            (&[(2, 5), (4, 5), (5, 5)], true),
+        ] {
+            assert_eq!(round(votes, &quorums).has_quorum(&quorums), expected, "{votes:?}");
+        }
+    }
+
+    #[test]
+    fn who_passed_over_a_proposal_is_told_once() {
+        let quorums = Quorums::from(majority(&[1, 2, 3]));
+        let mut round = Round::new(Sid(1), ElectionRound(2), vote(3));
+        let looks = Ballot::looking(vote(2), ElectionRound(2));
+        let follows = Ballot {
+            state: ServerState::Following,
+            round: ElectionRound(1),
+            ..Ballot::looking(vote(3), ElectionRound(1))
+        };
+        assert_eq!(round.hear(Sid(2), follows, &quorums), Heard::Counted);
+        assert_eq!(round.hear(Sid(2), looks, &quorums), Heard::TellSender);
+        assert_eq!(round.hear(Sid(2), looks, &quorums), Heard::Counted);
     }
 }

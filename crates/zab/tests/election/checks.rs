@@ -17,12 +17,21 @@ pub(crate) struct Decision<'a> {
     pub(crate) heard: &'a [(Sid, Announcement)],
 }
 
+/// How a leader is found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Way {
+    /// By votes alone.
+    Voted,
+    /// It said so itself, or its followers did.
+    Heard,
+}
+
 /// By what votes are compared.
 type Key = (Option<Epoch>, LastLogged, Option<Sid>);
 
 impl Decision<'_> {
     /// Panics with what is wrong. The names are those of the invariants of elections.
-    pub(crate) fn check(&self) {
+    pub(crate) fn check(&self) -> Way {
         let Self { me, leader, quorums, heard, .. } = *self;
         let heard = heard.iter().map(|(from, said)| format!("\n{}: {}", from.0, told(said)));
         let heard = heard.collect::<String>();
@@ -45,6 +54,7 @@ impl Decision<'_> {
         assert!(quorums.is_quorum(supports), "E1: a quorum is for it: {what}");
         let is_best = self.key_of_leader() >= self.best_key();
         assert!(is_best || is_reported, "E2: nobody was better: {what}");
+        if is_reported { Way::Heard } else { Way::Voted }
     }
 
     fn heard_from(&self, sid: Sid, is_kind: impl Fn(&Announcement) -> bool) -> bool {

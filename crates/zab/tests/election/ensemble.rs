@@ -10,10 +10,11 @@ use types::{Epoch, Instant, Now, Sid, Zxid};
 use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
 use wire::frame;
 use zab::{
-    Announcement, CallFailure, Candidate, Effect, Election, ElectionOptions, Link, Quorum, Quorums,
+    Announcement, CallFailure, Candidate, Effect, Election, ElectionOptions, Link, Oracle, Quorum,
+    Quorums,
 };
 
-use crate::checks::Decision;
+use crate::checks::{Decision, Way};
 use crate::support::network::{Happening, Network};
 
 /// Steps after which an ensemble that does not come to rest is taken for one that never does.
@@ -30,6 +31,8 @@ pub(crate) struct Ensemble {
     /// What to record.
     pub(crate) shown: BTreeSet<Shown>,
     record: String,
+    /// How many decisions there were of each kind.
+    pub(crate) decisions: BTreeMap<Way, u64>,
 }
 
 /// A kind of events that is recorded.
@@ -54,6 +57,8 @@ pub(crate) struct Process {
     /// `None`: it is a puppet.
     election: Option<Election>,
     pub(crate) leader: Option<Sid>,
+    /// Whether an oracle decides, so that there need not be a quorum.
+    has_oracle: bool,
     pub(crate) since: Instant,
     /// What came from each server since the election began.
     heard: Vec<(Sid, Announcement)>,
@@ -92,6 +97,7 @@ impl Ensemble {
             adopts: false,
             shown: BTreeSet::new(),
             record: String::new(),
+            decisions: BTreeMap::new(),
         }
     }
 
@@ -122,6 +128,7 @@ impl Ensemble {
         server.process = Some(Process {
             election: (!server.is_puppet).then_some(election),
             leader: None,
+            has_oracle: false,
             since: now,
             heard: Vec::new(),
             links: BTreeMap::new(),
@@ -168,6 +175,16 @@ impl Ensemble {
                 let (text, version) =
                     (server.membership.to_string(), server.membership.version().0);
                 election.set_membership(server.quorums(), text.into(), version);
+            }
+        });
+    }
+
+    /// A server reads what its oracle says.
+    pub(crate) fn consult(&mut self, sid: Sid, oracle: Oracle) {
+        self.drive(sid, |_, process, _| {
+            process.has_oracle = true;
+            if let Some(election) = &mut process.election {
+                election.on_oracle(oracle);
             }
         });
     }
@@ -353,18 +370,21 @@ impl Ensemble {
         *links.find(|(_, sid)| **sid == other).expect("the puppet is connected").0
     }
 
-    fn check_decision(&self, sid: Sid, leader: Sid) {
+    fn check_decision(&mut self, sid: Sid, leader: Sid) {
         let server = &self.servers[&sid];
         let process = server.process.as_ref().unwrap();
-        Decision {
+        if process.has_oracle {
+            return;
+        }
+        let decision = Decision {
             me: sid,
             leader,
             quorums: &server.quorums(),
             candidate: server.candidate,
             round: process.round(),
             heard: &process.heard,
-        }
-        .check();
+        };
+        *self.decisions.entry(decision.check()).or_default() += 1;
     }
 
     fn record(&mut self, kind: Shown, what: &str) {

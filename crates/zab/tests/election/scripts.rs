@@ -13,6 +13,7 @@
 //! look 1,2                      without a leader any more
 //! established 1,2 epoch=2
 //! membership 1,2 voters=1,2,3 observers=4 version=5
+//! oracle 1 yes                  the oracle tells server 1 that it may decide alone; or `no`
 //! delay 1-2 300ms               each way
 //! cut 1-2,1-3    silence 1-2    heal
 //! run 300ms                     lets time pass
@@ -29,6 +30,7 @@ use std::time::Duration;
 use types::membership::Membership;
 use types::{Counter, Epoch, Sid, Zxid};
 use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
+use zab::Oracle;
 
 use crate::ensemble::{Ensemble, Shown};
 use crate::support::script::{self, Command};
@@ -69,6 +71,8 @@ fn run(ensemble: &mut Ensemble, command: &Command) -> String {
             let membership = membership(command);
             self::sids(sids).for_each(|sid| ensemble.set_membership(sid, membership.clone()));
         }
+        ["oracle", sid, "yes"] => ensemble.consult(self::sid(sid), Oracle::MayDecideAlone),
+        ["oracle", sid, "no"] => ensemble.consult(self::sid(sid), Oracle::MustWait),
         ["delay", pairs, delay] => {
             for (one, other) in self::pairs(pairs) {
                 ensemble.network.set_delay(one, other, duration(delay));
