@@ -35,6 +35,8 @@ mod io_thread;
 mod letterbox;
 mod log_thread;
 mod operator;
+#[cfg_attr(not(test), expect(dead_code, reason = "the replica has no other roles yet"))]
+mod peers;
 mod server;
 mod snapshot_thread;
 mod start;

@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("zab", &["types", "wire"]),
     ("storage", &["types", "wire", "tree"]),
     ("replica", &["types", "wire", "tree", "zab"]),
-    ("server", &["types", "wire", "tree", "storage", "replica", "admin", "config"]),
+    ("server", &["types", "wire", "tree", "zab", "storage", "replica", "admin", "config"]),
     ("client", &["types", "wire"]),
     ("recipes", &["types", "client"]),
     ("shell", &["types", "client"]),
