@@ -44,6 +44,15 @@ impl<T> Letterbox<T> {
         self.wake();
     }
 
+    /// Puts in some things that the thread finds together, and wakes it if it sleeps. Leaves
+    /// `things` empty.
+    pub(crate) fn put_all(&self, things: &mut Vec<T>) {
+        if !things.is_empty() {
+            self.lock().append(things);
+            self.wake();
+        }
+    }
+
     /// Wakes the thread if it sleeps.
     pub(crate) fn wake(&self) {
         // Pairs with the fence in `may_sleep`: either the thread sees what was put there for it

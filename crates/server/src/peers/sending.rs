@@ -1,0 +1,168 @@
+//! From errands to bytes: what the connections send.
+
+use std::io;
+
+use types::Zxid;
+use wire::quorum::{ToLearner, put_snapshot_signature};
+use zab::{Announcement, LeaderPacket, LearnerPacket, Link};
+
+use super::PeersThread;
+use super::connection::{Connection, Sending, Side};
+use super::encode::{self, Encoded};
+use super::ending::Ending;
+use super::errand::SnapshotPart;
+use super::limits::SENT_AT_ONCE_BYTES_MAX;
+use super::news::News;
+use super::outbox::Outbox;
+
+impl PeersThread {
+    /// Sends a vote, in place of one that waits.
+    pub(super) fn notify(&mut self, link: Link, announcement: &Announcement) {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let Side::Elector(slot) = &mut connection.side else { return };
+        if slot.put(encode::notification(announcement)) {
+            self.stats.notifications_replaced.add(1);
+        }
+        self.touch(link);
+    }
+
+    /// Sends the leader a packet.
+    pub(super) fn tell_leader(&mut self, link: Link, packet: LearnerPacket) {
+        let sid = self.options.sid;
+        self.put(link, |outbox| outbox.put(|out| encode::to_leader(sid, packet, out)));
+    }
+
+    /// Sends a learner a packet.
+    pub(super) fn tell_learner(&mut self, link: Link, packet: &LeaderPacket) {
+        match self.encoder.encode(packet) {
+            Encoded::Small => {
+                self.put(link, |outbox| outbox.put(|out| encode::to_learner(packet, out)));
+            }
+            Encoded::Shared(bytes) => self.put(link, |outbox| outbox.put_shared(bytes)),
+        }
+    }
+
+    /// Sends packets that were encoded elsewhere.
+    pub(super) fn send_packets(&mut self, link: Link, bytes: &[u8]) {
+        self.put(link, |outbox| outbox.put(|out| out.extend_from_slice(bytes)));
+    }
+
+    /// Sends a part of a snapshot.
+    pub(super) fn send_snapshot_part(&mut self, link: Link, part: SnapshotPart) {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let Side::Learner { outbox, sending } = &mut connection.side else { return };
+        let is_asked = *sending == Some(Sending::Asked);
+        match part {
+            SnapshotPart::Head { last_applied } => {
+                assert!(sending.is_none(), "a snapshot has one head");
+                *sending = Some(Sending::Part);
+                put_head(outbox, last_applied);
+            }
+            SnapshotPart::Records(records) => {
+                assert!(is_asked, "a part follows when it is asked for");
+                *sending = Some(Sending::Part);
+                outbox.put_bytes(records);
+            }
+            SnapshotPart::End => {
+                assert!(is_asked, "the end follows when more is asked for");
+                *sending = Some(Sending::End);
+                outbox.put(put_snapshot_signature);
+            }
+        }
+        self.touch(link);
+    }
+
+    /// Sends what there is to be sent, over each connection some.
+    pub(super) fn flush_touched(&mut self) {
+        for link in std::mem::take(&mut self.touched) {
+            if let Some(connection) = self.connections.get_mut(&link) {
+                connection.is_touched = false;
+                self.flush(link);
+            }
+        }
+    }
+
+    /// Sends what the connection has to send, as far as it takes it now.
+    pub(super) fn flush(&mut self, link: Link) {
+        let mut sent = 0;
+        loop {
+            let Some(connection) = self.connections.get_mut(&link) else { return };
+            if connection.bytes_to_send() == 0 {
+                break;
+            }
+            if sent >= SENT_AT_ONCE_BYTES_MAX {
+                self.touch(link);
+                break;
+            }
+            match connection.send() {
+                Ok(bytes) => {
+                    sent += bytes;
+                    self.stats.bytes_sent.add(bytes as u64);
+                }
+                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => break,
+                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
+                Err(failure) => return self.close(link, Ending::Broken(failure)),
+            }
+        }
+        self.after_flush(link);
+    }
+
+    /// Lets the connection be written to in this turn.
+    pub(super) fn touch(&mut self, link: Link) {
+        if let Some(connection) = self.connections.get_mut(&link)
+            && !connection.is_touched
+        {
+            connection.is_touched = true;
+            self.touched.push(link);
+        }
+    }
+
+    /// Puts packets where they wait to be sent.
+    fn put(&mut self, link: Link, put: impl FnOnce(&mut Outbox)) {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        match &mut connection.side {
+            Side::Learner { outbox, sending } => {
+                // It would be taken for records.
+                assert!(sending.is_none(), "a packet waits for the end of a snapshot");
+                put(outbox);
+            }
+            Side::Leader { outbox, .. } => put(outbox),
+            Side::Caller { .. } | Side::Elector(_) | Side::Newcomer { .. } => return,
+        }
+        self.touch(link);
+    }
+
+    /// What follows from what was sent, and from what was not.
+    fn after_flush(&mut self, link: Link) {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let bytes = connection.bytes_to_send();
+        let Connection { side, .. } = connection;
+        match side {
+            Side::Learner { sending: sending @ Some(_), .. } if bytes == 0 => match *sending {
+                Some(Sending::Part) => {
+                    *sending = Some(Sending::Asked);
+                    self.news.push(News::SnapshotTakesMore { link });
+                }
+                Some(Sending::End) => {
+                    *sending = None;
+                    self.news.push(News::SnapshotSent { link });
+                }
+                Some(Sending::Asked) | None => {}
+            },
+            Side::Learner { .. } | Side::Leader { .. }
+                if bytes > self.options.backlog_bytes_max =>
+            {
+                self.close(link, Ending::Backlog { bytes });
+            }
+            Side::Learner { .. }
+            | Side::Leader { .. }
+            | Side::Caller { .. }
+            | Side::Elector(_)
+            | Side::Newcomer { .. } => {}
+        }
+    }
+}
+
+fn put_head(outbox: &mut Outbox, last_applied: Zxid) {
+    outbox.put(|out| ToLearner::Snapshot { last_applied }.encode(out));
+}
