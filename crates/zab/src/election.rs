@@ -28,15 +28,20 @@
 //! * has proposed the same in this round. A voter proposes nobody that is worse than itself, and
 //!   its history does not change while it looks. So nobody in this round is better than whom all
 //!   propose, and nobody can come to propose another one in it.
-//! * or is down: nobody listened at its port when it was called in this election. Such a server
-//!   takes part when it starts, as if it had been late: it finds a leader and follows it. This
-//!   could have happened with the wait as well, by starting a moment later.
+//! * or is down: it was connected once, and nobody listened at its port when it was called in this
+//!   election. When it starts again it finds a leader and follows it, as if it had been late. This
+//!   could have happened with the wait as well, by starting a moment later. A voter that was never
+//!   there is waited for: when an ensemble starts, some are a moment later than others.
 //!
 //! The candidate itself must not be down. To the Java servers of an ensemble this makes no
 //! difference for the worse: the votes they have got from this server are those that they would
 //! have got, and what they hear next, that it has a leader, counts in their round as those votes do
 //! and confirms them. A leader is ready for them sooner. A follower is early at a Java leader,
 //! which is still waiting, and has to try again until that one listens.
+//!
+//! A Java server that is still waiting may hear of a better candidate after all, from a voter that
+//! has come back in the meantime, and go over to it. This server finds out by its vote and does not
+//! insist on its own leader: see [`Election::is_dissolved`].
 //!
 //! Who does not vote always waits. It is told the votes only when it asks, and Java servers tell it
 //! those they had before the election.
@@ -60,7 +65,7 @@ mod mesh;
 mod round;
 mod vote;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,7 +139,6 @@ pub struct Election {
 }
 
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a server has one of them")]
 enum Phase {
     /// The first election has not begun.
     Idle,
@@ -163,6 +167,9 @@ struct Settled {
     ballot: Ballot,
     /// When voters have asked last.
     asked: BTreeMap<Sid, Instant>,
+    /// A quorum that was for the leader, and that one itself, less those that have changed their
+    /// mind. `None` once the leader reigns, or if there was no quorum because an oracle decided.
+    supporters: Option<BTreeSet<Sid>>,
 }
 
 impl Election {
@@ -203,6 +210,7 @@ impl Election {
     pub fn established(&mut self, epoch: Epoch) {
         if let Phase::Settled(settled) = &mut self.phase {
             settled.ballot.vote.epoch = Some(epoch);
+            settled.supporters = None;
         }
     }
 
@@ -296,7 +304,7 @@ impl Election {
                 self.react(now, from, heard, effects);
             }
             Phase::Settled(settled) if ballot.state == ServerState::Looking => {
-                settled.asked.insert(from, now.instant);
+                settled.hear_vote(now, from, &ballot, &self.quorums);
                 self.answer(now, from, effects);
             }
             Phase::Settled(_) => debug!(from = from.0, ?ballot, "answer to a question of before"),
@@ -345,6 +353,18 @@ impl Election {
         };
         let asked = settled.into_iter().flat_map(|settled| &settled.asked);
         asked.filter(move |&(_, &at)| at >= since).map(|(&sid, _)| sid)
+    }
+
+    /// Whether the leader has lost the voters that elected it before it reigned
+    /// ([`Self::established`]), or does not want to lead itself. Nothing will come of it: the owner
+    /// does well to begin another election at once.
+    pub fn is_dissolved(&self) -> bool {
+        let Phase::Settled(Settled { ballot, supporters: Some(supporters), .. }) = &self.phase
+        else {
+            return false;
+        };
+        let is_for = |sid| supporters.contains(&sid);
+        !self.quorums.is_quorum(is_for) || !ballot.vote.leader.is_some_and(is_for)
     }
 
     fn own_vote(&self, candidate: Candidate) -> Vote {
@@ -428,7 +448,13 @@ impl Election {
     }
 
     fn conclude(&mut self, ballot: Ballot) {
-        let Some(leader) = ballot.vote.leader else { return };
+        let (Phase::Looking(looking), Some(leader)) = (&self.phase, ballot.vote.leader) else {
+            return;
+        };
+        let mut supporters = looking.round.supporters(&ballot);
+        let is_quorum = self.quorums.is_quorum(|sid| supporters.contains(&sid));
+        supporters.insert(leader);
+        let supporters = is_quorum.then_some(supporters);
         let state = match leader == self.options.sid {
             true => ServerState::Leading,
             false if self.options.is_observer && !self.quorums.is_voter(self.options.sid) => {
@@ -439,7 +465,7 @@ impl Election {
         info!(leader = leader.0, round = ballot.round.0, ?state, "election is over");
         self.clock = self.clock.max(ballot.round);
         let ballot = Ballot { state, ..ballot };
-        self.phase = Phase::Settled(Settled { ballot, asked: BTreeMap::new() });
+        self.phase = Phase::Settled(Settled { ballot, asked: BTreeMap::new(), supporters });
         self.mesh.rest();
         self.elected = Some(Elected { leader });
     }
@@ -490,5 +516,20 @@ impl Election {
         let config = Arc::clone(&self.options.config);
         let announcement = Announcement { state, leader, last_logged, round, epoch, config };
         effects.push(Effect::Notify { link, announcement });
+    }
+}
+
+impl Settled {
+    /// A voter looks for a leader, maybe because it has not heard yet. If it has gone over to a
+    /// better candidate or to a later round, it will not come back to this leader by itself.
+    fn hear_vote(&mut self, now: Now, from: Sid, ballot: &Ballot, quorums: &Quorums) {
+        self.asked.insert(from, now.instant);
+        let is_same_round = ballot.round == self.ballot.round;
+        let is_better = ballot.vote.beats(self.ballot.vote, &quorums.committed);
+        if ballot.round > self.ballot.round || is_same_round && is_better {
+            self.supporters.iter_mut().for_each(|supporters| {
+                supporters.remove(&from);
+            });
+        }
     }
 }

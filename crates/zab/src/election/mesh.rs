@@ -24,9 +24,10 @@
 //!
 //! # Who is down
 //!
-//! A voter is *down* if nobody listened at its port when it was called during this election, and it
-//! has not shown itself since. Who asked to be called and can not be reached is alive, though.
-//! See [`super::Election`] for what it is good for.
+//! A voter is *down* if this server has had a connection with it at some time, nobody listened at
+//! its port when it was called during this election, and it has not shown itself since. Who asked
+//! to be called and can not be reached is alive. Who has never been there may be about to start, as
+//! all servers are when an ensemble does. See [`super::Election`] for what it is good for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -61,6 +62,8 @@ struct Contact {
     connection: Option<Connection>,
     call: Call,
     reach: Reach,
+    /// Whether there has been a connection with it.
+    is_known: bool,
     /// When to call a voter that is not connected.
     next_call: Instant,
     /// How long after the next failed call to call again.
@@ -295,9 +298,10 @@ impl Mesh {
         Some(self.contacts.get(&sid)?.connection?.link)
     }
 
-    /// Whether a voter is known not to run. See the module.
+    /// Whether a voter is known to have stopped. See the module.
     pub(crate) fn is_down(&self, sid: Sid) -> bool {
-        self.contacts.get(&sid).is_some_and(|contact| contact.reach == Reach::Down)
+        let is_down = |contact: &Contact| contact.is_known && contact.reach == Reach::Down;
+        self.contacts.get(&sid).is_some_and(is_down)
     }
 
     fn connect(&mut self, now: Instant, link: Link, sid: Sid, effects: &mut Vec<Effect>) {
@@ -305,6 +309,7 @@ impl Mesh {
             self.make_room(effects);
         }
         let contact = self.contacts.entry(sid).or_insert_with(|| Contact::new(now));
+        contact.is_known = true;
         let connection = Connection { link, since: now, last_heard: now };
         if let Some(old) = contact.connection.replace(connection) {
             self.sids.remove(&old.link);
@@ -362,6 +367,7 @@ impl Contact {
             connection: None,
             call: Call::None,
             reach: Reach::Unknown,
+            is_known: false,
             next_call: now,
             delay: CALL_DELAY_MIN,
             answers: Answers { since: now, count: 0 },
@@ -450,6 +456,14 @@ mod tests {
             link
         }
 
+        fn lose_seven(&mut self) {
+            let link = self.called(7);
+            self.failed(7, CallFailure::Unknown);
+            self.pass(1000);
+            self.mesh.on_closed(self.now, link);
+            self.settle();
+        }
+
         fn failed(&mut self, to: i64, reason: CallFailure) {
             self.mesh.on_call_failed(self.now, Sid(to), reason, &mut self.effects);
         }
@@ -536,17 +550,26 @@ mod tests {
     }
 
     #[test]
-    fn down_is_who_refuses_and_has_not_shown_itself() {
+    fn down_is_who_was_there_refuses_now_and_has_not_shown_itself() {
         type Story = fn(&mut Five);
-        let stories: [(&str, i64, bool, Story); 8] = [
-            ("nothing yet", 7, false, |_| {}),
-            ("refused", 7, true, |five| five.failed(7, CallFailure::Refused)),
-            ("no answer", 7, false, |five| five.failed(7, CallFailure::Unknown)),
+        let stories: [(&str, i64, bool, Story); 9] = [
+            ("never there", 7, false, |five| five.failed(7, CallFailure::Refused)),
+            ("lost", 7, false, Five::lose_seven),
+            ("lost, then refused", 7, true, |five| {
+                five.lose_seven();
+                five.failed(7, CallFailure::Refused);
+            }),
+            ("lost, then no answer", 7, false, |five| {
+                five.lose_seven();
+                five.failed(7, CallFailure::Unknown);
+            }),
             ("refused, and there since", 7, false, |five| {
+                five.lose_seven();
                 five.failed(7, CallFailure::Refused);
                 five.called(7);
             }),
             ("refused, and the next call is heard", 7, false, |five| {
+                five.lose_seven();
                 five.failed(7, CallFailure::Refused);
                 five.through(7);
             }),
@@ -555,15 +578,16 @@ mod tests {
                 five.failed(3, CallFailure::Refused);
                 five.failed(3, CallFailure::Refused);
             }),
-            ("connection lost, then refused", 7, true, |five| {
-                let link = five.called(7);
-                five.failed(7, CallFailure::Unknown);
-                five.pass(1000);
-                five.mesh.on_closed(five.now, link);
+            ("refused in the election before, and lost since", 7, true, |five| {
+                five.failed(7, CallFailure::Refused);
+                five.mesh.rest();
+                five.lose_seven();
+                five.mesh.look(five.now);
                 five.settle();
                 five.failed(7, CallFailure::Refused);
             }),
             ("refused, in the election before", 7, false, |five| {
+                five.lose_seven();
                 five.failed(7, CallFailure::Refused);
                 five.mesh.rest();
                 five.mesh.look(five.now);

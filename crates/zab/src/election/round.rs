@@ -149,6 +149,14 @@ impl Round {
         self.own.leader.is_some() && !matches!(self.own.last_logged, LastLogged::NoDatabase)
     }
 
+    /// Returns the voters that are for this leader: by their vote in this round, or because they
+    /// have it.
+    pub(crate) fn supporters(&self, ballot: &Ballot) -> BTreeSet<Sid> {
+        let voted = self.received.iter().filter(|(_, vote)| vote.same_in_round(ballot));
+        let settled = self.settled.iter().filter(|(_, vote)| vote.same_reign(ballot));
+        voted.chain(settled).map(|(&sid, _)| sid).collect()
+    }
+
     /// Whether this server takes part and knows of nobody better.
     pub(crate) fn proposes_itself(&self) -> bool {
         self.takes_part() && self.proposal.leader == Some(self.me)

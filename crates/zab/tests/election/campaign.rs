@@ -177,8 +177,10 @@ impl Campaign {
         let lost: Vec<Sid> = self
             .ensemble
             .running()
-            .filter(|(_, _, process)| now.since(process.since) >= PATIENCE)
-            .filter(|(_, _, process)| process.leader.is_some_and(|it| !established.contains(&it)))
+            .filter(|(_, _, process)| {
+                let is_without = process.leader.is_some_and(|it| !established.contains(&it));
+                process.is_dissolved() || is_without && now.since(process.since) >= PATIENCE
+            })
             .map(|(sid, ..)| sid)
             .collect();
         for sid in lost {

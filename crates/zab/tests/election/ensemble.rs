@@ -82,6 +82,10 @@ impl Process {
         self.election.as_ref().map_or(ElectionRound(0), Election::round)
     }
 
+    pub(crate) fn is_dissolved(&self) -> bool {
+        self.election.as_ref().is_some_and(Election::is_dissolved)
+    }
+
     pub(crate) fn deserters(&self) -> Vec<Sid> {
         self.election.iter().flat_map(|election| election.deserters(self.since)).collect()
     }

@@ -187,7 +187,7 @@ fn status(ensemble: &Ensemble) -> String {
         if !deserters.is_empty() {
             write!(out, " deserters={}", deserters.join(",")).unwrap();
         }
-        out.push('\n');
+        out.push_str(if process.is_dissolved() { " dissolved\n" } else { "\n" });
     }
     out
 }
