@@ -5,7 +5,7 @@ mod storage_targets;
 mod types_targets;
 mod wire_targets;
 
-pub use storage_targets::{log_file, snapshot_file};
+pub use storage_targets::{log_file, received_snapshot, snapshot_file};
 pub use types_targets::membership;
 pub use wire_targets::{
     client_request, connect_request, election, multi, quorum_packets, snapshot_records, txn_entry,

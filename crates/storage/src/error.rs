@@ -134,6 +134,15 @@ pub enum Error {
         /// What it would have been named after.
         zxid: Zxid,
     },
+    /// What a leader sent is no snapshot. The database is as it was.
+    #[error("the leader's snapshot at {zxid} can not be used")]
+    ReceivedSnapshot {
+        /// What it is named after.
+        zxid: Zxid,
+        /// What is wrong with it; bytes are counted in what the leader sent.
+        #[source]
+        damage: SnapshotDamage,
+    },
     /// The file that says which session ids are free does not say it.
     #[error(
         "{file} should hold a number in hexadecimal. Remove it, if the clock of this machine has \

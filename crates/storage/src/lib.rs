@@ -13,6 +13,10 @@
 //!                  │
 //!                  ├─ history ─────> History: next_batch …, what learners lack
 //!                  │
+//!                  ├─ start_receiving > ReceivingSnapshot: take …, finish > ReceivedSnapshot
+//!                  │
+//!                  ├─ install ─────> Log and Tree: a leader's snapshot instead of the old database
+//!                  │
 //!                  ├─ rewind ──────> Log and Recovered: a running server set back
 //!                  │
 //!                  └─ purge, truncate
@@ -31,6 +35,9 @@
 //! | anything is logged after a recovery | what was recovered, and the cut that removed a torn tail |
 //! | a snapshot or a log is purged | the snapshots that stay |
 //! | a log is removed by a cut | the removal of snapshots that hold what is cut, and of the logs after it |
+//! | a leader's snapshot gets its name | all of it, and the cut of what the logs hold beyond it |
+//! | the logs it replaces are removed | its name, and the removal of all other snapshots |
+//! | anything is logged after an installation | all of that |
 //! | anything is logged after a cut | the cut and all removals |
 //! | an [`AcceptedEpochStored`] or [`CurrentEpochStored`] is returned | the file and its name |
 //! | the current epoch is raised | the accepted epoch |
@@ -45,6 +52,7 @@ mod disk;
 mod epochs;
 mod error;
 mod history;
+mod install;
 mod layout;
 pub mod limits;
 mod log;
@@ -70,4 +78,7 @@ pub use purge::Purged;
 pub use recover::{
     EmptyDatabase, Origin, RecoverOptions, Recovered, Trimmed, Unreadable, WithoutSnapshot,
 };
-pub use snapshot::{Compression, SnapshotWriter, WrittenSnapshot, put_head, write_tree};
+pub use snapshot::{
+    Compression, Received, ReceivedSnapshot, ReceivingSnapshot, SnapshotWriter, WrittenSnapshot,
+    put_head, write_tree,
+};

@@ -19,6 +19,10 @@ pub(crate) const SNAPSHOT_BUFFER_BYTES: usize = 256 * 1024;
 /// Without it the device gets the whole snapshot at its end, and the log's syncs wait behind it.
 pub(crate) const SNAPSHOT_SYNC_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Bytes of the text behind a leader's snapshot at most; it has ten. A longer one is another text,
+/// however much of it has arrived.
+pub(crate) const SNAPSHOT_SIGNATURE_BYTES_MAX: usize = 64;
+
 /// Bytes of a snappy block, packed or not. Java's default is 32 KiB; its property can raise it.
 pub(crate) const SNAPPY_BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -16,11 +16,13 @@
 //! exact state; see the `tree` crate.
 
 mod read;
+mod receive;
 mod records;
 mod stream;
 mod write;
 
 pub(crate) use read::{Contents, read, verify};
+pub use receive::{Received, ReceivedSnapshot, ReceivingSnapshot};
 pub use write::{SnapshotWriter, WrittenSnapshot, put_head, write_tree};
 
 /// How the bytes of a snapshot are packed (`zookeeper.snapshot.compression.method`).

@@ -24,8 +24,6 @@
 //! the cut succeeds or fails. The new one starts a file of its own, as every log does, so that nothing
 //! is ever written behind the place of the cut (ZOOKEEPER-1489).
 
-use std::path::PathBuf;
-
 use types::Zxid;
 
 use crate::data_dir::DataDir;
@@ -72,29 +70,43 @@ impl<D: Disk> DataDir<D> {
         let snapshots = self.list_snapshots()?;
         let (newer, start) = self.snapshots_beyond(&snapshots, last)?;
         let logs = self.list_logs()?;
-        let later = logs.partition_point(|log| log.first <= last);
-        let (kept, later) = logs.split_at(later);
-        self.require_way(kept, start, last)?;
-        let cut = match kept.last() {
-            Some(log) => self.cut_point(log, last)?,
-            None => None,
-        };
+        self.require_way(&logs, start, last)?;
         branch.number += 1;
         watermark::forget(&self.disk, &self.directories.log_dir())?;
         for file in newer {
             self.remove(&file.path)?;
             self.sync_dir(&self.directories.snapshot_dir())?;
         }
-        for log in later.iter().rev() {
-            self.remove(&log.path)?;
-            self.sync_dir(&self.directories.log_dir())?;
+        self.cut_logs(&logs, last).map(drop)
+    }
+
+    /// Removes everything after `last` from the logs, durably. Returns those that are left.
+    pub(crate) fn cut_logs<'a>(
+        &self,
+        logs: &'a [LogFile],
+        last: Zxid,
+    ) -> Result<&'a [LogFile], Error> {
+        let mut kept = logs.partition_point(|log| log.first <= last);
+        for log in logs[kept..].iter().rev() {
+            self.remove_log(log)?;
         }
-        if let Some(CutPoint { path, offset }) = cut {
-            let file = self.disk.open(&path, Access::ReadWrite).during(Action::Open, &path)?;
-            file.set_len(offset).during(Action::Truncate, &path)?;
-            file.sync_data().during(Action::Sync, &path)?;
+        while let Some(log) = logs[..kept].last() {
+            let path = &log.path;
+            if let Some(offset) = self.cut_point(log, last)? {
+                let file = self.disk.open(path, Access::ReadWrite).during(Action::Open, path)?;
+                file.set_len(offset).during(Action::Truncate, path)?;
+                file.sync_data().during(Action::Sync, path)?;
+                break;
+            }
+            self.remove_log(log)?;
+            kept -= 1;
         }
-        Ok(())
+        Ok(&logs[..kept])
+    }
+
+    fn remove_log(&self, log: &LogFile) -> Result<(), Error> {
+        self.remove(&log.path)?;
+        self.sync_dir(&self.directories.log_dir())
     }
 
     /// Checks that logs lead from the snapshot at `start` to `last`, before anything is removed.
@@ -139,8 +151,9 @@ impl<D: Disk> DataDir<D> {
         Err(Error::NotCut { zxid: last, obstacle: CutObstacle::NoSnapshot })
     }
 
-    /// Where a log is to be cut so that nothing after `last` remains; `None` if it is no log.
-    fn cut_point(&self, log: &LogFile, last: Zxid) -> Result<Option<CutPoint>, Error> {
+    /// The byte at which a log is to be cut so that nothing after `last` remains; `None` if it is no
+    /// log.
+    fn cut_point(&self, log: &LogFile, last: Zxid) -> Result<Option<u64>, Error> {
         let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
             return Ok(None);
         };
@@ -151,13 +164,6 @@ impl<D: Disk> DataDir<D> {
             }
             offset = reader.offset();
         }
-        Ok(Some(CutPoint { path: log.path.clone(), offset }))
+        Ok(Some(offset))
     }
-}
-
-/// Where a log is to be cut.
-struct CutPoint {
-    path: PathBuf,
-    /// The byte after the last entry that stays.
-    offset: u64,
 }

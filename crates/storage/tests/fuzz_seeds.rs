@@ -43,3 +43,8 @@ fn log_file() {
 fn snapshot_file() {
     run("snapshot_file", storage_targets::snapshot_file);
 }
+
+#[test]
+fn received_snapshot() {
+    run("received_snapshot", storage_targets::received_snapshot);
+}

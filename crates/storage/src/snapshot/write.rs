@@ -15,7 +15,7 @@ use wire::stored::{Checksum, FileHeader};
 
 use super::Compression;
 use super::stream::{FileSink, SnappySink};
-use crate::data_dir::{SharedBranch, hold};
+use crate::data_dir::{Branch, SharedBranch, hold};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Action, Context, Error};
 use crate::layout::{UNFINISHED, snapshot_name};
@@ -118,6 +118,22 @@ impl<D: Disk> SnapshotWriter<D> {
         digest: Option<(Zxid, TxnDigest)>,
         last_zxid: Option<Zxid>,
     ) -> Result<WrittenSnapshot, Error> {
+        let bytes = self.seal(digest, last_zxid)?;
+        // Whoever cuts the history looks for snapshots to remove: this one is there before, or never.
+        let shared = Arc::clone(&self.branch);
+        let branch = hold(&shared);
+        if branch.number != self.branch_number {
+            return Err(Error::OtherBranch { zxid: self.zxid });
+        }
+        self.publish(bytes, &branch)
+    }
+
+    /// Completes the file and makes it durable, without a name yet. Returns its length in bytes.
+    pub(crate) fn seal(
+        &mut self,
+        digest: Option<(Zxid, TxnDigest)>,
+        last_zxid: Option<Zxid>,
+    ) -> Result<u64, Error> {
         let mut block = Vec::new();
         records::put_end(&mut block);
         self.write_sealed(&mut block)?;
@@ -132,17 +148,17 @@ impl<D: Disk> SnapshotWriter<D> {
         let Some(sink) = self.sink.take() else { return Err(self.failed_before()) };
         let file = sink.finish().during(Action::Write, &self.unfinished)?;
         file.file.sync_data().during(Action::Sync, &self.unfinished)?;
+        Ok(file.written)
+    }
+
+    /// Gives a sealed file of so many bytes its name, while nobody else can change the branch.
+    pub(crate) fn publish(mut self, bytes: u64, _held: &Branch) -> Result<WrittenSnapshot, Error> {
+        debug_assert!(self.sink.is_none(), "only what is sealed gets a name");
         let path = self.dir.join(snapshot_name(self.zxid, self.compression));
-        // Whoever cuts the history looks for snapshots to remove: this one is there before, or never.
-        let shared = Arc::clone(&self.branch);
-        let branch = hold(&shared);
-        if branch.number != self.branch_number {
-            return Err(Error::OtherBranch { zxid: self.zxid });
-        }
         self.disk.rename(&self.unfinished, &path).during(Action::Rename, &path)?;
         self.unfinished = PathBuf::new();
         self.disk.sync_dir(&self.dir).during(Action::SyncDirectory, &self.dir)?;
-        Ok(WrittenSnapshot { zxid: self.zxid, path, bytes: file.written })
+        Ok(WrittenSnapshot { zxid: self.zxid, path, bytes })
     }
 
     fn failed_before(&self) -> Error {

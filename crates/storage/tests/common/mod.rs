@@ -79,6 +79,15 @@ impl History {
         history
     }
 
+    /// The state after `zxid`, as it was.
+    pub(crate) fn prefix(&self, zxid: Zxid) -> Tree {
+        let mut tree = Tree::new(tree_options());
+        for (header, txn) in self.txns.iter().filter(|(header, _)| header.zxid <= zxid) {
+            tree.apply(header, txn, &mut |_| {});
+        }
+        tree
+    }
+
     pub(crate) fn last(&self) -> Zxid {
         self.tree.last_applied()
     }
