@@ -167,8 +167,9 @@ struct Settled {
     ballot: Ballot,
     /// When voters have asked last.
     asked: BTreeMap<Sid, Instant>,
-    /// A quorum that was for the leader, and that one itself, less those that have changed their
-    /// mind. `None` once the leader reigns, or if there was no quorum because an oracle decided.
+    /// Of a leader the quorum that was for it, of a follower its leader; less those that have
+    /// changed their mind. `None` once the leader reigns, or if there was no quorum because an
+    /// oracle decided.
     supporters: Option<BTreeSet<Sid>>,
 }
 
@@ -355,16 +356,20 @@ impl Election {
         asked.filter(move |&(_, &at)| at >= since).map(|(&sid, _)| sid)
     }
 
-    /// Whether the leader has lost the voters that elected it before it reigned
-    /// ([`Self::established`]), or does not want to lead itself. Nothing will come of it: the owner
-    /// does well to begin another election at once.
+    /// Whether this server was elected and has lost the voters that did so, or has a leader that
+    /// looks for another one, before that one reigned ([`Self::established`]). Nothing will come of
+    /// it: the owner does well to begin another election at once.
     pub fn is_dissolved(&self) -> bool {
         let Phase::Settled(Settled { ballot, supporters: Some(supporters), .. }) = &self.phase
         else {
             return false;
         };
-        let is_for = |sid| supporters.contains(&sid);
-        !self.quorums.is_quorum(is_for) || !ballot.vote.leader.is_some_and(is_for)
+        match ballot.state {
+            ServerState::Leading => !self.quorums.is_quorum(|sid| supporters.contains(&sid)),
+            ServerState::Looking | ServerState::Following | ServerState::Observing => {
+                supporters.is_empty()
+            }
+        }
     }
 
     fn own_vote(&self, candidate: Candidate) -> Vote {
@@ -451,10 +456,13 @@ impl Election {
         let (Phase::Looking(looking), Some(leader)) = (&self.phase, ballot.vote.leader) else {
             return;
         };
-        let mut supporters = looking.round.supporters(&ballot);
-        let is_quorum = self.quorums.is_quorum(|sid| supporters.contains(&sid));
-        supporters.insert(leader);
-        let supporters = is_quorum.then_some(supporters);
+        let supporters = match leader == self.options.sid {
+            false => Some([leader].into()),
+            true => {
+                let supporters = looking.round.supporters(&ballot);
+                Some(supporters).filter(|it| self.quorums.is_quorum(|sid| it.contains(&sid)))
+            }
+        };
         let state = match leader == self.options.sid {
             true => ServerState::Leading,
             false if self.options.is_observer && !self.quorums.is_voter(self.options.sid) => {

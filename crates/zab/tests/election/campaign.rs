@@ -159,17 +159,15 @@ impl Campaign {
     fn take_roles(&mut self) {
         let now = self.ensemble.network.now;
         for leader in self.established() {
-            if self.epoch_of(leader) < self.last_epoch
-                || self.followers(leader).any(|it| self.epoch_of(it) < self.last_epoch)
-            {
+            if !self.has_reign(leader) {
                 self.last_epoch += 1;
-                let followers: Vec<Sid> = self.followers(leader).collect();
-                for sid in followers.into_iter().chain([leader]) {
-                    let counter = Counter(u32::try_from(self.chance.below(2)).unwrap());
-                    self.ensemble.establish(sid, Epoch(self.last_epoch));
-                    let server = self.ensemble.servers.get_mut(&sid).unwrap();
-                    server.candidate.last_logged =
-                        Some(Zxid::new(Epoch(self.last_epoch - 1), counter));
+                self.enter_reign(leader, self.last_epoch);
+            }
+            let epoch = self.epoch_of(leader);
+            for follower in self.followers(leader).collect::<Vec<Sid>>() {
+                // It may have followed what the leader was before it crashed.
+                if !self.has_reign(follower) || self.epoch_of(follower) != epoch {
+                    self.enter_reign(follower, epoch);
                 }
             }
         }
@@ -186,6 +184,18 @@ impl Campaign {
         for sid in lost {
             self.ensemble.look(sid);
         }
+    }
+
+    /// A server is synchronized. Its history may end with any of the leader's last transactions.
+    fn enter_reign(&mut self, sid: Sid, epoch: i32) {
+        self.ensemble.establish(sid, Epoch(epoch));
+        let counter = Counter(u32::try_from(self.chance.below(2)).unwrap());
+        let server = self.ensemble.servers.get_mut(&sid).unwrap();
+        server.candidate.last_logged = Some(Zxid::new(Epoch(epoch - 1), counter));
+    }
+
+    fn has_reign(&self, sid: Sid) -> bool {
+        self.ensemble.servers[&sid].process.as_ref().is_some_and(|process| process.is_established)
     }
 
     /// Leaders that a quorum follows. That it can reach them is left to chance.

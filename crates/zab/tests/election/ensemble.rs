@@ -60,6 +60,8 @@ pub(crate) struct Process {
     /// Whether an oracle decides, so that there need not be a quorum.
     has_oracle: bool,
     pub(crate) since: Instant,
+    /// Whether it was told that the leader reigns.
+    pub(crate) is_established: bool,
     /// What came from each server since the election began.
     heard: Vec<(Sid, Announcement)>,
     /// Whose connections are whose.
@@ -134,6 +136,7 @@ impl Ensemble {
             leader: None,
             has_oracle: false,
             since: now,
+            is_established: false,
             heard: Vec::new(),
             links: BTreeMap::new(),
             last_round: ElectionRound(0),
@@ -153,6 +156,7 @@ impl Ensemble {
         self.drive(sid, |server, process, effects| {
             process.heard.clear();
             process.leader = None;
+            process.is_established = false;
             process.since = now;
             let candidate = server.candidate;
             if let Some(election) = &mut process.election {
@@ -165,6 +169,7 @@ impl Ensemble {
     pub(crate) fn establish(&mut self, sid: Sid, epoch: Epoch) {
         self.servers.get_mut(&sid).unwrap().candidate.epoch = epoch;
         self.drive(sid, |_, process, _| {
+            process.is_established = true;
             if let Some(election) = &mut process.election {
                 election.established(epoch);
             }
