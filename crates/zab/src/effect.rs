@@ -66,6 +66,8 @@ pub enum Effect {
     SendSnapshot {
         /// The learner's connection.
         link: Link,
+        /// The last transaction that has been delivered, for the header.
+        last_applied: Zxid,
     },
     /// Send the leader its ping back, with the sessions that showed signs of life.
     AnswerPing {
@@ -247,6 +249,10 @@ pub enum CloseReason {
     RoleEnded,
     /// The other was silent for too long.
     Silent,
+    /// The other did not acknowledge a proposal for too long.
+    Slow,
+    /// The other takes so long to receive a snapshot that what it misses is too much.
+    FarBehind,
     /// The other says that it has this server's id.
     OwnId,
     /// There are too many connections with servers that do not vote.

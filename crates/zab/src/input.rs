@@ -55,9 +55,14 @@ pub enum Input<'a> {
     LeaderReached {
         /// The new connection.
         link: Link,
+        /// Whom it leads to.
+        leader: Sid,
     },
     /// The leader could not be reached at any of its addresses.
-    LeaderUnreachable,
+    LeaderUnreachable {
+        /// Who was tried.
+        leader: Sid,
+    },
     /// The leader says something.
     FromLeader {
         /// Over which connection.
@@ -110,9 +115,17 @@ pub enum Input<'a> {
         last_applied: Zxid,
     },
 
+    /// The leader's snapshot did not arrive as a whole; the database is what it was.
+    SnapshotGivenUp {
+        /// The connection over which it came.
+        link: Link,
+    },
+
     /// The replica, whose peer leads, proposes these transactions. Their zxids follow those
     /// proposed before.
     Propose(Arc<LogBatch>),
+    /// The replica, whose peer leads, has no more zxids in this epoch: another has to begin.
+    EpochUsedUp,
     /// The replica wants to know whether this server still leads.
     ConfirmLeadership,
     /// Time has passed.

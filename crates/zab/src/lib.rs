@@ -55,13 +55,19 @@
 
 mod effect;
 mod election;
+mod epochs;
+mod following;
+mod history;
 mod input;
+mod leading;
 mod limits;
 mod misbehaved;
+mod peer;
 mod quorum;
 
 pub use effect::{Announcement, CloseReason, Effect, LeaderPacket, LearnerKind, LearnerPacket};
 pub use election::{Candidate, Elected, Election, ElectionOptions};
 pub use input::{CallFailure, Input, Link};
 pub use misbehaved::PeerMisbehaved;
+pub use peer::{Options, Peer, Recovered};
 pub use quorum::{Oracle, Quorum, Quorums};

@@ -74,6 +74,29 @@ pub enum PeerMisbehaved {
         /// The last that was delivered.
         committed: Zxid,
     },
+    /// A cut behind the end.
+    #[error("cut behind {keep}, but the last logged is {last_logged}")]
+    CutBeyondEnd {
+        /// The last transaction to keep.
+        keep: Zxid,
+        /// The last transaction there is.
+        last_logged: Zxid,
+    },
+    /// Two servers with one id.
+    #[error("learner has this server's own id {0:?}: see the files myid")]
+    OwnId(Sid),
+    /// An epoch that is too far ahead to have come about by elections.
+    #[error(
+        "learner {sid:?} has accepted epoch {theirs:?}, this server {ours:?}: is it of another ensemble?"
+    )]
+    EpochFromNowhere {
+        /// Who.
+        sid: Sid,
+        /// What it has accepted.
+        theirs: Epoch,
+        /// What this server has accepted.
+        ours: Epoch,
+    },
     /// An epoch that is not the one agreed.
     #[error("epoch {found:?} instead of {expected:?}")]
     OtherEpoch {

@@ -138,6 +138,10 @@ fn log_told(reason: &CloseReason, ended: Ended, now: Instant, lines: &Lines) {
             }
         }
         CloseReason::Silent => warn!(link, %address, peer, "closed: the server is silent"),
+        CloseReason::Slow => warn!(link, %address, peer,
+            "closed: the server did not acknowledge a proposal within syncLimit"),
+        CloseReason::FarBehind => warn!(link, %address, peer,
+            "closed: the server takes too long to receive a snapshot"),
         CloseReason::Misbehaved(reason) => {
             if let Some(suppressed) = lines.misbehaved.admit(now) {
                 warn!(link, %address, peer, %reason, suppressed,

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn effects_for_others_are_handed_back() {
         let others = [
-            Effect::SendSnapshot { link: Link(1) },
+            Effect::SendSnapshot { link: Link(1), last_applied: Zxid::ZERO },
             Effect::AnswerPing { link: Link(1), last_proposed: Zxid::ZERO },
             Effect::StoreAcceptedEpoch(Epoch(1)),
             Effect::Look,

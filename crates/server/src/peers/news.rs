@@ -113,8 +113,8 @@ impl News {
                 }
             }
             Self::ElectionLinkClosed { link } => tell(Input::ElectionLinkClosed { link }),
-            Self::LeaderReached { link, leader: _ } => tell(Input::LeaderReached { link }),
-            Self::LeaderUnreachable { leader: _ } => tell(Input::LeaderUnreachable),
+            Self::LeaderReached { link, leader } => tell(Input::LeaderReached { link, leader }),
+            Self::LeaderUnreachable { leader } => tell(Input::LeaderUnreachable { leader }),
             Self::FromLeader { link, packets } => {
                 packets
                     .packets_of_leader()

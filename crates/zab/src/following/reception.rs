@@ -1,0 +1,53 @@
+//! Proposals on their way from the leader into the log.
+
+use std::sync::Arc;
+
+use types::Zxid;
+use wire::quorum::Proposal;
+use wire::stored::LogBatch;
+
+use crate::effect::Effect;
+use crate::misbehaved::PeerMisbehaved;
+use crate::peer::Core;
+
+/// What arrived and was not handed to the log yet.
+#[derive(Clone, Debug)]
+pub(super) struct Reception {
+    batch: LogBatch,
+    /// The last that arrived, or the end of the log before.
+    last: Zxid,
+}
+
+impl Reception {
+    /// What comes has to follow `last`.
+    pub(super) fn after(last: Zxid) -> Self {
+        Self { batch: LogBatch::new(), last }
+    }
+
+    /// Takes a proposal, which has to be the next of its epoch or the first of a later one.
+    pub(super) fn take(&mut self, proposal: Proposal<'_>) -> Result<Zxid, PeerMisbehaved> {
+        let found = proposal.zxid();
+        let is_next = Some(found) == self.last.next() || found.epoch() > self.last.epoch();
+        if !is_next || found.counter().0 == 0 {
+            return Err(PeerMisbehaved::ProposalGap { last: self.last, found });
+        }
+        self.batch.push_proposal(proposal);
+        self.last = found;
+        Ok(found)
+    }
+
+    /// Hands everything to the log.
+    pub(super) fn log(&mut self, core: &mut Core, effects: &mut Vec<Effect>) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = Arc::new(std::mem::take(&mut self.batch));
+        core.history.append(Arc::clone(&batch));
+        effects.push(Effect::Append(batch));
+    }
+
+    /// The last that arrived, or the end of the log before.
+    pub(super) const fn last(&self) -> Zxid {
+        self.last
+    }
+}

@@ -1,0 +1,198 @@
+//! How a learner gets the leader's history, and when it may say that it has it.
+//!
+//! ```text
+//! AwaitsWay ──> Receives ──────> MakesDurable ──────> Adopts ─────────> AwaitsQuorum
+//!   Diff          Proposal,        NewLeader came:      currentEpoch      AckNewLeader sent
+//!   Truncate      Commit           cut, snapshot and    being stored      until UpToDate
+//!   Snapshot                       log being synced
+//! ```
+//!
+//! The order of the last three is what keeps acknowledged transactions: whoever has the epoch as its
+//! current one has the history of that epoch's leader, durably; and whoever the leader counts has
+//! both. (ZOOKEEPER-3911, 4643, 4646, 4685, 4785 are this order, broken in different ways.)
+//!
+//! What was received and not committed is logged, but not delivered before its commit comes
+//! (ZOOKEEPER-4394).
+
+use std::collections::VecDeque;
+
+use tracing::info;
+use types::{Epoch, Zxid};
+use wire::quorum::{Proposal, ToLearner};
+
+use super::not_due;
+use super::reception::Reception;
+use crate::effect::{Effect, LearnerPacket};
+use crate::input::Link;
+use crate::misbehaved::PeerMisbehaved;
+use crate::peer::{Core, Obstacle};
+
+/// A learner that receives the leader's history.
+#[derive(Clone, Debug)]
+pub(super) struct Synchronization {
+    epoch: Epoch,
+    step: Step,
+    reception: Reception,
+    /// Received, not committed.
+    proposed: VecDeque<Zxid>,
+    /// The last transaction of which this leader said that it is committed, or that it was to be
+    /// kept.
+    committed: Zxid,
+    /// What a snapshot contains may be sent once more behind it.
+    skip_up_to: Zxid,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    AwaitsWay,
+    Receives,
+    /// Until the log is durable up to this.
+    MakesDurable(Zxid),
+    Adopts,
+    AwaitsQuorum,
+}
+
+impl Synchronization {
+    pub(super) fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            step: Step::AwaitsWay,
+            reception: Reception::after(Zxid::ZERO),
+            proposed: VecDeque::new(),
+            committed: Zxid::ZERO,
+            skip_up_to: Zxid::ZERO,
+        }
+    }
+
+    /// Returns the epoch when the leader says that a quorum follows.
+    pub(super) fn on_packet(
+        &mut self,
+        core: &mut Core,
+        link: Link,
+        packet: &ToLearner<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<Epoch>, PeerMisbehaved> {
+        match (self.step, packet) {
+            // Pings are answered from `UpToDate` on.
+            (_, ToLearner::Ping { .. }) => {}
+            (Step::AwaitsWay, _) => self.begin(core, link, packet, effects)?,
+            (_, ToLearner::Proposal(proposal)) => self.on_proposal(*proposal)?,
+            (_, ToLearner::Inform(proposal) | ToLearner::InformAndActivate { proposal, .. }) => {
+                self.on_proposal(*proposal)?;
+                self.on_commit(proposal.zxid())?;
+            }
+            (_, ToLearner::Commit { zxid } | ToLearner::CommitAndActivate { zxid, .. }) => {
+                self.on_commit(*zxid)?;
+            }
+            (Step::Receives, ToLearner::NewLeader { epoch, .. }) => {
+                if *epoch != self.epoch {
+                    let expected = self.epoch;
+                    return Err(PeerMisbehaved::OtherEpoch { expected, found: *epoch });
+                }
+                self.step = Step::MakesDurable(self.reception.last());
+            }
+            (Step::AwaitsQuorum, ToLearner::UpToDate) => {
+                let packet = LearnerPacket::AckNewLeader(self.epoch);
+                effects.push(Effect::ToLeader { link, packet });
+                self.reception.log(core, effects);
+                core.history.commit(self.committed, self.committed);
+                effects.push(Effect::Deliver(self.committed));
+                return Ok(Some(self.epoch));
+            }
+            _ => return Err(not_due(packet, "it has to send the history")),
+        }
+        Ok(None)
+    }
+
+    /// Logs what came, unless the log has to be cut or replaced before; and goes on when all of the
+    /// history is durable.
+    pub(super) fn settle(&mut self, core: &mut Core, link: Link, effects: &mut Vec<Effect>) {
+        if core.obstacle.is_some() {
+            return;
+        }
+        self.reception.log(core, effects);
+        match self.step {
+            Step::MakesDurable(last) if core.history.last_synced() >= last => {
+                self.step = Step::Adopts;
+                core.epochs.adopt(self.epoch, effects);
+            }
+            Step::Adopts if core.epochs.are_stored() => {
+                self.step = Step::AwaitsQuorum;
+                let packet = LearnerPacket::AckNewLeader(self.epoch);
+                effects.push(Effect::ToLeader { link, packet });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the leader has sent all of its history.
+    pub(super) const fn has_history(&self) -> bool {
+        !matches!(self.step, Step::AwaitsWay | Step::Receives)
+    }
+
+    /// The leader has chosen how this server gets its history.
+    fn begin(
+        &mut self,
+        core: &mut Core,
+        link: Link,
+        packet: &ToLearner<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), PeerMisbehaved> {
+        let last_logged = core.history.last_logged();
+        let base = match *packet {
+            ToLearner::Diff { .. } => last_logged,
+            ToLearner::Truncate { keep } => {
+                cut(core, keep, effects)?;
+                keep
+            }
+            ToLearner::Snapshot { last_applied } => {
+                core.obstacle = Some(Obstacle::Snapshot(link));
+                self.skip_up_to = last_applied;
+                last_applied
+            }
+            _ => return Err(not_due(packet, "it has to choose a way to its history")),
+        };
+        info!(%last_logged, way = packet.packet_type().name(), %base, "receiving the history");
+        self.reception = Reception::after(base);
+        self.committed = base;
+        self.step = Step::Receives;
+        Ok(())
+    }
+
+    fn on_proposal(&mut self, proposal: Proposal<'_>) -> Result<(), PeerMisbehaved> {
+        if proposal.zxid() > self.skip_up_to {
+            let zxid = self.reception.take(proposal)?;
+            self.proposed.push_back(zxid);
+        }
+        Ok(())
+    }
+
+    fn on_commit(&mut self, zxid: Zxid) -> Result<(), PeerMisbehaved> {
+        if zxid <= self.skip_up_to {
+            return Ok(());
+        }
+        let expected = self.proposed.front().copied();
+        if expected != Some(zxid) {
+            return Err(PeerMisbehaved::CommitOutOfOrder { expected, found: zxid });
+        }
+        self.proposed.pop_front();
+        self.committed = zxid;
+        Ok(())
+    }
+}
+
+/// Has the log cut.
+fn cut(core: &mut Core, keep: Zxid, effects: &mut Vec<Effect>) -> Result<(), PeerMisbehaved> {
+    let last_logged = core.history.last_logged();
+    if keep > last_logged {
+        return Err(PeerMisbehaved::CutBeyondEnd { keep, last_logged });
+    }
+    let committed = core.history.known_committed();
+    if keep < committed {
+        return Err(PeerMisbehaved::CutOfCommitted { keep, committed });
+    }
+    core.history.truncate(keep);
+    core.obstacle = Some(Obstacle::Cut(keep));
+    effects.push(Effect::Truncate(keep));
+    Ok(())
+}

@@ -1,0 +1,477 @@
+//! The leader's part.
+//!
+//! ```text
+//! phase:    Gathering ──> Accepting ──> Proposed ──> Adopting ──> Synchronizing ──> Broadcasting
+//!           a quorum's    epoch being   a quorum's   epoch being  a quorum has      serves
+//!           epochs        stored        consent      made current the history
+//!
+//! learner:  Connected ──> Introduced ──> Invited ──> Agreed ──> TakesSnapshot ──> CatchesUp ──> Follows
+//!                                                         └────────────────────────^
+//! ```
+//!
+//! A learner that comes late walks the same way behind the leader.
+
+mod broadcast;
+mod learner;
+mod synchronization;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+use types::{Epoch, Instant, Now, Sid, Zxid};
+use wire::quorum::{LearnerInfo, ToLeader};
+use wire::stored::LogBatch;
+
+use self::broadcast::Broadcast;
+use self::learner::{Learner, Stage};
+use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
+use crate::input::Link;
+use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST, HISTORY_BYTES_MAX, LEARNERS_MAX};
+use crate::misbehaved::PeerMisbehaved;
+use crate::peer::{Core, Course, LeaveReason};
+
+/// A server that was elected to lead.
+#[derive(Clone, Debug)]
+pub(crate) struct Leading {
+    phase: Phase,
+    learners: BTreeMap<Link, Learner>,
+    /// This server's own claim: no learner of the quorum that consents may have more.
+    claim: (Epoch, Zxid),
+    /// When it gives up, unless a quorum has its history by then.
+    established_by: Instant,
+    next_ping: Instant,
+    /// Whether a voter has promised not to follow in this epoch: it was about to lead in a later
+    /// one, and has nobody to follow before there is a later one still.
+    is_overtaken: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Waits until a quorum has said which epochs it has accepted.
+    Gathering,
+    /// This epoch is being stored as accepted.
+    Accepting(Epoch),
+    /// Waits until a quorum has accepted this epoch.
+    Proposed(Epoch),
+    /// Waits until everything that is logged is durable.
+    Settling(Epoch),
+    /// This epoch is being stored as current.
+    Adopting(Epoch),
+    /// Waits until a quorum has the history.
+    Synchronizing(Epoch),
+    /// Proposes.
+    Broadcasting(Broadcast),
+}
+
+impl Leading {
+    pub(crate) fn new(core: &Core, now: Now, effects: &mut Vec<Effect>) -> Self {
+        effects.push(Effect::AdmitLearners);
+        let limit = core.options.tick * core.options.init_limit;
+        Self {
+            phase: Phase::Gathering,
+            learners: BTreeMap::new(),
+            claim: (core.epochs.current(), core.history.last_logged()),
+            established_by: now.instant.after(limit),
+            next_ping: now.instant.after(core.ping_interval()),
+            is_overtaken: false,
+        }
+    }
+
+    /// The leader of an ensemble of one that goes on in the epoch in which it stopped.
+    pub(crate) fn alone(core: &Core, now: Now) -> Self {
+        let epoch = core.history.last_logged().epoch();
+        Self {
+            phase: Phase::Broadcasting(Broadcast::new(epoch, now)),
+            learners: BTreeMap::new(),
+            claim: (epoch, core.history.last_logged()),
+            established_by: now.instant,
+            next_ping: now.instant.after(core.ping_interval()),
+            is_overtaken: false,
+        }
+    }
+
+    pub(crate) fn on_connected(&mut self, now: Now, link: Link, effects: &mut Vec<Effect>) {
+        if self.learners.len() >= LEARNERS_MAX {
+            warn!(?link, "too many learners, this one is sent away");
+            effects.push(Effect::Close { link, reason: CloseReason::TooMany });
+            return;
+        }
+        self.learners.insert(link, Learner::new(now));
+    }
+
+    pub(crate) fn on_closed(&mut self, link: Link) {
+        if let Some(learner) = self.learners.remove(&link) {
+            info!(sid = ?learner.sid, "learner gone");
+        }
+    }
+
+    /// Takes what a learner says. What is not due ends its connection and changes nothing.
+    pub(crate) fn on_packet(
+        &mut self,
+        core: &Core,
+        now: Now,
+        link: Link,
+        packet: &ToLeader<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        learner.heard = now.instant;
+        let result = match packet {
+            ToLeader::FollowerInfo(info) => {
+                self.on_info(core, link, info, LearnerKind::Follower, effects)
+            }
+            ToLeader::ObserverInfo(info) => {
+                self.on_info(core, link, info, LearnerKind::Observer, effects)
+            }
+            ToLeader::AckEpoch { last_logged, current_epoch } => {
+                self.on_ack_epoch(core, link, *last_logged, *current_epoch, effects)
+            }
+            ToLeader::AckNewLeader { epoch } => self.on_ack_new_leader(core, link, *epoch, effects),
+            ToLeader::Ack { zxid } => self.on_ack(core, link, *zxid),
+            ToLeader::Ping { .. } => {
+                learner.pong();
+                Ok(())
+            }
+            // The replica's.
+            ToLeader::Revalidate { .. } | ToLeader::Request(_) => Ok(()),
+        };
+        if let Err(misbehaved) = result {
+            self.dismiss(link, CloseReason::Misbehaved(misbehaved), effects);
+        }
+    }
+
+    /// A learner has been sent its snapshot: what it missed meanwhile follows.
+    pub(crate) fn on_snapshot_sent(
+        &mut self,
+        core: &Core,
+        now: Now,
+        link: Link,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        let Stage::TakesSnapshot { last_applied } = learner.stage else { return };
+        learner.heard = now.instant;
+        self.send_history(core, link, last_applied, effects);
+    }
+
+    /// Derives what follows from everything that was taken in.
+    pub(crate) fn settle(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Course {
+        if self.is_overtaken {
+            return Course::Leave(LeaveReason::LaterEpoch);
+        }
+        while self.advance(core, now, effects) {}
+        self.send_away_stragglers(core, effects);
+        if let Phase::Broadcasting(broadcast) = &mut self.phase {
+            broadcast.settle(core, &mut self.learners, effects);
+        }
+        if now.instant >= self.next_ping {
+            self.next_ping = now.instant.after(core.ping_interval());
+            self.send_away_the_silent(core, now, effects);
+            if let Phase::Broadcasting(broadcast) = &mut self.phase
+                && !broadcast.ping(core, now, &mut self.learners, effects)
+            {
+                return Course::Leave(LeaveReason::NoQuorum);
+            }
+        }
+        match self.phase {
+            Phase::Broadcasting(_) => Course::Stay,
+            _ if now.instant >= self.established_by => Course::Leave(LeaveReason::NoQuorum),
+            _ => Course::Stay,
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Instant {
+        match self.phase {
+            Phase::Broadcasting(_) => self.next_ping,
+            _ => self.next_ping.min(self.established_by),
+        }
+    }
+
+    /// The epoch, once a quorum follows.
+    pub(crate) const fn reign(&self) -> Option<Epoch> {
+        match &self.phase {
+            Phase::Broadcasting(broadcast) => Some(broadcast.epoch()),
+            _ => None,
+        }
+    }
+
+    /// Ends the role: every learner is disconnected.
+    pub(crate) fn leave(self, effects: &mut Vec<Effect>) {
+        for link in self.learners.into_keys() {
+            effects.push(Effect::Close { link, reason: CloseReason::RoleEnded });
+        }
+    }
+
+    /// Logs and proposes transactions.
+    pub(crate) fn propose(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        batch: Arc<LogBatch>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Phase::Broadcasting(broadcast) = &self.phase {
+            broadcast.propose(core, now, &mut self.learners, batch, effects);
+        }
+    }
+
+    /// Asks whether this server leads.
+    pub(crate) fn confirm(&mut self) {
+        if let Phase::Broadcasting(broadcast) = &mut self.phase {
+            broadcast.confirm();
+        }
+    }
+
+    fn on_info(
+        &mut self,
+        core: &Core,
+        link: Link,
+        info: &LearnerInfo,
+        kind: LearnerKind,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), PeerMisbehaved> {
+        let LearnerInfo { sid, accepted_epoch, config_version } = *info;
+        if let Some(theirs) = config_version
+            && theirs > core.options.config_version
+        {
+            let ours = core.options.config_version;
+            return Err(PeerMisbehaved::LaterMembership { sid, theirs, ours });
+        }
+        if sid == core.options.sid {
+            return Err(PeerMisbehaved::OwnId(sid));
+        }
+        let jump_max = core.epochs.accepted().0.saturating_add(EPOCH_JUMP_MAX).min(EPOCH_LAST);
+        if accepted_epoch.0 > jump_max {
+            let (theirs, ours) = (accepted_epoch, core.epochs.accepted());
+            return Err(PeerMisbehaved::EpochFromNowhere { sid, theirs, ours });
+        }
+        let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
+        learner.introduce(sid, kind, accepted_epoch)?;
+        if let Some(epoch) = self.phase.epoch() {
+            self.is_overtaken |= accepted_epoch > epoch && core.quorums.is_voter(sid);
+            if !matches!(self.phase, Phase::Accepting(_)) {
+                learner.invite(link, epoch, effects);
+            }
+        }
+        let is_old =
+            |&(&other, learner): &(&Link, &Learner)| other != link && learner.sid == Some(sid);
+        if let Some((&old, _)) = self.learners.iter().find(is_old) {
+            self.dismiss(old, CloseReason::Replaced, effects);
+        }
+        Ok(())
+    }
+
+    fn on_ack_epoch(
+        &mut self,
+        core: &Core,
+        link: Link,
+        last_logged: Option<Zxid>,
+        current_epoch: Option<Epoch>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), PeerMisbehaved> {
+        let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
+        let sid = learner.agree(last_logged, current_epoch)?;
+        if let (Phase::Proposed(_), Some(epoch), Some(last_logged)) =
+            (&self.phase, current_epoch, last_logged)
+            && (epoch, last_logged) > self.claim
+        {
+            return Err(PeerMisbehaved::LaterHistory { sid, epoch, last_logged });
+        }
+        if matches!(self.phase, Phase::Synchronizing(_) | Phase::Broadcasting(_)) {
+            self.synchronize(core, link, last_logged, effects);
+        }
+        Ok(())
+    }
+
+    fn on_ack_new_leader(
+        &mut self,
+        core: &Core,
+        link: Link,
+        epoch: Epoch,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), PeerMisbehaved> {
+        let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
+        let ours = match &self.phase {
+            Phase::Synchronizing(ours) => *ours,
+            Phase::Broadcasting(broadcast) => broadcast.epoch(),
+            _ => return Err(learner.not_due("AckNewLeader")),
+        };
+        if epoch != ours {
+            return Err(PeerMisbehaved::OtherEpoch { expected: ours, found: epoch });
+        }
+        if learner.is_following() {
+            // Sent a second time after `UpToDate`, as Apache's servers do.
+            return Ok(());
+        }
+        learner.follow(epoch)?;
+        info!(sid = ?learner.sid, last_logged = %core.history.last_logged(), "learner follows");
+        if matches!(self.phase, Phase::Broadcasting(_)) {
+            learner.is_told(link, effects);
+        }
+        Ok(())
+    }
+
+    fn on_ack(&mut self, core: &Core, link: Link, zxid: Zxid) -> Result<(), PeerMisbehaved> {
+        let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
+        let last = core.history.last_logged();
+        if zxid > last {
+            return Err(PeerMisbehaved::AckBeyondLastProposed { last, found: zxid });
+        }
+        learner.acknowledge(zxid)
+    }
+
+    /// Goes to the next phase if quorums and the storage allow it. Returns whether it did.
+    fn advance(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) -> bool {
+        match self.phase {
+            Phase::Gathering if self.has_quorum(core, Learner::is_introduced) => {
+                let accepted = self.learners.values().filter_map(Learner::accepted_epoch);
+                let latest = accepted.max().max(Some(core.epochs.accepted())).unwrap_or_default();
+                let epoch = Epoch(latest.0.saturating_add(1));
+                self.phase = Phase::Accepting(epoch);
+                core.epochs.accept(epoch, effects);
+            }
+            Phase::Accepting(epoch) if core.epochs.are_stored() => {
+                self.phase = Phase::Proposed(epoch);
+                for (&link, learner) in &mut self.learners {
+                    if learner.is_introduced() {
+                        learner.invite(link, epoch, effects);
+                    }
+                }
+            }
+            Phase::Proposed(epoch) if self.has_quorum(core, Learner::has_agreed) => {
+                self.phase = Phase::Settling(epoch);
+            }
+            Phase::Settling(epoch) if core.is_settled() => {
+                self.phase = Phase::Adopting(epoch);
+                core.epochs.adopt(epoch, effects);
+            }
+            Phase::Adopting(epoch) if core.epochs.are_stored() => {
+                self.phase = Phase::Synchronizing(epoch);
+                self.synchronize_all(core, effects);
+            }
+            Phase::Synchronizing(epoch) if self.has_quorum(core, Learner::is_following) => {
+                self.establish(core, now, epoch, effects);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Begins to bring everyone who has agreed to this server's history.
+    fn synchronize_all(&mut self, core: &Core, effects: &mut Vec<Effect>) {
+        let agreed = self.learners.iter().filter_map(|(&link, learner)| match learner.stage {
+            Stage::Agreed { last_logged, .. } => Some((link, last_logged)),
+            _ => None,
+        });
+        for (link, last_logged) in agreed.collect::<Vec<_>>() {
+            self.synchronize(core, link, last_logged, effects);
+        }
+    }
+
+    /// The history of the quorum is committed; this server serves.
+    fn establish(&mut self, core: &mut Core, now: Now, epoch: Epoch, effects: &mut Vec<Effect>) {
+        let last_logged = core.history.last_logged();
+        info!(?epoch, %last_logged, "leading");
+        core.history.commit(last_logged, self.needed());
+        effects.push(Effect::Deliver(last_logged));
+        effects.push(Effect::Lead { epoch });
+        self.phase = Phase::Broadcasting(Broadcast::new(epoch, now));
+        for (&link, learner) in &mut self.learners {
+            if learner.is_following() {
+                learner.is_told(link, effects);
+            }
+        }
+    }
+
+    /// Whether this server and the learners of whom `has` is true are a quorum.
+    fn has_quorum(&self, core: &Core, has: impl Fn(&Learner) -> bool) -> bool {
+        has_quorum(core, &self.learners, has)
+    }
+
+    /// What must be kept of the history: everything after this.
+    fn needed(&self) -> Zxid {
+        needed(&self.learners)
+    }
+
+    fn send_away_stragglers(&mut self, core: &Core, effects: &mut Vec<Effect>) {
+        if core.history.kept_bytes() <= HISTORY_BYTES_MAX {
+            return;
+        }
+        let needed = self.needed();
+        let straggles = |learner: &Learner| matches!(learner.stage, Stage::TakesSnapshot { last_applied } if last_applied == needed);
+        let straggler = self.learners.iter().find(|(_, learner)| straggles(learner));
+        if let Some((&link, _)) = straggler {
+            self.dismiss(link, CloseReason::FarBehind, effects);
+        }
+    }
+
+    fn send_away_the_silent(&mut self, core: &Core, now: Now, effects: &mut Vec<Effect>) {
+        let reason = |learner: &Learner| learner.reason_to_part(core, now.instant);
+        let parting = self.learners.iter().filter_map(|(&link, it)| Some((link, reason(it)?)));
+        for (link, reason) in parting.collect::<Vec<_>>() {
+            self.dismiss(link, reason, effects);
+        }
+    }
+
+    fn dismiss(&mut self, link: Link, reason: CloseReason, effects: &mut Vec<Effect>) {
+        if let Some(learner) = self.learners.remove(&link) {
+            warn!(sid = ?learner.sid, ?reason, "learner sent away");
+            effects.push(Effect::Close { link, reason });
+        }
+    }
+}
+
+impl Phase {
+    /// The epoch of the reign, once it is chosen.
+    const fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Gathering => None,
+            Self::Accepting(epoch)
+            | Self::Proposed(epoch)
+            | Self::Settling(epoch)
+            | Self::Adopting(epoch)
+            | Self::Synchronizing(epoch) => Some(*epoch),
+            Self::Broadcasting(broadcast) => Some(broadcast.epoch()),
+        }
+    }
+}
+
+impl Core {
+    fn ping_interval(&self) -> Duration {
+        self.options.tick / 2
+    }
+}
+
+/// Whether this server and the learners of whom `has` is true are a quorum.
+fn has_quorum(
+    core: &Core,
+    learners: &BTreeMap<Link, Learner>,
+    has: impl Fn(&Learner) -> bool,
+) -> bool {
+    let has_sid = |sid: Sid| {
+        sid == core.options.sid
+            || learners.values().any(|it| it.sid == Some(sid) && it.may_vote() && has(it))
+    };
+    core.quorums.is_quorum(has_sid)
+}
+
+/// The first transaction that no learner needs the history of any more.
+fn needed(learners: &BTreeMap<Link, Learner>) -> Zxid {
+    let starts = learners.values().filter_map(|learner| match learner.stage {
+        Stage::TakesSnapshot { last_applied } => Some(last_applied),
+        _ => None,
+    });
+    starts.min().unwrap_or(Zxid::from_raw(i64::MAX))
+}
+
+/// Sends the packet to a learner.
+fn send(link: Link, packet: LeaderPacket, effects: &mut Vec<Effect>) {
+    effects.push(Effect::ToLearner { link, packet });
+}

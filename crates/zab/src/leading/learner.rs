@@ -1,0 +1,242 @@
+//! One learner, as its leader sees it.
+
+use types::{Epoch, Instant, Now, Sid, Zxid};
+
+use super::send;
+use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
+use crate::history::beginning;
+use crate::input::Link;
+use crate::misbehaved::PeerMisbehaved;
+use crate::peer::Core;
+
+/// A connection to the quorum port.
+#[derive(Clone, Debug)]
+pub(crate) struct Learner {
+    /// Who; `None` until it has said so.
+    pub(crate) sid: Option<Sid>,
+    kind: LearnerKind,
+    pub(crate) stage: Stage,
+    /// When it last said something.
+    pub(crate) heard: Instant,
+    pings: Pings,
+    /// A proposal that it has not acknowledged, and when that was sent; and one that was
+    /// sent after it.
+    unacknowledged: [Option<(Zxid, Instant)>; 2],
+}
+
+/// How far a learner has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// It is connected.
+    Connected,
+    /// It has said who it is, and waits for an epoch.
+    Introduced {
+        /// The latest epoch it has accepted.
+        accepted_epoch: Epoch,
+    },
+    /// It was told the epoch.
+    Invited,
+    /// It has accepted the epoch, and waits for the history.
+    Agreed {
+        /// The end of its own.
+        last_logged: Option<Zxid>,
+        /// Whether that makes it part of the quorum; not if it had accepted the epoch before.
+        counts: bool,
+    },
+    /// It is being sent a snapshot.
+    TakesSnapshot {
+        /// The last transaction that is in it as a whole.
+        last_applied: Zxid,
+    },
+    /// It has been sent the history, and is sent what is proposed and committed from here on.
+    CatchesUp,
+    /// It has made the history durable.
+    Follows {
+        /// The last transaction that it has acknowledged; of this epoch.
+        acknowledged: Zxid,
+    },
+}
+
+/// Pings over one connection. They are answered in order, from the moment at which the learner was
+/// told that it is up to date.
+#[derive(Clone, Copy, Default, Debug)]
+struct Pings {
+    is_told: bool,
+    sent: u64,
+    answered: u64,
+    /// The number of the ping whose answer confirms the leadership.
+    awaited: u64,
+}
+
+impl Learner {
+    pub(super) fn new(now: Now) -> Self {
+        Self {
+            sid: None,
+            kind: LearnerKind::Observer,
+            stage: Stage::Connected,
+            heard: now.instant,
+            pings: Pings::default(),
+            unacknowledged: [None; 2],
+        }
+    }
+
+    pub(super) fn introduce(
+        &mut self,
+        sid: Sid,
+        kind: LearnerKind,
+        accepted_epoch: Epoch,
+    ) -> Result<(), PeerMisbehaved> {
+        let Stage::Connected = self.stage else { return Err(self.not_due("FollowerInfo")) };
+        self.sid = Some(sid);
+        self.kind = kind;
+        self.stage = Stage::Introduced { accepted_epoch };
+        Ok(())
+    }
+
+    pub(super) fn invite(&mut self, link: Link, epoch: Epoch, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Invited;
+        send(link, LeaderPacket::LeaderInfo(epoch), effects);
+    }
+
+    /// Returns who has agreed.
+    pub(super) fn agree(
+        &mut self,
+        last_logged: Option<Zxid>,
+        current_epoch: Option<Epoch>,
+    ) -> Result<Sid, PeerMisbehaved> {
+        let (Stage::Invited, Some(sid)) = (self.stage, self.sid) else {
+            return Err(self.not_due("AckEpoch"));
+        };
+        let counts = current_epoch.is_some() && last_logged.is_some();
+        self.stage = Stage::Agreed { last_logged, counts };
+        Ok(sid)
+    }
+
+    pub(super) fn follow(&mut self, epoch: Epoch) -> Result<(), PeerMisbehaved> {
+        let Stage::CatchesUp = self.stage else { return Err(self.not_due("AckNewLeader")) };
+        self.stage = Stage::Follows { acknowledged: beginning(epoch) };
+        Ok(())
+    }
+
+    /// Tells it that a quorum follows.
+    pub(super) fn is_told(&mut self, link: Link, effects: &mut Vec<Effect>) {
+        self.pings.is_told = true;
+        send(link, LeaderPacket::UpToDate, effects);
+    }
+
+    /// Notes that it has everything up to a proposal durably. Acknowledgements of what it
+    /// acknowledged before, or of earlier epochs, are nothing new.
+    pub(super) fn acknowledge(&mut self, zxid: Zxid) -> Result<(), PeerMisbehaved> {
+        let Stage::Follows { acknowledged } = &mut self.stage else {
+            return Err(self.not_due("Ack"));
+        };
+        *acknowledged = zxid.max(*acknowledged);
+        let is_acknowledged = |sent: &Option<(Zxid, _)>| sent.is_some_and(|(it, _)| it <= zxid);
+        if is_acknowledged(&self.unacknowledged[0]) {
+            self.unacknowledged = [self.unacknowledged[1].filter(|&(it, _)| it > zxid), None];
+        }
+        Ok(())
+    }
+
+    /// Notes that it is sent a proposal.
+    pub(super) fn propose(&mut self, now: Instant, zxid: Zxid) {
+        let [first, second] = &mut self.unacknowledged;
+        let free = if first.is_none() { first } else { second };
+        if free.is_none() {
+            *free = Some((zxid, now));
+        }
+    }
+
+    /// Sends a ping.
+    pub(super) fn ping(&mut self, link: Link, last_proposed: Zxid, effects: &mut Vec<Effect>) {
+        self.pings.sent += u64::from(self.pings.is_told);
+        send(link, LeaderPacket::Ping { last_proposed }, effects);
+    }
+
+    /// Notes the answer to the oldest ping that has none.
+    pub(super) fn pong(&mut self) {
+        self.pings.answered = (self.pings.answered + 1).min(self.pings.sent);
+    }
+
+    /// From here on only answers to pings that are still to be sent confirm the leadership.
+    pub(super) fn await_confirmation(&mut self) {
+        self.pings.awaited = self.pings.sent + 1;
+    }
+
+    /// Whether it has answered a ping that was sent since confirmation was asked for.
+    pub(super) fn has_confirmed(&self) -> bool {
+        self.is_following() && self.pings.answered >= self.pings.awaited
+    }
+
+    /// Why it has to go, if it has.
+    pub(super) fn reason_to_part(&self, core: &Core, now: Instant) -> Option<CloseReason> {
+        let ticks = |count: u32| core.options.tick * count;
+        let limit = match self.stage {
+            Stage::TakesSnapshot { .. } => return None,
+            Stage::Follows { .. } => ticks(core.options.sync_limit),
+            _ => ticks(core.options.init_limit),
+        };
+        let slow = self.unacknowledged[0]
+            .filter(|_| self.is_following())
+            .is_some_and(|(_, sent)| now.since(sent) > ticks(core.options.sync_limit));
+        if now.since(self.heard) > limit {
+            Some(CloseReason::Silent)
+        } else {
+            slow.then_some(CloseReason::Slow)
+        }
+    }
+
+    pub(super) fn accepted_epoch(&self) -> Option<Epoch> {
+        match self.stage {
+            Stage::Introduced { accepted_epoch } => Some(accepted_epoch),
+            _ => None,
+        }
+    }
+
+    pub(super) fn kind(&self) -> LearnerKind {
+        self.kind
+    }
+
+    /// Whether it is a follower; whether it is a voter too is the membership's matter.
+    pub(super) fn may_vote(&self) -> bool {
+        self.kind == LearnerKind::Follower
+    }
+
+    pub(super) fn is_introduced(&self) -> bool {
+        matches!(self.stage, Stage::Introduced { .. })
+    }
+
+    pub(super) fn has_agreed(&self) -> bool {
+        matches!(self.stage, Stage::Agreed { counts: true, .. })
+    }
+
+    /// Whether it gets what is proposed and committed.
+    pub(super) fn is_served(&self) -> bool {
+        matches!(self.stage, Stage::CatchesUp | Stage::Follows { .. })
+    }
+
+    pub(super) fn is_following(&self) -> bool {
+        matches!(self.stage, Stage::Follows { .. })
+    }
+
+    /// The last proposal of this epoch that it has durably.
+    pub(super) fn acknowledged(&self) -> Option<Zxid> {
+        match self.stage {
+            Stage::Follows { acknowledged } => Some(acknowledged),
+            _ => None,
+        }
+    }
+
+    /// What it said is not due.
+    pub(super) fn not_due(&self, packet: &'static str) -> PeerMisbehaved {
+        let phase = match self.stage {
+            Stage::Connected => "it has not said who it is",
+            Stage::Introduced { .. } => "it waits for an epoch",
+            Stage::Invited => "it has to accept the epoch",
+            Stage::Agreed { .. } | Stage::TakesSnapshot { .. } => "it waits for the history",
+            Stage::CatchesUp => "it has to make the history durable",
+            Stage::Follows { .. } => "it follows",
+        };
+        PeerMisbehaved::NotDue { packet, phase }
+    }
+}

@@ -1,0 +1,218 @@
+//! Which way a learner is brought to the leader's history.
+
+use std::sync::Arc;
+
+use tracing::info;
+use types::Zxid;
+
+use super::learner::Stage;
+use super::{Leading, Phase, send};
+use crate::effect::{Effect, LeaderPacket, LearnerKind};
+use crate::history::History;
+use crate::input::Link;
+use crate::peer::Core;
+
+/// How a learner gets what it lacks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// It keeps all it has.
+    Diff {
+        /// What follows this is sent.
+        after: Zxid,
+    },
+    /// It cuts what it has.
+    Truncate {
+        /// The last transaction to keep; what follows it is sent.
+        keep: Zxid,
+    },
+    /// It forgets what it has.
+    Snapshot,
+}
+
+/// Chooses the way for a learner whose log ends with `theirs`.
+///
+/// `max` is the end of what is committed, or will be as soon as a quorum has the leader's history. A
+/// zxid with counter 0 stands for the state in which an epoch began; nothing was logged under it.
+fn way(history: &History, max: Zxid, theirs: Option<Zxid>) -> Way {
+    let Some(theirs) = theirs else { return Way::Snapshot };
+    let begins_epoch = theirs.counter().0 == 0;
+    if theirs == max {
+        return Way::Diff { after: theirs };
+    }
+    if theirs > max {
+        return match begins_epoch {
+            true => Way::Snapshot,
+            false => Way::Truncate { keep: max },
+        };
+    }
+    match history.last_up_to(theirs) {
+        None => Way::Snapshot,
+        Some(before) if before == theirs => Way::Diff { after: theirs },
+        // All of the epochs before, and nothing of this one: it has `before`.
+        Some(before) if begins_epoch => Way::Diff { after: before },
+        // It has something that the leader never had.
+        Some(before) => match history.first_after(theirs) {
+            Some(next) if next.epoch() == theirs.epoch() => Way::Truncate { keep: before },
+            _ => Way::Snapshot,
+        },
+    }
+}
+
+impl Leading {
+    /// Begins to bring a learner to this server's history.
+    pub(super) fn synchronize(
+        &mut self,
+        core: &Core,
+        link: Link,
+        theirs: Option<Zxid>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let max = self.history_end(core);
+        let way = match core.options.snapshots_only {
+            true => Way::Snapshot,
+            false => way(&core.history, max, theirs),
+        };
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        info!(sid = ?learner.sid, ?theirs, ours = %max, ?way, "synchronizing a learner");
+        let after = match way {
+            Way::Diff { after } => {
+                send(link, LeaderPacket::Diff { last_committed: max }, effects);
+                after
+            }
+            Way::Truncate { keep } => {
+                send(link, LeaderPacket::Truncate { keep }, effects);
+                keep
+            }
+            Way::Snapshot => {
+                let last_applied = core.history.last_committed();
+                learner.stage = Stage::TakesSnapshot { last_applied };
+                effects.push(Effect::SendSnapshot { link, last_applied });
+                return;
+            }
+        };
+        self.send_history(core, link, after, effects);
+    }
+
+    /// Sends everything behind a transaction: what is committed, and to a follower what is proposed
+    /// too. From here on the learner gets everything as it comes.
+    pub(super) fn send_history(
+        &mut self,
+        core: &Core,
+        link: Link,
+        after: Zxid,
+        effects: &mut Vec<Effect>,
+    ) {
+        let max = self.history_end(core);
+        let epoch = match &self.phase {
+            Phase::Synchronizing(epoch) => *epoch,
+            Phase::Broadcasting(broadcast) => broadcast.epoch(),
+            // A learner that agreed waits until one of these is reached.
+            _ => return,
+        };
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        learner.stage = Stage::CatchesUp;
+        let kind = learner.kind();
+        let mut after = after;
+        for batch in core.history.after(after) {
+            let Some(last) = batch.last_zxid() else { continue };
+            if let Some(first) = first_behind(batch, after)
+                && first <= max
+            {
+                let last = last.min(max);
+                let batch = Arc::clone(batch);
+                send(link, LeaderPacket::Committed { batch, first, last }, effects);
+            }
+            if let Some(first) = first_behind(batch, after.max(max))
+                && kind == LearnerKind::Follower
+            {
+                let batch = Arc::clone(batch);
+                send(link, LeaderPacket::Proposals { batch, first }, effects);
+            }
+            after = last;
+        }
+        let config = Arc::clone(&core.options.config);
+        send(link, LeaderPacket::NewLeader { epoch, config }, effects);
+    }
+
+    /// The end of what learners may take for committed once they follow.
+    fn history_end(&self, core: &Core) -> Zxid {
+        match &self.phase {
+            Phase::Broadcasting(_) => core.history.last_committed(),
+            _ => core.history.last_logged(),
+        }
+    }
+}
+
+/// The first transaction of a batch that comes after another.
+pub(super) fn first_behind(batch: &wire::stored::LogBatch, after: Zxid) -> Option<Zxid> {
+    match batch.first_zxid() {
+        Some(first) if first > after => Some(first),
+        _ if batch.last_zxid() <= Some(after) => None,
+        _ => batch.proposals().map(wire::quorum::Proposal::zxid).find(|&zxid| zxid > after),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Counter, Epoch};
+    use wire::quorum::Proposal;
+    use wire::stored::LogBatch;
+
+    use super::*;
+
+    fn at(epoch: i32, counter: u32) -> Zxid {
+        Zxid::new(Epoch(epoch), Counter(counter))
+    }
+
+    /// A leader that has forgotten what was before 2/3.
+    fn history() -> History {
+        let mut history = History::recovered(at(2, 3), 10);
+        let mut batch = LogBatch::new();
+        for zxid in [at(2, 4), at(2, 5), at(4, 1), at(4, 2)] {
+            let mut payload = vec![0; 12];
+            payload.extend_from_slice(&zxid.raw().to_be_bytes());
+            batch.push_proposal(Proposal::new(&payload).expect("long enough"));
+        }
+        history.append(Arc::new(batch));
+        history
+    }
+
+    #[test]
+    fn each_end_of_a_log_has_its_way() {
+        let history = history();
+        let max = at(4, 2);
+        for (theirs, expected) in [
+            (at(4, 2), Way::Diff { after: at(4, 2) }),
+            (at(4, 1), Way::Diff { after: at(4, 1) }),
+            (at(2, 4), Way::Diff { after: at(2, 4) }),
+            (at(2, 3), Way::Diff { after: at(2, 3) }),
+            (at(2, 2), Way::Snapshot),
+            (at(0, 0), Way::Snapshot),
+            // It logged what nobody else did.
+            (at(4, 3), Way::Truncate { keep: at(4, 2) }),
+            (at(2, 6), Way::Snapshot),
+            (at(3, 1), Way::Snapshot),
+            // It followed a leader of that epoch that had proposed nothing yet.
+            (at(4, 0), Way::Diff { after: at(2, 5) }),
+            (at(3, 0), Way::Diff { after: at(2, 5) }),
+            (at(5, 0), Way::Snapshot),
+        ] {
+            assert_eq!(way(&history, max, Some(theirs)), expected, "{theirs}");
+        }
+        assert_eq!(way(&history, max, None), Way::Snapshot);
+    }
+
+    #[test]
+    fn a_tail_of_the_same_epoch_that_others_do_not_have_is_cut_where_it_begins() {
+        let mut history = History::recovered(at(2, 3), 10);
+        let mut batch = LogBatch::new();
+        for zxid in [at(2, 4), at(2, 8)] {
+            let mut payload = vec![0; 12];
+            payload.extend_from_slice(&zxid.raw().to_be_bytes());
+            batch.push_proposal(Proposal::new(&payload).expect("long enough"));
+        }
+        history.append(Arc::new(batch));
+        let way = way(&history, at(2, 8), Some(at(2, 6)));
+        assert_eq!(way, Way::Truncate { keep: at(2, 4) });
+    }
+}

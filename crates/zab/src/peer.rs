@@ -1,0 +1,348 @@
+//! One server's part in the protocol, from the outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+use types::{Epoch, Instant, Now, Sid, Zxid};
+
+use crate::effect::{CloseReason, Effect, LearnerKind};
+use crate::election::{Candidate, Election, ElectionOptions};
+use crate::epochs::Epochs;
+use crate::following::Following;
+use crate::history::History;
+use crate::input::{Input, Link};
+use crate::leading::Leading;
+use crate::quorum::{Quorum, Quorums};
+
+/// How a peer behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who this server is.
+    pub sid: Sid,
+    /// Whether it votes.
+    pub kind: LearnerKind,
+    /// The unit of the limits that follow.
+    pub tick: Duration,
+    /// How many ticks a learner may take to find its leader and to receive the history.
+    pub init_limit: u32,
+    /// How many ticks a leader and a learner may be silent, and a proposal unacknowledged.
+    pub sync_limit: u32,
+    /// How many committed transactions are kept in memory for learners, at least.
+    pub history_min: usize,
+    /// Whether every learner is sent a snapshot, whatever it has.
+    pub snapshots_only: bool,
+    /// The membership in force, as text.
+    pub config: Arc<str>,
+    /// Its version.
+    pub config_version: i64,
+    /// How elections are held.
+    pub election: ElectionOptions,
+}
+
+/// What a server's storage knows when it starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recovered {
+    /// The accepted epoch.
+    pub accepted_epoch: Epoch,
+    /// The current epoch.
+    pub current_epoch: Epoch,
+    /// The last transaction in the log or the snapshot.
+    pub last_logged: Zxid,
+}
+
+/// One server's part in the protocol.
+///
+/// The storage has to carry out the effects that concern it in their order, and to report in that
+/// order.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    core: Core,
+    election: Election,
+    role: Role,
+}
+
+/// What outlives roles.
+#[derive(Clone, Debug)]
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    pub(crate) quorums: Quorums,
+    pub(crate) epochs: Epochs,
+    pub(crate) history: History,
+    /// Why nothing can be logged now.
+    pub(crate) obstacle: Option<Obstacle>,
+}
+
+/// What the storage is at, and has to finish before it logs again. A role may end meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Obstacle {
+    /// It cuts the log behind this transaction.
+    Cut(Zxid),
+    /// It receives a snapshot over this connection.
+    Snapshot(Link),
+}
+
+/// What a server does, with all it knows for that.
+#[derive(Clone, Debug)]
+enum Role {
+    Looking,
+    Leading(Leading),
+    Following(Following),
+}
+
+/// Whether a role goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Course {
+    Stay,
+    Leave(LeaveReason),
+}
+
+/// Why a server gives up its role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LeaveReason {
+    /// No quorum follows.
+    NoQuorum,
+    /// The zxids of the epoch are used up.
+    EpochUsedUp,
+    /// A voter can only follow in a later epoch.
+    LaterEpoch,
+    /// There is no connection to the leader.
+    LeaderGone,
+    /// The leader was silent.
+    LeaderSilent,
+    /// The leader said what no correct leader says.
+    LeaderMisbehaved,
+}
+
+impl Core {
+    /// Whether everything that was logged and decided is durable.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.obstacle.is_none() && self.history.is_synced() && self.epochs.are_stored()
+    }
+}
+
+impl Peer {
+    /// A server that starts, and looks for a leader.
+    pub fn new(
+        options: Options,
+        quorums: Quorums,
+        recovered: Recovered,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Self {
+        let election = Election::new(options.election.clone(), quorums.clone());
+        let core = Core::new(options, quorums, recovered);
+        let mut peer = Self { core, election, role: Role::Looking };
+        peer.look(now, effects);
+        peer
+    }
+
+    /// A server that is an ensemble of one. It leads from the start, in the epoch in which it
+    /// stopped: nobody else can have led meanwhile.
+    pub fn alone(options: Options, recovered: Recovered, now: Now) -> Self {
+        let quorums = Quorums { committed: Quorum::majority([options.sid]), pending: None };
+        let election = Election::new(options.election.clone(), quorums.clone());
+        let core = Core::new(options, quorums, recovered);
+        let role = Role::Leading(Leading::alone(&core, now));
+        Self { core, election, role }
+    }
+
+    /// Takes in one thing that happened. [`Self::settle`] has to follow, after one or after many.
+    pub fn take(&mut self, now: Now, input: Input<'_>, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Called { link, from, addresses } => {
+                self.election.on_called(now, link, from, addresses, effects);
+            }
+            Input::CallThrough { link, to } => {
+                self.election.on_call_through(now, link, to, effects);
+            }
+            Input::CallFailed { to, reason } => {
+                self.election.on_call_failed(now, to, reason, effects);
+            }
+            Input::Notified { link, notification } => {
+                self.election.on_notified(now, link, &notification, effects);
+            }
+            Input::ElectionLinkClosed { link } => self.election.on_link_closed(now, link),
+            Input::LeaderReached { .. }
+            | Input::LeaderUnreachable { .. }
+            | Input::FromLeader { .. }
+            | Input::LearnerConnected { .. }
+            | Input::FromLearner { .. }
+            | Input::QuorumLinkClosed { .. }
+            | Input::SnapshotSent { .. } => self.take_from_quorum_port(now, input, effects),
+            Input::LogSynced { .. }
+            | Input::AcceptedEpochStored(_)
+            | Input::CurrentEpochStored(_)
+            | Input::Truncated { .. }
+            | Input::SnapshotInstalled { .. }
+            | Input::SnapshotGivenUp { .. } => self.core.take_from_storage(&input),
+            Input::Propose(batch) => {
+                if let Role::Leading(leading) = &mut self.role {
+                    leading.propose(&mut self.core, now, batch, effects);
+                }
+            }
+            Input::EpochUsedUp => {
+                if let Role::Leading(_) = self.role {
+                    self.leave(now, LeaveReason::EpochUsedUp, effects);
+                }
+            }
+            Input::ConfirmLeadership => {
+                if let Role::Leading(leading) = &mut self.role {
+                    leading.confirm();
+                }
+            }
+            Input::Deadline => {}
+        }
+    }
+
+    /// Derives what follows from everything that was taken in, and from the time.
+    pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        loop {
+            let elected = self.election.settle(now, effects);
+            let course = match (&mut self.role, elected) {
+                (Role::Looking, Some(elected)) => {
+                    self.enter(now, elected.leader, effects);
+                    continue;
+                }
+                (Role::Looking, None) => Course::Stay,
+                (Role::Leading(leading), _) => leading.settle(&mut self.core, now, effects),
+                (Role::Following(following), _) => following.settle(&mut self.core, now, effects),
+            };
+            match course {
+                Course::Stay => break,
+                Course::Leave(reason) => self.leave(now, reason, effects),
+            }
+        }
+        let reign = match &self.role {
+            Role::Looking => None,
+            Role::Leading(leading) => leading.reign(),
+            Role::Following(following) => following.reign(),
+        };
+        if let Some(epoch) = reign {
+            self.election.established(epoch);
+        }
+    }
+
+    /// When [`Self::settle`] has to be called next, though nothing happened.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let of_role = match &self.role {
+            Role::Looking => None,
+            Role::Leading(leading) => Some(leading.next_deadline()),
+            Role::Following(following) => Some(following.next_deadline()),
+        };
+        [of_role, self.election.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn take_from_quorum_port(&mut self, now: Now, input: Input<'_>, effects: &mut Vec<Effect>) {
+        let core = &mut self.core;
+        let course = match (&mut self.role, input) {
+            (Role::Leading(leading), Input::LearnerConnected { link }) => {
+                leading.on_connected(now, link, effects);
+                Course::Stay
+            }
+            (Role::Leading(leading), Input::FromLearner { link, packet }) => {
+                leading.on_packet(core, now, link, &packet, effects);
+                Course::Stay
+            }
+            (Role::Leading(leading), Input::SnapshotSent { link }) => {
+                leading.on_snapshot_sent(core, now, link, effects);
+                Course::Stay
+            }
+            (Role::Leading(leading), Input::QuorumLinkClosed { link }) => {
+                leading.on_closed(link);
+                Course::Stay
+            }
+            (Role::Following(following), Input::LeaderReached { link, leader }) => {
+                following.on_reached(core, now, link, leader, effects);
+                Course::Stay
+            }
+            (Role::Following(following), Input::LeaderUnreachable { leader }) => {
+                following.on_unreachable(leader)
+            }
+            (Role::Following(following), Input::FromLeader { link, packet }) => {
+                following.on_packet(core, now, link, &packet, effects)
+            }
+            (Role::Following(following), Input::QuorumLinkClosed { link }) => {
+                following.on_closed(link)
+            }
+            // A connection that was made for a role that is over.
+            (_, Input::LearnerConnected { link } | Input::LeaderReached { link, .. }) => {
+                effects.push(Effect::Close { link, reason: CloseReason::RoleEnded });
+                Course::Stay
+            }
+            (_, input) => {
+                debug!(?input, "of a role that is over, ignored");
+                Course::Stay
+            }
+        };
+        if let Course::Leave(reason) = course {
+            self.leave(now, reason, effects);
+        }
+    }
+
+    /// Takes the role that the election has given to this server.
+    fn enter(&mut self, now: Now, leader: Sid, effects: &mut Vec<Effect>) {
+        let core = &self.core;
+        info!(?leader, last_logged = %core.history.last_logged(), "elected");
+        self.role = if leader == core.options.sid {
+            Role::Leading(Leading::new(core, now, effects))
+        } else {
+            effects.push(Effect::RefuseLearners);
+            Role::Following(Following::new(core, leader, now, effects))
+        };
+    }
+
+    fn leave(&mut self, now: Now, reason: LeaveReason, effects: &mut Vec<Effect>) {
+        warn!(?reason, "looking for a leader");
+        match std::mem::replace(&mut self.role, Role::Looking) {
+            Role::Looking => {}
+            Role::Leading(leading) => leading.leave(effects),
+            Role::Following(following) => following.leave(effects),
+        }
+        self.look(now, effects);
+    }
+
+    fn look(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Look);
+        effects.push(Effect::LetLearnersWait);
+        let candidate = Candidate {
+            last_logged: Some(self.core.history.last_logged()),
+            epoch: self.core.epochs.current(),
+        };
+        self.election.begin(now, candidate, effects);
+    }
+}
+
+impl Core {
+    fn new(options: Options, quorums: Quorums, recovered: Recovered) -> Self {
+        let Recovered { accepted_epoch, current_epoch, last_logged } = recovered;
+        let history = History::recovered(last_logged, options.history_min);
+        let epochs = Epochs::recovered(accepted_epoch, current_epoch);
+        Self { options, quorums, epochs, history, obstacle: None }
+    }
+    fn take_from_storage(&mut self, input: &Input<'_>) {
+        match *input {
+            Input::LogSynced { zxid } => self.history.synced(zxid),
+            Input::AcceptedEpochStored(epoch) => self.epochs.accepted_is_stored(epoch),
+            Input::CurrentEpochStored(epoch) => self.epochs.current_is_stored(epoch),
+            Input::Truncated { last_logged } => {
+                assert_eq!(
+                    last_logged,
+                    self.history.last_logged(),
+                    "the log ends where it was cut"
+                );
+                assert_eq!(self.obstacle, Some(Obstacle::Cut(last_logged)), "one cut at a time");
+                self.obstacle = None;
+            }
+            Input::SnapshotInstalled { link, last_applied } => {
+                assert_eq!(self.obstacle, Some(Obstacle::Snapshot(link)), "one snapshot at a time");
+                self.obstacle = None;
+                self.history.replace(last_applied);
+            }
+            Input::SnapshotGivenUp { link } if self.obstacle == Some(Obstacle::Snapshot(link)) => {
+                self.obstacle = None;
+            }
+            _ => {}
+        }
+    }
+}
