@@ -55,7 +55,8 @@
 //! * A new connection begins with the present proposal while this server looks, and with nothing
 //!   otherwise. Apache's repeats what it had said last, maybe long ago.
 //! * A voter that had a leader when it was told of a proposal is told again when it begins to look,
-//!   if it has not come to the same by itself; there it hears of it when the proposal is repeated.
+//!   if it has not come to the same by itself; and a server that begins to look knows what it was
+//!   told shortly before. There both hear of it when the proposal is repeated.
 //! * A leader counts for one reign with its followers only if it names the same epoch as they do. A
 //!   server takes the word of others that it leads only if all of a quorum say so of its present
 //!   round; there one of them is enough, and the others may still follow what it was before it
@@ -165,8 +166,8 @@ struct Looking {
 #[derive(Clone, Debug)]
 struct Settled {
     ballot: Ballot,
-    /// When voters have asked last.
-    asked: BTreeMap<Sid, Instant>,
+    /// Voters that have asked: when last, and for whom they voted.
+    asked: BTreeMap<Sid, (Instant, Ballot)>,
     /// Of a leader the quorum that was for it, of a follower its leader; less those that have
     /// changed their mind. `None` once the leader reigns, or if there was no quorum because an
     /// oracle decided.
@@ -191,13 +192,18 @@ impl Election {
 
     /// Begins an election: this server has no leader, or does not want it any longer.
     pub fn begin(&mut self, now: Now, candidate: Candidate, effects: &mut Vec<Effect>) {
-        self.clock = self.clock.next();
+        let mut round = Round::new(self.options.sid, self.clock.next(), self.own_vote(candidate));
+        for (from, ballot) in self.recent_votes(now) {
+            // Whatever follows from it, everybody is told below.
+            round.hear(from, ballot, &self.quorums);
+        }
+        self.clock = round.number();
         self.elected = None;
         self.mesh.look(now.instant);
         let (number, epoch) = (self.clock.0, candidate.epoch.0);
         info!(round = number, epoch, last_logged = ?candidate.last_logged, "looking for a leader");
         self.phase = Phase::Looking(Looking {
-            round: Round::new(self.options.sid, self.clock, self.own_vote(candidate)),
+            round,
             candidate,
             repeat_at: now.instant.after(self.options.notify_min),
             interval: self.options.notify_min,
@@ -353,7 +359,7 @@ impl Election {
             Phase::Idle | Phase::Looking(_) => None,
         };
         let asked = settled.into_iter().flat_map(|settled| &settled.asked);
-        asked.filter(move |&(_, &at)| at >= since).map(|(&sid, _)| sid)
+        asked.filter(move |(_, (at, _))| *at >= since).map(|(&sid, _)| sid)
     }
 
     /// Whether this server was elected and has lost the voters that did so, or has a leader that
@@ -370,6 +376,19 @@ impl Election {
                 supporters.is_empty()
             }
         }
+    }
+
+    /// What voters have said that were looking before this server was. They may not say it again
+    /// for a while, as this server looks and should know. What is older they have repeated, or it
+    /// does not hold any longer.
+    fn recent_votes(&self, now: Now) -> Vec<(Sid, Ballot)> {
+        let Phase::Settled(settled) = &self.phase else { return Vec::new() };
+        let is_recent = |at| now.instant.since(at) < self.options.notify_min;
+        let recent = settled
+            .asked
+            .iter()
+            .filter(|(sid, (at, _))| is_recent(*at) && self.quorums.is_voter(**sid));
+        recent.map(|(&sid, &(_, ballot))| (sid, ballot)).collect()
     }
 
     fn own_vote(&self, candidate: Candidate) -> Vote {
@@ -531,7 +550,7 @@ impl Settled {
     /// A voter looks for a leader, maybe because it has not heard yet. If it has gone over to a
     /// better candidate or to a later round, it will not come back to this leader by itself.
     fn hear_vote(&mut self, now: Now, from: Sid, ballot: &Ballot, quorums: &Quorums) {
-        self.asked.insert(from, now.instant);
+        self.asked.insert(from, (now.instant, *ballot));
         let is_same_round = ballot.round == self.ballot.round;
         let is_better = ballot.vote.beats(self.ballot.vote, &quorums.committed);
         if ballot.round > self.ballot.round || is_same_round && is_better {

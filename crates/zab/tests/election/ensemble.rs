@@ -20,6 +20,9 @@ use crate::support::network::{Happening, Network};
 /// Steps after which an ensemble that does not come to rest is taken for one that never does.
 const STEPS_MAX: usize = 200_000;
 
+/// After which time servers repeat what they propose.
+const NOTIFY_MIN: Duration = Duration::from_millis(200);
+
 /// See the module.
 pub(crate) struct Ensemble {
     pub(crate) network: Network<Vec<u8>>,
@@ -62,8 +65,8 @@ pub(crate) struct Process {
     pub(crate) since: Instant,
     /// Whether it was told that the leader reigns.
     pub(crate) is_established: bool,
-    /// What came from each server since the election began.
-    heard: Vec<(Sid, Announcement)>,
+    /// What came from each server since the election began, and votes that came shortly before.
+    heard: Vec<(Instant, Sid, Announcement)>,
     /// Whose connections are whose.
     links: BTreeMap<Link, Sid>,
     last_round: ElectionRound,
@@ -123,7 +126,7 @@ impl Ensemble {
         let options = ElectionOptions {
             sid,
             is_observer: server.is_observer,
-            notify_min: Duration::from_millis(200),
+            notify_min: NOTIFY_MIN,
             notify_max,
             finalize: Duration::from_millis(200),
             config: server.membership.to_string().into(),
@@ -154,7 +157,9 @@ impl Ensemble {
     pub(crate) fn look(&mut self, sid: Sid) {
         let now = self.network.now;
         self.drive(sid, |server, process, effects| {
-            process.heard.clear();
+            let is_recent = |at: &Instant| now.since(*at) < NOTIFY_MIN;
+            let is_vote = |said: &Announcement| said.state == ServerState::Looking;
+            process.heard.retain(|(at, _, said)| is_recent(at) && is_vote(said));
             process.leader = None;
             process.is_established = false;
             process.since = now;
@@ -295,7 +300,7 @@ impl Ensemble {
                     let notification = Notification::decode(body).unwrap();
                     election.on_notified(now, link, &notification, effects);
                     let announcement = announcement(&notification);
-                    process.heard.extend(from.map(|from| (from, announcement)));
+                    process.heard.extend(from.map(|from| (now.instant, from, announcement)));
                 }
                 Happening::Closed { link } => election.on_link_closed(now, link),
             }
@@ -385,13 +390,14 @@ impl Ensemble {
         if process.has_oracle {
             return;
         }
+        let heard = process.heard.iter().map(|(_, from, said)| (*from, said.clone()));
         let decision = Decision {
             me: sid,
             leader,
             quorums: &server.quorums(),
             candidate: server.candidate,
             round: process.round(),
-            heard: &process.heard,
+            heard: &heard.collect::<Vec<_>>(),
         };
         *self.decisions.entry(decision.check()).or_default() += 1;
     }
