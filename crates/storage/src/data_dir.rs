@@ -12,7 +12,7 @@ use crate::layout::{
     Directories, LOCK, LogFile, SnapshotFile, UNFINISHED, VERSION_DIR, logs, looks_like_log,
     looks_like_snapshot, snapshots,
 };
-use crate::log::{Log, LogOptions};
+use crate::log::{HistoryEnd, Log, LogOptions};
 use crate::snapshot::{Compression, SnapshotWriter};
 
 /// The directories of one server, held against all other processes until this is dropped.
@@ -39,6 +39,9 @@ pub(crate) struct Branch {
     /// Where the last replay began: everything in the logs from there on led to the state that this
     /// run goes on from. `None` before a recovery.
     pub(crate) replayed_from: Option<Zxid>,
+    /// Whether damage lies behind the end of the history that was recovered, so that nothing may be
+    /// logged before it is cut off or replaced.
+    pub(crate) ends_at_damage: bool,
 }
 
 /// A branch, as those share it who write to the directories.
@@ -90,12 +93,17 @@ impl<D: Disk> DataDir<D> {
     }
 
     /// The log, to go on after `last_logged`: the last transaction that recovery found, or an epoch
-    /// that began later.
+    /// that began later. After a recovery that found damage ([`DataDir::recover_member`]) it takes
+    /// nothing, and is only good for [`DataDir::rewind`] or [`DataDir::install`].
     ///
     /// # Errors
     /// When the disk fails.
     pub fn log(&self, options: LogOptions, last_logged: Zxid) -> Result<Log<D>, Error> {
-        Log::new(self.disk.clone(), self.directories.log_dir(), options, last_logged)
+        let end = match self.branch().ends_at_damage {
+            true => HistoryEnd::Damaged,
+            false => HistoryEnd::Sound,
+        };
+        Log::new(self.disk.clone(), self.directories.log_dir(), options, last_logged, end)
     }
 
     /// Starts a snapshot; `zxid` is the last transaction that is wholly contained in it.

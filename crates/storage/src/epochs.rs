@@ -37,6 +37,7 @@ use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::{Action, Context, Error};
 use crate::limits::EPOCH_FILE_BYTES_MAX;
+use crate::memory::Memory;
 
 /// The file of the accepted epoch.
 const ACCEPTED: &str = "acceptedEpoch";
@@ -54,6 +55,8 @@ pub struct Epochs {
     pub accepted: Epoch,
     /// The last epoch whose leader's history was complete here.
     pub current: Epoch,
+    /// Whether what was acknowledged in that epoch is still here.
+    pub memory: Memory,
 }
 
 /// Proof that an epoch is the accepted one, durably. Only this crate can make one.
@@ -115,7 +118,7 @@ impl<D: Disk> DataDir<D> {
             self.write_epoch(&dir, CURRENT, current)?;
         }
         self.remove_leftovers(&dir)?;
-        Ok(Epochs { accepted, current })
+        Ok(Epochs { accepted, current, memory: self.memory()? })
     }
 
     /// Makes an epoch the accepted one, durably. One that is already is stored again.
@@ -131,7 +134,8 @@ impl<D: Disk> DataDir<D> {
     }
 
     /// Makes an epoch the current one, durably. One that is already is stored again. All of the
-    /// history with which that epoch began has to be durable before.
+    /// history with which that epoch began has to be durable before; so [`Memory::Shortened`] is
+    /// over.
     ///
     /// # Errors
     /// [`Error::EpochsContradict`] when it was not accepted before; otherwise as
@@ -144,6 +148,7 @@ impl<D: Disk> DataDir<D> {
             return Err(contradiction(&dir, accepted, epoch));
         }
         self.write_epoch(&dir, CURRENT, epoch)?;
+        self.note_whole()?;
         Ok(CurrentEpochStored { epoch })
     }
 

@@ -204,6 +204,10 @@ pub enum Error {
         /// What it was to hold.
         wanted: Epoch,
     },
+    /// What lies behind the history could not be read: it has to be cut off, or replaced by a leader's
+    /// snapshot, before anything is logged.
+    #[error("nothing can be logged behind damage that was neither cut off nor replaced")]
+    BehindDamage,
     /// A write or sync failed before; what is on the disk is unknown until the next start.
     #[error("the log failed before and takes nothing more")]
     Poisoned,

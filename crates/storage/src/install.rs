@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! 0  the file is sealed              as unfinished-snapshot.<zxid>, still without a name
-//! 1  forget the watermark
+//! 1  if the old history goes further, note that this one is shorter; forget the watermark
 //! 2  cut the logs after <zxid>       newest first, as in a cut
 //! 3  give the file its name
 //! 4  remove all other snapshots
@@ -23,8 +23,8 @@
 //! from that, and finds the old history up to it or to what step 2 has left. When there is none, it
 //! finds what step 2 has left, and from step 3 on the new history. An entry of the old history is
 //! never replayed on the new snapshot: those that could be are gone before it has its name. What is
-//! cut is in no quorum's history, or the leader sends it next; and this server says that it has the
-//! leader's history only when it has all of it.
+//! cut was never committed, or the leader sends it next. Until the end of the synchronization shows
+//! which, this server knows that it may have forgotten something ([`crate::Memory`]).
 //!
 //! Older snapshots are removed too, and before the logs: should the new one become unreadable, an older
 //! one without its logs must not be taken for the state of this server.
@@ -50,13 +50,16 @@ impl<D: Disk> DataDir<D> {
         log: Log<D>,
         snapshot: ReceivedSnapshot<D>,
     ) -> Result<(Log<D>, Tree), Error> {
+        let (zxid, last_logged) = (snapshot.zxid(), log.last_logged());
         let log_options = log.abandon()?;
-        let zxid = snapshot.zxid();
         let ReceivedSnapshot { tree, writer, bytes } = snapshot;
         let mut branch = self.branch();
         branch.number += 1;
         let (logs, snapshots) = (self.list_logs()?, self.list_snapshots()?);
         let (log_dir, snapshot_dir) = (self.directories.log_dir(), self.directories.snapshot_dir());
+        if last_logged > zxid {
+            self.note_shortened(zxid)?;
+        }
         watermark::forget(&self.disk, &log_dir)?;
         let logs_left = self.cut_logs(&logs, zxid)?;
         let installed = writer.publish(bytes, &branch)?;
@@ -69,6 +72,7 @@ impl<D: Disk> DataDir<D> {
         }
         self.sync_dir(&log_dir)?;
         branch.replayed_from = Some(zxid);
+        branch.ends_at_damage = false;
         drop(branch);
         Ok((self.log(log_options, zxid)?, tree))
     }

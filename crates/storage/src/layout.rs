@@ -9,6 +9,7 @@
 //! <dataLogDir>/version-2/synced                       the watermark
 //! <dataDir>/version-2/session-ids                      which ids of sessions are free
 //! <dataDir>/version-2/acceptedEpoch, currentEpoch      of a member of an ensemble
+//! <dataDir>/version-2/shortened                        "this member has lost history"
 //! <dataDir>/version-2/lock, <dataLogDir>/version-2/lock
 //! ```
 //!

@@ -4,6 +4,7 @@
 //!             DataDir::open          creates, checks and locks the directories
 //!                  │
 //!                  ├─ recover ─────> Recovered { tree, last_logged, … }
+//!                  │  recover_member > the same, and what is lost
 //!                  │
 //!                  ├─ log ─────────> Log: append, sync ──> Synced, the proof for an acknowledgement
 //!                  │
@@ -41,6 +42,8 @@
 //! | anything is logged after a cut | the cut and all removals |
 //! | an [`AcceptedEpochStored`] or [`CurrentEpochStored`] is returned | the file and its name |
 //! | the current epoch is raised | the accepted epoch |
+//! | a history is shortened that may hold what was acknowledged | the note that it was |
+//! | that note is removed | the current epoch, before which the leader's history |
 //!
 //! # What it leaves to others
 //!
@@ -56,6 +59,7 @@ mod install;
 mod layout;
 pub mod limits;
 mod log;
+mod memory;
 mod purge;
 mod recover;
 mod session_ids;
@@ -74,9 +78,11 @@ pub use error::{Action, CutObstacle, Damage, Error, SnapshotDamage};
 pub use history::History;
 pub use layout::Directories;
 pub use log::{Durability, Log, LogOptions, Synced};
+pub use memory::Memory;
 pub use purge::Purged;
 pub use recover::{
-    EmptyDatabase, Origin, RecoverOptions, Recovered, Trimmed, Unreadable, WithoutSnapshot,
+    EmptyDatabase, Origin, RecoverOptions, Recovered, RecoveredMember, Trimmed, Unreadable,
+    WithoutSnapshot,
 };
 pub use snapshot::{
     Compression, Received, ReceivedSnapshot, ReceivingSnapshot, SnapshotWriter, WrittenSnapshot,

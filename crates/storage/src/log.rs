@@ -107,10 +107,21 @@ pub struct Log<D: Disk> {
     last_synced: Zxid,
 }
 
+/// What lies behind the end of the history that a log goes on from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HistoryEnd {
+    /// Nothing.
+    Sound,
+    /// Something that can not be read.
+    Damaged,
+}
+
 #[derive(Debug)]
 enum State<F> {
     /// The next batch starts a file.
     BetweenFiles,
+    /// No batch is taken before what lies behind the history is removed.
+    BehindDamage,
     Writing(OpenLog<F>),
     Poisoned,
 }
@@ -137,13 +148,18 @@ impl<D: Disk> Log<D> {
         dir: PathBuf,
         options: LogOptions,
         last_logged: Zxid,
+        end: HistoryEnd,
     ) -> Result<Self, Error> {
+        let state = match end {
+            HistoryEnd::Sound => State::BetweenFiles,
+            HistoryEnd::Damaged => State::BehindDamage,
+        };
         let watermark = Watermark::open(&disk, &dir)?;
         Ok(Self {
             disk,
             dir,
             options,
-            state: State::BetweenFiles,
+            state,
             spare: None,
             watermark,
             unwritten_mark: None,
@@ -155,7 +171,7 @@ impl<D: Disk> Log<D> {
     /// Writes a batch after what is there; it is not durable yet.
     ///
     /// # Errors
-    /// When the disk fails; the log is poisoned then.
+    /// When the disk fails, or [`Error::BehindDamage`]; the log is poisoned then.
     ///
     /// # Panics
     /// When the batch does not come after all that was appended before: the history would be
@@ -188,7 +204,9 @@ impl<D: Disk> Log<D> {
         } else {
             self.sync()?
         };
-        self.state = State::BetweenFiles;
+        if let State::Writing(_) = self.state {
+            self.state = State::BetweenFiles;
+        }
         Ok(synced)
     }
 
@@ -240,7 +258,7 @@ impl<D: Disk> Log<D> {
     pub(crate) fn abandon(self) -> Result<LogOptions, Error> {
         match self.state {
             State::Poisoned => Err(Error::Poisoned),
-            State::BetweenFiles | State::Writing(_) => Ok(self.options),
+            State::BetweenFiles | State::BehindDamage | State::Writing(_) => Ok(self.options),
         }
     }
 
@@ -258,11 +276,14 @@ impl<D: Disk> Log<D> {
     pub fn file_bytes(&self) -> u64 {
         match &self.state {
             State::Writing(open) => open.space.end(),
-            State::BetweenFiles | State::Poisoned => 0,
+            State::BetweenFiles | State::BehindDamage | State::Poisoned => 0,
         }
     }
 
     fn write(&mut self, first: Zxid, last: Zxid, bytes: &[u8]) -> Result<(), Error> {
+        if matches!(self.state, State::BehindDamage) {
+            return Err(Error::BehindDamage);
+        }
         if matches!(self.state, State::BetweenFiles) {
             self.state = State::Writing(self.start_file(first)?);
         }

@@ -19,6 +19,7 @@
 //! within a recovery, gives the same. A history with a gap is never loaded. Nothing that may have
 //! been acknowledged is cut: see [`tail`].
 
+mod member;
 mod replay;
 mod tail;
 
@@ -37,6 +38,7 @@ use crate::limits::{READ_WINDOW_BYTES, SNAPSHOTS_TRIED_MAX};
 use crate::log::{LogReader, Opened};
 use crate::snapshot::{self, Compression, Contents};
 use crate::watermark::{self, Mark, WATERMARK};
+pub use member::RecoveredMember;
 use replay::Replay;
 use tail::{Tail, Verdict};
 
@@ -121,10 +123,74 @@ impl<D: Disk> DataDir<D> {
     /// # Errors
     /// When the history can not be read to its end; then nothing was changed.
     pub fn recover(&self, options: &RecoverOptions) -> Result<Recovered, Error> {
+        let mut found = self.find(options)?;
+        match found.loss.take() {
+            Some(loss) => Err(loss),
+            None => self.settle(found),
+        }
+    }
+
+    /// Reads as much as can be read, and changes nothing but a torn end.
+    fn find(&self, options: &RecoverOptions) -> Result<Found, Error> {
         let mut logs = self.list_logs()?;
         let mark = watermark::read(&self.disk, &self.directories.log_dir())?;
         let initialize = self.directories.logs.join(INITIALIZE);
         let has_marker = self.disk.exists(&initialize).during(Action::Open, &initialize)?;
+        let base = match self.base(options, has_marker, &logs) {
+            Err(loss) if is_loss(&loss) => {
+                logs.clear();
+                Base { loss: Some(loss), ..Base::new(fresh(options.tree), Origin::Unknown) }
+            }
+            result => result?,
+        };
+        let mut replay = Replay::new(base.contents);
+        let replayed_from = replay.last_logged();
+        let ReplayEnd { newest, trimmed, loss } = self.replay_logs(&mut replay, &mut logs, mark)?;
+        let recovered = replay.last_logged();
+        let loss = base.loss.or(loss).or_else(|| self.synced_history_lost(mark, recovered));
+        let Base { origin, unreadable_snapshots, .. } = base;
+        Ok(Found {
+            replay,
+            replayed_from,
+            origin,
+            unreadable_snapshots,
+            newest,
+            trimmed,
+            mark,
+            marker: has_marker.then_some(initialize),
+            loss,
+        })
+    }
+
+    /// Makes what was found durable, so that a history can go on from it.
+    fn settle(&self, found: Found) -> Result<Recovered, Error> {
+        if !mutant::active(118) {
+            self.sync_recovered(found.newest.as_ref(), found.mark)?;
+        }
+        let (marker, replayed_from) = (found.marker.clone(), found.replayed_from);
+        let mut recovered = found.into_recovered();
+        if recovered.origin == Origin::Created {
+            // Without this snapshot no log can ever be read.
+            let writer = self.start_snapshot(Zxid::ZERO, Compression::None)?;
+            snapshot::write_tree(writer, &mut recovered.tree)?;
+        }
+        if let Some(marker) = marker {
+            self.remove(&marker)?;
+            self.sync_dir(&self.directories.logs)?;
+        }
+        let mut branch = self.branch();
+        branch.replayed_from = Some(replayed_from);
+        branch.ends_at_damage = false;
+        Ok(recovered)
+    }
+
+    /// What the replay begins from.
+    fn base(
+        &self,
+        options: &RecoverOptions,
+        has_marker: bool,
+        logs: &[LogFile],
+    ) -> Result<Base, Error> {
         let may_create = has_marker || options.empty == EmptyDatabase::Create;
         let (found, unreadable_snapshots) = self.load_snapshot(options.tree)?;
         let (contents, origin) = match found {
@@ -139,34 +205,7 @@ impl<D: Disk> DataDir<D> {
             None if may_create => (fresh(options.tree), Origin::Created),
             None => (fresh(options.tree), Origin::Unknown),
         };
-        let mut replay = Replay::new(contents);
-        let replayed_from = replay.last_logged();
-        let (newest, trimmed) = self.replay_logs(&mut replay, &mut logs, mark)?;
-        self.require_synced_history(mark, replay.last_logged())?;
-        if !mutant::active(118) {
-            self.sync_recovered(newest.as_ref(), mark)?;
-        }
-        let (last_logged, counts) = (replay.last_logged(), replay.counts());
-        let mut tree = replay.into_tree();
-        if origin == Origin::Created {
-            // Without this snapshot no log can ever be read.
-            let writer = self.start_snapshot(Zxid::ZERO, Compression::None)?;
-            snapshot::write_tree(writer, &mut tree)?;
-        }
-        if has_marker {
-            self.remove(&initialize)?;
-            self.sync_dir(&self.directories.logs)?;
-        }
-        self.branch().replayed_from = Some(replayed_from);
-        Ok(Recovered {
-            tree,
-            last_logged,
-            origin,
-            txns_replayed: counts.applied,
-            digest_mismatches: counts.digest_mismatches,
-            unreadable_snapshots,
-            trimmed,
-        })
+        Ok(Base { unreadable_snapshots, ..Base::new(contents, origin) })
     }
 
     /// The newest snapshot that can be read, and those that can not.
@@ -205,33 +244,56 @@ impl<D: Disk> DataDir<D> {
         Err(Error::NoReadableSnapshot { newest, damage })
     }
 
-    /// Applies what comes after the snapshot, and repairs the end of the newest log.
+    /// Applies what comes after the snapshot, and repairs the end of the newest log. Stops at what
+    /// can not be read.
     fn replay_logs(
         &self,
         replay: &mut Replay,
         logs: &mut Vec<LogFile>,
         mark: Option<Mark>,
-    ) -> Result<(Option<NewestLog>, Option<Trimmed>), Error> {
-        let mut trimmed = self.remove_headless(logs, mark)?;
-        let mut newest = None;
+    ) -> Result<ReplayEnd, Error> {
+        let trimmed = self.remove_headless(logs, mark)?;
+        let mut end = ReplayEnd { newest: None, trimmed, loss: None };
         let start = replay.last_logged().successor();
         let first = logs.iter().rposition(|log| log.first <= start).unwrap_or(0);
         for (index, log) in logs.iter().enumerate().skip(first) {
-            let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
-                let (file, damage) = (log.path.clone(), Damage::Header);
-                return Err(Error::Corrupt { file, offset: 0, damage });
-            };
-            let end = replay.run(&mut reader)?;
-            newest = Some(NewestLog { file: log.clone(), end: end.offset });
-            let synced_to = mark.filter(|mark| mark.log == log.first).map(|mark| mark.offset);
-            let tail = Tail { end, last: replay.last_logged(), synced_to };
-            if index + 1 < logs.len() {
-                tail.judge_covered(&reader)?;
-            } else if let Verdict::Torn { offset, damage } = tail.judge_newest(&mut reader)? {
-                trimmed = Some(self.trim(log, offset, damage)?);
+            let is_newest = index + 1 == logs.len();
+            match self.replay_log(replay, log, is_newest, mark) {
+                Ok((newest, trimmed)) => {
+                    end.newest = Some(newest);
+                    end.trimmed = trimmed.or(end.trimmed);
+                }
+                Err(loss) if is_loss(&loss) => {
+                    end.loss = Some(loss);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok((newest, trimmed))
+        Ok(end)
+    }
+
+    fn replay_log(
+        &self,
+        replay: &mut Replay,
+        log: &LogFile,
+        is_newest: bool,
+        mark: Option<Mark>,
+    ) -> Result<(NewestLog, Option<Trimmed>), Error> {
+        let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
+            let (file, damage) = (log.path.clone(), Damage::Header);
+            return Err(Error::Corrupt { file, offset: 0, damage });
+        };
+        let end = replay.run(&mut reader)?;
+        let newest = NewestLog { file: log.clone(), end: end.offset };
+        let synced_to = mark.filter(|mark| mark.log == log.first).map(|mark| mark.offset);
+        let tail = Tail { end, last: replay.last_logged(), synced_to };
+        if !is_newest {
+            tail.judge_covered(&reader)?;
+        } else if let Verdict::Torn { offset, damage } = tail.judge_newest(&mut reader)? {
+            return Ok((newest, Some(self.trim(log, offset, damage)?)));
+        }
+        Ok((newest, None))
     }
 
     /// Removes a newest log that a crash has kept from being more than a name.
@@ -282,16 +344,67 @@ impl<D: Disk> DataDir<D> {
         self.sync_dir(&self.directories.snapshot_dir())
     }
 
-    fn require_synced_history(&self, mark: Option<Mark>, recovered: Zxid) -> Result<(), Error> {
+    fn synced_history_lost(&self, mark: Option<Mark>, recovered: Zxid) -> Option<Error> {
+        let mark = mark.filter(|mark| mark.zxid > recovered)?;
         let dir = self.directories.log_dir();
-        match mark.filter(|mark| mark.zxid > recovered) {
-            Some(mark) => Err(Error::SyncedHistoryLost {
-                recovered,
-                synced: mark.zxid,
-                file: dir.join(log_name(mark.log)),
-                watermark: dir.join(WATERMARK),
-            }),
-            None => Ok(()),
+        Some(Error::SyncedHistoryLost {
+            recovered,
+            synced: mark.zxid,
+            file: dir.join(log_name(mark.log)),
+            watermark: dir.join(WATERMARK),
+        })
+    }
+}
+
+/// What the replay begins from.
+struct Base {
+    contents: Contents,
+    origin: Origin,
+    unreadable_snapshots: Unreadable,
+    /// Why there is nothing to begin from.
+    loss: Option<Error>,
+}
+
+impl Base {
+    fn new(contents: Contents, origin: Origin) -> Self {
+        Self { contents, origin, unreadable_snapshots: Vec::new(), loss: None }
+    }
+}
+
+/// How the replay ended.
+struct ReplayEnd {
+    newest: Option<NewestLog>,
+    trimmed: Option<Trimmed>,
+    /// Why it did not get to the end of the logs.
+    loss: Option<Error>,
+}
+
+/// What can be read.
+struct Found {
+    replay: Replay,
+    replayed_from: Zxid,
+    origin: Origin,
+    unreadable_snapshots: Unreadable,
+    newest: Option<NewestLog>,
+    trimmed: Option<Trimmed>,
+    mark: Option<Mark>,
+    /// The file that allows to start empty, if there is one.
+    marker: Option<PathBuf>,
+    /// Why there should be more.
+    loss: Option<Error>,
+}
+
+impl Found {
+    fn into_recovered(self) -> Recovered {
+        let (last_logged, counts) = (self.replay.last_logged(), self.replay.counts());
+        Recovered {
+            tree: self.replay.into_tree(),
+            last_logged,
+            origin: self.origin,
+            txns_replayed: counts.applied,
+            digest_mismatches: counts.digest_mismatches,
+            unreadable_snapshots: self.unreadable_snapshots,
+            trimmed: self.trimmed,
         }
     }
 }
@@ -323,4 +436,18 @@ fn rewrite<F: DiskFile>(file: &F, part: Range<u64>, path: &Path) -> Result<(), E
 fn fresh(options: tree::Options) -> Contents {
     let digest = StoredDigest { zxid: Zxid::ZERO, digest: None };
     Contents { tree: Tree::new(options), digest: Some(digest) }
+}
+
+/// Whether an error means that a part of the history can not be read, and not that the disk can not
+/// be used.
+fn is_loss(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Corrupt { .. }
+            | Error::Gap { .. }
+            | Error::SyncedHistoryLost { .. }
+            | Error::LogsWithoutSnapshot { .. }
+            | Error::NoReadableSnapshot { .. }
+            | Error::Io { action: Action::Read, .. }
+    )
 }

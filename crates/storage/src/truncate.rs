@@ -77,7 +77,9 @@ impl<D: Disk> DataDir<D> {
             self.remove(&file.path)?;
             self.sync_dir(&self.directories.snapshot_dir())?;
         }
-        self.cut_logs(&logs, last).map(drop)
+        self.cut_logs(&logs, last)?;
+        branch.ends_at_damage = false;
+        Ok(())
     }
 
     /// Removes everything after `last` from the logs, durably. Returns those that are left.
@@ -117,7 +119,10 @@ impl<D: Disk> DataDir<D> {
             return not_cut(CutObstacle::Gap);
         };
         let mut reached = start;
-        while let Some(Step { zxid, .. }) = entries.next()? {
+        // What lies behind `last` may be damaged: that is a reason to cut it off.
+        while reached < last
+            && let Some(Step { zxid, .. }) = entries.next()?
+        {
             if zxid <= start {
                 continue;
             }
@@ -157,11 +162,12 @@ impl<D: Disk> DataDir<D> {
         let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
             return Ok(None);
         };
-        let mut offset = reader.offset();
-        while let Next::Entry(entry) = reader.next()? {
-            if entry.zxid > last {
-                break;
-            }
+        let (mut offset, mut reached) = (reader.offset(), Zxid::ZERO);
+        while reached < last
+            && let Next::Entry(entry) = reader.next()?
+            && entry.zxid <= last
+        {
+            reached = entry.zxid;
             offset = reader.offset();
         }
         Ok(Some(offset))

@@ -8,7 +8,7 @@
 mod common;
 
 use common::{DIR, Dice, file, open};
-use storage::{Disk, Epochs, Error, Fault, FaultKind, Operation, RealDisk, SimulatedDisk};
+use storage::{Disk, Epochs, Error, Fault, FaultKind, Memory, Operation, RealDisk, SimulatedDisk};
 use types::{Counter, Epoch, Zxid};
 
 /// A disk with the given files of epochs.
@@ -24,7 +24,7 @@ fn disk(files: &[(&str, &str)]) -> SimulatedDisk {
 /// What a start finds after a history that ends within `epoch`.
 fn start(disk: &SimulatedDisk, epoch: i32) -> Result<(i32, i32), Error> {
     let last_logged = Zxid::new(Epoch(epoch), Counter(7));
-    let Epochs { accepted, current } = open(disk, DIR)?.epochs(last_logged)?;
+    let Epochs { accepted, current, .. } = open(disk, DIR)?.epochs(last_logged)?;
     Ok((accepted.0, current.0))
 }
 
@@ -142,7 +142,8 @@ fn epochs_are_stored_on_real_files() {
     assert_eq!(read("acceptedEpoch").unwrap(), "12");
     assert_eq!(read("currentEpoch").unwrap(), "11");
     let epochs = data_dir.epochs(Zxid::ZERO).unwrap();
-    assert_eq!(epochs, Epochs { accepted: Epoch(12), current: Epoch(11) });
+    let memory = Memory::Whole;
+    assert_eq!(epochs, Epochs { accepted: Epoch(12), current: Epoch(11), memory });
 }
 
 /// Three epochs are accepted and become current. Returns what was proven: accepted, current.
@@ -150,7 +151,7 @@ fn reign(disk: &SimulatedDisk) -> ((i32, i32), Result<(), Error>) {
     let mut proven = (0, 0);
     let result = (|| {
         let data_dir = open(disk, DIR)?;
-        let Epochs { accepted, current } = data_dir.epochs(Zxid::ZERO)?;
+        let Epochs { accepted, current, .. } = data_dir.epochs(Zxid::ZERO)?;
         proven = (accepted.0, current.0);
         for epoch in current.0 + 1..=3 {
             proven.0 = data_dir.store_accepted_epoch(Epoch(epoch))?.epoch().0;

@@ -1,0 +1,72 @@
+//! Whether a member remembers everything that it has acknowledged.
+//!
+//! A member's vote stands for what it has logged: who wins an election has everything that a quorum
+//! acknowledged, because each quorum has somebody who remembers it. A member that has lost a part of
+//! its history would break that, and so must neither vote nor count for anybody's quorum before a
+//! leader has given it the history again (protocol-aware recovery). That it has lost something must
+//! survive its restarts, also when what is left looks sound again after a repair that did not come
+//! to its end.
+//!
+//! The file `shortened` beside the snapshots says so. Its text is for people. It is written
+//!
+//! - when a start finds a history that can not be read to its end ([`DataDir::recover_member`]);
+//! - before a leader's snapshot replaces a history that went further ([`DataDir::install`]): what lay
+//!   beyond comes again from the leader, or was never committed, but only the end of the
+//!   synchronization shows which;
+//!
+//! and removed once the current epoch is stored, which is when a member says that it has all of a
+//! leader's history. Apache's server ignores it.
+
+use std::io;
+
+use types::Zxid;
+
+use crate::data_dir::DataDir;
+use crate::disk::{Access, Disk};
+use crate::error::{Action, Context, Error};
+
+/// The file's name.
+const SHORTENED: &str = "shortened";
+
+/// Whether a member remembers everything that it has acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Memory {
+    /// It does.
+    Whole,
+    /// Something may be missing: it must not vote, nor count for a quorum, before a leader has
+    /// synchronized it.
+    Shortened,
+}
+
+impl<D: Disk> DataDir<D> {
+    /// Notes durably that the history now ends with `last` and may have gone further.
+    pub(crate) fn note_shortened(&self, last: Zxid) -> Result<(), Error> {
+        let text = format!(
+            "The history of this server was cut back to {last}, and may have lost what it had \
+             acknowledged.\nIt takes no part in votes before a leader has synchronized it; this file \
+             is removed then.\n"
+        );
+        self.replace_file(&self.directories.snapshot_dir(), SHORTENED, text.as_bytes())
+    }
+
+    /// What was noted.
+    pub(crate) fn memory(&self) -> Result<Memory, Error> {
+        let path = self.directories.snapshot_dir().join(SHORTENED);
+        match self.disk.open(&path, Access::Read) {
+            Ok(_) => Ok(Memory::Shortened),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Memory::Whole),
+            Err(error) => Err(error).during(Action::Open, &path),
+        }
+    }
+
+    /// Notes durably that nothing is missing any more.
+    pub(crate) fn note_whole(&self) -> Result<(), Error> {
+        let dir = self.directories.snapshot_dir();
+        let path = dir.join(SHORTENED);
+        match self.disk.unlink(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => result.during(Action::Remove, &path)?,
+        }
+        self.sync_dir(&dir)
+    }
+}

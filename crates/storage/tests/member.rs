@@ -1,0 +1,310 @@
+//! A member that has lost a part of its history starts with the rest, does not vote, and is repaired.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which the lint does not tell from others"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{DIR, Dice, History, file, open, options, recover_simulated, tree_options};
+use storage::{
+    Compression, DataDir, Disk, Error, Fault, FaultKind, LogOptions, Memory, Operation, Origin,
+    RecoveredMember, SimulatedDisk, put_head, write_tree,
+};
+use tree::SliceEnd;
+use types::{Epoch, Zxid};
+use wire::quorum::put_snapshot_signature;
+use wire::stored::LogBatch;
+use wire::stored::snapshot::{AclId, put_end, put_node};
+
+/// Where the history ends that was acknowledged.
+const END: i64 = 30;
+
+/// Thirty transactions in logs from 1, 11 and 21 on, a snapshot at 0 and at 10; all acknowledged.
+fn populate(disk: &SimulatedDisk) -> History {
+    let data_dir = open(disk, DIR).unwrap();
+    let recovered = data_dir.recover(&options()).unwrap();
+    data_dir.store_accepted_epoch(Epoch(1)).unwrap();
+    let small_steps = LogOptions { space_step_bytes: 512, ..LogOptions::default() };
+    let mut log = data_dir.log(small_steps, recovered.last_logged).unwrap();
+    let mut history = History::default();
+    for _ in 0..3 {
+        log.append(&history.batch(10, 60)).unwrap();
+        log.roll().unwrap();
+        if history.last() == Zxid::from_raw(10) {
+            let writer = data_dir.start_snapshot(history.last(), Compression::None).unwrap();
+            write_tree(writer, &mut history.tree).unwrap();
+        }
+    }
+    log.close().unwrap();
+    drop(data_dir);
+    disk.kill();
+    history
+}
+
+/// Where the third entry of a log starts.
+fn third_entry(disk: &SimulatedDisk, name: &str) -> u64 {
+    let bytes = disk.contents(&file(name)).unwrap();
+    let mut at = 16;
+    for _ in 0..2 {
+        at += 13 + u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+    }
+    at as u64
+}
+
+/// What is damaged, the last transaction before it, and how it is done.
+type Damaging = (&'static str, i64, fn(&SimulatedDisk));
+
+/// The ways in which a history is damaged.
+fn damages() -> Vec<Damaging> {
+    fn flip(disk: &SimulatedDisk, name: &str, byte: u64) {
+        disk.flip_bit(&file(name), byte, 3).unwrap();
+    }
+    vec![
+        ("a bit in the middle", 12, |disk| flip(disk, "log.b", third_entry(disk, "log.b") + 30)),
+        ("a bit in the newest", 22, |disk| flip(disk, "log.15", third_entry(disk, "log.15") + 30)),
+        ("a length", 22, |disk| flip(disk, "log.15", third_entry(disk, "log.15") + 8)),
+        ("a header", 10, |disk| flip(disk, "log.b", 1)),
+        ("a header of the newest", 20, |disk| flip(disk, "log.15", 1)),
+        ("a log in the middle", 10, |disk| disk.unlink(&file("log.b")).unwrap()),
+        ("the newest log", 20, |disk| disk.unlink(&file("log.15")).unwrap()),
+        ("all snapshots", 0, |disk| {
+            for name in ["snapshot.0", "snapshot.a"] {
+                flip(disk, name, 60);
+            }
+        }),
+        ("the snapshots are gone", 0, |disk| {
+            for name in ["snapshot.0", "snapshot.a"] {
+                disk.unlink(&file(name)).unwrap();
+            }
+        }),
+        ("everything", 0, |disk| {
+            for name in ["snapshot.0", "snapshot.a", "log.1", "log.b", "log.15"] {
+                disk.unlink(&file(name)).unwrap();
+            }
+        }),
+    ]
+}
+
+/// The logs, the snapshots and the watermark.
+fn files(disk: &SimulatedDisk) -> BTreeMap<String, Vec<u8>> {
+    let names = disk.list(file("").as_path()).unwrap();
+    let names = names.into_iter().filter(|name| name != "shortened" && !name.ends_with("Epoch"));
+    names.map(|name| (name.clone(), disk.contents(&file(&name)).unwrap())).collect()
+}
+
+fn memory(data_dir: &DataDir<SimulatedDisk>, last: Zxid) -> Memory {
+    data_dir.epochs(last).unwrap().memory
+}
+
+#[test]
+fn member_starts_with_what_can_be_read_where_a_standalone_server_refuses() {
+    for (what, last, damage) in damages() {
+        let disk = SimulatedDisk::new();
+        let history = populate(&disk);
+        damage(&disk);
+        let before = files(&disk);
+        let refusal = recover_simulated(&disk).map(drop).unwrap_err().to_string();
+        for _ in 0..2 {
+            let data_dir = open(&disk, DIR).unwrap();
+            let RecoveredMember { recovered, loss } = data_dir.recover_member(&options()).unwrap();
+            assert_eq!(loss.unwrap().to_string(), refusal, "{what}");
+            assert_eq!(recovered.last_logged, Zxid::from_raw(last), "{what}");
+            let expected = history.prefix(recovered.last_logged);
+            assert_eq!(recovered.tree.difference(&expected), None, "{what}");
+            assert_eq!(recovered.origin == Origin::Unknown, last == 0, "{what}");
+            assert!(files(&disk) == before, "{what}: an operator may need them");
+            assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Shortened, "{what}");
+            drop(data_dir);
+            disk.crash(&mut |_: u64| 0);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_that_was_only_torn() {
+    let disk = SimulatedDisk::new();
+    let mut history = populate(&disk);
+    let data_dir = open(&disk, DIR).unwrap();
+    let recovered = data_dir.recover_member(&options()).unwrap();
+    assert!(recovered.loss.is_none());
+    let mut log = data_dir.log(LogOptions::default(), recovered.recovered.last_logged).unwrap();
+    log.append(&history.batch(5, 700)).unwrap();
+    drop(data_dir);
+    let mut dice = Dice(7);
+    disk.crash(&mut |bound: u64| dice.below(bound));
+    let data_dir = open(&disk, DIR).unwrap();
+    let RecoveredMember { recovered, loss } = data_dir.recover_member(&options()).unwrap();
+    assert!(loss.is_none());
+    assert!(recovered.last_logged >= Zxid::from_raw(END));
+    assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Whole);
+}
+
+#[test]
+fn nothing_is_logged_behind_damage() {
+    for (what, last, damage) in damages() {
+        let disk = SimulatedDisk::new();
+        let history = populate(&disk);
+        damage(&disk);
+        let data_dir = open(&disk, DIR).unwrap();
+        let recovered = data_dir.recover_member(&options()).unwrap().recovered;
+        let mut log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
+        log.prepare().unwrap();
+        log.roll().unwrap();
+        let mut more = history.at(Zxid::from_raw(last));
+        assert!(matches!(log.append(&more.batch(1, 50)), Err(Error::BehindDamage)), "{what}");
+        assert!(matches!(log.sync(), Err(Error::Poisoned)), "{what}");
+    }
+}
+
+/// What a leader with the whole history has beyond a transaction.
+fn missing(after: Zxid) -> LogBatch {
+    let whole = History::default().batch(usize::try_from(END).unwrap(), 60);
+    let mut missing = LogBatch::new();
+    for proposal in whole.proposals().filter(|proposal| proposal.zxid() > after) {
+        missing.push_proposal(proposal);
+    }
+    missing
+}
+
+fn stream(history: &mut History) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_head(&mut bytes, &history.tree.begin_snapshot());
+    let end = history.tree.snapshot_slice(usize::MAX, &mut |path, data, acl, stat| {
+        put_node(&mut bytes, path, data, AclId(acl), stat);
+    });
+    assert_eq!(end, SliceEnd::Done);
+    put_end(&mut bytes);
+    put_snapshot_signature(&mut bytes);
+    bytes
+}
+
+/// What a member does from its start to its vote, led by a server whose history is whole.
+fn repair(disk: &SimulatedDisk, whole: &mut History) -> Result<(), Error> {
+    let data_dir = open(disk, DIR)?;
+    let RecoveredMember { recovered, .. } = data_dir.recover_member(&options())?;
+    let mut log = data_dir.log(LogOptions::default(), recovered.last_logged)?;
+    if recovered.origin == Origin::Unknown {
+        let zxid = whole.last();
+        let mut receiving = data_dir.start_receiving(zxid, Compression::None, tree_options())?;
+        receiving.take(&stream(whole))?;
+        log = data_dir.install(log, receiving.finish()?)?.0;
+    } else if recovered.last_logged < whole.last() {
+        log = data_dir.rewind(log, recovered.last_logged, &options())?.0;
+        log.append(&missing(recovered.last_logged))?;
+    }
+    log.sync()?;
+    data_dir.store_current_epoch(Epoch(1))?;
+    log.close().map(drop)
+}
+
+#[test]
+fn repaired_member_votes_again_and_starts_like_any_other() {
+    for (what, _, damage) in damages() {
+        let disk = SimulatedDisk::new();
+        let mut history = populate(&disk);
+        damage(&disk);
+        repair(&disk, &mut history).unwrap();
+        disk.crash(&mut |_: u64| 0);
+        let recovered = recover_simulated(&disk).unwrap();
+        assert_eq!(recovered.last_logged, history.last(), "{what}");
+        assert_eq!(recovered.tree.difference(&history.tree), None, "{what}");
+        let data_dir = open(&disk, DIR).unwrap();
+        assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Whole, "{what}");
+    }
+}
+
+/// However often a repair is interrupted, the member never votes with less than it acknowledged.
+#[test]
+fn interrupted_repair_never_makes_a_shortened_history_look_whole() {
+    let (mut shortened, mut whole) = (0, 0);
+    let chosen =
+        ["a bit in the middle", "a header of the newest", "the newest log", "all snapshots"];
+    let mut history = populate(&SimulatedDisk::new());
+    for (what, _, damage) in damages().into_iter().filter(|(what, ..)| chosen.contains(what)) {
+        let damaged = SimulatedDisk::new();
+        populate(&damaged);
+        damage(&damaged);
+        for operation in Operation::ALL {
+            for after in 0.. {
+                let disk = damaged.fork();
+                let name_prefix = String::new();
+                let kind = FaultKind::Io;
+                disk.faults().add(Fault { operation, name_prefix, after, kind });
+                let result = repair(&disk, &mut history);
+                if disk.faults().clear() == 1 {
+                    result.unwrap();
+                    break;
+                }
+                for seed in 0..3 {
+                    let image = disk.fork();
+                    let mut dice = Dice(seed);
+                    image.crash(&mut |bound: u64| match seed {
+                        0 => 0,
+                        1 => bound - 1,
+                        _ => dice.below(bound),
+                    });
+                    let place = (what, operation, after, seed);
+                    let data_dir = open(&image, DIR).unwrap();
+                    let found = data_dir.recover_member(&options()).unwrap();
+                    let last = found.recovered.last_logged;
+                    match memory(&data_dir, last) {
+                        Memory::Whole => {
+                            assert_eq!(last, Zxid::from_raw(END), "{place:?}");
+                            whole += 1;
+                        }
+                        Memory::Shortened => shortened += 1,
+                    }
+                    drop(data_dir);
+                    repair(&image, &mut history).unwrap();
+                    assert_eq!(recover_simulated(&image).unwrap().last_logged, history.last());
+                }
+            }
+        }
+    }
+    assert!(shortened > 200 && whole > 10, "{shortened} {whole}");
+}
+
+/// A read that fails is no reason to stay down either: what lies before it is enough to be repaired.
+#[test]
+fn sector_that_can_not_be_read_shortens_the_history() {
+    let disk = SimulatedDisk::new();
+    let history = populate(&disk);
+    let (operation, name_prefix) = (Operation::Read, "log.15".to_owned());
+    disk.faults().add(Fault { operation, name_prefix, after: 3, kind: FaultKind::Io });
+    let data_dir = open(&disk, DIR).unwrap();
+    let RecoveredMember { recovered, loss } = data_dir.recover_member(&options()).unwrap();
+    assert!(matches!(loss, Some(Error::Io { .. })), "{loss:?}");
+    assert_eq!(disk.faults().clear(), 0);
+    let expected = history.prefix(recovered.last_logged);
+    assert_eq!(recovered.tree.difference(&expected), None);
+    assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Shortened);
+}
+
+/// A leader may send a snapshot of a time before the end of this server's history, and what lies
+/// between behind it. If that does not get here, this server has less than it acknowledged.
+#[test]
+fn snapshot_from_before_the_end_shortens_the_memory_until_the_epoch_is_stored() {
+    for last in [20, END] {
+        let disk = SimulatedDisk::new();
+        let history = populate(&disk);
+        let mut earlier = history.at(Zxid::from_raw(last));
+        let data_dir = open(&disk, DIR).unwrap();
+        let recovered = data_dir.recover_member(&options()).unwrap().recovered;
+        let log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
+        let zxid = earlier.last();
+        let mut receiving =
+            data_dir.start_receiving(zxid, Compression::None, tree_options()).unwrap();
+        receiving.take(&stream(&mut earlier)).unwrap();
+        let (mut log, _) = data_dir.install(log, receiving.finish().unwrap()).unwrap();
+        let expected = if last < END { Memory::Shortened } else { Memory::Whole };
+        assert_eq!(memory(&data_dir, zxid), expected);
+        log.append(&earlier.batch(12, 50)).unwrap();
+        log.sync().unwrap();
+        data_dir.store_current_epoch(Epoch(1)).unwrap();
+        assert_eq!(memory(&data_dir, earlier.last()), Memory::Whole);
+    }
+}
