@@ -190,9 +190,11 @@ impl Election {
         }
     }
 
-    /// Begins an election: this server has no leader, or does not want it any longer.
+    /// Begins an election: this server has no leader, or does not want it any longer. After one that
+    /// is dissolved it goes on in the round in which the others still are.
     pub fn begin(&mut self, now: Now, candidate: Candidate, effects: &mut Vec<Effect>) {
-        let mut round = Round::new(self.options.sid, self.clock.next(), self.own_vote(candidate));
+        let number = if self.is_dissolved() { self.clock } else { self.clock.next() };
+        let mut round = Round::new(self.options.sid, number, self.own_vote(candidate));
         for (from, ballot) in self.recent_votes(now) {
             // Whatever follows from it, everybody is told below.
             round.hear(from, ballot, &self.quorums);
