@@ -179,7 +179,7 @@ impl PeersThread {
         let stats = Arc::new(Stats::default());
         let peers = Peers { letterbox: Arc::clone(&letterbox), stats: Arc::clone(&stats) };
         let mut this = Self {
-            hello: encode::hello(options.sid, &options.election, options.greeting)?,
+            hello: encode::hello(options.sid, &options.election)?,
             doors: Doors::new(&options, clock.instant()),
             lookups: Lookups::new(options.resolve.clone(), Arc::clone(&letterbox)),
             options,

@@ -127,15 +127,10 @@ impl PeersThread {
     ) -> io::Result<()> {
         let now = self.clock.instant();
         let side = match port {
-            Port::Election => {
-                stream.set_nodelay(true)?;
-                Side::Caller { until: now.after(self.options.hello_timeout) }
-            }
-            Port::Quorum => {
-                stream.set_nodelay(self.options.leader_nodelay)?;
-                Side::Newcomer { until: now.after(self.options.introduction_timeout) }
-            }
+            Port::Election => Side::Caller { until: now.after(self.options.hello_timeout) },
+            Port::Quorum => Side::Newcomer { until: now.after(self.options.introduction_timeout) },
         };
+        stream.set_nodelay(true)?;
         let link = self.next_link();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Self::token(link), interest)?;

@@ -33,7 +33,7 @@ pub(crate) enum Port {
 pub(super) struct Doors {
     doors: Vec<Door>,
     admission: Admission,
-    tries_max: Option<u32>,
+    tries_max: Option<u64>,
     keep_alive: bool,
 }
 
@@ -72,12 +72,12 @@ enum State {
     Open(TcpListener),
     /// It could not be opened so many times.
     Shut {
-        tries: u32,
+        tries: u64,
         next_try: Instant,
     },
     /// It is looked up where it is.
     Unknown {
-        tries: u32,
+        tries: u64,
     },
 }
 

@@ -10,27 +10,16 @@ use wire::quorum::{LearnerInfo, ToLeader, ToLearner};
 use zab::{Announcement, LeaderPacket, LearnerKind, LearnerPacket};
 
 use super::limits::ENCODED_BATCHES_MAX;
-use super::options::Greeting;
 
 /// What this server says first when it calls another.
 ///
 /// # Errors
 /// When the addresses can not be said: there is none, or they are too long.
-pub(super) fn hello(
-    sid: Sid,
-    places: &[HostPort],
-    greeting: Greeting,
-) -> Result<Vec<u8>, HelloError> {
-    let told = match greeting {
-        Greeting::OneAddress => &places[..places.len().min(1)],
-        Greeting::AllAddresses => places,
-    };
-    let text = told.iter().map(HostPort::to_string).collect::<Vec<_>>().join("|");
+pub(super) fn hello(sid: Sid, places: &[HostPort]) -> Result<Vec<u8>, HelloError> {
+    let text = places.iter().map(HostPort::to_string).collect::<Vec<_>>().join("|");
     let list = AddressList::parse(&text)?;
-    let addresses = match greeting {
-        Greeting::OneAddress => Addresses::One(list),
-        Greeting::AllAddresses => Addresses::Several(list),
-    };
+    // Every release understands the first; who is configured with several has said that all do.
+    let addresses = if places.len() > 1 { Addresses::Several(list) } else { Addresses::One(list) };
     let mut out = Vec::new();
     Hello { sid: Some(sid), addresses }.encode(&mut out);
     Ok(out)
@@ -314,13 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn one_address_is_told_or_all() {
-        let places = [place("h1"), place("::1")];
-        for (greeting, expected) in [
-            (Greeting::OneAddress, "h1:3888"),
-            (Greeting::AllAddresses, "h1:3888|[0:0:0:0:0:0:0:1]:3888"),
+    fn one_address_is_told_as_every_release_does() {
+        for (places, expected) in [
+            (&[place("h1")][..], "h1:3888"),
+            (&[place("h1"), place("::1")], "h1:3888|[0:0:0:0:0:0:0:1]:3888"),
         ] {
-            let bytes = hello(Sid(2), &places, greeting).expect("a hello");
+            let bytes = hello(Sid(2), places).expect("a hello");
             let (decoded, consumed) = Hello::decode(&bytes).expect("a hello").expect("whole");
             assert_eq!((decoded.sid, consumed), (Some(Sid(2)), bytes.len()));
             let (Addresses::One(list) | Addresses::Several(list)) = decoded.addresses else {
@@ -328,9 +316,9 @@ mod tests {
             };
             assert_eq!(list.as_str(), expected);
             let says_several = matches!(decoded.addresses, Addresses::Several(_));
-            assert_eq!(says_several, greeting == Greeting::AllAddresses);
+            assert_eq!(says_several, places.len() > 1);
         }
-        hello(Sid(2), &[], Greeting::OneAddress).expect_err("nothing to tell");
+        hello(Sid(2), &[]).expect_err("nothing to tell");
     }
 
     #[test]

@@ -226,3 +226,37 @@ impl UnderWay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mio::{Events, Poll};
+
+    use super::*;
+    use crate::fixture::PATIENCE;
+    use crate::letterbox::WAKER;
+
+    #[test]
+    fn who_drops_what_was_too_much_wakes_the_reader() {
+        let mut poll = Poll::new().expect("a poll");
+        let letterbox = Arc::new(Letterbox::new(poll.registry()).expect("a letterbox"));
+        let under_way = UnderWay::new(&letterbox);
+        let parts = [UNDER_WAY_BYTES_MAX - 1, 1, 1].map(|bytes| {
+            assert!(bytes == 1 || !under_way.is_full());
+            under_way.hand_on(vec![0; bytes])
+        });
+        let [first, second, third] = parts;
+        assert!(under_way.is_full());
+        assert!(letterbox.may_sleep(|| false));
+        drop(third);
+        assert!(under_way.is_full());
+        let mut events = Events::with_capacity(1);
+        poll.poll(&mut events, Some(std::time::Duration::ZERO)).expect("events");
+        assert!(events.is_empty(), "there is no room yet");
+        drop(second);
+        assert!(!under_way.is_full());
+        poll.poll(&mut events, Some(PATIENCE)).expect("events");
+        assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [WAKER]);
+        drop(first);
+        assert_eq!(under_way.bytes.load(Ordering::SeqCst), 0);
+    }
+}

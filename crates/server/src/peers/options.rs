@@ -6,8 +6,11 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::{Config, Ensemble, Limits};
 use types::Sid;
-use types::membership::HostPort;
+use types::membership::{HostPort, PeerAddress};
+
+use super::limits::BACKLOG_BYTES_MAX;
 
 /// Settings of the connections between servers.
 #[derive(Clone, Debug)]
@@ -21,18 +24,12 @@ pub(crate) struct Options {
     /// Whether these are the interfaces to listen on, or only their ports matter
     /// (`quorumListenOnAllIPs`).
     pub(crate) interfaces: Interfaces,
-    /// How it greets (`multiAddress.enabled`).
-    pub(crate) greeting: Greeting,
     /// How many times a port is tried to be opened, a second apart; `None` is for ever
     /// (`electionPortBindRetry`).
-    pub(crate) bind_tries: Option<u32>,
+    pub(crate) bind_tries: Option<u64>,
     /// Whether the system is to find out if the other side of an election connection is still there
     /// (`tcpKeepAlive`).
     pub(crate) keep_alive: bool,
-    /// Whether packets to learners leave without waiting for more (`leader.nodelay`).
-    pub(crate) leader_nodelay: bool,
-    /// The same for those to the leader (`follower.nodelay`).
-    pub(crate) follower_nodelay: bool,
     /// How long a call may take (`cnxTimeout`).
     pub(crate) call_timeout: Duration,
     /// How long who connects to the election port may take to say who it is
@@ -48,10 +45,43 @@ pub(crate) struct Options {
     /// Bytes of data, and of identities, in a packet at most (`jute.maxbuffer` and its extra size).
     pub(crate) packet_bytes_max: usize,
     /// Bytes that may wait to be sent over one connection of the quorum port:
-    /// [`super::limits::BACKLOG_BYTES_MAX`] but in tests.
+    /// [`BACKLOG_BYTES_MAX`] but in tests.
     pub(crate) backlog_bytes_max: usize,
     /// How names become addresses.
     pub(crate) resolve: Resolve,
+}
+
+impl Options {
+    /// Those of a member of an ensemble.
+    ///
+    /// # Panics
+    /// When the membership does not have the member, which is found out when it is read.
+    pub(crate) fn new(config: &Config, ensemble: &Ensemble) -> Self {
+        let Ensemble { sid, membership, limits, election, synchronization, .. } = ensemble;
+        let member = membership.find(*sid).expect("this server is in its membership");
+        let ticks = |count: u32| config.sessions.tick * count;
+        let default_hello_timeout = ticks(limits.sync_ticks);
+        let Limits { frame_bytes_max, record_extra_bytes, .. } = config.limits;
+        Self {
+            sid: *sid,
+            election: member.addresses().iter().map(PeerAddress::election).collect(),
+            quorum: member.addresses().iter().map(PeerAddress::quorum).collect(),
+            interfaces: match election.listens_on_all_addresses {
+                false => Interfaces::Own,
+                true => Interfaces::All,
+            },
+            bind_tries: election.bind_attempts_max,
+            keep_alive: election.tcp_keep_alive,
+            call_timeout: election.connect_timeout,
+            hello_timeout: election.handshake_timeout.unwrap_or(default_hello_timeout),
+            introduction_timeout: ticks(limits.init_ticks),
+            leader_timeout: ticks(limits.connect_ticks),
+            leader_pause: synchronization.connect_retry_delay,
+            packet_bytes_max: frame_bytes_max as usize + record_extra_bytes as usize,
+            backlog_bytes_max: BACKLOG_BYTES_MAX,
+            resolve: Resolve::system(),
+        }
+    }
 }
 
 /// Which interfaces a server listens on.
@@ -61,15 +91,6 @@ pub(crate) enum Interfaces {
     Own,
     /// All.
     All,
-}
-
-/// How a server says where it can be called.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Greeting {
-    /// With its first address, so that every release understands.
-    OneAddress,
-    /// With all of them, for servers of release 3.6 and newer.
-    AllAddresses,
 }
 
 /// How a name becomes addresses: the system's way, but in tests. May take long.
@@ -132,6 +153,9 @@ pub(super) fn numeric(place: &HostPort) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use config::CommandLine;
     use types::membership::Host;
 
     use super::*;
@@ -155,6 +179,34 @@ mod tests {
         assert_eq!(all(&["there", "here", "10.0.0.2"]), Ok(vec![here, number]));
         assert_eq!(all(&["there", "nowhere"]), Err("no there".to_owned()));
         assert_eq!(all(&[]), Err("no address is known".to_owned()));
+    }
+
+    #[test]
+    fn a_member_is_configured_as_apaches_servers_are() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path();
+        let lines = format!(
+            "dataDir={}\ntickTime=100\ninitLimit=10\nsyncLimit=5\ncnxTimeout=700\n\
+             electionPortBindRetry=0\nquorumListenOnAllIPs=true\njute.maxbuffer=4096\n\
+             jute.maxbuffer.extrasize=1024\n\
+             server.1=h1:1:2\nserver.2=h2:3:4\nserver.3=h3:5:6\n",
+            path.display()
+        );
+        fs::write(path.join("zoo.cfg"), lines).expect("written");
+        fs::write(path.join("myid"), "2").expect("written");
+        let words = [path.join("zoo.cfg").to_str().expect("a name").to_owned()];
+        let command_line = CommandLine::from_words(words).expect("words");
+        let config = config::load(&command_line, []).expect("a configuration").config;
+        let options = Options::new(&config, config.ensemble.as_ref().expect("a member"));
+        assert_eq!(options.sid, Sid(2));
+        let places = [&options.election, &options.quorum].map(|places| places[0].to_string());
+        assert_eq!(places, ["h2:4", "h2:3"]);
+        assert_eq!((options.interfaces, options.bind_tries), (Interfaces::All, None));
+        let timeouts = [options.call_timeout, options.hello_timeout, options.introduction_timeout];
+        assert_eq!(timeouts, [700, 500, 1000].map(Duration::from_millis));
+        let leader = [options.leader_timeout, options.leader_pause];
+        assert_eq!(leader, [1000, 100].map(Duration::from_millis));
+        assert_eq!(options.packet_bytes_max, 4096 + 1024);
     }
 
     #[test]

@@ -207,9 +207,9 @@ impl PeersThread {
     /// Sets the options of a socket. Who calls also says who it is: in one piece, which the empty
     /// buffer of a new connection always takes.
     fn prepare(&self, stream: &TcpStream, goal: Goal) -> io::Result<()> {
+        stream.set_nodelay(true)?;
         match goal {
             Goal::Call(_) => {
-                stream.set_nodelay(true)?;
                 SockRef::from(stream).set_keepalive(self.options.keep_alive)?;
                 let mut stream = stream;
                 if stream.write(&self.hello)? < self.hello.len() {
@@ -218,7 +218,7 @@ impl PeersThread {
                 self.stats.bytes_sent.add(self.hello.len() as u64);
                 Ok(())
             }
-            Goal::Leader(_) => stream.set_nodelay(self.options.follower_nodelay),
+            Goal::Leader(_) => Ok(()),
         }
     }
 }

@@ -24,7 +24,7 @@ use super::doors::Port;
 use super::errand::{Admission, Errand};
 use super::limits::BACKLOG_BYTES_MAX;
 use super::news::{News, StreamPart};
-use super::options::{Greeting, Interfaces, Options, Resolve};
+use super::options::{Interfaces, Options, Resolve};
 use super::{Peers, PeersError, PeersThread};
 use crate::clock::Clock;
 use crate::fixture::PATIENCE;
@@ -48,11 +48,8 @@ fn options(sid: i64) -> Options {
         election: local.clone(),
         quorum: local,
         interfaces: Interfaces::Own,
-        greeting: Greeting::OneAddress,
         bind_tries: Some(1),
         keep_alive: true,
-        leader_nodelay: true,
-        follower_nodelay: true,
         call_timeout: PATIENCE,
         hello_timeout: PATIENCE,
         introduction_timeout: PATIENCE,

@@ -117,8 +117,7 @@ fn every_kind_of_hello_is_understood() {
 fn votes_in_single_bytes_and_many_at_once_are_the_same_votes() {
     let station = Station::start(9);
     let mut stranger = Stranger::connect(station.election);
-    let mut bytes =
-        encode::hello(Sid(3), &options(3).election, Greeting::OneAddress).expect("a hello");
+    let mut bytes = encode::hello(Sid(3), &options(3).election).expect("a hello");
     for round in 1..=3 {
         bytes.extend(encode::notification(&announcement(round, "version=0")));
     }

@@ -84,6 +84,32 @@ fn a_name_that_takes_long_delays_only_its_own_server() {
 }
 
 #[test]
+fn a_call_to_where_a_server_has_moved_takes_the_place_of_the_one_before() {
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let moved = Station::start(1);
+    let (_deaf, refuses) = deaf_address();
+    let (good, mut options) = (moved.election, options(2));
+    options.resolve = Resolve::new(move |host, _| {
+        if host == "new" {
+            return Ok(vec![good]);
+        }
+        assert!(gate.lock().expect("one thread").recv().is_err(), "released below");
+        Ok(vec![refuses])
+    });
+    let caller = Station::with(options);
+    for host in ["old:1", "new:1"] {
+        caller.run(Errand::Call { to: Sid(1), addresses: vec![host.to_owned()] });
+    }
+    caller.catch_up();
+    drop(release);
+    let news = caller.next();
+    assert!(matches!(news, News::CallThrough { to: Sid(1), .. }), "{news:?}");
+    assert!(matches!(moved.next(), News::Called { from: Sid(2), .. }));
+    caller.catch_up();
+}
+
+#[test]
 fn an_attempt_for_another_leader_is_dropped() {
     let (release, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(gate);

@@ -62,7 +62,11 @@ fn who_does_not_say_who_it_is_is_closed_in_time() {
 
 #[test]
 fn a_crowd_of_strangers_does_not_keep_a_server_out() {
-    let station = Station::start(9);
+    let mut options = options(9);
+    // Nobody is closed because of time.
+    options.hello_timeout = 10 * PATIENCE;
+    options.introduction_timeout = 10 * PATIENCE;
+    let station = Station::with(options);
     let [election, quorum] = ports(&station);
     let crowd = |address| (0..STRANGERS_MAX).map(move |_| Stranger::connect(address));
     let mut at_election: Vec<_> = crowd(election).collect();
@@ -169,7 +173,7 @@ fn noise_harms_nobody() {
 #[test]
 fn a_connection_may_be_cut_at_every_byte() {
     let mut busy = Busy::start();
-    let hello = encode::hello(Sid(4), &options(4).election, Greeting::OneAddress);
+    let hello = encode::hello(Sid(4), &options(4).election);
     let mut at_election = hello.expect("a hello");
     at_election.extend(encode::notification(&announcement(6, "version=0")));
     let at_quorum =
