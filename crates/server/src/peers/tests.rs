@@ -287,7 +287,7 @@ impl Stranger {
     }
 }
 
-/// Somebody to be called or learnt from.
+/// Somebody to be called, or to learn from.
 fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("a port").to_string();
