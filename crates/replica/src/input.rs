@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tree::Tree;
 use types::{Instant, Read, SessionId, Write, Xid, Zxid};
 use wire::stored::LogBatch;
+use zab::Link;
 
 use crate::access::Identities;
 use crate::published::Address;
@@ -21,11 +23,32 @@ pub enum Input {
     LogSynced {
         /// The last of them.
         zxid: Zxid,
-        /// A batch that was written, to be filled again.
-        spare: LogBatch,
+        /// A batch that was written and that nobody else has, to be filled again.
+        spare: Option<LogBatch>,
+    },
+    /// Something happened that the protocol between servers is about. What arrives over connections
+    /// goes to [`crate::Replica::take`].
+    Peer(zab::Input<'static>),
+    /// The log was cut as [`zab::Effect::Truncate`] wanted.
+    DatabaseCut {
+        /// The last transaction that is left.
+        last_logged: Zxid,
+        /// What they lead to.
+        tree: Box<Tree>,
+    },
+    /// The snapshot of a leader has replaced the database, durably.
+    DatabaseReplaced {
+        /// The connection over which it came.
+        link: Link,
+        /// The last transaction that is in it as a whole.
+        last_applied: Zxid,
+        /// What it holds.
+        tree: Box<Tree>,
     },
     /// The snapshot under way can take its next part.
     SnapshotTakesMore,
+    /// A learner can take the next part of its snapshot.
+    StreamTakesMore(Link),
     /// The snapshot under way is over: it is complete and durable, or was given up.
     SnapshotOver,
     /// Take a snapshot now, whatever the triggers say.

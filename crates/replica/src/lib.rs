@@ -34,10 +34,12 @@
 //! seed, durability as an input.
 
 pub mod access;
+mod asked;
 mod connection_throttle;
 mod digests;
 mod eager;
 mod effect;
+mod ensemble;
 mod frontend;
 mod input;
 mod large_requests;
@@ -60,6 +62,7 @@ mod watch;
 
 pub use connection_throttle::ConnectionThrottleOptions;
 pub use effect::Effect;
+pub use ensemble::EnsembleOptions;
 pub use frontend::{Frontend, FrontendOptions, slot_of};
 pub use input::{Ask, Connect, Input, Request};
 pub use large_requests::LargeRequests;

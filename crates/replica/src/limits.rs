@@ -20,6 +20,9 @@ pub(crate) const SPARE_MAIL_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a frame that may come before there is a session. A handshake has less than a hundred.
 pub(crate) const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
 
+/// Zxids of an epoch that are left when its leader begins another: more than one step decides.
+pub(crate) const EPOCH_RESERVE: u32 = 1 << 20;
+
 /// Bytes of encoded znodes in one part of a snapshot: what the replica's thread encodes between
 /// two batches of requests, some tens of microseconds.
 pub const SNAPSHOT_PART_BYTES: usize = 64 << 10;

@@ -1,7 +1,9 @@
 //! The server minus its I/O.
 
 mod delivery;
+mod forwarding;
 mod intake;
+mod member;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +22,20 @@ use crate::access::{AccessOptions, Identities};
 use crate::connection_throttle::{ConnectionThrottle, ConnectionThrottleOptions};
 use crate::digests::Digests;
 use crate::effect::Effect;
+use crate::ensemble::{Ensemble, EnsembleOptions, Standing};
 use crate::input::{Connect, Input};
-use crate::limits::WORK_PER_WRITE_SECTION;
+use crate::limits::{EPOCH_RESERVE, WORK_PER_WRITE_SECTION};
 use crate::pending::Pending;
 use crate::prepare::PrepareOptions;
 use crate::published::{Address, FrontId, Publisher, TreeReader};
 use crate::reap::{ReapOptions, Reaper};
-use crate::request::{Durable, Origin, Position, Proposal, Proposals};
+use crate::request::{Committed, Origin, Position, Proposal, Proposals};
 use crate::request_throttle::{RequestThrottle, RequestThrottleOptions};
 use crate::session::Sessions;
 use crate::snapshot::{SnapshotOptions, Snapshots};
 use crate::view::{Inspection, SessionView, Stats, TreeView};
 use intake::Intake;
+use member::Member;
 
 /// How a replica behaves.
 #[derive(Clone, Debug)]
@@ -62,6 +66,8 @@ pub struct Options {
     pub first_session: SessionId,
     /// For hash tables and for the amounts between snapshots.
     pub seed: u64,
+    /// Its part in an ensemble; `None` if it is alone.
+    pub ensemble: Option<EnsembleOptions>,
 }
 
 /// A session's connection, as the replica sees it.
@@ -81,6 +87,8 @@ struct Speaker {
 pub struct Replica {
     publisher: Publisher,
     core: Core,
+    /// `None` on a server that is alone: what its log has is committed.
+    member: Option<Member>,
 }
 
 /// Everything but the tree, so that the tree can be held while this changes.
@@ -98,7 +106,10 @@ struct Core {
     connection_throttle: Option<ConnectionThrottle>,
     /// `None`: any number of requests may be under way.
     request_throttle: Option<RequestThrottle>,
-    /// The last transaction that was decided.
+    /// Its place among others, and what waits for them.
+    ensemble: Ensemble,
+    is_member: bool,
+    /// The last transaction that was decided, here or by a leader.
     last_logged: Zxid,
     /// Decided since the last [`Effect::Append`].
     batch: LogBatch,
@@ -115,16 +126,16 @@ struct Core {
 
 impl Replica {
     /// A replica that goes on from a recovered tree. Every session gets its full timeout again.
-    pub fn new(options: Options, tree: Tree, now: Now) -> Self {
-        let mut sessions = Sessions::new(options.tick, options.first_session);
-        for (id, timeout_ms) in tree.sessions() {
-            let timeout = Duration::from_millis(u64::from(timeout_ms.unsigned_abs()));
-            sessions.track(now.instant, id, timeout);
-        }
-        let core = Core {
+    pub fn new(mut options: Options, tree: Tree, now: Now) -> Self {
+        let member = options.ensemble.take().map(|ensemble| Member::new(ensemble, now));
+        let is_member = member.is_some();
+        let standing = if is_member { Standing::Looking } else { Standing::Leading };
+        let mut core = Core {
+            ensemble: Ensemble::new(standing, options.seed),
+            is_member,
             pending: Pending::new(tree.digest().unwrap_or_default(), options.seed),
             proposals: Proposals::default(),
-            sessions,
+            sessions: Sessions::new(options.tick, options.first_session),
             speakers: HashMap::with_hasher(FixedState::with_seed(options.seed)),
             snapshots: Snapshots::new(options.snapshot, options.seed),
             reaper: Reaper::new(options.reap, now.instant),
@@ -146,7 +157,10 @@ impl Replica {
             throttled: LineLimit::default(),
             options,
         };
-        Self { publisher: Publisher::new(tree, core.options.fronts), core }
+        if !is_member {
+            core.track_all(now, &tree);
+        }
+        Self { publisher: Publisher::new(tree, core.options.fronts), core, member }
     }
 
     /// Takes in everything that happened since the last step, in its order, and appends to
@@ -154,32 +168,28 @@ impl Replica {
     ///
     /// What has become durable is applied first: it frees what later requests wait for.
     pub fn step(&mut self, now: Now, inputs: &mut Vec<Input>, effects: &mut Vec<Effect>) {
-        let durable = inputs.iter().filter_map(|input| match input {
-            Input::LogSynced { zxid, .. } => Some(Durable::from_log(*zxid)),
-            _ => None,
-        });
-        let durable = if mutant::active(102) {
-            Some(Durable::from_log(self.core.last_logged))
-        } else {
-            durable.max()
-        };
-        if let Some(durable) = durable {
-            self.on_log_synced(now, durable);
-        }
+        self.on_logged(now, inputs, effects);
         let (tree, mut post) = self.publisher.read();
         let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
         let mut snapshot_moves = Vec::new();
+        let mut news = Vec::new();
         for input in inputs.drain(..) {
             match input {
                 Input::Request(request) => section.take_request(now, request),
                 Input::Connect(connect) => section.on_connect(now, &connect),
                 Input::Disconnected(address) => section.core.take_disconnected(address),
-                Input::LogSynced { mut spare, .. } => {
-                    spare.clear();
-                    section.core.spare_batches.push(spare);
+                Input::LogSynced { spare, .. } => {
+                    if let Some(mut spare) = spare {
+                        spare.clear();
+                        section.core.spare_batches.push(spare);
+                    }
                 }
-                Input::SnapshotTakesMore | Input::SnapshotOver | Input::TakeSnapshot => {
-                    snapshot_moves.push(input);
+                Input::SnapshotTakesMore
+                | Input::StreamTakesMore(_)
+                | Input::SnapshotOver
+                | Input::TakeSnapshot => snapshot_moves.push(input),
+                Input::Peer(_) | Input::DatabaseCut { .. } | Input::DatabaseReplaced { .. } => {
+                    news.push(input);
                 }
                 Input::Inspect => effects.push(Effect::Inspected(section.core.inspect())),
                 Input::Deadline => {}
@@ -188,6 +198,9 @@ impl Replica {
         section.release(now);
         section.expire(now);
         drop(tree);
+        for input in news {
+            self.on_news(now, input, effects);
+        }
         for input in snapshot_moves {
             self.on_snapshot_move(&input, effects);
         }
@@ -196,8 +209,12 @@ impl Replica {
 
     /// When [`Replica::step`] has to be called next, though nothing happened.
     pub fn next_deadline(&self) -> Instant {
-        let reaping = self.core.reaper.next_deadline();
-        self.core.sessions.next_deadline().map_or(reaping, |expiry| expiry.min(reaping))
+        let peer = self.member.as_ref().and_then(Member::next_deadline);
+        let leads = self.core.ensemble.standing == Standing::Leading;
+        let reaping = leads.then(|| self.core.reaper.next_deadline());
+        let expiry = self.core.sessions.next_deadline().filter(|_| leads);
+        let next = [peer, reaping, expiry].into_iter().flatten().min();
+        next.unwrap_or(Instant::from_nanos(u64::MAX))
     }
 
     /// The reading end for one frontend.
@@ -225,14 +242,43 @@ impl Replica {
         TreeView::new(self.publisher.access())
     }
 
-    fn on_log_synced(&mut self, now: Now, durable: Durable) {
-        debug!(zxid = %durable.zxid(), "durable");
+    /// Applies what has become durable, or tells the peer of it.
+    fn on_logged(&mut self, now: Now, inputs: &[Input], effects: &mut Vec<Effect>) {
+        let synced = inputs.iter().filter_map(|input| match input {
+            Input::LogSynced { zxid, .. } => Some(*zxid),
+            _ => None,
+        });
+        let synced = if mutant::active(102) { Some(self.core.last_logged) } else { synced.max() };
+        let Some(zxid) = synced else { return };
+        debug!(%zxid, "durable");
+        if self.core.is_member {
+            self.take(now, zab::Input::LogSynced { zxid }, effects);
+        } else {
+            self.deliver(now, Committed::by_own_log(zxid));
+        }
+    }
+
+    fn on_news(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Peer(input) => self.take(now, input, effects),
+            Input::DatabaseCut { last_logged, tree } => {
+                self.on_cut(now, last_logged, *tree, effects);
+            }
+            Input::DatabaseReplaced { link, last_applied, tree } => {
+                self.on_replaced(now, link, last_applied, *tree, effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// Applies what is committed.
+    fn deliver(&mut self, now: Now, committed: Committed) {
         loop {
             let mut section = self.publisher.write();
             let (tree, mut post) = section.parts();
             let mut done = 0;
             while done < WORK_PER_WRITE_SECTION {
-                let Some(proposal) = self.core.proposals.pop(durable) else { return };
+                let Some(proposal) = self.core.proposals.pop(committed) else { return };
                 done += 1 + proposal.behind.len();
                 self.core.deliver(now, tree, &mut post, proposal);
             }
@@ -244,6 +290,9 @@ impl Replica {
         let (tree, _) = section.parts();
         match input {
             Input::SnapshotTakesMore => self.core.snapshots.go_on(tree, effects),
+            Input::StreamTakesMore(link) => {
+                self.core.snapshots.go_on_with_stream(*link, tree, effects);
+            }
             Input::SnapshotOver => self.core.snapshots.over(tree),
             Input::TakeSnapshot => self.core.snapshots.ask(),
             _ => {}
@@ -253,17 +302,20 @@ impl Replica {
     /// Derives what follows from the inputs: deletions that are due, the batch for the log, a
     /// snapshot, the mail.
     fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if now.instant >= self.core.reaper.next_deadline() {
+        let leads = self.core.ensemble.standing == Standing::Leading;
+        if leads && now.instant >= self.core.reaper.next_deadline() {
             self.reap(now);
         }
-        if !self.core.batch.is_empty() {
+        if self.core.is_member {
+            self.settle_member(now, effects);
+        } else if !self.core.batch.is_empty() {
             let empty = self.core.spare_batches.pop().unwrap_or_default();
             let batch = std::mem::replace(&mut self.core.batch, empty);
             self.core.snapshots.logged(batch.count(), batch.as_bytes().len());
-            effects.push(Effect::Append(batch));
+            effects.push(Effect::Append(Arc::new(batch)));
         }
-        if self.core.snapshots.is_due() {
-            self.begin_snapshot(effects);
+        if self.core.ensemble.standing != Standing::Looking {
+            self.begin_snapshots(effects);
         }
         self.publisher.post(|front| effects.push(Effect::Wake(front)));
     }
@@ -275,6 +327,18 @@ impl Replica {
             let write = Write::DeleteContainer { path: path.into() };
             let mut intake = Intake { core: &mut self.core, tree, post: &mut post };
             intake.propose_own(now, SessionId::NONE, |preparation| preparation.write(write));
+        }
+    }
+
+    /// Begins what is due: not while it is unknown whether what is applied is committed.
+    fn begin_snapshots(&mut self, effects: &mut Vec<Effect>) {
+        if self.core.snapshots.is_due() {
+            self.begin_snapshot(effects);
+        }
+        if self.core.snapshots.is_stream_due() {
+            let mut section = self.publisher.write();
+            let (tree, _) = section.parts();
+            self.core.snapshots.begin_stream(tree, effects);
         }
     }
 
@@ -298,6 +362,19 @@ impl Core {
 
     fn session_views(&self) -> Vec<SessionView> {
         self.sessions.iter().map(|(id, expires)| SessionView { id, expires }).collect()
+    }
+
+    /// The timeout that a session gets whose client wishes this one.
+    fn clamped(&self, timeout_ms: i32) -> Duration {
+        let wished = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
+        let bounds = &self.options.session_timeouts;
+        wished.clamp(*bounds.start(), *bounds.end())
+    }
+
+    /// Whether another epoch has to begin soon: with a number of zxids left that no step uses up.
+    fn is_epoch_nearly_used_up(&self) -> bool {
+        let Counter(counter) = self.last_logged.counter();
+        self.ensemble.standing == Standing::Leading && counter > u32::MAX - EPOCH_RESERVE
     }
 
     /// Whether a connection may have its session, as far as the throttle goes.

@@ -14,8 +14,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use types::{ErrorCode, Instant, Read, SessionId, Txn, TxnHeader, Xid, Zxid, mutant};
+use zab::Link;
 
 use crate::access::Identities;
+use crate::input::Ask;
 use crate::published::{Address, Established};
 
 /// A decided transaction on its way to being applied.
@@ -35,6 +37,8 @@ pub(crate) enum Origin {
     Request { address: Address, xid: Xid, received: Instant },
     /// A connection that wants a new session.
     Handshake(Address),
+    /// A learner, which answers its client itself.
+    Learner(Link),
     /// Nobody: the server itself decided.
     Server,
 }
@@ -62,6 +66,8 @@ pub(crate) enum Question {
     /// A connection that resumes its session: it gets to speak once everything is applied that an
     /// earlier connection of the session may have asked for.
     Resume(Box<Established>),
+    /// What the leader decides about, behind a sync.
+    Ask(Box<Ask>),
 }
 
 /// Where a proposal stands in the order in which this server proposed.
@@ -82,10 +88,10 @@ impl Proposals {
         Position(self.first + self.queue.len() as u64 - 1)
     }
 
-    /// Takes the oldest, if everything up to `durable` may be applied and that includes it.
-    pub(crate) fn pop(&mut self, durable: Durable) -> Option<Proposal> {
-        if self.queue.front()?.header.zxid > durable.0
-            && !(mutant::active(103) && self.queue.front()?.header.zxid == durable.0.successor())
+    /// Takes the oldest, if everything up to `committed` may be applied and that includes it.
+    pub(crate) fn pop(&mut self, committed: Committed) -> Option<Proposal> {
+        if self.queue.front()?.header.zxid > committed.0
+            && !(mutant::active(103) && self.queue.front()?.header.zxid == committed.0.successor())
         {
             return None;
         }
@@ -105,23 +111,56 @@ impl Proposals {
         self.queue.get_mut(usize::try_from(index).ok()?)
     }
 
+    /// Adds what a leader proposed.
+    pub(crate) fn learn(&mut self, header: TxnHeader, txn: Txn) {
+        self.push(Proposal { header, txn, origin: Origin::Server, behind: Vec::new() });
+    }
+
+    /// Forgets all of them: the tree is another one.
+    pub(crate) fn clear(&mut self) {
+        self.first += self.queue.len() as u64;
+        self.queue.clear();
+    }
+
+    /// Forgets those behind a transaction: they were never committed.
+    pub(crate) fn cut(&mut self, keep: Zxid) {
+        while self.queue.back().is_some_and(|newest| newest.header.zxid > keep) {
+            self.queue.pop_back();
+        }
+    }
+
+    /// Forgets who waits. Returns the connections that waited for a session.
+    pub(crate) fn orphan(&mut self) -> Vec<Address> {
+        let mut addresses = Vec::new();
+        for proposal in &mut self.queue {
+            if let Origin::Handshake(address) = proposal.origin {
+                addresses.push(address);
+            }
+            proposal.origin = Origin::Server;
+            proposal.behind.clear();
+        }
+        addresses
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 }
 
-/// Proof that the log is durable up to a transaction. Only the answer of the log makes one, and
-/// only with it can a proposal be taken out to be applied and acknowledged.
+/// Proof that everything up to a transaction is committed. Only the answer of the log makes one, in an
+/// ensemble of one, or the word of the peer; and only with it can a proposal be taken out to be
+/// applied and acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Durable(Zxid);
+pub(crate) struct Committed(Zxid);
 
-impl Durable {
-    /// What [`crate::Input::LogSynced`] says.
-    pub(crate) const fn from_log(zxid: Zxid) -> Self {
+impl Committed {
+    /// What [`crate::Input::LogSynced`] says to a server that is a quorum by itself.
+    pub(crate) const fn by_own_log(zxid: Zxid) -> Self {
         Self(zxid)
     }
 
-    pub(crate) const fn zxid(self) -> Zxid {
-        self.0
+    /// What [`zab::Effect::Deliver`] says.
+    pub(crate) const fn by_quorum(zxid: Zxid) -> Self {
+        Self(zxid)
     }
 }

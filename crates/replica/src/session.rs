@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use types::{Instant, SessionId, mutant};
+use zab::Link;
 
 use crate::Address;
 
@@ -41,13 +42,24 @@ impl Heartbeat {
     }
 }
 
+/// The server whose client a session is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// This one.
+    Here,
+    /// A learner, by its connection.
+    Learner(Link),
+}
+
 /// What the tracking server knows of one session.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) timeout: Duration,
     pub(crate) heartbeat: Heartbeat,
-    /// The connection that speaks for it, if there is one now.
+    /// The connection that speaks for it, if there is one now and here.
     pub(crate) address: Option<Address>,
+    /// On a leader: whose client it is; `None` before anything was heard of it.
+    pub(crate) owner: Option<Owner>,
     /// The transaction that ends it was decided: nothing more is accepted for it.
     pub(crate) is_closing: bool,
     /// The end of the tick in whose bucket it waits.
@@ -70,6 +82,23 @@ impl Sessions {
         Self { tick, by_id: BTreeMap::new(), buckets: BTreeMap::new(), next_id: first }
     }
 
+    /// Forgets all sessions; ids go on.
+    pub(crate) fn clear(&mut self) {
+        self.by_id.clear();
+        self.buckets.clear();
+    }
+
+    /// The sessions with a connection here whose clients were heard of after a moment.
+    pub(crate) fn heard_since(
+        &self,
+        since: Instant,
+    ) -> impl Iterator<Item = (SessionId, Duration)> {
+        let is_heard =
+            move |session: &Session| session.address.is_some() && session.heartbeat.last() > since;
+        let heard = self.by_id.iter().filter(move |(_, session)| is_heard(session));
+        heard.map(|(&id, session)| (id, session.timeout))
+    }
+
     /// The id for a new session.
     pub(crate) fn allocate(&mut self) -> SessionId {
         let id = self.next_id;
@@ -85,6 +114,7 @@ impl Sessions {
             timeout,
             heartbeat: Heartbeat::new(now),
             address: None,
+            owner: None,
             is_closing: false,
             bucket,
         };

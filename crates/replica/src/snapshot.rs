@@ -4,9 +4,12 @@
 //! later transactions than its name tells. Replaying the log from there on mends that, since
 //! applying is idempotent.
 
+use std::collections::VecDeque;
+
 use tree::{SliceEnd, Tree};
-use types::TxnDigest;
+use types::{TxnDigest, Zxid};
 use wire::stored::snapshot::{AclId, put_node};
+use zab::Link;
 
 use crate::effect::Effect;
 use crate::random::SplitMix;
@@ -33,8 +36,21 @@ pub(crate) struct Snapshots {
     log_bytes: u64,
     txns_due: u64,
     log_bytes_due: u64,
-    is_running: bool,
+    running: Option<Target>,
     is_asked_for: bool,
+    /// Learners that want one, with the last transaction that they are told is in it.
+    streams: VecDeque<(Link, Zxid)>,
+}
+
+/// Where a snapshot goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Target {
+    File,
+    /// To a learner; all but its end was sent, or not yet.
+    Learner {
+        link: Link,
+        is_ending: bool,
+    },
 }
 
 impl Snapshots {
@@ -46,8 +62,9 @@ impl Snapshots {
             log_bytes: 0,
             txns_due: 0,
             log_bytes_due: 0,
-            is_running: false,
+            running: None,
             is_asked_for: false,
+            streams: VecDeque::new(),
         };
         snapshots.start_counting();
         snapshots
@@ -68,7 +85,7 @@ impl Snapshots {
     pub(crate) fn is_due(&mut self) -> bool {
         let is_due = self.txns > self.txns_due
             || self.log_bytes > self.log_bytes_due
-            || (self.is_asked_for && !self.is_running);
+            || (self.is_asked_for && self.running.is_none());
         if is_due {
             self.start_counting();
         }
@@ -77,26 +94,76 @@ impl Snapshots {
 
     /// Whether one is being written.
     pub(crate) fn is_running(&self) -> bool {
-        self.is_running
+        self.running.is_some()
     }
 
     /// Begins one: its head, with sessions and access control lists.
     pub(crate) fn begin(&mut self, tree: &mut Tree, effects: &mut Vec<Effect>) {
-        self.is_running = true;
+        self.running = Some(Target::File);
         self.is_asked_for = false;
         effects.push(Effect::BeginSnapshot(tree.begin_snapshot()));
     }
 
+    /// A learner has to get one.
+    pub(crate) fn want_stream(&mut self, link: Link, last_applied: Zxid) {
+        self.streams.push_back((link, last_applied));
+    }
+
+    /// A learner is gone.
+    pub(crate) fn stop_stream(&mut self, learner: Link) {
+        self.streams.retain(|&(link, _)| link != learner);
+        if matches!(self.running, Some(Target::Learner { link, .. }) if link == learner) {
+            self.running = None;
+        }
+    }
+
+    /// Whether a learner waits for one that can begin now.
+    pub(crate) fn is_stream_due(&self) -> bool {
+        self.running.is_none() && !self.streams.is_empty()
+    }
+
+    /// Begins the next one for a learner.
+    pub(crate) fn begin_stream(&mut self, tree: &mut Tree, effects: &mut Vec<Effect>) {
+        let Some((link, last_applied)) = self.streams.pop_front() else { return };
+        self.running = Some(Target::Learner { link, is_ending: false });
+        effects.push(Effect::StreamHead { link, last_applied, head: tree.begin_snapshot() });
+    }
+
+    /// The next part of the one that a learner gets, or its end.
+    pub(crate) fn go_on_with_stream(
+        &mut self,
+        learner: Link,
+        tree: &Tree,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.running {
+            Some(Target::Learner { link, is_ending: true }) if link == learner => {
+                effects.push(Effect::StreamEnd { link });
+                self.running = None;
+            }
+            Some(Target::Learner { link, is_ending: false }) if link == learner => {
+                let (bytes, end) = self.next_part(tree);
+                effects.push(Effect::StreamPart { link, bytes });
+                let is_ending = end == SliceEnd::Done;
+                self.running = Some(Target::Learner { link, is_ending });
+            }
+            _ => {}
+        }
+    }
+
+    /// The tree of which one is being written is no more.
+    pub(crate) fn abandon(&mut self, effects: &mut Vec<Effect>) {
+        if self.running.take() == Some(Target::File) {
+            effects.push(Effect::AbandonSnapshot);
+        }
+    }
+
     /// The next part of the one that is being written, or its end.
     pub(crate) fn go_on(&self, tree: &Tree, effects: &mut Vec<Effect>) {
-        if !self.is_running {
+        if self.running != Some(Target::File) {
             return;
         }
-        let part_bytes = self.options.part_bytes;
-        let mut bytes = Vec::with_capacity(part_bytes + part_bytes / 4);
-        let end = tree.snapshot_slice(part_bytes, &mut |path, data, acl, stat| {
-            put_node(&mut bytes, path, data, AclId(acl), stat);
-        });
+        let (bytes, end) = self.next_part(tree);
         if !bytes.is_empty() {
             effects.push(Effect::SnapshotPart(bytes));
         }
@@ -112,8 +179,19 @@ impl Snapshots {
 
     /// The one that was being written is complete, or was given up.
     pub(crate) fn over(&mut self, tree: &mut Tree) {
-        self.is_running = false;
-        tree.abort_snapshot();
+        if self.running == Some(Target::File) {
+            self.running = None;
+            tree.abort_snapshot();
+        }
+    }
+
+    fn next_part(&self, tree: &Tree) -> (Vec<u8>, SliceEnd) {
+        let part_bytes = self.options.part_bytes;
+        let mut bytes = Vec::with_capacity(part_bytes + part_bytes / 4);
+        let end = tree.snapshot_slice(part_bytes, &mut |path, data, acl, stat| {
+            put_node(&mut bytes, path, data, AclId(acl), stat);
+        });
+        (bytes, end)
     }
 
     /// Draws new amounts, so that the members of an ensemble do not all write at once.

@@ -208,9 +208,16 @@ impl Outlets {
                 self.desk.findings.put(Finding::Inspection(inspection));
             }
             Effect::Wake(front) => self.handovers[front.0].letterbox.wake(),
-            Effect::BeginSnapshot(_) | Effect::SnapshotPart(_) | Effect::EndSnapshot { .. } => {
-                self.snapshots.put(effect);
-            }
+            Effect::BeginSnapshot(_)
+            | Effect::SnapshotPart(_)
+            | Effect::EndSnapshot { .. }
+            | Effect::AbandonSnapshot => self.snapshots.put(effect),
+            // Only members of ensembles have these, which this server is never one of.
+            Effect::Peer(_)
+            | Effect::Packets { .. }
+            | Effect::StreamHead { .. }
+            | Effect::StreamPart { .. }
+            | Effect::StreamEnd { .. } => {}
         }
     }
 

@@ -19,7 +19,7 @@ use crate::view::Views;
 #[derive(Debug)]
 pub(crate) enum LogJob {
     /// Write these entries.
-    Append(LogBatch),
+    Append(Arc<LogBatch>),
     /// Let the next entries start a new file.
     Roll,
 }
@@ -79,14 +79,14 @@ pub(crate) fn run(
         let synced = log.sync()?;
         let took_ms = u64::try_from(synced.took().as_millis()).unwrap_or(u64::MAX);
         views.metrics.fsynctime.record(took_ms);
-        let txns = written.iter().map(LogBatch::count).sum::<usize>();
+        let txns = written.iter().map(|batch: &Arc<LogBatch>| batch.count()).sum::<usize>();
         views.metrics.sync_processor_batch_size.record(txns as u64);
         if synced.took() > options.slow {
             warn!(took_ms, "the disk was slow to sync the log");
         }
         let zxid = synced.zxid();
-        let mut inputs =
-            written.drain(..).map(|spare| Input::LogSynced { zxid, spare }).collect::<Vec<_>>();
+        let spares = written.drain(..).map(Arc::into_inner);
+        let mut inputs = spares.map(|spare| Input::LogSynced { zxid, spare }).collect::<Vec<_>>();
         // With more to sync, the device must not wait for what is done about the last group.
         if jobs.is_empty() {
             helm.tell(&mut inputs);

@@ -108,9 +108,19 @@ impl Keeper {
                     "snapshot taken");
                 Ok(Some(Input::SnapshotOver))
             }
-            Effect::Append(_) | Effect::RollLog | Effect::Inspected(_) | Effect::Wake(_) => {
+            Effect::AbandonSnapshot => {
+                *writer = None;
                 Ok(None)
             }
+            Effect::Append(_)
+            | Effect::RollLog
+            | Effect::Inspected(_)
+            | Effect::Wake(_)
+            | Effect::Peer(_)
+            | Effect::Packets { .. }
+            | Effect::StreamHead { .. }
+            | Effect::StreamPart { .. }
+            | Effect::StreamEnd { .. } => Ok(None),
         }
     }
 }

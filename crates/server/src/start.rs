@@ -267,6 +267,7 @@ fn replica_options(
         fronts,
         first_session,
         seed,
+        ensemble: None,
     }
 }
 

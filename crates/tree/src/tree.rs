@@ -1,6 +1,7 @@
 //! The tree as a whole: what it holds and how to read it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use types::{Acl, AclList, ExtendedTypes, Id, Owner, Perms, SessionId, StoredStat, Zxid};
 
@@ -44,6 +45,15 @@ pub struct Tree {
     /// Bytes of all paths and data.
     pub(crate) data_size: u64,
     pub(crate) last_applied: Zxid,
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree")
+            .field("last_applied", &self.last_applied)
+            .field("znodes", &self.node_count())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Tree {

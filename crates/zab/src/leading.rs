@@ -194,6 +194,11 @@ impl Leading {
         }
     }
 
+    /// Whether a connection is one of a learner that follows.
+    pub(crate) fn has_learner(&self, link: Link) -> bool {
+        self.learners.get(&link).is_some_and(Learner::is_following)
+    }
+
     /// The epoch, once a quorum follows.
     pub(crate) const fn reign(&self) -> Option<Epoch> {
         match &self.phase {

@@ -106,6 +106,8 @@ pub(crate) enum LeaveReason {
     EpochUsedUp,
     /// A voter can only follow in a later epoch.
     LaterEpoch,
+    /// The voters that elected the leader look for another.
+    VotersGone,
     /// There is no connection to the leader.
     LeaderGone,
     /// The leader was silent.
@@ -208,18 +210,24 @@ impl Peer {
                 (Role::Leading(leading), _) => leading.settle(&mut self.core, now, effects),
                 (Role::Following(following), _) => following.settle(&mut self.core, now, effects),
             };
+            if let Some(epoch) = self.reign() {
+                self.election.established(epoch);
+            }
             match course {
-                Course::Stay => break,
+                Course::Stay if self.election.is_dissolved() => {
+                    self.leave(now, LeaveReason::VotersGone, effects);
+                }
+                Course::Stay => return,
                 Course::Leave(reason) => self.leave(now, reason, effects),
             }
         }
-        let reign = match &self.role {
-            Role::Looking => None,
-            Role::Leading(leading) => leading.reign(),
-            Role::Following(following) => following.reign(),
-        };
-        if let Some(epoch) = reign {
-            self.election.established(epoch);
+    }
+
+    /// Whether this connection is one of a learner that has this server's history, and follows.
+    pub fn has_learner(&self, link: Link) -> bool {
+        match &self.role {
+            Role::Leading(leading) => leading.has_learner(link),
+            Role::Looking | Role::Following(_) => false,
         }
     }
 
@@ -231,6 +239,15 @@ impl Peer {
             Role::Following(following) => Some(following.next_deadline()),
         };
         [of_role, self.election.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// The epoch in which this server leads or follows, once a quorum does.
+    fn reign(&self) -> Option<Epoch> {
+        match &self.role {
+            Role::Looking => None,
+            Role::Leading(leading) => leading.reign(),
+            Role::Following(following) => following.reign(),
+        }
     }
 
     fn take_from_quorum_port(&mut self, now: Now, input: Input<'_>, effects: &mut Vec<Effect>) {

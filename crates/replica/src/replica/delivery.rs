@@ -14,6 +14,7 @@ use crate::published::{
 use crate::read::{self, Asker};
 use crate::reply;
 use crate::request::{Origin, Proposal, Question, Waiting};
+use crate::session::Owner;
 
 impl Core {
     /// Applies a transaction and does everything that waited for it.
@@ -34,7 +35,8 @@ impl Core {
         self.pending.applied(zxid);
         self.digests.applied(zxid, tree.digest());
         self.stats.commits.add(1);
-        let mut behind = behind;
+        let (origin, mut behind) =
+            self.ensemble.asked.decided(header.session, header.cxid).unwrap_or((origin, behind));
         if mutant::active(51) {
             for waiting in behind.drain(..) {
                 self.answer(tree, post, waiting);
@@ -49,7 +51,13 @@ impl Core {
                     reply::to_write(xid, zxid, &txn, &applied, out);
                 });
             }
-            (_, Origin::Handshake(_) | Origin::Server) => {}
+            (Txn::CreateSession { timeout_ms }, Origin::Learner(link)) => {
+                self.track(now, header.session, *timeout_ms);
+                if let Some(session) = self.sessions.find_mut(header.session) {
+                    session.owner = Some(Owner::Learner(link));
+                }
+            }
+            (_, Origin::Handshake(_) | Origin::Server | Origin::Learner(_)) => {}
         }
         if matches!(txn, Txn::CloseSession { .. }) {
             self.end(post, header.session);
@@ -67,10 +75,10 @@ impl Core {
         timeout_ms: i32,
         address: Address,
     ) {
-        let timeout = Duration::from_millis(u64::from(timeout_ms.unsigned_abs()));
-        self.sessions.track(now.instant, id, timeout);
+        self.track(now, id, timeout_ms);
         let Some(session) = self.sessions.find_mut(id) else { return };
         session.address = Some(address);
+        session.owner = Some(Owner::Here);
         let established = Established {
             conn: address.conn,
             session: id,
@@ -82,8 +90,22 @@ impl Core {
         self.speakers.insert(address, Speaker { session: id, last: None });
     }
 
+    /// Tracks a session from now on.
+    pub(super) fn track(&mut self, now: Now, id: SessionId, timeout_ms: i32) {
+        let timeout = Duration::from_millis(u64::from(timeout_ms.unsigned_abs()));
+        self.sessions.track(now.instant, id, timeout);
+    }
+
+    /// Tracks all sessions that there are.
+    pub(super) fn track_all(&mut self, now: Now, tree: &Tree) {
+        for (id, timeout_ms) in tree.sessions() {
+            self.track(now, id, timeout_ms);
+        }
+    }
+
     /// The session is over: its connection, if there is one, is closed after what it was sent.
     fn end(&mut self, post: &mut Post<'_>, id: SessionId) {
+        self.ensemble.asked.forget(id);
         let Some(session) = self.sessions.forget(id) else { return };
         if let Some(address) = session.address {
             self.speakers.remove(&address);
@@ -103,6 +125,8 @@ impl Core {
             Question::Refused(code) => post.outbox(front).reply(conn, received, |out| {
                 Reply { xid, zxid, result: Err(code) }.encode(out);
             }),
+            // Waits only behind syncs, which go on with it themselves.
+            Question::Ask(_) => {}
             Question::Resume(established) => {
                 post.outbox(front).mail.push(Mail::Established(established));
             }

@@ -9,9 +9,10 @@ use types::{ErrorCode, Now, SessionId, Txn, TxnHeader, Xid, mutant};
 
 use super::{Core, Speaker};
 use crate::access::Identities;
+use crate::ensemble::{Asker, Claim, Standing};
 use crate::input::{Ask, Connect, Request};
 use crate::prepare::Preparation;
-use crate::published::{Address, Established, Mail, Post};
+use crate::published::{Address, Mail, Post};
 use crate::request::{Origin, Question, Waiting};
 use crate::request_throttle::Released;
 
@@ -25,7 +26,6 @@ pub(super) struct Intake<'a, 'p> {
 impl Intake<'_, '_> {
     pub(super) fn on_connect(&mut self, now: Now, connect: &Connect) {
         let Connect { address, ref resume, timeout_ms } = *connect;
-        let wished = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
         if !self.core.admits(now, connect) {
             if let Some(suppressed) = self.core.throttled.admit(now.instant) {
                 info!(
@@ -37,11 +37,23 @@ impl Intake<'_, '_> {
             self.post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
             return;
         }
-        let bounds = &self.core.options.session_timeouts;
-        let timeout = wished.clamp(*bounds.start(), *bounds.end());
-        match resume {
-            Some((session, password)) => self.resume(now, address, *session, password, timeout),
-            None => self.open(now, address, timeout),
+        let timeout = self.core.clamped(timeout_ms);
+        let clamped_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        match (self.core.ensemble.standing, resume) {
+            (Standing::Looking, _) => self.close(address),
+            (Standing::Leading, Some((session, password))) => {
+                self.resume(now, address, *session, password, timeout);
+            }
+            (Standing::Leading, None) => self.open(now, address, timeout),
+            (Standing::Following(link), Some((session, password))) => {
+                if session.password().0 == **password {
+                    let claim = Claim { address, timeout_ms: clamped_ms };
+                    self.ask_about(link, *session, claim);
+                } else {
+                    self.post.outbox(address.front).mail.push(Mail::Refused { conn: address.conn });
+                }
+            }
+            (Standing::Following(link), None) => self.forward_open(link, address, clamped_ms),
         }
     }
 
@@ -73,29 +85,13 @@ impl Intake<'_, '_> {
             self.post.outbox(address.front).mail.push(Mail::Refused { conn: address.conn });
             return;
         };
-        if let Some(before) = session.address.replace(address) {
+        if let Some(before) = session.address.take() {
             if !mutant::active(48) {
                 self.core.speakers.remove(&before);
             }
-            self.post.outbox(before.front).mail.push(Mail::Close { conn: before.conn });
+            self.close(before);
         }
-        session.heartbeat.beat(now.instant);
-        let established = Established {
-            conn: address.conn,
-            session: id,
-            timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
-            heartbeat: session.heartbeat.clone(),
-        };
-        self.core.sessions.set_timeout(id, timeout);
-        self.core.speakers.insert(address, Speaker { session: id, last: None });
-        self.queue(Waiting {
-            address,
-            session: id,
-            xid: Xid::INTERNAL,
-            received: now.instant,
-            identities: Arc::clone(&self.core.nobody),
-            question: Question::Resume(Box::new(established)),
-        });
+        self.bind(now, id, address, timeout);
     }
 
     /// Works a request off, or lets it wait if the operator limits how many are under way.
@@ -142,8 +138,8 @@ impl Intake<'_, '_> {
         self.queue(Waiting { address, session, xid, received, identities, question });
     }
 
-    fn on_request(&mut self, now: Now, request: Request) {
-        let Request { address, xid, received, identities, ask } = request;
+    pub(super) fn on_request(&mut self, now: Now, request: Request) {
+        let Request { address, xid, .. } = request;
         // A connection that was closed, or whose session moved away, may still have sent something.
         let Some(speaker) = self.core.speakers.get(&address) else {
             debug!(?address, ?xid, "request of a closed connection ignored");
@@ -154,6 +150,18 @@ impl Intake<'_, '_> {
             debug!(%session, ?xid, "request of a closing session ignored");
             return;
         }
+        if !matches!(request.ask, Ask::Read(_)) {
+            if self.core.ensemble.asked.ends_with_sync(session) {
+                let Request { received, identities, ask, .. } = request;
+                let question = Question::Ask(Box::new(ask));
+                self.queue(Waiting { address, session, xid, received, identities, question });
+                return;
+            }
+            if let Standing::Following(link) = self.core.ensemble.standing {
+                return self.forward(link, session, request);
+            }
+        }
+        let Request { received, identities, ask, .. } = request;
         let origin = Origin::Request { address, xid, received };
         let question = match ask {
             Ask::Write(write) => {
@@ -167,13 +175,26 @@ impl Intake<'_, '_> {
                 return;
             }
             Ask::Read(read) => Question::Read(read),
-            Ask::Sync { path } => Question::Sync { path },
+            Ask::Sync { path } => {
+                let question = Question::Sync { path };
+                if self.core.is_member {
+                    let sync = Waiting { address, session, xid, received, identities, question };
+                    self.core.ensemble.asked.push_sync(sync);
+                    self.core.ensemble.confirm(Asker::Here);
+                    return;
+                }
+                question
+            }
         };
         self.queue(Waiting { address, session, xid, received, identities, question });
     }
 
     /// Lets a question wait for what it stands behind, or answers it.
-    fn queue(&mut self, waiting: Waiting) {
+    pub(super) fn queue(&mut self, waiting: Waiting) {
+        let waiting = match self.core.ensemble.asked.wait(waiting) {
+            Ok(()) => return,
+            Err(waiting) => waiting,
+        };
         let Some(speaker) = self.core.speakers.get_mut(&waiting.address) else { return };
         if matches!(waiting.question, Question::Sync { .. } | Question::Resume(_))
             && !mutant::active(113)
@@ -199,7 +220,7 @@ impl Intake<'_, '_> {
         }
     }
 
-    fn propose_close(&mut self, now: Now, session: SessionId, xid: Xid, origin: Origin) {
+    pub(super) fn propose_close(&mut self, now: Now, session: SessionId, xid: Xid, origin: Origin) {
         if let Some(session) = self.core.sessions.find_mut(session) {
             session.is_closing = true;
         }
@@ -224,7 +245,7 @@ impl Intake<'_, '_> {
         self.core.propose(header, txn, Origin::Server);
     }
 
-    fn prepare(
+    pub(super) fn prepare(
         &mut self,
         now: Now,
         header: TxnHeader,

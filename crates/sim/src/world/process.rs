@@ -52,7 +52,7 @@ pub(super) struct Process {
     log: Log<SimulatedDisk>,
     pub(super) log_jobs: VecDeque<LogJob>,
     /// Batches that are written and not synced.
-    pub(super) unsynced: Vec<LogBatch>,
+    pub(super) unsynced: Vec<Arc<LogBatch>>,
     pub(super) is_log_due: bool,
     writer: Option<SnapshotWriter<SimulatedDisk>>,
     pub(super) snapshot_jobs: VecDeque<SnapshotJob>,
@@ -65,7 +65,7 @@ pub(super) struct Process {
 /// What waits for the log's thread.
 #[derive(Debug)]
 pub(super) enum LogJob {
-    Append(LogBatch),
+    Append(Arc<LogBatch>),
     Roll,
 }
 
@@ -286,7 +286,7 @@ impl Process {
 
     fn synced(&mut self, synced: Synced) {
         let zxid = synced.zxid();
-        let spares = self.unsynced.drain(..);
+        let spares = self.unsynced.drain(..).map(Arc::into_inner);
         self.inputs.extend(spares.map(|spare| Input::LogSynced { zxid, spare }));
     }
 }
@@ -318,6 +318,7 @@ fn replica_options(plan: &Plan, seed: u64, first_session: SessionId) -> Options 
         fronts: plan.fronts,
         first_session,
         seed,
+        ensemble: None,
     }
 }
 

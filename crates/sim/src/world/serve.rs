@@ -229,8 +229,14 @@ impl World {
             Effect::EndSnapshot { last_applied, digest } => {
                 self.plan_snapshot(SnapshotJob::End { last_applied, digest });
             }
-            // Nobody asks to look inside.
-            Effect::Inspected(_) => {}
+            // Nobody asks to look inside, and there are no other servers.
+            Effect::Inspected(_)
+            | Effect::AbandonSnapshot
+            | Effect::Peer(_)
+            | Effect::Packets { .. }
+            | Effect::StreamHead { .. }
+            | Effect::StreamPart { .. }
+            | Effect::StreamEnd { .. } => {}
             Effect::Wake(front) => self.agenda.within(thread, Happening::Collect(life, front)),
         }
         Ok(())

@@ -67,7 +67,7 @@ pub(crate) struct World {
     fronts: Vec<Frontend>,
     peers: Vec<Peer>,
     now: Now,
-    unsynced: VecDeque<LogBatch>,
+    unsynced: VecDeque<Arc<LogBatch>>,
     /// Everything that was logged, durable or not.
     pub(crate) log: Vec<(TxnHeader, Txn, Option<TxnDigest>)>,
     /// What the log leads to.
@@ -252,8 +252,9 @@ impl World {
 
     /// The oldest batch of the log that is not durable becomes so.
     pub(crate) fn sync_one(&mut self) {
-        let spare = self.unsynced.pop_front().expect("something was logged");
-        let zxid = spare.last_zxid().expect("no batch is empty");
+        let batch = self.unsynced.pop_front().expect("something was logged");
+        let zxid = batch.last_zxid().expect("no batch is empty");
+        let spare = Arc::into_inner(batch);
         self.run(vec![Input::LogSynced { zxid, spare }]);
     }
 
@@ -347,7 +348,13 @@ impl World {
                 self.unsynced.push_back(batch);
             }
             Effect::Wake(FrontId(front)) => self.fronts[front].collect(self.now),
-            Effect::Inspected(_) => {}
+            Effect::Inspected(_)
+            | Effect::AbandonSnapshot
+            | Effect::Peer(_)
+            | Effect::Packets { .. }
+            | Effect::StreamHead { .. }
+            | Effect::StreamPart { .. }
+            | Effect::StreamEnd { .. } => {}
             Effect::RollLog => self.snapshots.push("roll".to_owned()),
             Effect::BeginSnapshot(head) => {
                 self.snapshots.push(format!("begin {}", head.zxid));
@@ -447,6 +454,7 @@ fn options(fronts: usize) -> Options {
         fronts,
         first_session: SessionId::NONE,
         seed: 5,
+        ensemble: None,
     }
 }
 

@@ -1,0 +1,152 @@
+//! A server's place among others, and what waits for their word.
+
+use std::collections::VecDeque;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use types::{Id, Instant, SessionId, Xid};
+use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader, ToLearner};
+use wire::request::Request;
+use zab::{Link, Quorums, Recovered};
+
+use crate::access::Identities;
+use crate::asked::Asked;
+use crate::effect::Effect;
+use crate::published::Address;
+use crate::request::Position;
+
+/// What a member of an ensemble is told beside.
+#[derive(Clone, Debug)]
+pub struct EnsembleOptions {
+    /// How it takes part in the protocol between servers.
+    pub peer: zab::Options,
+    /// Who decides.
+    pub quorums: Quorums,
+    /// What its storage knows.
+    pub recovered: Recovered,
+}
+
+/// What a server does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It has no leader, and serves nobody.
+    Looking,
+    /// It decides over writes: as a leader, or alone.
+    Leading,
+    /// It forwards writes over this connection.
+    Following(Link),
+}
+
+/// What a server of an ensemble keeps beside sessions and proposals. Empty in one that is alone.
+#[derive(Debug)]
+pub(crate) struct Ensemble {
+    pub(crate) standing: Standing,
+    pub(crate) asked: Asked,
+    /// On a learner: who wants to resume which session, while the leader is asked about it.
+    pub(crate) claims: HashMap<SessionId, Claim, FixedState>,
+    /// On a leader: who waits for a confirmation that it leads, oldest first.
+    pub(crate) confirming: VecDeque<Asker>,
+    /// How many of these the peer was not asked about yet.
+    pub(crate) unconfirmed: usize,
+    /// On a leader: learners whose syncs are answered when everything up to a place is delivered.
+    pub(crate) learner_syncs: VecDeque<(Position, Link)>,
+    /// On a learner: up to when the leader was told who is alive.
+    pub(crate) touched_until: Instant,
+    /// What is sent after everything that the peer has said.
+    outgoing: Vec<Effect>,
+}
+
+/// A connection that wants to resume a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) address: Address,
+    pub(crate) timeout_ms: i32,
+}
+
+/// Who wants a confirmation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asker {
+    /// A session of this server; its sync is the oldest of [`Asked`].
+    Here,
+    /// A learner.
+    Learner(Link),
+}
+
+impl Ensemble {
+    pub(crate) fn new(standing: Standing, seed: u64) -> Self {
+        Self {
+            standing,
+            asked: Asked::new(seed),
+            claims: HashMap::with_hasher(FixedState::with_seed(seed)),
+            confirming: VecDeque::new(),
+            unconfirmed: 0,
+            learner_syncs: VecDeque::new(),
+            touched_until: Instant::default(),
+            outgoing: Vec::new(),
+        }
+    }
+
+    /// Asks for a confirmation that this server leads.
+    pub(crate) fn confirm(&mut self, asker: Asker) {
+        self.confirming.push_back(asker);
+        self.unconfirmed += 1;
+    }
+
+    /// Forgets what waits for others. Returns the connections that waited for a session.
+    pub(crate) fn forget(&mut self) -> Vec<Address> {
+        let mut addresses = self.asked.clear();
+        addresses.extend(self.claims.drain().map(|(_, claim)| claim.address));
+        addresses.sort_unstable();
+        self.confirming.clear();
+        self.unconfirmed = 0;
+        self.learner_syncs.clear();
+        self.outgoing.clear();
+        addresses
+    }
+
+    /// Sends a client's request to the leader.
+    pub(crate) fn forward(
+        &mut self,
+        link: Link,
+        session: SessionId,
+        request: &Request<'_>,
+        identities: &Identities,
+    ) {
+        let mut frame = Vec::new();
+        request.encode(&mut frame);
+        let body = frame.get(4..).unwrap_or_default();
+        let ids: Vec<Id> = identities.iter().cloned().collect();
+        let mut buffer = Vec::new();
+        let auth = match request.xid {
+            Xid::INTERNAL => AuthInfo::NULL,
+            _ => AuthInfo::encode(&mut buffer, &ids),
+        };
+        self.tell_leader(link, &ToLeader::Request(ForwardedRequest { session, body, auth }));
+    }
+
+    pub(crate) fn tell_leader(&mut self, link: Link, packet: &ToLeader<'_>) {
+        packet.encode(self.packets(link));
+    }
+
+    pub(crate) fn tell_learner(&mut self, link: Link, packet: &ToLearner<'_>) {
+        packet.encode(self.packets(link));
+    }
+
+    /// What is to be sent.
+    pub(crate) fn take_outgoing(&mut self, effects: &mut Vec<Effect>) {
+        effects.append(&mut self.outgoing);
+    }
+
+    /// Where the next packet for a connection is written: behind the last one, if that is for the
+    /// same.
+    fn packets(&mut self, link: Link) -> &mut Vec<u8> {
+        let is_same = matches!(self.outgoing.last(), Some(Effect::Packets { link: last, .. }) if *last == link);
+        if !is_same {
+            self.outgoing.push(Effect::Packets { link, bytes: Vec::new() });
+        }
+        match self.outgoing.last_mut() {
+            Some(Effect::Packets { bytes, .. }) => bytes,
+            _ => unreachable!("just put there"),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What learners and their leader do for each other's clients.
+
+use std::sync::Arc;
+
+use tracing::debug;
+use types::{ErrorCode, Now, Op, SessionId, Txn, Write, Xid};
+use wire::quorum::{ForwardedRequest, ToLeader, ToLearner};
+use wire::request::Request as Asking;
+use zab::Link;
+
+use super::{Intake, Speaker};
+use crate::access::Identities;
+use crate::ensemble::{Asker, Claim};
+use crate::input::{Ask, Request};
+use crate::published::{Address, Established, Mail};
+use crate::request::{Origin, Question, Waiting};
+use crate::session::Owner;
+
+/// A learner's side.
+impl Intake<'_, '_> {
+    /// Lets the leader decide. The answer comes with the transaction, or with the leader's word.
+    pub(super) fn forward(&mut self, link: Link, session: SessionId, request: Request) {
+        let Request { address, xid, received, identities, ask } = request;
+        let ensemble = &mut self.core.ensemble;
+        let origin = Origin::Request { address, xid, received };
+        let op = match ask {
+            Ask::Write(write) => {
+                ensemble.asked.push_write(session, xid, origin);
+                Op::Write(write)
+            }
+            Ask::CloseSession => {
+                ensemble.asked.push_write(session, xid, origin);
+                Op::CloseSession
+            }
+            Ask::Sync { path } => {
+                let op = Op::Sync { path: path.to_string().into() };
+                let question = Question::Sync { path };
+                let identities = Arc::clone(&identities);
+                let sync = Waiting { address, session, xid, received, identities, question };
+                ensemble.asked.push_sync(sync);
+                op
+            }
+            Ask::Read(_) => return,
+        };
+        ensemble.forward(link, session, &Asking { xid, op }, &identities);
+    }
+
+    /// Asks the leader for a new session.
+    pub(super) fn forward_open(&mut self, link: Link, address: Address, timeout_ms: i32) {
+        let session = self.core.sessions.allocate();
+        let ensemble = &mut self.core.ensemble;
+        ensemble.asked.push_write(session, Xid::INTERNAL, Origin::Handshake(address));
+        let op = Op::Write(Write::CreateSession { timeout_ms });
+        let nobody = &self.core.nobody;
+        ensemble.forward(link, session, &Asking { xid: Xid::INTERNAL, op }, nobody);
+    }
+
+    /// Asks the leader whether a session is alive that a client wants to resume here.
+    pub(super) fn ask_about(&mut self, link: Link, session: SessionId, claim: Claim) {
+        let timeout_ms = claim.timeout_ms;
+        if let Some(before) = self.core.ensemble.claims.insert(session, claim) {
+            self.close(before.address);
+        }
+        self.core.ensemble.tell_leader(link, &ToLeader::Revalidate { session, timeout_ms });
+    }
+
+    /// The leader says whether a session is alive; if so it is this server's from here on.
+    pub(super) fn on_revalidated(&mut self, now: Now, session: SessionId, is_valid: bool) {
+        let Some(claim) = self.core.ensemble.claims.remove(&session) else { return };
+        if !is_valid {
+            self.post
+                .outbox(claim.address.front)
+                .mail
+                .push(Mail::Refused { conn: claim.address.conn });
+            return;
+        }
+        let timeout = self.core.clamped(claim.timeout_ms);
+        let before = self.core.sessions.find_mut(session).and_then(|it| it.address.take());
+        if let Some(before) = before {
+            self.core.speakers.remove(&before);
+            self.close(before);
+        }
+        self.core.sessions.track(now.instant, session, timeout);
+        self.bind(now, session, claim.address, timeout);
+    }
+}
+
+/// A leader's side.
+impl Intake<'_, '_> {
+    /// Takes in what a learner's client asks.
+    pub(super) fn on_forwarded(&mut self, now: Now, link: Link, forwarded: &ForwardedRequest<'_>) {
+        let session = forwarded.session;
+        let request = match forwarded.request() {
+            Ok(request) => request,
+            Err(error) => {
+                debug!(?link, %session, %error, "forwarded request that nobody can answer, ignored");
+                return;
+            }
+        };
+        let xid = request.xid;
+        let origin = Origin::Learner(link);
+        match request.op {
+            Op::Write(Write::CreateSession { timeout_ms }) => {
+                let header = self.core.next_header(now, session, xid);
+                self.core.propose(header, Txn::CreateSession { timeout_ms }, origin);
+            }
+            Op::Write(write) => {
+                let header = self.core.next_header(now, session, xid);
+                let txn = match self.owned_by(session, link) {
+                    Ok(()) => {
+                        let mut identities = Identities::default();
+                        forwarded.auth.ids().for_each(|id| identities.add(id.to_id()));
+                        let write = write.into_owned();
+                        self.prepare(now, header, &identities, |it| it.write(write))
+                    }
+                    Err(code) => Txn::Error { code: code.raw() },
+                };
+                self.core.propose(header, txn, origin);
+            }
+            Op::CloseSession => self.propose_close(now, session, xid, origin),
+            Op::Sync { .. } => self.core.ensemble.confirm(Asker::Learner(link)),
+            Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Read(_) => {
+                debug!(?link, %session, "forwarded request that the learner should answer, ignored");
+            }
+        }
+    }
+
+    /// A client wants to resume its session at a learner.
+    pub(super) fn on_revalidate(&mut self, now: Now, link: Link, id: SessionId) {
+        let session = self.core.sessions.find_mut(id).filter(|session| !session.is_closing);
+        let is_valid = session.is_some();
+        let mut moved = None;
+        if let Some(session) = session {
+            session.heartbeat.beat(now.instant);
+            session.owner = Some(Owner::Learner(link));
+            moved = session.address.take();
+        }
+        if let Some(address) = moved {
+            self.core.speakers.remove(&address);
+            self.close(address);
+        }
+        let packet = ToLearner::Revalidated { session: id, is_valid };
+        self.core.ensemble.tell_learner(link, &packet);
+    }
+
+    /// Whether a session's requests may come over this connection.
+    fn owned_by(&mut self, id: SessionId, link: Link) -> Result<(), ErrorCode> {
+        let session = self.core.sessions.find_mut(id).filter(|session| !session.is_closing);
+        let session = session.ok_or(ErrorCode::SessionExpired)?;
+        match *session.owner.get_or_insert(Owner::Learner(link)) {
+            Owner::Learner(owner) if owner == link => Ok(()),
+            Owner::Learner(_) | Owner::Here => Err(ErrorCode::SessionMoved),
+        }
+    }
+}
+
+/// Both sides.
+impl Intake<'_, '_> {
+    /// Goes on with what waited behind a sync, or with the sync itself.
+    pub(super) fn answer_in_turn(&mut self, now: Now, waiting: Waiting) {
+        let Waiting { address, session, xid, received, identities, question } = waiting;
+        match question {
+            Question::Ask(ask) => {
+                self.on_request(now, Request { address, xid, received, identities, ask: *ask });
+            }
+            question => {
+                self.queue(Waiting { address, session, xid, received, identities, question });
+            }
+        }
+    }
+
+    /// Closes a connection after what it was sent.
+    pub(super) fn close(&mut self, address: Address) {
+        self.post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
+    }
+
+    /// Lets a connection speak for a session that is tracked.
+    pub(super) fn bind(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        address: Address,
+        timeout: std::time::Duration,
+    ) {
+        let Some(session) = self.core.sessions.find_mut(id) else { return };
+        session.address = Some(address);
+        session.owner = Some(Owner::Here);
+        session.heartbeat.beat(now.instant);
+        let established = Established {
+            conn: address.conn,
+            session: id,
+            timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+            heartbeat: session.heartbeat.clone(),
+        };
+        self.core.sessions.set_timeout(id, timeout);
+        self.core.speakers.insert(address, Speaker { session: id, last: None });
+        self.queue(Waiting {
+            address,
+            session: id,
+            xid: Xid::INTERNAL,
+            received: now.instant,
+            identities: Arc::clone(&self.core.nobody),
+            question: Question::Resume(Box::new(established)),
+        });
+    }
+}

@@ -1,0 +1,321 @@
+//! A server that is one of several: what its peer says, done; and what it is told, passed on.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+use tree::Tree;
+use types::{Counter, Epoch, Now, Zxid};
+use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
+use wire::stored::{LogBatch, decode_txn};
+use zab::{Link, Peer};
+
+use super::{Core, Intake, Replica};
+use crate::asked::Synced;
+use crate::effect::Effect;
+use crate::ensemble::{Asker, EnsembleOptions, Standing};
+use crate::pending::Pending;
+use crate::published::Mail;
+use crate::request::Committed;
+
+/// The protocol between servers, and what it wants.
+#[derive(Debug)]
+pub(super) struct Member {
+    peer: Peer,
+    effects: Vec<zab::Effect>,
+}
+
+impl Member {
+    pub(super) fn new(options: EnsembleOptions, now: Now) -> Self {
+        let EnsembleOptions { peer, quorums, recovered } = options;
+        let mut effects = Vec::new();
+        let peer = Peer::new(peer, quorums, recovered, now, &mut effects);
+        Self { peer, effects }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<types::Instant> {
+        self.peer.next_deadline()
+    }
+}
+
+impl Replica {
+    /// Takes in what another server said, or what became of a connection to one. [`Self::step`] has
+    /// to follow, after one or after many. Of no effect on a server that is alone.
+    pub fn take(&mut self, now: Now, input: zab::Input<'_>, effects: &mut Vec<Effect>) {
+        match &input {
+            zab::Input::FromLearner { link, packet } if self.has_learner(*link) => {
+                self.hear_learner(now, *link, packet);
+            }
+            zab::Input::FromLeader { link, packet } => {
+                self.hear_leader(now, *link, packet, effects);
+            }
+            zab::Input::QuorumLinkClosed { link } => self.core.snapshots.stop_stream(*link),
+            _ => {}
+        }
+        if let Some(Member { peer, effects }) = &mut self.member {
+            peer.take(now, input, effects);
+        }
+    }
+
+    /// Proposes what was decided, and does what the peer wants, until nothing more follows.
+    pub(super) fn settle_member(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        loop {
+            let Some(member) = &mut self.member else { return };
+            if !self.core.batch.is_empty() {
+                let batch = Arc::new(std::mem::take(&mut self.core.batch));
+                member.peer.take(now, zab::Input::Propose(batch), &mut member.effects);
+            }
+            for _ in 0..std::mem::take(&mut self.core.ensemble.unconfirmed) {
+                member.peer.take(now, zab::Input::ConfirmLeadership, &mut member.effects);
+            }
+            if self.core.is_epoch_nearly_used_up() {
+                member.peer.take(now, zab::Input::EpochUsedUp, &mut member.effects);
+            }
+            self.settle_peer(now, effects);
+            self.core.answer_learners_syncs();
+            let is_done = self.core.batch.is_empty() && self.core.ensemble.unconfirmed == 0;
+            if is_done {
+                break;
+            }
+        }
+        self.core.ensemble.take_outgoing(effects);
+    }
+
+    fn settle_peer(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(member) = &mut self.member else { return };
+        member.peer.settle(now, &mut member.effects);
+        for effect in std::mem::take(&mut member.effects) {
+            self.carry_out(now, effect, effects);
+        }
+    }
+
+    /// The log was cut behind a transaction, to which `tree` leads.
+    pub(super) fn on_cut(
+        &mut self,
+        now: Now,
+        last_logged: Zxid,
+        tree: Tree,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.publisher.access().hold().last_applied() > last_logged {
+            self.replace_tree(tree, effects);
+        }
+        self.take(now, zab::Input::Truncated { last_logged }, effects);
+    }
+
+    /// A leader's snapshot has replaced the database.
+    pub(super) fn on_replaced(
+        &mut self,
+        now: Now,
+        link: Link,
+        last_applied: Zxid,
+        tree: Tree,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.core.last_logged = last_applied;
+        self.replace_tree(tree, effects);
+        self.take(now, zab::Input::SnapshotInstalled { link, last_applied }, effects);
+    }
+
+    fn replace_tree(&mut self, new: Tree, effects: &mut Vec<Effect>) {
+        self.core.snapshots.abandon(effects);
+        self.core.proposals.clear();
+        let mut section = self.publisher.write();
+        let (tree, _) = section.parts();
+        *tree = new;
+    }
+
+    fn has_learner(&self, link: Link) -> bool {
+        self.member.as_ref().is_some_and(|member| member.peer.has_learner(link))
+    }
+
+    fn carry_out(&mut self, now: Now, effect: zab::Effect, effects: &mut Vec<Effect>) {
+        match effect {
+            zab::Effect::Append(batch) => {
+                self.core.append(&batch);
+                effects.push(Effect::Append(batch));
+            }
+            zab::Effect::Deliver(zxid) => self.deliver(now, Committed::by_quorum(zxid)),
+            zab::Effect::Truncate(keep) => {
+                self.core.proposals.cut(keep);
+                self.core.last_logged = keep;
+                effects.push(Effect::Peer(zab::Effect::Truncate(keep)));
+            }
+            zab::Effect::Look => self.look(),
+            zab::Effect::Lead { epoch } => self.lead(now, epoch),
+            zab::Effect::Follow { link, leader, epoch } => {
+                info!(leader = leader.0, epoch = epoch.0, "serving as a learner");
+                self.core.ensemble.standing = Standing::Following(link);
+                self.core.ensemble.touched_until = now.instant;
+            }
+            zab::Effect::SendSnapshot { link, last_applied } => {
+                self.core.snapshots.want_stream(link, last_applied);
+            }
+            zab::Effect::AnswerPing { link, last_proposed } => {
+                self.core.answer_ping(now, link, last_proposed);
+            }
+            zab::Effect::LeadershipConfirmed { count } => self.confirmed(now, count),
+            // Memberships change only with their files, so far.
+            zab::Effect::LearnMembership(_) => {}
+            zab::Effect::Call { .. }
+            | zab::Effect::Notify { .. }
+            | zab::Effect::Close { .. }
+            | zab::Effect::ConnectToLeader(_)
+            | zab::Effect::AdmitLearners
+            | zab::Effect::RefuseLearners
+            | zab::Effect::LetLearnersWait
+            | zab::Effect::ToLeader { .. }
+            | zab::Effect::ToLearner { .. }
+            | zab::Effect::StoreAcceptedEpoch(_)
+            | zab::Effect::StoreCurrentEpoch(_) => effects.push(Effect::Peer(effect)),
+        }
+    }
+
+    /// There is no leader: every client has to find a server that has one.
+    fn look(&mut self) {
+        self.core.ensemble.standing = Standing::Looking;
+        let mut section = self.publisher.write();
+        let (_, mut post) = section.parts();
+        for address in self.core.disconnect_all() {
+            post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
+        }
+    }
+
+    /// This server leads: it tracks all sessions, each with its whole timeout ahead.
+    fn lead(&mut self, now: Now, epoch: Epoch) {
+        let core = &mut self.core;
+        let tree = self.publisher.access();
+        let tree = tree.hold();
+        core.ensemble.standing = Standing::Leading;
+        core.last_logged = core.last_logged.max(Zxid::new(epoch, Counter(0)));
+        core.pending = Pending::new(tree.digest().unwrap_or_default(), core.options.seed);
+        core.sessions.clear();
+        core.track_all(now, &tree);
+    }
+
+    fn hear_learner(&mut self, now: Now, link: Link, packet: &ToLeader<'_>) {
+        let (tree, mut post) = self.publisher.read();
+        let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
+        match packet {
+            ToLeader::Request(request) => section.on_forwarded(now, link, request),
+            ToLeader::Revalidate { session, .. } => section.on_revalidate(now, link, *session),
+            ToLeader::Ping { touches, .. } => section.core.touch(now, *touches),
+            ToLeader::FollowerInfo(_)
+            | ToLeader::ObserverInfo(_)
+            | ToLeader::AckEpoch { .. }
+            | ToLeader::AckNewLeader { .. }
+            | ToLeader::Ack { .. } => {}
+        }
+    }
+
+    fn hear_leader(
+        &mut self,
+        now: Now,
+        link: Link,
+        packet: &ToLearner<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.core.ensemble.standing != Standing::Following(link) {
+            return;
+        }
+        match packet {
+            ToLearner::Sync => {
+                // Everything that came before it is delivered first.
+                self.settle_peer(now, effects);
+                self.answer_sync(now);
+            }
+            ToLearner::Revalidated { session, is_valid } => {
+                let (tree, mut post) = self.publisher.read();
+                let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
+                section.on_revalidated(now, *session, *is_valid);
+            }
+            _ => {}
+        }
+    }
+
+    /// The oldest syncs may be answered.
+    fn confirmed(&mut self, now: Now, count: usize) {
+        for _ in 0..count {
+            match self.core.ensemble.confirming.pop_front() {
+                None => warn!("a confirmation that nobody asked for"),
+                Some(Asker::Here) => self.answer_sync(now),
+                Some(Asker::Learner(link)) => self.core.answer_learners_sync(link),
+            }
+        }
+    }
+
+    /// Answers the oldest sync of a session here, when all that was decided before is applied, and
+    /// goes on with what the session asked behind it.
+    fn answer_sync(&mut self, now: Now) {
+        let Some(Synced { sync, behind }) = self.core.ensemble.asked.synced() else { return };
+        let (tree, mut post) = self.publisher.read();
+        let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
+        section.answer_in_turn(now, sync);
+        for waiting in behind {
+            section.answer_in_turn(now, waiting);
+        }
+    }
+}
+
+impl Core {
+    /// Notes what is being logged. On a learner it was not known before, and waits to be committed.
+    fn append(&mut self, batch: &LogBatch) {
+        self.snapshots.logged(batch.count(), batch.as_bytes().len());
+        if self.ensemble.standing == Standing::Leading {
+            return;
+        }
+        for proposal in batch.proposals() {
+            // The peer's proposals were checked when they arrived.
+            let (header, txn, _) = decode_txn(proposal.payload()).expect("a transaction");
+            self.last_logged = header.zxid;
+            self.proposals.learn(header, txn);
+        }
+    }
+
+    /// Forgets all clients. Returns their connections.
+    fn disconnect_all(&mut self) -> Vec<crate::Address> {
+        let mut addresses: Vec<_> = self.speakers.drain().map(|(address, _)| address).collect();
+        addresses.extend(self.proposals.orphan());
+        addresses.extend(self.ensemble.forget());
+        addresses.sort_unstable();
+        addresses.dedup();
+        self.sessions.clear();
+        addresses
+    }
+
+    fn answer_ping(&mut self, now: Now, link: Link, last_proposed: Zxid) {
+        let since = std::mem::replace(&mut self.ensemble.touched_until, now.instant);
+        let heard = self.sessions.heard_since(since).map(|(session, timeout)| SessionTouch {
+            session,
+            timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+        });
+        let mut buffer = Vec::new();
+        let touches = Touches::encode(&mut buffer, heard);
+        self.ensemble.tell_leader(link, &ToLeader::Ping { last_proposed, touches });
+    }
+
+    /// A learner has heard of these sessions' clients.
+    fn touch(&mut self, now: Now, touches: Touches<'_>) {
+        for SessionTouch { session, .. } in touches.iter() {
+            if let Some(session) = self.sessions.find_mut(session) {
+                session.heartbeat.beat(now.instant);
+            }
+        }
+    }
+
+    /// Answers a learner's sync when all that is decided now is delivered.
+    fn answer_learners_sync(&mut self, link: Link) {
+        match self.proposals.last() {
+            None => self.ensemble.tell_learner(link, &ToLearner::Sync),
+            Some(last) => self.ensemble.learner_syncs.push_back((last, link)),
+        }
+    }
+
+    fn answer_learners_syncs(&mut self) {
+        while let Some(&(position, link)) = self.ensemble.learner_syncs.front()
+            && self.proposals.at(position).is_none()
+        {
+            self.ensemble.learner_syncs.pop_front();
+            self.ensemble.tell_learner(link, &ToLearner::Sync);
+        }
+    }
+}
