@@ -415,6 +415,7 @@ impl Core {
     }
 
     fn propose(&mut self, header: TxnHeader, txn: Txn, origin: Origin) -> Position {
+        assert_eq!(self.ensemble.standing, Standing::Leading, "only who leads decides");
         assert!(header.zxid > self.last_logged, "zxids ascend");
         let digest = match txn {
             _ if !self.has_digest => None,

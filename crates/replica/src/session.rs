@@ -88,13 +88,13 @@ impl Sessions {
         self.buckets.clear();
     }
 
-    /// The sessions with a connection here whose clients were heard of after a moment.
+    /// The sessions with a connection here whose clients were heard of at a moment or after it.
     pub(crate) fn heard_since(
         &self,
         since: Instant,
     ) -> impl Iterator<Item = (SessionId, Duration)> {
         let is_heard =
-            move |session: &Session| session.address.is_some() && session.heartbeat.last() > since;
+            move |session: &Session| session.address.is_some() && session.heartbeat.last() >= since;
         let heard = self.by_id.iter().filter(move |(_, session)| is_heard(session));
         heard.map(|(&id, session)| (id, session.timeout))
     }

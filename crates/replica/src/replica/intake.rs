@@ -208,8 +208,11 @@ impl Intake<'_, '_> {
         }
     }
 
-    /// Ends the sessions whose time is over.
+    /// Ends the sessions whose time is over. Only who leads knows that.
     pub(super) fn expire(&mut self, now: Now) {
+        if self.core.ensemble.standing != Standing::Leading {
+            return;
+        }
         if self.core.sessions.next_deadline().is_none_or(|deadline| now.instant < deadline) {
             return;
         }

@@ -1,0 +1,165 @@
+//! What clients of an ensemble see, whichever member they talk to.
+
+#[path = "../core/world/transcript.rs"]
+mod transcript;
+mod world;
+
+use std::time::Duration;
+
+use types::{AclList, Create, CreateCall, CreateMode, Op, Read, Write};
+
+pub(crate) use world::Ticket;
+use world::{TIMEOUT, World};
+
+fn create(path: &str, mode: CreateMode) -> Op<'_> {
+    Op::Write(Write::Create(Create {
+        call: CreateCall::Create,
+        path: path.into(),
+        data: Some(b"data".into()),
+        acl: AclList::open(),
+        mode,
+    }))
+}
+
+fn get(path: &str) -> Op<'_> {
+    Op::Read(Read::GetData { path: path.into(), watch: false })
+}
+
+fn sync() -> Op<'static> {
+    Op::Sync { path: "/".into() }
+}
+
+#[test]
+fn a_write_at_any_member_is_seen_at_every_member() {
+    let mut world = World::new(3);
+    for sid in 1..=3 {
+        let writer = world.client(sid);
+        let path = format!("/of-{sid}");
+        let told = world.ask(writer, [create(&path, CreateMode::Persistent)]);
+        assert!(told.contains(&path), "{told}");
+        for other in 1..=3 {
+            let reader = world.client(other);
+            let told = world.ask(reader, [sync(), get(&path)]);
+            assert!(told.contains("data"), "{sid} to {other}: {told}");
+        }
+    }
+    assert_eq!(world.state(1), world.state(3));
+    assert_eq!(world.state(2), world.state(3));
+}
+
+#[test]
+fn answers_leave_in_the_order_of_requests_at_every_member() {
+    for sid in 1..=3 {
+        let mut world = World::new(3);
+        let client = world.client(sid);
+        let told = world.ask(
+            client,
+            [
+                create("/a", CreateMode::Persistent),
+                get("/a"),
+                sync(),
+                get("/b"),
+                create("/b", CreateMode::Persistent),
+                get("/b"),
+                create("/b", CreateMode::Persistent),
+                sync(),
+                sync(),
+                get("/a"),
+            ],
+        );
+        let numbers: Vec<_> = told.lines().filter_map(|line| line.split(' ').next()).collect();
+        let expected = ["#1", "#2", "#3", "#4", "#5", "#6", "#7", "#8", "#9", "#10"];
+        assert_eq!(numbers, expected, "server {sid}: {told}");
+    }
+}
+
+#[test]
+fn a_session_moves_with_its_ephemerals() {
+    let mut world = World::new(3);
+    let client = world.client(1);
+    world.ask(client, [create("/here", CreateMode::Ephemeral)]);
+    for sid in [2, 3, 1] {
+        let ticket = world.ticket(client);
+        let again = world.dial(sid);
+        world.greet(again, Some(ticket));
+        let told = world.told(again);
+        assert!(told.starts_with("session for"), "server {sid}: {told}");
+        assert!(world.ask(again, [get("/here")]).contains("data"));
+        world.wait_alive(again, TIMEOUT * 3);
+        assert!(world.ask(again, [get("/here")]).contains("data"), "it stays alive at {sid}");
+    }
+}
+
+#[test]
+fn a_wrong_password_resumes_nothing_anywhere() {
+    let mut world = World::new(3);
+    let client = world.client(1);
+    let mut ticket = world.ticket(client);
+    ticket.password.0[0] ^= 1;
+    for sid in 1..=3 {
+        let thief = world.dial(sid);
+        world.greet(thief, Some(ticket.clone()));
+        assert!(world.told(thief).starts_with("session refused"), "server {sid}");
+    }
+}
+
+#[test]
+fn silence_ends_a_session_at_any_member_and_its_ephemerals_with_it() {
+    let mut world = World::new(3);
+    let quiet = world.client(1);
+    world.ask(quiet, [create("/gone", CreateMode::Ephemeral)]);
+    let other = world.client(2);
+    world.wait_alive(other, TIMEOUT / 2);
+    assert!(world.ask(other, [get("/gone")]).contains("data"));
+    world.wait_alive(other, TIMEOUT * 2);
+    let told = world.ask(other, [sync(), get("/gone")]);
+    assert!(told.contains("NoNode"), "{told}");
+    let late = world.dial(3);
+    world.greet(late, Some(world.ticket(quiet)));
+    assert!(world.told(late).starts_with("session refused"));
+}
+
+#[test]
+fn a_session_closed_at_a_member_is_closed_everywhere() {
+    for sid in 1..=3 {
+        let mut world = World::new(3);
+        let client = world.client(sid);
+        let ticket = world.ticket(client);
+        let told = world.ask(client, [create("/e", CreateMode::Ephemeral), Op::CloseSession]);
+        assert!(told.ends_with("closed\n"), "server {sid}: {told}");
+        let other = world.client(sid % 3 + 1);
+        assert!(world.ask(other, [sync(), get("/e")]).contains("NoNode"));
+        let again = world.dial(3);
+        world.greet(again, Some(ticket));
+        assert!(world.told(again).starts_with("session refused"));
+    }
+}
+
+#[test]
+fn sessions_and_what_was_acknowledged_outlive_the_leader() {
+    let mut world = World::new(3);
+    let client = world.client(1);
+    world.ask(client, [create("/kept", CreateMode::Ephemeral)]);
+    world.kill(3);
+    world.wait(Duration::from_millis(600));
+    assert!(world.told(client).ends_with("closed\n"), "it has to look for a member that serves");
+    let again = world.dial(1);
+    world.greet(again, Some(world.ticket(client)));
+    assert!(world.told(again).starts_with("session for"));
+    assert!(world.ask(again, [sync(), get("/kept")]).contains("data"));
+    assert!(world.ask(again, [create("/more", CreateMode::Persistent)]).contains("/more"));
+    assert_eq!(world.state(1), world.state(2));
+}
+
+#[test]
+fn a_leader_that_is_cut_off_answers_no_sync_and_no_write() {
+    let mut world = World::new(3);
+    let client = world.client(3);
+    world.isolate(3);
+    assert_eq!(world.ask(client, [sync()]), "");
+    assert_eq!(world.ask(client, [create("/lost", CreateMode::Persistent)]), "");
+    world.wait(Duration::from_secs(2));
+    assert_eq!(world.told(client), "closed\n");
+    let other = world.client(1);
+    assert!(world.ask(other, [sync(), get("/lost")]).contains("NoNode"));
+}

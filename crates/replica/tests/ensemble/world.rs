@@ -1,0 +1,597 @@
+//! Some servers without I/O, joined by connections on which everything arrives at once and in order;
+//! their clients; and a clock that the test moves.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use replica::access::{AccessOptions, DigestAlgorithm};
+use replica::view::TreeSummary;
+use replica::{
+    Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES, Options,
+    Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SNAPSHOT_PART_BYTES,
+    SnapshotOptions, first_session,
+};
+use tree::Tree;
+use types::{ConnId, ExtendedTypes, Instant, Now, Op, SessionId, SessionPassword, Sid, Xid, Zxid};
+use wire::connect::ConnectRequest;
+use wire::election::{Form, Notification};
+use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner};
+use wire::request::Request;
+use wire::stored::LogBatch;
+use zab::{
+    CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, Quorum, Quorums,
+    Recovered,
+};
+
+use crate::transcript::Transcript;
+
+/// Sessions end at multiples of this.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// What clients ask for as their timeout.
+pub(crate) const TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// One of the clients of a [`World`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Client(usize);
+
+/// What proves that a session is the client's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) session: SessionId,
+    pub(crate) password: SessionPassword,
+}
+
+struct Server {
+    replica: Replica,
+    front: Frontend,
+    inputs: Vec<Input>,
+    is_up: bool,
+    is_open_to_learners: bool,
+    waiting: Vec<Link>,
+}
+
+struct Remote {
+    sid: Sid,
+    conn: ConnId,
+    last_xid: Xid,
+    transcript: Transcript,
+}
+
+/// What is on its way to a server.
+enum Arrival {
+    News(zab::Input<'static>),
+    Notification(Link, Vec<u8>),
+    FromLeader(Link, Vec<u8>),
+    FromLearner(Link, Vec<u8>),
+    Input(Input),
+}
+
+/// Servers and their clients.
+pub(crate) struct World {
+    servers: BTreeMap<Sid, Server>,
+    remotes: Vec<Remote>,
+    now: Now,
+    arrivals: VecDeque<(Sid, Arrival)>,
+    /// The ends of the connections between servers: whose, and the other end.
+    ends: BTreeMap<Link, (Sid, Link)>,
+    last_link: u64,
+    /// What leaves this server is lost, and what is sent to it.
+    isolated: Option<Sid>,
+}
+
+impl World {
+    /// Servers 1 to `voters`, which have elected the last one.
+    pub(crate) fn new(voters: i64) -> Self {
+        let now = Now { instant: Instant::default(), wall_ms: 1_000_000 };
+        let mut world = Self {
+            servers: BTreeMap::new(),
+            remotes: Vec::new(),
+            now,
+            arrivals: VecDeque::new(),
+            ends: BTreeMap::new(),
+            last_link: 0,
+            isolated: None,
+        };
+        for sid in (1..=voters).map(Sid) {
+            let server = server(sid, voters, now);
+            world.servers.insert(sid, server);
+        }
+        for sid in (1..=voters).map(Sid) {
+            world.step(sid);
+        }
+        world.run();
+        world.wait(Duration::from_secs(1));
+        world
+    }
+
+    /// A client with a new session at a server; what it was told so far is forgotten.
+    pub(crate) fn client(&mut self, sid: i64) -> Client {
+        let client = self.dial(sid);
+        self.greet(client, None);
+        let told = self.told(client);
+        assert!(told.starts_with("session for"), "server {sid}: {told:?}");
+        client
+    }
+
+    /// A connection without a session.
+    pub(crate) fn dial(&mut self, sid: i64) -> Client {
+        let sid = Sid(sid);
+        let now = self.now;
+        let conn = self.server(sid).front.open(now, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let transcript = Transcript::default();
+        self.remotes.push(Remote { sid, conn, last_xid: Xid(0), transcript });
+        Client(self.remotes.len() - 1)
+    }
+
+    /// Sends the first frame of a connection.
+    pub(crate) fn greet(&mut self, client: Client, resume: Option<Ticket>) {
+        let none = Ticket { session: SessionId::NONE, password: SessionPassword([0; 16]) };
+        let Ticket { session, password } = resume.unwrap_or(none);
+        let mut bytes = Vec::new();
+        ConnectRequest {
+            last_zxid_seen: Zxid::ZERO,
+            timeout_ms: i32::try_from(TIMEOUT.as_millis()).expect("a short timeout"),
+            session,
+            password: &password.0,
+            read_only: Some(false),
+        }
+        .encode(&mut bytes);
+        self.send(client, &bytes);
+    }
+
+    /// What a client needs to resume its session.
+    pub(crate) fn ticket(&self, client: Client) -> Ticket {
+        self.remotes[client.0].transcript.ticket.clone().expect("a session")
+    }
+
+    /// Sends some requests in one go, and tells what came of them.
+    pub(crate) fn ask<'a>(
+        &mut self,
+        client: Client,
+        ops: impl IntoIterator<Item = Op<'a>>,
+    ) -> String {
+        let mut bytes = Vec::new();
+        for op in ops {
+            let remote = &mut self.remotes[client.0];
+            let xid = if op == Op::Ping { Xid::PING } else { Xid(remote.last_xid.0 + 1) };
+            if op != Op::Ping {
+                remote.last_xid = xid;
+            }
+            remote.transcript.asked(xid, &op);
+            Request { xid, op }.encode(&mut bytes);
+        }
+        self.send(client, &bytes);
+        self.told(client)
+    }
+
+    /// What a client was told since the last call.
+    pub(crate) fn told(&mut self, client: Client) -> String {
+        self.read(client);
+        self.remotes[client.0].transcript.take()
+    }
+
+    /// Time passes, in steps of a fraction of a tick.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let end = self.now.instant.after(time);
+        while self.now.instant < end {
+            self.now.instant = self.now.instant.after(TICK / 10);
+            for sid in self.servers.keys().copied().collect::<Vec<_>>() {
+                let server = &self.servers[&sid];
+                if server.is_up && server.replica.next_deadline() <= self.now.instant {
+                    self.step(sid);
+                }
+            }
+            self.run();
+        }
+    }
+
+    /// Time passes while a client pings.
+    pub(crate) fn wait_alive(&mut self, client: Client, time: Duration) {
+        let step = TIMEOUT / 4;
+        let mut passed = Duration::ZERO;
+        while passed < time {
+            self.ask(client, [Op::Ping]);
+            self.wait(step);
+            passed += step;
+        }
+    }
+
+    /// A server is gone for good.
+    pub(crate) fn kill(&mut self, sid: i64) {
+        let sid = Sid(sid);
+        self.server(sid).is_up = false;
+        let ends: Vec<_> =
+            self.ends.iter().filter(|(_, end)| end.0 == sid).map(|it| *it.0).collect();
+        for link in ends {
+            self.close(link);
+        }
+        self.run();
+    }
+
+    /// Nothing that a server sends arrives any longer, nor anything that is sent to it.
+    pub(crate) fn isolate(&mut self, sid: i64) {
+        self.isolated = Some(Sid(sid));
+    }
+
+    /// What a server's tree is like.
+    pub(crate) fn state(&self, sid: i64) -> TreeSummary {
+        self.servers[&Sid(sid)].replica.tree_view().summary()
+    }
+
+    fn server(&mut self, sid: Sid) -> &mut Server {
+        self.servers.get_mut(&sid).expect("one of ours")
+    }
+
+    fn send(&mut self, client: Client, bytes: &[u8]) {
+        let Remote { sid, conn, .. } = self.remotes[client.0];
+        let now = self.now;
+        let server = self.server(sid);
+        server.front.receive(now, conn, bytes);
+        server.inputs.append(server.front.inputs());
+        self.step(sid);
+        self.run();
+    }
+
+    fn read(&mut self, client: Client) {
+        let remote = &mut self.remotes[client.0];
+        let Some(server) = self.servers.get_mut(&remote.sid) else { return };
+        let output = server.front.output(remote.conn).to_vec();
+        remote.transcript.received(&output);
+        if server.front.sent(remote.conn, output.len()) {
+            server.front.closed(remote.conn);
+            server.inputs.append(server.front.inputs());
+            remote.transcript.closed();
+        }
+    }
+
+    /// Everything that is on its way arrives, and what follows from it.
+    fn run(&mut self) {
+        while let Some((sid, arrival)) = self.arrivals.pop_front() {
+            self.arrive(sid, arrival);
+        }
+    }
+
+    fn arrive(&mut self, sid: Sid, arrival: Arrival) {
+        let now = self.now;
+        if !self.servers[&sid].is_up {
+            return;
+        }
+        let mut effects = Vec::new();
+        let server = self.server(sid);
+        match arrival {
+            Arrival::News(input) => server.replica.take(now, input, &mut effects),
+            Arrival::Notification(link, frame) => {
+                let notification = Notification::decode(&frame[4..]).expect("ours");
+                let input = zab::Input::Notified { link, notification };
+                server.replica.take(now, input, &mut effects);
+            }
+            Arrival::FromLeader(link, bytes) => {
+                let mut rest = &bytes[..];
+                while let Some((packet, taken)) = ToLearner::decode(rest, 1 << 20).expect("ours") {
+                    let input = zab::Input::FromLeader { link, packet };
+                    server.replica.take(now, input, &mut effects);
+                    rest = &rest[taken..];
+                }
+            }
+            Arrival::FromLearner(link, bytes) => {
+                let mut rest = &bytes[..];
+                while let Some((packet, taken)) = ToLeader::decode(rest, 1 << 20).expect("ours") {
+                    let input = zab::Input::FromLearner { link, packet };
+                    server.replica.take(now, input, &mut effects);
+                    rest = &rest[taken..];
+                }
+            }
+            Arrival::Input(input) => server.inputs.push(input),
+        }
+        self.carry_out(sid, effects);
+        self.step(sid);
+    }
+
+    fn step(&mut self, sid: Sid) {
+        let now = self.now;
+        let server = self.server(sid);
+        if !server.is_up {
+            return;
+        }
+        let mut effects = Vec::new();
+        server.inputs.append(server.front.inputs());
+        server.replica.step(now, &mut server.inputs, &mut effects);
+        self.carry_out(sid, effects);
+        let server = self.server(sid);
+        if !server.inputs.is_empty() || !server.front.inputs().is_empty() {
+            self.step(sid);
+        }
+    }
+
+    fn carry_out(&mut self, sid: Sid, effects: Vec<Effect>) {
+        let now = self.now;
+        for effect in effects {
+            match effect {
+                Effect::Append(batch) => {
+                    let zxid = batch.last_zxid().expect("no batch is empty");
+                    self.later(sid, Arrival::Input(Input::LogSynced { zxid, spare: None }));
+                }
+                Effect::Wake(_) => self.server(sid).front.collect(now),
+                Effect::Peer(effect) => self.carry_out_for_peer(sid, effect),
+                Effect::Packets { link, bytes } => self.tell(link, bytes),
+                Effect::StreamHead { .. }
+                | Effect::StreamPart { .. }
+                | Effect::StreamEnd { .. } => {
+                    panic!("nobody comes so late that it needs a snapshot");
+                }
+                Effect::RollLog
+                | Effect::BeginSnapshot(_)
+                | Effect::SnapshotPart(_)
+                | Effect::EndSnapshot { .. }
+                | Effect::AbandonSnapshot
+                | Effect::Inspected(_) => {}
+            }
+        }
+    }
+
+    fn carry_out_for_peer(&mut self, sid: Sid, effect: zab::Effect) {
+        match effect {
+            zab::Effect::Call { to, .. } => self.call(sid, to),
+            zab::Effect::ConnectToLeader(leader) => self.connect(sid, leader),
+            zab::Effect::Notify { link, announcement } => {
+                let mut frame = Vec::new();
+                Notification {
+                    state: announcement.state,
+                    leader: announcement.leader,
+                    last_logged: announcement.last_logged,
+                    round: announcement.round,
+                    epoch: announcement.epoch,
+                    form: Form::WithConfig { config: (&*announcement.config).into() },
+                }
+                .encode(&mut frame);
+                self.to_other_end(link, |far| Arrival::Notification(far, frame));
+            }
+            zab::Effect::Close { link, .. } => self.close(link),
+            zab::Effect::AdmitLearners => {
+                self.server(sid).is_open_to_learners = true;
+                for link in std::mem::take(&mut self.server(sid).waiting) {
+                    self.later(sid, Arrival::News(zab::Input::LearnerConnected { link }));
+                }
+            }
+            zab::Effect::RefuseLearners | zab::Effect::LetLearnersWait => {
+                self.server(sid).is_open_to_learners = false;
+            }
+            zab::Effect::ToLeader { link, packet } => self.tell(link, to_leader(sid, packet)),
+            zab::Effect::ToLearner { link, packet } => self.tell(link, to_learner(&packet)),
+            zab::Effect::StoreAcceptedEpoch(epoch) => {
+                let stored = zab::Input::AcceptedEpochStored(epoch);
+                self.later(sid, Arrival::Input(Input::Peer(stored)));
+            }
+            zab::Effect::StoreCurrentEpoch(epoch) => {
+                let stored = zab::Input::CurrentEpochStored(epoch);
+                self.later(sid, Arrival::Input(Input::Peer(stored)));
+            }
+            other => panic!("{other:?} is not needed here"),
+        }
+    }
+
+    fn later(&mut self, sid: Sid, arrival: Arrival) {
+        self.arrivals.push_back((sid, arrival));
+    }
+
+    /// Sends packets to the other end, whichever side that is.
+    fn tell(&mut self, link: Link, bytes: Vec<u8>) {
+        // The caller's ends have odd numbers, and callers are learners.
+        let is_learner = link.0 % 2 == 1;
+        self.to_other_end(link, |far| match is_learner {
+            true => Arrival::FromLearner(far, bytes),
+            false => Arrival::FromLeader(far, bytes),
+        });
+    }
+
+    fn to_other_end(&mut self, link: Link, arrival: impl FnOnce(Link) -> Arrival) {
+        let Some(&(near_sid, far)) = self.ends.get(&link) else { return };
+        let Some(&(far_sid, _)) = self.ends.get(&far) else { return };
+        if self.isolated.is_none_or(|sid| sid != near_sid && sid != far_sid) {
+            self.later(far_sid, arrival(far));
+        }
+    }
+
+    fn join(&mut self, from: Sid, to: Sid) -> Option<(Link, Link)> {
+        let is_reachable = self.isolated.is_none_or(|sid| sid != from && sid != to);
+        if !self.servers[&to].is_up || !is_reachable {
+            return None;
+        }
+        let (near, far) = (Link(self.last_link + 1), Link(self.last_link + 2));
+        self.last_link += 2;
+        self.ends.insert(near, (from, far));
+        self.ends.insert(far, (to, near));
+        Some((near, far))
+    }
+
+    fn call(&mut self, from: Sid, to: Sid) {
+        let Some((near, far)) = self.join(from, to) else {
+            let failed = zab::Input::CallFailed { to, reason: CallFailure::Refused };
+            return self.later(from, Arrival::News(failed));
+        };
+        self.later(from, Arrival::News(zab::Input::CallThrough { link: near, to }));
+        let called = zab::Input::Called { link: far, from, addresses: Vec::new() };
+        self.later(to, Arrival::News(called));
+    }
+
+    fn connect(&mut self, from: Sid, leader: Sid) {
+        let Some((near, far)) = self.join(from, leader) else {
+            let failed = zab::Input::LeaderUnreachable { leader };
+            return self.later(from, Arrival::News(failed));
+        };
+        if self.servers[&leader].is_open_to_learners {
+            self.later(leader, Arrival::News(zab::Input::LearnerConnected { link: far }));
+        } else {
+            self.server(leader).waiting.push(far);
+        }
+        self.later(from, Arrival::News(zab::Input::LeaderReached { link: near, leader }));
+    }
+
+    fn close(&mut self, link: Link) {
+        let Some((sid, far)) = self.ends.remove(&link) else { return };
+        for (sid, link) in [(Some(sid), link), (self.ends.remove(&far).map(|end| end.0), far)] {
+            let Some(sid) = sid else { continue };
+            self.later(sid, Arrival::News(zab::Input::ElectionLinkClosed { link }));
+            self.later(sid, Arrival::News(zab::Input::QuorumLinkClosed { link }));
+        }
+    }
+}
+
+fn server(sid: Sid, voters: i64, now: Now) -> Server {
+    let tree = Tree::new(tree::Options {
+        extended_types: ExtendedTypes::Enabled,
+        digest: true,
+        hash_seed: 7,
+    });
+    let access = AccessOptions { digest: Some(DigestAlgorithm::Sha1), ..AccessOptions::default() };
+    let config: Arc<str> = "version=0".into();
+    let peer = zab::Options {
+        sid,
+        kind: LearnerKind::Follower,
+        tick: TICK,
+        init_limit: 10,
+        sync_limit: 5,
+        history_min: 500,
+        snapshots_only: false,
+        config: Arc::clone(&config),
+        config_version: 0,
+        election: ElectionOptions {
+            sid,
+            is_observer: false,
+            notify_min: Duration::from_millis(200),
+            notify_max: Duration::from_secs(2),
+            finalize: Duration::from_millis(200),
+            config,
+            config_version: 0,
+            seed: 1,
+        },
+    };
+    let committed = Quorum::majority((1..=voters).map(Sid));
+    let quorums = Quorums { committed, pending: None };
+    let recovered = Recovered {
+        accepted_epoch: types::Epoch(0),
+        current_epoch: types::Epoch(0),
+        last_logged: Zxid::ZERO,
+    };
+    let options = Options {
+        sid,
+        tick: TICK,
+        session_timeouts: TICK * 2..=TICK * 200,
+        access: access.clone(),
+        prepare: PrepareOptions {
+            extended_types: ExtendedTypes::Enabled,
+            enforce_quota: false,
+            reconfig_enabled: false,
+        },
+        close_session_paths: true,
+        snapshot: SnapshotOptions {
+            txns: 1_000_000,
+            log_bytes: None,
+            part_bytes: SNAPSHOT_PART_BYTES,
+        },
+        reap: ReapOptions {
+            interval: Duration::from_secs(60),
+            pause: TICK,
+            never_used_max_ms: None,
+        },
+        connection_throttle: None,
+        request_throttle: RequestThrottleOptions::OFF,
+        fronts: 1,
+        first_session: first_session(sid, 0, &tree),
+        seed: 5,
+        ensemble: Some(EnsembleOptions { peer, quorums, recovered }),
+    };
+    let replica = Replica::new(options, tree, now);
+    let front = Frontend::new(
+        FrontendOptions {
+            access,
+            frame_bytes_max: 1 << 20,
+            outstanding: Arc::new(Outstanding::new(1000)),
+            long_answer_bytes: LONG_ANSWER_BYTES,
+            large_requests: None,
+            eager_acl_check: false,
+            seed: 5,
+        },
+        replica.reader(FrontId(0)),
+    );
+    Server {
+        replica,
+        front,
+        inputs: Vec::new(),
+        is_up: true,
+        is_open_to_learners: false,
+        waiting: Vec::new(),
+    }
+}
+
+fn within(batch: &LogBatch, first: Zxid, last: Zxid) -> impl Iterator<Item = Proposal<'_>> {
+    batch.proposals().filter(move |it| it.zxid() >= first && it.zxid() <= last)
+}
+
+fn through(first: Zxid, last: Zxid) -> impl Iterator<Item = Zxid> {
+    std::iter::successors(Some(first), |zxid| zxid.next()).take_while(move |zxid| *zxid <= last)
+}
+
+fn to_learner(packet: &LeaderPacket) -> Vec<u8> {
+    let mut out = Vec::new();
+    match packet {
+        LeaderPacket::LeaderInfo(epoch) => {
+            ToLearner::LeaderInfo { epoch: *epoch }.encode(&mut out);
+        }
+        LeaderPacket::Diff { last_committed } => {
+            ToLearner::Diff { last_committed: *last_committed }.encode(&mut out);
+        }
+        LeaderPacket::Truncate { keep } => ToLearner::Truncate { keep: *keep }.encode(&mut out),
+        LeaderPacket::NewLeader { epoch, config } => {
+            let config = Some((&**config).into());
+            ToLearner::NewLeader { epoch: *epoch, config }.encode(&mut out);
+        }
+        LeaderPacket::UpToDate => ToLearner::UpToDate.encode(&mut out),
+        LeaderPacket::Proposals { batch, first } => {
+            for proposal in within(batch, *first, Zxid::from_raw(i64::MAX)) {
+                ToLearner::Proposal(proposal).encode(&mut out);
+            }
+        }
+        LeaderPacket::Commits { first, last } => {
+            through(*first, *last).for_each(|zxid| ToLearner::Commit { zxid }.encode(&mut out));
+        }
+        LeaderPacket::Committed { batch, first, last } => {
+            for proposal in within(batch, *first, *last) {
+                ToLearner::Proposal(proposal).encode(&mut out);
+                ToLearner::Commit { zxid: proposal.zxid() }.encode(&mut out);
+            }
+        }
+        LeaderPacket::Informs { batch, first, last } => {
+            for proposal in within(batch, *first, *last) {
+                ToLearner::Inform(proposal).encode(&mut out);
+            }
+        }
+        LeaderPacket::Ping { last_proposed } => {
+            ToLearner::Ping { last_proposed: *last_proposed }.encode(&mut out);
+        }
+    }
+    out
+}
+
+fn to_leader(sid: Sid, packet: LearnerPacket) -> Vec<u8> {
+    let mut out = Vec::new();
+    match packet {
+        LearnerPacket::Info { accepted_epoch, config_version, .. } => {
+            let config_version = Some(config_version);
+            ToLeader::FollowerInfo(LearnerInfo { sid, accepted_epoch, config_version })
+                .encode(&mut out);
+        }
+        LearnerPacket::AckEpoch { last_logged, current_epoch } => {
+            ToLeader::AckEpoch { last_logged, current_epoch }.encode(&mut out);
+        }
+        LearnerPacket::AckNewLeader(epoch) => {
+            ToLeader::AckNewLeader { epoch }.encode(&mut out);
+        }
+        LearnerPacket::Acks { first, last } => {
+            through(first, last).for_each(|zxid| ToLeader::Ack { zxid }.encode(&mut out));
+        }
+    }
+    out
+}
