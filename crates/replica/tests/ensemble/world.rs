@@ -346,7 +346,7 @@ impl World {
                     form: Form::WithConfig { config: (&*announcement.config).into() },
                 }
                 .encode(&mut frame);
-                self.to_other_end(link, |far| Arrival::Notification(far, frame));
+                self.send_across(link, |far| Arrival::Notification(far, frame));
             }
             zab::Effect::Close { link, .. } => self.close(link),
             zab::Effect::AdmitLearners => {
@@ -380,13 +380,13 @@ impl World {
     fn tell(&mut self, link: Link, bytes: Vec<u8>) {
         // The caller's ends have odd numbers, and callers are learners.
         let is_learner = link.0 % 2 == 1;
-        self.to_other_end(link, |far| match is_learner {
+        self.send_across(link, |far| match is_learner {
             true => Arrival::FromLearner(far, bytes),
             false => Arrival::FromLeader(far, bytes),
         });
     }
 
-    fn to_other_end(&mut self, link: Link, arrival: impl FnOnce(Link) -> Arrival) {
+    fn send_across(&mut self, link: Link, arrival: impl FnOnce(Link) -> Arrival) {
         let Some(&(near_sid, far)) = self.ends.get(&link) else { return };
         let Some(&(far_sid, _)) = self.ends.get(&far) else { return };
         if self.isolated.is_none_or(|sid| sid != near_sid && sid != far_sid) {
