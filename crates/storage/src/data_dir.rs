@@ -115,13 +115,25 @@ impl<D: Disk> DataDir<D> {
         zxid: Zxid,
         compression: Compression,
     ) -> Result<SnapshotWriter<D>, Error> {
-        let dir = self.directories.snapshot_dir();
-        SnapshotWriter::create(self.disk.clone(), dir, zxid, compression, &self.branch)
+        self.start_writing(UNFINISHED, zxid, compression)
     }
 
     /// The two directories.
     pub fn directories(&self) -> &Directories {
         &self.directories
+    }
+
+    /// Starts a snapshot whose name has a prefix until it is finished; it begins with
+    /// [`UNFINISHED`], so that a start removes what a crash has left.
+    pub(crate) fn start_writing(
+        &self,
+        prefix: &str,
+        zxid: Zxid,
+        compression: Compression,
+    ) -> Result<SnapshotWriter<D>, Error> {
+        debug_assert!(prefix.starts_with(UNFINISHED));
+        let place = (self.directories.snapshot_dir(), prefix);
+        SnapshotWriter::create(self.disk.clone(), place, zxid, compression, &self.branch)
     }
 
     /// The logs, in ascending order.

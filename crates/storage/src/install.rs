@@ -5,7 +5,7 @@
 //! back for others. Each step is durable before the next:
 //!
 //! ```text
-//! 0  the file is sealed              as unfinished-snapshot.<zxid>, still without a name
+//! 0  the file is sealed              it is called unfinished-…, and has no name yet
 //! 1  if the old history goes further, note that this one is shorter; forget the watermark
 //! 2  cut the logs after <zxid>       newest first, as in a cut
 //! 3  give the file its name
@@ -36,6 +36,7 @@ use crate::disk::Disk;
 use crate::error::Error;
 use crate::log::Log;
 use crate::snapshot::ReceivedSnapshot;
+use crate::truncate::Unreadable;
 use crate::watermark;
 
 impl<D: Disk> DataDir<D> {
@@ -61,7 +62,7 @@ impl<D: Disk> DataDir<D> {
             self.note_shortened(zxid)?;
         }
         watermark::forget(&self.disk, &log_dir)?;
-        let logs_left = self.cut_logs(&logs, zxid)?;
+        let logs_left = self.cut_logs(&logs, zxid, Unreadable::Remove)?;
         let installed = writer.publish(bytes, &branch)?;
         for file in snapshots.iter().filter(|file| file.path != installed.path) {
             self.remove(&file.path)?;

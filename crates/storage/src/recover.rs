@@ -252,7 +252,11 @@ impl<D: Disk> DataDir<D> {
         logs: &mut Vec<LogFile>,
         mark: Option<Mark>,
     ) -> Result<ReplayEnd, Error> {
-        let trimmed = self.remove_headless(logs, mark)?;
+        let trimmed = match self.remove_headless(logs, mark) {
+            // It is met again in its turn.
+            Err(error) if is_loss(&error) => None,
+            result => result?,
+        };
         let mut end = ReplayEnd { newest: None, trimmed, loss: None };
         let start = replay.last_logged().successor();
         let first = logs.iter().rposition(|log| log.first <= start).unwrap_or(0);
@@ -440,7 +444,7 @@ fn fresh(options: tree::Options) -> Contents {
 
 /// Whether an error means that a part of the history can not be read, and not that the disk can not
 /// be used.
-fn is_loss(error: &Error) -> bool {
+pub(crate) fn is_loss(error: &Error) -> bool {
     matches!(
         error,
         Error::Corrupt { .. }

@@ -32,7 +32,7 @@ use crate::error::{Action, Context, CutObstacle, Error};
 use crate::history::Step;
 use crate::layout::{LogFile, SnapshotFile};
 use crate::log::{Log, LogReader, Next, Opened, follows};
-use crate::recover::{RecoverOptions, Recovered};
+use crate::recover::{RecoverOptions, Recovered, is_loss};
 use crate::{snapshot, watermark};
 
 impl<D: Disk> DataDir<D> {
@@ -77,7 +77,7 @@ impl<D: Disk> DataDir<D> {
             self.remove(&file.path)?;
             self.sync_dir(&self.directories.snapshot_dir())?;
         }
-        self.cut_logs(&logs, last)?;
+        self.cut_logs(&logs, last, Unreadable::Refuse)?;
         branch.ends_at_damage = false;
         Ok(())
     }
@@ -87,6 +87,7 @@ impl<D: Disk> DataDir<D> {
         &self,
         logs: &'a [LogFile],
         last: Zxid,
+        unreadable: Unreadable,
     ) -> Result<&'a [LogFile], Error> {
         let mut kept = logs.partition_point(|log| log.first <= last);
         for log in logs[kept..].iter().rev() {
@@ -94,7 +95,11 @@ impl<D: Disk> DataDir<D> {
         }
         while let Some(log) = logs[..kept].last() {
             let path = &log.path;
-            if let Some(offset) = self.cut_point(log, last)? {
+            let cut_point = match self.cut_point(log, last) {
+                Err(error) if is_loss(&error) && unreadable == Unreadable::Remove => None,
+                result => result?,
+            };
+            if let Some(offset) = cut_point {
                 let file = self.disk.open(path, Access::ReadWrite).during(Action::Open, path)?;
                 file.set_len(offset).during(Action::Truncate, path)?;
                 file.sync_data().during(Action::Sync, path)?;
@@ -172,4 +177,14 @@ impl<D: Disk> DataDir<D> {
         }
         Ok(Some(offset))
     }
+}
+
+/// What becomes of a log in which the place of a cut can not be found because the disk does not give
+/// it back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unreadable {
+    /// It is an error: something in it is needed.
+    Refuse,
+    /// It goes: nothing in it is needed.
+    Remove,
 }

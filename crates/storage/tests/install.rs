@@ -454,6 +454,37 @@ fn snapshot_begun_before_an_installation_can_not_be_finished_after_it() {
     assert_eq!(names, ["snapshot.28", "synced", "unfinished-log"]);
 }
 
+/// Both are written at the same time, after the same transaction.
+#[test]
+fn own_snapshot_and_a_received_one_do_not_get_in_each_others_way() {
+    let disk = SimulatedDisk::new();
+    let Running { data_dir, log, mut history } = run(&disk);
+    let zxid = history.last();
+    let mut leader = leader(zxid);
+    let bytes = stream(&mut leader.tree, |_| ());
+    let own = data_dir.start_snapshot(zxid, Compression::None).unwrap();
+    let received = receive(&data_dir, zxid, Compression::None, &bytes, 500).unwrap();
+    write_tree(own, &mut history.tree).unwrap();
+    data_dir.install(log, received).unwrap();
+    assert_eq!(disk.list(file("").as_path()).unwrap(), ["snapshot.1b", "synced", "unfinished-log"]);
+    drop(data_dir);
+    check(&recover_simulated(&disk).unwrap(), &leader);
+}
+
+#[test]
+fn nothing_is_taken_after_a_stream_that_broke() {
+    let zxid = Zxid::from_raw(40);
+    let good = stream(&mut leader(zxid).tree, |_| ());
+    let second = good.windows(2).position(|two| two == b"/n").unwrap();
+    let mut broken = good.clone();
+    broken[second + 1] = b'/';
+    let data_dir = open(&SimulatedDisk::new(), DIR).unwrap();
+    let mut receiving = data_dir.start_receiving(zxid, Compression::None, tree_options()).unwrap();
+    assert!(matches!(receiving.take(&broken), Err(Error::ReceivedSnapshot { .. })));
+    assert!(matches!(receiving.take(&good), Err(Error::ReceivedSnapshot { .. })));
+    assert!(matches!(receiving.finish(), Err(Error::ReceivedSnapshot { .. })));
+}
+
 #[test]
 fn log_that_failed_is_not_gone_on_with() {
     let zxid = Zxid::from_raw(40);

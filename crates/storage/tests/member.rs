@@ -284,6 +284,32 @@ fn sector_that_can_not_be_read_shortens_the_history() {
     assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Shortened);
 }
 
+/// A log that the disk does not give back any more is out of the way after a repair of either kind.
+#[test]
+fn log_that_can_not_be_read_at_all_does_not_keep_a_member_from_being_repaired() {
+    let make_unreadable = |disk: &SimulatedDisk| {
+        for _ in 0..50 {
+            let (operation, name_prefix) = (Operation::Read, "log.15".to_owned());
+            disk.faults().add(Fault { operation, name_prefix, after: 0, kind: FaultKind::Io });
+        }
+    };
+    for with_snapshot in [false, true] {
+        let disk = SimulatedDisk::new();
+        let mut history = populate(&disk);
+        if with_snapshot {
+            for name in ["snapshot.0", "snapshot.a"] {
+                disk.flip_bit(&file(name), 60, 0).unwrap();
+            }
+        }
+        make_unreadable(&disk);
+        repair(&disk, &mut history).unwrap();
+        assert!(disk.faults().clear() > 0, "it was read to its end");
+        let recovered = recover_simulated(&disk).unwrap();
+        assert_eq!(recovered.last_logged, history.last());
+        assert_eq!(recovered.tree.difference(&history.tree), None);
+    }
+}
+
 /// A leader may send a snapshot of a time before the end of this server's history, and what lies
 /// between behind it. If that does not get here, this server has less than it acknowledged.
 #[test]

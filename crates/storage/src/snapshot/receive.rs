@@ -3,7 +3,7 @@
 //! ```text
 //! start_receiving ──> ReceivingSnapshot ── take(bytes) … ──> finish ──> ReceivedSnapshot
 //!                          │ the tree grows in memory,                      │
-//!                          │ the file as unfinished-snapshot.<zxid>         └─ DataDir::install
+//!                          │ the file as unfinished-received-…              └─ DataDir::install
 //!                          └ dropped, or any error: nothing is left
 //! ```
 //!
@@ -29,6 +29,10 @@ use crate::disk::Disk;
 use crate::error::{Error, SnapshotDamage};
 use crate::limits::SNAPSHOT_SIGNATURE_BYTES_MAX;
 
+/// What the name of a snapshot begins with while it arrives: this server may be writing one of its
+/// own after the same transaction.
+const RECEIVED: &str = "unfinished-received-";
+
 /// A snapshot of which not everything has arrived.
 pub struct ReceivingSnapshot<D: Disk> {
     zxid: Zxid,
@@ -47,7 +51,10 @@ pub struct ReceivingSnapshot<D: Disk> {
 enum Phase {
     Records(Records),
     Signature,
+    /// Nothing of it: it is whole.
     Over,
+    /// Nothing that could be used: it broke.
+    Broken,
 }
 
 /// What became of some bytes of the stream.
@@ -100,7 +107,7 @@ impl<D: Disk> DataDir<D> {
             zxid,
             phase: Phase::Records(Records::new()),
             loader: TreeLoader::new(options),
-            writer: self.start_snapshot(zxid, compression)?,
+            writer: self.start_writing(RECEIVED, zxid, compression)?,
             pending: Vec::new(),
             needed: 0,
             offset: 0,
@@ -115,6 +122,34 @@ impl<D: Disk> ReceivingSnapshot<D> {
     /// [`Error::ReceivedSnapshot`] when they are none of a snapshot, or when the disk fails. Then
     /// this is of no use any more.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Received, Error> {
+        let result = self.try_take(bytes);
+        if result.is_err() {
+            self.phase = Phase::Broken;
+        }
+        result
+    }
+
+    /// Completes the tree and the file, durably. Takes as long as the device needs.
+    ///
+    /// # Errors
+    /// [`Error::ReceivedSnapshot`] when something is missing or the znodes make no tree, or when the
+    /// disk fails.
+    pub fn finish(mut self) -> Result<ReceivedSnapshot<D>, Error> {
+        let Phase::Over = self.phase else { return Err(self.damaged(SnapshotDamage::Unfinished)) };
+        let tree = match self.loader.finish(self.zxid) {
+            Ok(tree) => tree,
+            Err(cause) => {
+                return Err(Error::ReceivedSnapshot { zxid: self.zxid, damage: cause.into() });
+            }
+        };
+        let bytes = self.writer.seal(None, None)?;
+        Ok(ReceivedSnapshot { tree, writer: self.writer, bytes })
+    }
+
+    fn try_take(&mut self, bytes: &[u8]) -> Result<Received, Error> {
+        if let Phase::Broken = self.phase {
+            return Err(self.damaged(SnapshotDamage::Unfinished));
+        }
         if self.pending.is_empty() {
             let used = self.advance(bytes)?;
             if let Phase::Over = self.phase {
@@ -136,23 +171,6 @@ impl<D: Disk> ReceivingSnapshot<D> {
         input.drain(..used);
         self.pending = input;
         Ok(Received::More)
-    }
-
-    /// Completes the tree and the file, durably. Takes as long as the device needs.
-    ///
-    /// # Errors
-    /// [`Error::ReceivedSnapshot`] when something is missing or the znodes make no tree, or when the
-    /// disk fails.
-    pub fn finish(mut self) -> Result<ReceivedSnapshot<D>, Error> {
-        let Phase::Over = self.phase else { return Err(self.damaged(SnapshotDamage::Unfinished)) };
-        let tree = match self.loader.finish(self.zxid) {
-            Ok(tree) => tree,
-            Err(cause) => {
-                return Err(Error::ReceivedSnapshot { zxid: self.zxid, damage: cause.into() });
-            }
-        };
-        let bytes = self.writer.seal(None, None)?;
-        Ok(ReceivedSnapshot { tree, writer: self.writer, bytes })
     }
 
     /// Takes what is whole at the front of `input`; returns how many bytes that was.

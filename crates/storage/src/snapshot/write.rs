@@ -18,7 +18,7 @@ use super::stream::{FileSink, SnappySink};
 use crate::data_dir::{Branch, SharedBranch, hold};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Action, Context, Error};
-use crate::layout::{UNFINISHED, snapshot_name};
+use crate::layout::snapshot_name;
 use crate::limits::SNAPSHOT_BUFFER_BYTES;
 
 /// Bytes of znodes that [`write_tree`] encodes at a time.
@@ -58,19 +58,20 @@ enum Sink<F: DiskFile> {
 }
 
 impl<D: Disk> SnapshotWriter<D> {
-    /// Starts the file. `zxid` is the last transaction that is wholly contained in what follows.
+    /// Starts the file, with the prefix before its name until it is finished. `zxid` is the last
+    /// transaction that is wholly contained in what follows.
     ///
     /// # Errors
     /// When the disk fails; as for all methods, nothing that looks like a snapshot is left then.
     pub(crate) fn create(
         disk: D,
-        dir: PathBuf,
+        (dir, prefix): (PathBuf, &str),
         zxid: Zxid,
         compression: Compression,
         branch: &SharedBranch,
     ) -> Result<Self, Error> {
         let (branch, branch_number) = (Arc::clone(branch), hold(branch).number);
-        let unfinished = dir.join(format!("{UNFINISHED}{}", snapshot_name(zxid, compression)));
+        let unfinished = dir.join(format!("{prefix}{}", snapshot_name(zxid, compression)));
         let file = disk.create(&unfinished).during(Action::Create, &unfinished)?;
         let file = BufWriter::with_capacity(SNAPSHOT_BUFFER_BYTES, FileSink::new(file));
         let sink = match compression {
