@@ -62,8 +62,8 @@ pub enum MissingDirectory {
 }
 
 impl<D: Disk> DataDir<D> {
-    /// Takes the directories: creates what is missing, refuses exchanged ones, locks them, and
-    /// removes what an interrupted write of ours has left.
+    /// Takes the directories: creates what is missing, refuses exchanged ones, locks them, removes
+    /// what an interrupted write of ours has left, and brings an interrupted installation to its end.
     ///
     /// # Errors
     /// When a directory is missing and must not be created, is in use, holds the other one's files,
@@ -89,6 +89,7 @@ impl<D: Disk> DataDir<D> {
         for dir in &dirs {
             data_dir.remove_unfinished(dir)?;
         }
+        data_dir.settle_installation()?;
         Ok(data_dir)
     }
 

@@ -12,8 +12,8 @@
 //!
 //! **One branch only.** Numbers show gaps within an epoch, but an epoch may follow any transaction: a
 //! log that is missing at its border, or one of a branch that was left there, looks like any other.
-//! What has been replayed since the start is surely this server's history. Before that, what is of
-//! the same epoch as the snapshot from which the replay began is, since an epoch has one leader and
+//! What has been replayed since the start is surely this server's history. Before that, what leads to
+//! the snapshot from which the replay began number by number is, since an epoch has one leader and
 //! one order. Anything older is not handed out.
 //!
 //! **Bounds.** At most one file's window and one batch are in memory. All files are held open from the
@@ -40,6 +40,8 @@ pub struct History<D: Disk> {
     /// The last transaction that was handed out.
     last: Zxid,
     up_to: Zxid,
+    /// Where the replay began; what comes before has to lead to it number by number.
+    replayed_from: Zxid,
     bytes: u64,
 }
 
@@ -71,7 +73,8 @@ impl<D: Disk> History<D> {
                 // The repeated number of a request that Apache's server could not decode.
                 continue;
             }
-            if !follows(last, zxid) || zxid > up_to {
+            let skips_replayed = last < self.replayed_from && zxid > self.replayed_from;
+            if !follows(last, zxid) || zxid > up_to || skips_replayed {
                 return Err(Error::Gap { file: path.to_owned(), last, found: zxid });
             }
             let proposal = Proposal::new(payload).map_err(|cause| {
@@ -98,10 +101,9 @@ impl<D: Disk> DataDir<D> {
     /// # Errors
     /// When a log is damaged before `after`, or when the disk fails.
     pub fn history(&self, after: Zxid, up_to: Zxid) -> Result<Option<History<D>>, Error> {
-        let is_ours = |from: Zxid| from <= after || from.epoch() == after.epoch();
-        if !self.branch().replayed_from.is_some_and(is_ours) {
-            return Ok(None);
-        }
+        let replayed_from = self.branch().replayed_from;
+        let is_ours = |from: &Zxid| *from <= after || from.epoch() == after.epoch();
+        let Some(replayed_from) = replayed_from.filter(is_ours) else { return Ok(None) };
         let logs = self.list_logs()?;
         let start = logs.iter().rposition(|log| log.first <= after).unwrap_or(0);
         let wanted = logs.into_iter().skip(start).filter(|log| log.first <= up_to);
@@ -110,7 +112,7 @@ impl<D: Disk> DataDir<D> {
             return Ok(None);
         }
         let bytes = entries.bytes_left()?;
-        Ok(Some(History { entries, last: after, up_to, bytes }))
+        Ok(Some(History { entries, last: after, up_to, replayed_from, bytes }))
     }
 
     /// The length of the newest snapshot in bytes, to compare with [`History::bytes`]; `None`

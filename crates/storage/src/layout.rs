@@ -10,6 +10,7 @@
 //! <dataDir>/version-2/session-ids                      which ids of sessions are free
 //! <dataDir>/version-2/acceptedEpoch, currentEpoch      of a member of an ensemble
 //! <dataDir>/version-2/shortened                        "this member has lost history"
+//! <dataDir>/version-2/installing                       which snapshot replaces everything
 //! <dataDir>/version-2/lock, <dataLogDir>/version-2/lock
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! and a dot, and so leaves ours alone. Names that are none of these are somebody else's and are
 //! never touched.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,8 @@ pub(crate) const VERSION_DIR: &str = "version-2";
 pub(crate) const INITIALIZE: &str = "initialize";
 /// Which ids of sessions are free.
 pub(crate) const SESSION_IDS: &str = "session-ids";
+/// The name of the snapshot that is about to replace everything else.
+pub(crate) const INSTALLING: &str = "installing";
 /// The lock file.
 pub(crate) const LOCK: &str = "lock";
 /// The log that has space but no transaction yet.
@@ -84,6 +88,13 @@ pub(crate) struct SnapshotFile {
     pub(crate) zxid: Zxid,
     pub(crate) path: PathBuf,
     pub(crate) compression: Compression,
+}
+
+impl SnapshotFile {
+    /// The file's name.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        self.path.file_name().unwrap_or_default().to_string_lossy()
+    }
 }
 
 /// The name of the log that starts with `first`.

@@ -36,9 +36,10 @@
 //! | anything is logged after a recovery | what was recovered, and the cut that removed a torn tail |
 //! | a snapshot or a log is purged | the snapshots that stay |
 //! | a log is removed by a cut | the removal of snapshots that hold what is cut, and of the logs after it |
-//! | a leader's snapshot gets its name | all of it, and the cut of what the logs hold beyond it |
-//! | the logs it replaces are removed | its name, and the removal of all other snapshots |
-//! | anything is logged after an installation | all of that |
+//! | anything is removed for a leader's snapshot | all of that snapshot, and the note which it is |
+//! | a leader's snapshot gets its name | the removal of what could be replayed on it |
+//! | the rest of what it replaces is removed | its name |
+//! | anything is logged after an installation | all of that, and the removal of the note |
 //! | anything is logged after a cut | the cut and all removals |
 //! | an [`AcceptedEpochStored`] or [`CurrentEpochStored`] is returned | the file and its name |
 //! | the current epoch is raised | the accepted epoch |

@@ -41,6 +41,9 @@ pub(crate) const SESSION_IDS_FILE_BYTES_MAX: usize = 64;
 /// Bytes of the file of an epoch at most; it has a dozen, unless somebody edited it.
 pub(crate) const EPOCH_FILE_BYTES_MAX: usize = 64;
 
+/// Bytes of the file that names the snapshot being installed at most: the longest name has 33.
+pub(crate) const INSTALLING_FILE_BYTES_MAX: usize = 64;
+
 /// Fewest snapshots that a purge keeps, as in Apache's server.
 pub const SNAPSHOTS_RETAINED_MIN: usize = 3;
 

@@ -82,13 +82,13 @@ impl<D: Disk> DataDir<D> {
         Ok(())
     }
 
-    /// Removes everything after `last` from the logs, durably. Returns those that are left.
-    pub(crate) fn cut_logs<'a>(
+    /// Removes everything after `last` from the logs, durably.
+    pub(crate) fn cut_logs(
         &self,
-        logs: &'a [LogFile],
+        logs: &[LogFile],
         last: Zxid,
         unreadable: Unreadable,
-    ) -> Result<&'a [LogFile], Error> {
+    ) -> Result<(), Error> {
         let mut kept = logs.partition_point(|log| log.first <= last);
         for log in logs[kept..].iter().rev() {
             self.remove_log(log)?;
@@ -108,10 +108,11 @@ impl<D: Disk> DataDir<D> {
             self.remove_log(log)?;
             kept -= 1;
         }
-        Ok(&logs[..kept])
+        Ok(())
     }
 
-    fn remove_log(&self, log: &LogFile) -> Result<(), Error> {
+    /// Removes a log, durably.
+    pub(crate) fn remove_log(&self, log: &LogFile) -> Result<(), Error> {
         self.remove(&log.path)?;
         self.sync_dir(&self.directories.log_dir())
     }

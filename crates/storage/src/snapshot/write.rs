@@ -155,11 +155,16 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Gives a sealed file of so many bytes its name, while nobody else can change the branch.
     pub(crate) fn publish(mut self, bytes: u64, _held: &Branch) -> Result<WrittenSnapshot, Error> {
         debug_assert!(self.sink.is_none(), "only what is sealed gets a name");
-        let path = self.dir.join(snapshot_name(self.zxid, self.compression));
+        let path = self.dir.join(self.name());
         self.disk.rename(&self.unfinished, &path).during(Action::Rename, &path)?;
         self.unfinished = PathBuf::new();
         self.disk.sync_dir(&self.dir).during(Action::SyncDirectory, &self.dir)?;
         Ok(WrittenSnapshot { zxid: self.zxid, path, bytes })
+    }
+
+    /// What the file will be called.
+    pub(crate) fn name(&self) -> String {
+        snapshot_name(self.zxid, self.compression)
     }
 
     fn failed_before(&self) -> Error {
