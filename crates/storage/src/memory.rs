@@ -44,7 +44,8 @@ impl<D: Disk> DataDir<D> {
         let text = format!(
             "The history of this server was cut back to {last}, and may have lost what it had \
              acknowledged.\nIt takes no part in votes before a leader has synchronized it; this file \
-             is removed then.\n"
+             is removed then.\nIf no leader can be elected without this server, and no other one has \
+             more, remove this file\nto let it vote with what it has.\n"
         );
         self.replace_file(&self.directories.snapshot_dir(), SHORTENED, text.as_bytes())
     }

@@ -13,10 +13,10 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{DIR, Dice, History, open, options, recover_simulated, tree_options};
+use common::{Dice, History, options, tree_options};
 use storage::{
-    Compression, DataDir, Error, Fault, FaultKind, Log, LogOptions, Memory, Operation,
-    SimulatedDisk, put_head, write_tree,
+    Compression, DataDir, Directories, Error, Fault, FaultKind, Log, LogOptions, Memory,
+    MissingDirectory, Operation, SimulatedDisk, put_head, write_tree,
 };
 use tree::SliceEnd;
 use types::{Epoch, Zxid};
@@ -43,6 +43,7 @@ struct Seen {
 
 struct Member {
     disk: SimulatedDisk,
+    directories: Directories,
     dice: Dice,
     history: History,
     /// What was logged, for comparison with what is read back.
@@ -57,10 +58,19 @@ struct Member {
 
 type Running = (DataDir<SimulatedDisk>, Log<SimulatedDisk>);
 
+/// Half of the members keep their logs apart from their snapshots.
+fn directories(seed: u64) -> Directories {
+    match seed % 2 {
+        0 => Directories::shared("/data"),
+        _ => Directories { snapshots: "/snapshots".into(), logs: "/logs".into() },
+    }
+}
+
 impl Member {
     fn new(seed: u64) -> Self {
         Self {
             disk: SimulatedDisk::new(),
+            directories: directories(seed),
             dice: Dice(seed),
             history: History::default(),
             payloads: BTreeMap::new(),
@@ -69,6 +79,10 @@ impl Member {
             accepted: Epoch(0),
             current: Epoch(0),
         }
+    }
+
+    fn open(&self, disk: &SimulatedDisk) -> DataDir<SimulatedDisk> {
+        DataDir::open(disk.clone(), self.directories.clone(), MissingDirectory::Create).unwrap()
     }
 
     fn pick(&mut self, bound: usize) -> usize {
@@ -246,7 +260,7 @@ impl Member {
     /// Recovers, checks the result, and goes on from it.
     fn recover(&mut self, seen: &mut Seen) -> Running {
         let again = self.disk.fork();
-        let data_dir = open(&self.disk, DIR).unwrap();
+        let data_dir = self.open(&self.disk);
         let recovered = data_dir.recover_member(&options()).unwrap();
         assert!(recovered.loss.is_none(), "{:?}", recovered.loss);
         let recovered = recovered.recovered;
@@ -271,7 +285,7 @@ impl Member {
             seen.old_after_interruption += 1;
         }
         self.promised = last;
-        let twice = recover_simulated(&again).unwrap();
+        let twice = self.open(&again).recover(&options()).unwrap();
         assert_eq!(twice.tree.difference(&recovered.tree), None);
 
         let epochs = data_dir.epochs(last).unwrap();
