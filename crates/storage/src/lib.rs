@@ -36,8 +36,8 @@
 //! | anything is logged after a recovery | what was recovered, and the cut that removed a torn tail |
 //! | a snapshot or a log is purged | the snapshots that stay |
 //! | a log is removed by a cut | the removal of snapshots that hold what is cut, and of the logs after it |
-//! | anything is removed for a leader's snapshot | all of that snapshot, and the note which it is |
-//! | a leader's snapshot gets its name | the removal of what could be replayed on it |
+//! | anything is removed for a leader's snapshot | all of that snapshot |
+//! | a leader's snapshot gets its name | the removal of what could be replayed on it, and the note which it is |
 //! | the rest of what it replaces is removed | its name |
 //! | anything is logged after an installation | all of that, and the removal of the note |
 //! | anything is logged after a cut | the cut and all removals |

@@ -15,6 +15,8 @@
 //! sync what was read
 //! ```
 //!
+//! At damage a member of an ensemble starts with what comes before it: see [`member`].
+//!
 //! **Invariants.** The result is a function of what is durable: recovering twice, or after a crash
 //! within a recovery, gives the same. A history with a gap is never loaded. Nothing that may have
 //! been acknowledged is cut: see [`tail`].
