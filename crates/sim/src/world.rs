@@ -18,21 +18,24 @@ mod agenda;
 mod answer;
 mod client;
 mod counters;
+mod death;
+mod disk_threads;
 mod drive;
 mod ledger;
 mod link;
 mod nemesis;
+mod node;
 mod plan;
 mod process;
 mod serve;
+mod start;
 mod workload;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use storage::SimulatedDisk;
-use types::{ExtendedTypes, Instant, Now, Sid, Txn, Xid};
+use types::{ExtendedTypes, Instant, Now, Txn, Xid};
 
 pub use counters::Counters;
 pub use plan::{Delays, Faults, Plan, Workload};
@@ -45,11 +48,9 @@ use agenda::Agenda;
 use client::{Client, Farewell, Phase};
 use ledger::Ledger;
 use link::{Link, LinkId};
-use process::{Life, Process};
+use node::{Life, Node, NodeId, Nodes};
 use replica::FrontId;
 
-/// The one server.
-const SERVER: Sid = Sid(1);
 /// Milliseconds since 1970 at the start of every run.
 const WALL_START_MS: i64 = 1_700_000_000_000;
 /// Entries of the agenda after which a run is taken to be stuck.
@@ -149,19 +150,7 @@ struct World {
     stage: Stage,
     history: History,
     counters: Counters,
-    ledger: Ledger,
-    disk: SimulatedDisk,
-    process: Option<Process>,
-    life: Life,
-    /// Failures of the disk that were planned and not yet taken back.
-    planned_disk_faults: usize,
-    /// What happens to the machine when a planned failure of the disk strikes.
-    disk_fault_is_power_loss: bool,
-    /// Effects, writes and syncs until the process dies.
-    crash_in: Option<u64>,
-    /// The process stands still until then.
-    paused_until: Instant,
-    wall_offset_ms: i64,
+    nodes: Nodes,
     /// How often something can still go wrong.
     faults_left: u64,
     links: BTreeMap<LinkId, Link>,
@@ -182,15 +171,7 @@ impl World {
             stage: Stage::Faults,
             history: History::default(),
             counters: Counters::default(),
-            ledger: Ledger::new(rules(), plan.start),
-            disk: SimulatedDisk::new(),
-            process: None,
-            life: Life::default(),
-            planned_disk_faults: 0,
-            disk_fault_is_power_loss: false,
-            crash_in: None,
-            paused_until: Instant::default(),
-            wall_offset_ms: 0,
+            nodes: Nodes::new([Node::new(NodeId(0), Ledger::new(rules(), plan.start))]),
             faults_left: plan.faults.count,
             links: BTreeMap::new(),
             next_link: 0,
@@ -204,8 +185,10 @@ impl World {
     }
 
     fn live(&mut self) -> Result<(), Violation> {
-        self.found()?;
-        self.agenda.at(Instant::default(), Happening::Start(self.life));
+        for node in self.nodes.ids() {
+            self.found(node)?;
+            self.agenda.at(Instant::default(), Happening::Start(self.nodes[node].life));
+        }
         for client in 0..self.clients.len() {
             self.agenda.within(self.plan.delays.think, Happening::Client(client));
         }
@@ -224,7 +207,9 @@ impl World {
             }
             self.happen(happening)?;
             self.agenda.mix(self.history.lines.len() as u64);
-            self.agenda.mix(self.ledger.last().raw().cast_unsigned());
+            for node in self.nodes.iter() {
+                self.agenda.mix(node.ledger.last().raw().cast_unsigned());
+            }
         }
         self.end()
     }
@@ -265,8 +250,10 @@ impl World {
             return;
         }
         self.stage = Stage::Peace;
-        self.crash_in = None;
-        self.take_back_disk_faults();
+        for node in self.nodes.ids() {
+            self.nodes[node].crash_in = None;
+            self.nodes[node].take_back_disk_faults();
+        }
         let now = self.agenda.now();
         for client in 0..self.clients.len() {
             self.clients[client].silent_until = now;
@@ -307,27 +294,31 @@ impl World {
                 + self.plan.delays.wire * 4
                 + (self.plan.delays.sync + self.plan.delays.thread) * 20
                 + Duration::from_millis(100);
-            let now = self.agenda.now().max(self.paused_until);
+            let paused = self.nodes.iter().map(|node| node.paused_until).max();
+            let now = self.agenda.now().max(paused.unwrap_or_default());
             self.agenda.at(now.after(bound), Happening::Silence);
         }
     }
 
     /// S3, W5, S6: nothing is left of clients that are gone.
     fn require_silence(&mut self) -> Result<(), Violation> {
-        let Some(process) = &self.process else {
-            let detail = "the server is down in peace".to_owned();
-            return Err(Violation::new(Promise::Liveness, detail));
-        };
-        let left: Vec<_> =
-            process.replica.sessions().into_iter().map(|session| session.id).collect();
-        if !left.is_empty() {
-            let detail = format!("sessions {left:?} outlive their clients");
-            return Err(Violation::new(Promise::P8, detail));
-        }
-        let watches: usize = process.fronts.iter().map(|front| front.watches().len()).sum();
-        if watches > 0 {
-            let detail = format!("{watches} watches outlive their connections");
-            return Err(Violation::new(Promise::W5, detail));
+        for node in self.nodes.iter() {
+            let sid = node.life.node.sid().0;
+            let Some(process) = &node.process else {
+                let detail = format!("server {sid} is down in peace");
+                return Err(Violation::new(Promise::Liveness, detail));
+            };
+            let left: Vec<_> =
+                process.replica.sessions().into_iter().map(|session| session.id).collect();
+            if !left.is_empty() {
+                let detail = format!("sessions {left:?} outlive their clients");
+                return Err(Violation::new(Promise::P8, detail));
+            }
+            let watches: usize = process.fronts.iter().map(|front| front.watches().len()).sum();
+            if watches > 0 {
+                let detail = format!("{watches} watches outlive their connections");
+                return Err(Violation::new(Promise::W5, detail));
+            }
         }
         self.stage = Stage::Over;
         Ok(())
@@ -335,13 +326,15 @@ impl World {
 
     /// The last loss of power, then the checkers.
     fn end(&mut self) -> Result<(), Violation> {
-        self.lose_power();
-        let (_, recovered) = process::recover(&self.disk, self.seed).map_err(|error| {
-            Violation::new(Promise::D7, format!("refused to start at the end: {error}"))
-        })?;
-        self.check_recovered(&recovered)?;
-        let ledger = std::mem::replace(&mut self.ledger, Ledger::new(rules(), self.plan.start));
-        self.history.log = ledger.into_txns();
+        for node in self.nodes.ids() {
+            self.lose_power(node);
+            let (_, recovered) =
+                process::recover(&self.nodes[node].disk, self.seed).map_err(|error| {
+                    Violation::new(Promise::D7, format!("refused to start at the end: {error}"))
+                })?;
+            self.check_recovered(node, &recovered)?;
+        }
+        self.history.log = self.nodes[NodeId(0)].ledger.txns().to_vec();
         let answered =
             self.history.lines.iter().filter(|line| matches!(line.event, Event::Reply { .. }));
         self.counters.add("answered requests", answered.count() as u64);
@@ -374,7 +367,7 @@ impl World {
         let elapsed = self.agenda.now().since(Instant::default());
         let mut history = self.history;
         if history.log.is_empty() {
-            history.log = self.ledger.into_txns();
+            history.log = self.nodes[NodeId(0)].ledger.txns().to_vec();
         }
         Report {
             violation: self.violation,
@@ -387,14 +380,21 @@ impl World {
         }
     }
 
-    fn now(&self) -> Now {
+    /// What the clocks of a machine show.
+    fn now(&self, node: NodeId) -> Now {
         let instant = self.agenda.now();
         let elapsed_ms = i64::try_from(instant.millis()).unwrap_or(i64::MAX);
-        Now { instant, wall_ms: WALL_START_MS + self.wall_offset_ms + elapsed_ms }
+        let offset_ms = self.nodes[node].wall_offset_ms;
+        Now { instant, wall_ms: WALL_START_MS + offset_ms + elapsed_ms }
     }
 
-    fn note_fault(&mut self, fault: Fault) {
-        let event = Event::Fault { server: SERVER, fault };
+    /// Some server.
+    fn some_node(&mut self) -> NodeId {
+        NodeId(self.agenda.tape.index(self.nodes.len()))
+    }
+
+    fn note_fault(&mut self, node: NodeId, fault: Fault) {
+        let event = Event::Fault { server: node.sid(), fault };
         self.history.push(self.agenda.now(), event);
     }
 

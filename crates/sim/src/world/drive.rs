@@ -13,7 +13,7 @@ use super::client::{Farewell, Lie, Phase};
 use super::link::{End, LinkId};
 use super::serve::piece;
 use super::workload::Author;
-use super::{Happening, SERVER, World, answer};
+use super::{Happening, World, answer};
 use crate::checkers::{Promise, Violation};
 use crate::history::Event;
 
@@ -70,7 +70,8 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         let address = self.clients[at].address;
-        let Some(link) = self.accept(Some(at), address) else { return };
+        let node = self.some_node();
+        let Some(link) = self.accept(node, Some(at), address) else { return };
         let now = self.agenda.now();
         let timeout_ms = i32::try_from(self.plan.timeout().as_millis()).unwrap_or(i32::MAX);
         let read_only = *self.agenda.tape.pick(&[Some(false), None]);
@@ -118,6 +119,7 @@ impl World {
     fn ask(&mut self, at: usize, op: Op<'static>) {
         let client = &mut self.clients[at];
         let Some(link) = client.link else { return };
+        let Some(server) = self.links.get(&link).map(|link| link.node.sid()) else { return };
         let xid = client.number(&op);
         let session = client.session.map_or(SessionId::NONE, |(session, _)| session);
         let id = client.id;
@@ -125,14 +127,8 @@ impl World {
         let mut bytes = Vec::new();
         let request = Request { xid, op };
         request.encode(&mut bytes);
-        let invoke = Event::Invoke {
-            client: id,
-            session,
-            conn: conn_of(link),
-            server: SERVER,
-            xid,
-            op: request.op,
-        };
+        let invoke =
+            Event::Invoke { client: id, session, conn: conn_of(link), server, xid, op: request.op };
         self.history.push(self.agenda.now(), invoke);
         self.send(link, &bytes);
     }

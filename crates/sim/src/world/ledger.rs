@@ -69,8 +69,8 @@ impl Ledger {
         Ok(lost)
     }
 
-    pub(super) fn into_txns(self) -> Vec<LoggedTxn> {
-        self.txns
+    pub(super) fn txns(&self) -> &[LoggedTxn] {
+        &self.txns
     }
 
     /// D8: the recovered tree is that of the model, in every field.

@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use replica::FrontId;
 use types::ConnId;
 
+use super::node::NodeId;
 use crate::tape::Tape;
 
-/// A connection between a client and the server; never reused.
+/// A connection between a client and a server; never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct LinkId(pub(super) u64);
 
@@ -19,6 +20,8 @@ pub(super) struct LinkId(pub(super) u64);
 pub(super) struct Link {
     /// Who has it on its side; `None` once that side is closed, and for senders of nonsense.
     pub(super) client: Option<usize>,
+    /// Which server it leads to.
+    pub(super) node: NodeId,
     /// Which frontend accepted it.
     pub(super) front: FrontId,
     /// Its id there; `None` once the server has closed it.

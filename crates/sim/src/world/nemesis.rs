@@ -3,8 +3,9 @@
 use replica::Input;
 use storage::{Fault as DiskFault, FaultKind, Operation};
 
+use super::death::Death;
 use super::link::{End, LinkId};
-use super::serve::Death;
+use super::node::NodeId;
 use super::{Happening, World};
 use crate::history::Fault;
 
@@ -20,106 +21,108 @@ impl World {
         self.faults_left -= 1;
         let weights = self.plan.faults.weights();
         if weights.iter().any(|&weight| weight > 0) {
-            match self.agenda.tape.weighted(&weights) {
-                0 => self.strike(Death::Killed),
-                1 => self.strike(Death::PowerLost),
-                2 => self.crash_in = Some(self.agenda.tape.range(0, 20)),
-                3 => self.plan_disk_crash(12),
-                4 => self.plan_sync_error(),
-                5 => self.plan_full_disk(),
-                6 => self.plan_snapshot_error(),
+            let fault = self.agenda.tape.weighted(&weights);
+            let node = self.some_node();
+            match fault {
+                0 => self.strike(node, Death::Killed),
+                1 => self.strike(node, Death::PowerLost),
+                2 => self.nodes[node].crash_in = Some(self.agenda.tape.range(0, 20)),
+                3 => self.plan_disk_crash(node, 12),
+                4 => self.plan_sync_error(node),
+                5 => self.plan_full_disk(node),
+                6 => self.plan_snapshot_error(node),
                 7 => self.cut_a_link(),
                 8 => self.silence_a_client(),
-                9 => self.jump_the_clock(),
-                10 => self.pause(),
-                11 => self.tell_owner(Input::TakeSnapshot),
-                12 => self.send_nonsense(),
-                _ => self.stop(),
+                9 => self.jump_the_clock(node),
+                10 => self.pause(node),
+                11 => self.tell_owner(node, Input::TakeSnapshot),
+                12 => self.send_nonsense(node),
+                _ => self.stop(node),
             }
         }
         self.agenda.within(self.plan.faults.interval * 2, Happening::Nemesis);
     }
 
-    fn strike(&mut self, death: Death) {
-        if self.process.is_some() {
-            self.die(death);
+    fn strike(&mut self, node: NodeId, death: Death) {
+        if self.nodes[node].process.is_some() {
+            self.die(node, death);
         }
     }
 
     /// Power is lost while the disk does something.
-    pub(super) fn plan_disk_crash(&mut self, operations_max: u64) {
+    pub(super) fn plan_disk_crash(&mut self, node: NodeId, operations_max: u64) {
         let operation = *self.agenda.tape.pick(&Operation::ALL);
         let after = self.agenda.tape.range(0, operations_max);
-        self.disk_fault_is_power_loss = true;
-        self.add_disk_fault(DiskFault {
-            operation,
-            name_prefix: String::new(),
-            after,
-            kind: FaultKind::Io,
-        });
+        self.nodes[node].disk_fault_is_power_loss = true;
+        self.add_disk_fault(
+            node,
+            DiskFault { operation, name_prefix: String::new(), after, kind: FaultKind::Io },
+        );
     }
 
-    fn plan_sync_error(&mut self) {
+    fn plan_sync_error(&mut self, node: NodeId) {
         let kind = *self.agenda.tape.pick(&[FaultKind::Io, FaultKind::PagesDropped]);
         let operation = *self.agenda.tape.pick(&[Operation::Sync, Operation::SyncDir]);
-        self.plan_disk_error(operation, "", kind);
+        self.plan_disk_error(node, operation, "", kind);
     }
 
-    fn plan_full_disk(&mut self) {
+    fn plan_full_disk(&mut self, node: NodeId) {
         let kind = match self.agenda.tape.weighted(&[3, 1, 1]) {
             0 => FaultKind::NoSpace,
             1 => FaultKind::Short(self.agenda.tape.index(100)),
             _ => FaultKind::Io,
         };
         let operation = *self.agenda.tape.pick(&[Operation::Write, Operation::Create]);
-        self.plan_disk_error(operation, "", kind);
+        self.plan_disk_error(node, operation, "", kind);
     }
 
-    fn plan_snapshot_error(&mut self) {
+    fn plan_snapshot_error(&mut self, node: NodeId) {
         let operation = *self.agenda.tape.pick(&[
             Operation::Write,
             Operation::Sync,
             Operation::Create,
             Operation::Rename,
         ]);
-        self.plan_disk_error(operation, "unfinished-snapshot", FaultKind::NoSpace);
+        self.plan_disk_error(node, operation, "unfinished-snapshot", FaultKind::NoSpace);
     }
 
-    fn plan_disk_error(&mut self, operation: Operation, prefix: &str, kind: FaultKind) {
-        if self.process.is_none() {
+    fn plan_disk_error(
+        &mut self,
+        node: NodeId,
+        operation: Operation,
+        prefix: &str,
+        kind: FaultKind,
+    ) {
+        if self.nodes[node].process.is_none() {
             return;
         }
         let after = self.agenda.tape.range(0, 8);
-        self.disk_fault_is_power_loss = false;
+        self.nodes[node].disk_fault_is_power_loss = false;
         let name_prefix = prefix.to_owned();
-        self.add_disk_fault(DiskFault { operation, name_prefix, after, kind });
+        self.add_disk_fault(node, DiskFault { operation, name_prefix, after, kind });
         let fault = match kind {
             FaultKind::NoSpace | FaultKind::Short(_) => Fault::DiskFull,
             FaultKind::Io | FaultKind::PagesDropped => Fault::SyncError,
         };
-        self.note_fault(fault);
+        self.note_fault(node, fault);
     }
 
     /// One failure at a time: what a failure means depends on how it was planned.
-    fn add_disk_fault(&mut self, fault: DiskFault) {
-        self.take_back_disk_faults();
-        self.disk.faults().add(fault);
-        self.planned_disk_faults = 1;
+    fn add_disk_fault(&mut self, node: NodeId, fault: DiskFault) {
+        let node = &mut self.nodes[node];
+        node.take_back_disk_faults();
+        node.disk.faults().add(fault);
+        node.planned_disk_faults = 1;
     }
 
     /// Whether the planned failure has struck; it is forgotten then.
-    pub(super) fn disk_fault_struck(&mut self) -> bool {
-        let planned = std::mem::take(&mut self.planned_disk_faults);
-        let left = self.disk.faults().clear();
+    pub(super) fn disk_fault_struck(&mut self, node: NodeId) -> bool {
+        let planned = std::mem::take(&mut self.nodes[node].planned_disk_faults);
+        let left = self.nodes[node].disk.faults().clear();
         if left < planned {
             self.counters.count("disk operation failed");
         }
         left < planned
-    }
-
-    pub(super) fn take_back_disk_faults(&mut self) {
-        self.disk.faults().clear();
-        self.planned_disk_faults = 0;
     }
 
     /// Cuts a connection after any byte, seen by both sides or by one.
@@ -152,27 +155,27 @@ impl World {
         self.counters.count("client silenced");
     }
 
-    fn jump_the_clock(&mut self) {
+    fn jump_the_clock(&mut self, node: NodeId) {
         let jump = i64::try_from(self.agenda.tape.magnitude(1, WALL_JUMP_MS_MAX)).unwrap_or(0);
         let jump = if self.agenda.tape.chance(500) { -jump } else { jump };
         // Never beyond what any clock shows: the sum of all jumps stays within forty years.
-        let offset = self.wall_offset_ms.saturating_add(jump);
+        let offset = self.nodes[node].wall_offset_ms.saturating_add(jump);
         let bound = i64::try_from(2 * WALL_JUMP_MS_MAX).unwrap_or(i64::MAX);
-        self.wall_offset_ms = offset.clamp(-bound, bound);
+        self.nodes[node].wall_offset_ms = offset.clamp(-bound, bound);
         self.counters.count("wall clock jumped");
-        self.note_fault(Fault::WallClock(jump));
+        self.note_fault(node, Fault::WallClock(jump));
     }
 
-    fn pause(&mut self) {
+    fn pause(&mut self, node: NodeId) {
         let pause = self.agenda.duration(self.plan.timeout() * 2);
-        self.paused_until = self.agenda.now().after(pause);
+        self.nodes[node].paused_until = self.agenda.now().after(pause);
         self.counters.count("process paused");
-        self.note_fault(Fault::Pause);
+        self.note_fault(node, Fault::Pause);
     }
 
     /// Somebody sends what no client sends.
-    fn send_nonsense(&mut self) {
-        let Some(link) = self.accept(None, [10, 9, 9, 9]) else { return };
+    fn send_nonsense(&mut self, node: NodeId) {
+        let Some(link) = self.accept(node, None, [10, 9, 9, 9]) else { return };
         let length = self.agenda.tape.range(0, 64);
         let mut bytes: Vec<u8> = match self.agenda.tape.weighted(&[1, 1, 1, 1]) {
             0 => Vec::new(),

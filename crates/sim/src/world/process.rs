@@ -29,16 +29,11 @@ use types::{ConnId, ExtendedTypes, Instant, Now, SessionId, Sid, TxnDigest, Zxid
 use wire::stored::LogBatch;
 
 use super::link::LinkId;
+use super::node::Life;
 use super::plan::Plan;
 
 /// Where the simulated server keeps its files.
 const DATA_DIR: &str = "/data";
-
-const SID: Sid = Sid(1);
-
-/// Which run of the server's process: what is on the agenda for an earlier one is void.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub(super) struct Life(pub(super) u32);
 
 /// A running server.
 pub(super) struct Process {
@@ -130,9 +125,10 @@ impl Process {
             space_step_bytes: plan.log_space_bytes,
         };
         let log = data_dir.log(log_options, recovered.last_logged)?;
-        let wanted = first_session(SID, now.wall_ms, &recovered.tree);
+        let wanted = first_session(life.node.sid(), now.wall_ms, &recovered.tree);
         let first = data_dir.reserve_session_ids(wanted)?;
-        let replica = Replica::new(replica_options(plan, seed, first), recovered.tree, now);
+        let replica =
+            Replica::new(replica_options(life.node.sid(), plan, seed, first), recovered.tree, now);
         let outstanding = Arc::new(Outstanding::new(plan.outstanding_max));
         let fronts = (0..plan.fronts)
             .map(|number| {
@@ -291,9 +287,9 @@ impl Process {
     }
 }
 
-fn replica_options(plan: &Plan, seed: u64, first_session: SessionId) -> Options {
+fn replica_options(sid: Sid, plan: &Plan, seed: u64, first_session: SessionId) -> Options {
     Options {
-        sid: SID,
+        sid,
         tick: plan.tick,
         session_timeouts: plan.tick * 2..=plan.tick * 20,
         access: access_options(),

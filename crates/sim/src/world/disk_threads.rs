@@ -1,0 +1,165 @@
+//! The threads that wait for the disk: one for the log, one for snapshots.
+
+use super::death::Death;
+use super::node::{Life, NodeId};
+use super::process::{LogJob, SnapshotJob, SnapshotProgress};
+use super::{Happening, World};
+use crate::checkers::{Promise, Violation};
+use crate::history::Fault;
+
+impl World {
+    /// The log's thread writes some of what waits.
+    pub(super) fn write_log(&mut self, life: Life) -> Result<(), Violation> {
+        let node = life.node;
+        let now = self.now(node).instant;
+        if now < self.nodes[node].paused_until {
+            self.agenda.at(self.nodes[node].paused_until, Happening::WriteLog(life));
+            return Ok(());
+        }
+        let waiting = match &self.nodes[node].process {
+            Some(process) if process.life == life => process.log_jobs.len(),
+            _ => return Ok(()),
+        };
+        let jobs = if waiting > 1 { self.agenda.tape.range(1, waiting as u64) } else { 1 };
+        for _ in 0..jobs {
+            let job =
+                self.nodes[node].process.as_mut().and_then(|process| process.log_jobs.pop_front());
+            let Some(job) = job else { break };
+            if matches!(job, LogJob::Roll) {
+                self.counters.count("log rolled");
+            }
+            if self.crash_point(node, "crash before append") {
+                return Ok(());
+            }
+            let result =
+                self.nodes[node].process.as_mut().map_or(Ok(()), |process| process.log_job(job));
+            if let Err(error) = result {
+                return self.log_failed(node, &error);
+            }
+            if self.crash_point(node, "crash after append") {
+                return Ok(());
+            }
+        }
+        self.agenda.within(self.plan.delays.sync, Happening::SyncLog(life));
+        Ok(())
+    }
+
+    /// The log's thread syncs what it wrote.
+    pub(super) fn sync_log(&mut self, life: Life) -> Result<(), Violation> {
+        let node = life.node;
+        let now = self.now(node).instant;
+        if now < self.nodes[node].paused_until {
+            self.agenda.at(self.nodes[node].paused_until, Happening::SyncLog(life));
+            return Ok(());
+        }
+        if self.nodes[node].process.as_ref().is_none_or(|process| process.life != life) {
+            return Ok(());
+        }
+        if self.crash_point(node, "crash before sync") {
+            return Ok(());
+        }
+        let is_idle_work = self.agenda.tape.chance(200);
+        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        let mut result = process.sync();
+        if result.is_ok() && process.log_jobs.is_empty() && is_idle_work {
+            result = process.prepare_log();
+        }
+        if let Err(error) = result {
+            self.counters.count("sync failed");
+            return self.log_failed(node, &error);
+        }
+        if self.crash_point(node, "crash after sync") {
+            return Ok(());
+        }
+        if let Some(process) = &mut self.nodes[node].process {
+            process.is_log_due = false;
+            if !process.log_jobs.is_empty() {
+                self.plan_log(node);
+            }
+        }
+        self.plan_step_soon(node);
+        Ok(())
+    }
+
+    /// The snapshot's thread does what waits next.
+    pub(super) fn write_snapshot(&mut self, life: Life) -> Result<(), Violation> {
+        let node = life.node;
+        let now = self.now(node).instant;
+        if now < self.nodes[node].paused_until {
+            self.agenda.at(self.nodes[node].paused_until, Happening::WriteSnapshot(life));
+            return Ok(());
+        }
+        let Some(process) = self.nodes[node].living(life) else {
+            return Ok(());
+        };
+        process.is_snapshot_due = false;
+        let Some(job) = process.snapshot_jobs.pop_front() else { return Ok(()) };
+        if self.crash_point(node, "crash before a part of a snapshot") {
+            return Ok(());
+        }
+        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        match process.snapshot_job(job) {
+            SnapshotProgress::Finished => self.counters.count("snapshot finished"),
+            SnapshotProgress::Failed if self.disk_fault_struck(node) => {
+                if self.nodes[node].disk_fault_is_power_loss {
+                    self.die(node, Death::PowerLost);
+                    return Ok(());
+                }
+                self.counters.count("snapshot failed, server went on");
+            }
+            SnapshotProgress::Failed => {
+                let detail = "a snapshot failed on a good disk".to_owned();
+                return Err(Violation::new(Promise::NoPanic, detail));
+            }
+            SnapshotProgress::Written | SnapshotProgress::Void => {}
+        }
+        if self.crash_point(node, "crash after a part of a snapshot") {
+            return Ok(());
+        }
+        self.plan_step_soon(node);
+        self.plan_snapshot_work(node);
+        Ok(())
+    }
+
+    /// The process gives up: nothing that was not synced may be acknowledged.
+    fn log_failed(&mut self, node: NodeId, error: &storage::Error) -> Result<(), Violation> {
+        if !self.disk_fault_struck(node) {
+            let detail = format!("the log failed on a good disk: {error}");
+            return Err(Violation::new(Promise::NoPanic, detail));
+        }
+        if self.nodes[node].disk_fault_is_power_loss {
+            self.die(node, Death::PowerLost);
+        } else {
+            self.note_fault(node, Fault::Exit);
+            self.counters.count("gave up after a failure of the disk");
+            self.die(node, Death::Killed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn plan_log(&mut self, node: NodeId) {
+        let life = self.nodes[node].life;
+        let Some(process) = &mut self.nodes[node].process else { return };
+        if !process.is_log_due {
+            process.is_log_due = true;
+            self.agenda.within(self.plan.delays.thread, Happening::WriteLog(life));
+        }
+    }
+
+    pub(super) fn plan_snapshot(&mut self, node: NodeId, job: SnapshotJob) {
+        if let Some(process) = &mut self.nodes[node].process {
+            process.snapshot_jobs.push_back(job);
+            self.plan_snapshot_work(node);
+        }
+    }
+
+    fn plan_snapshot_work(&mut self, node: NodeId) {
+        let life = self.nodes[node].life;
+        let Some(process) = &mut self.nodes[node].process else { return };
+        if !process.is_snapshot_due && !process.snapshot_jobs.is_empty() {
+            process.is_snapshot_due = true;
+            let delay = self.plan.delays.thread + self.plan.delays.sync;
+            self.agenda.within(delay, Happening::WriteSnapshot(life));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What there is of each server: a machine with its disk and its clock, and the process that runs on
+//! it at times.
+
+use std::ops::{Index, IndexMut};
+
+use storage::SimulatedDisk;
+use types::{Instant, Sid};
+
+use super::ledger::Ledger;
+use super::process::Process;
+
+/// One of the servers of a run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub(super) struct NodeId(pub(super) usize);
+
+impl NodeId {
+    /// The id that the server has in its configuration.
+    pub(super) fn sid(self) -> Sid {
+        Sid(i64::try_from(self.0).map_or(i64::MAX, |index| index + 1))
+    }
+}
+
+/// Which run of the process of which server: what is on the agenda for an earlier one is void.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Life {
+    /// Whose.
+    pub(super) node: NodeId,
+    /// How many came before.
+    pub(super) number: u32,
+}
+
+impl Life {
+    pub(super) fn next(self) -> Self {
+        Self { number: self.number + 1, ..self }
+    }
+}
+
+/// One server.
+pub(super) struct Node {
+    pub(super) disk: SimulatedDisk,
+    /// `None` while it is down.
+    pub(super) process: Option<Process>,
+    pub(super) life: Life,
+    /// What it gave to its log.
+    pub(super) ledger: Ledger,
+    /// Failures of the disk that were planned and not yet taken back.
+    pub(super) planned_disk_faults: usize,
+    /// What happens to the machine when a planned failure of the disk strikes.
+    pub(super) disk_fault_is_power_loss: bool,
+    /// Effects, writes and syncs until the process dies.
+    pub(super) crash_in: Option<u64>,
+    /// The process stands still until then.
+    pub(super) paused_until: Instant,
+    pub(super) wall_offset_ms: i64,
+}
+
+impl Node {
+    pub(super) fn new(id: NodeId, ledger: Ledger) -> Self {
+        Self {
+            disk: SimulatedDisk::new(),
+            process: None,
+            life: Life { node: id, number: 0 },
+            ledger,
+            planned_disk_faults: 0,
+            disk_fault_is_power_loss: false,
+            crash_in: None,
+            paused_until: Instant::default(),
+            wall_offset_ms: 0,
+        }
+    }
+
+    /// The process, if this is still its life.
+    pub(super) fn living(&mut self, life: Life) -> Option<&mut Process> {
+        self.process.as_mut().filter(|process| process.life == life)
+    }
+
+    pub(super) fn take_back_disk_faults(&mut self) {
+        self.disk.faults().clear();
+        self.planned_disk_faults = 0;
+    }
+}
+
+/// All servers of a run.
+pub(super) struct Nodes(Vec<Node>);
+
+impl Nodes {
+    pub(super) fn new(nodes: impl IntoIterator<Item = Node>) -> Self {
+        Self(nodes.into_iter().collect())
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.0.len()).map(NodeId)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.0.iter()
+    }
+}
+
+impl Index<NodeId> for Nodes {
+    type Output = Node;
+
+    fn index(&self, id: NodeId) -> &Node {
+        &self.0[id.0]
+    }
+}
+
+impl IndexMut<NodeId> for Nodes {
+    fn index_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.0[id.0]
+    }
+}

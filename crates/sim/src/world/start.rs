@@ -1,0 +1,108 @@
+//! Starts of servers: what is recovered, and what it must be.
+
+use replica::Input;
+use storage::{Compression, DataDir, MissingDirectory, Recovered, write_tree};
+use types::Zxid;
+
+use super::World;
+use super::node::{Life, NodeId};
+use super::process::{self, Process};
+use crate::checkers::{Promise, Violation};
+use crate::history::Fault;
+
+impl World {
+    /// Makes the directory that the first start finds, where numbers do not start at zero.
+    pub(super) fn found(&mut self, node: NodeId) -> Result<(), Violation> {
+        if self.plan.start == Zxid::ZERO {
+            return Ok(());
+        }
+        let founded = DataDir::open(
+            self.nodes[node].disk.clone(),
+            process::directories(),
+            MissingDirectory::Create,
+        )
+        .and_then(|data_dir| {
+            let writer = data_dir.start_snapshot(self.plan.start, Compression::None)?;
+            let mut tree = tree::Tree::new(process::tree_options(self.seed));
+            write_tree(writer, &mut tree)
+        });
+        match founded {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Violation::new(Promise::Liveness, error.to_string())),
+        }
+    }
+
+    /// Starts the process; recovery may fail if the disk was told to.
+    pub(super) fn start(&mut self, life: Life) -> Result<(), Violation> {
+        let node = life.node;
+        if life != self.nodes[node].life || self.nodes[node].process.is_some() {
+            return Ok(());
+        }
+        self.recover_twice(node)?;
+        let (now, seed) = (self.now(node), self.seed ^ u64::from(life.number));
+        let started =
+            process::recover(&self.nodes[node].disk, seed).and_then(|(data_dir, recovered)| {
+                let facts = self.check_recovered(node, &recovered);
+                let process = Process::start(life, &self.plan, seed, now, data_dir, recovered)?;
+                Ok((process, facts))
+            });
+        match started {
+            Ok((process, facts)) => {
+                facts?;
+                self.nodes[node].process = Some(process);
+                if self.agenda.tape.chance(300) {
+                    self.tell_owner(node, Input::TakeSnapshot);
+                }
+                self.plan_step(node, now.instant);
+                Ok(())
+            }
+            Err(_) if self.disk_fault_struck(node) => {
+                self.counters.count("crash in recovery");
+                self.die(node, self.nodes[node].death_by_disk());
+                Ok(())
+            }
+            Err(error) => {
+                let detail = format!("refused to start after a crash: {error}");
+                Err(Violation::new(Promise::D7, detail))
+            }
+        }
+    }
+
+    /// D5: recovering is a function of what is on the disk.
+    fn recover_twice(&mut self, node: NodeId) -> Result<(), Violation> {
+        if !self.agenda.tape.chance(100) {
+            return Ok(());
+        }
+        let fork = self.nodes[node].disk.fork();
+        let recover = || process::recover(&fork, self.seed).map(|(_, recovered)| recovered);
+        if let (Ok(first), Ok(second)) = (recover(), recover())
+            && (first.last_logged != second.last_logged
+                || first.tree.difference(&second.tree).is_some())
+        {
+            let detail =
+                format!("recovered up to {}, then up to {}", first.last_logged, second.last_logged);
+            return Err(Violation::new(Promise::D5, detail));
+        }
+        Ok(())
+    }
+
+    /// Compares what was recovered with what was logged.
+    pub(super) fn check_recovered(
+        &mut self,
+        node: NodeId,
+        recovered: &Recovered,
+    ) -> Result<(), Violation> {
+        let lost = self.nodes[node].ledger.recovered(recovered.last_logged, &recovered.tree)?;
+        if recovered.digest_mismatches > 0 {
+            let detail = format!("{} digests differ in recovery", recovered.digest_mismatches);
+            return Err(Violation::new(Promise::D8, detail));
+        }
+        self.counters.add("unsynced transactions lost", lost as u64);
+        self.counters.add("torn log trimmed", u64::from(recovered.trimmed.is_some()));
+        if recovered.txns_replayed > 0 && recovered.origin != storage::Origin::Created {
+            self.counters.count("recovered from a snapshot and logs");
+        }
+        self.note_fault(node, Fault::Recovered(recovered.last_logged));
+        Ok(())
+    }
+}
