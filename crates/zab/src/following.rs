@@ -146,7 +146,7 @@ impl Following {
         match &mut self.phase {
             Phase::Settling(link, epoch, promise) if core.is_settled() => {
                 let current_epoch = (*promise == Promise::New).then_some(core.epochs.current());
-                let last_logged = Some(core.history.last_logged());
+                let last_logged = core.sound_last_logged();
                 let packet = LearnerPacket::AckEpoch { last_logged, current_epoch };
                 effects.push(Effect::ToLeader { link: *link, packet });
                 self.phase = Phase::Synchronizing(*link, Synchronization::new(*epoch));

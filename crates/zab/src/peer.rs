@@ -49,6 +49,9 @@ pub struct Recovered {
     pub current_epoch: Epoch,
     /// The last transaction in the log or the snapshot.
     pub last_logged: Zxid,
+    /// Whether everything that this server has acknowledged is still there. Otherwise it takes part
+    /// in no vote, and asks for a snapshot, until it has a leader's whole history.
+    pub is_whole: bool,
 }
 
 /// One server's part in the protocol.
@@ -71,6 +74,8 @@ pub(crate) struct Core {
     pub(crate) history: History,
     /// Why nothing can be logged now.
     pub(crate) obstacle: Option<Obstacle>,
+    /// Whether everything that was acknowledged is there.
+    is_whole: bool,
 }
 
 /// What the storage is at, and has to finish before it logs again. A role may end meanwhile.
@@ -120,6 +125,12 @@ impl Core {
     /// Whether everything that was logged and decided is durable.
     pub(crate) fn is_settled(&self) -> bool {
         self.obstacle.is_none() && self.history.is_synced() && self.epochs.are_stored()
+    }
+
+    /// What a vote for this server, and its word on how far it goes, can be based on; `None` if it
+    /// may have lost something.
+    pub(crate) fn sound_last_logged(&self) -> Option<Zxid> {
+        self.is_whole.then(|| self.history.last_logged())
     }
 }
 
@@ -323,7 +334,7 @@ impl Peer {
         effects.push(Effect::Look);
         effects.push(Effect::LetLearnersWait);
         let candidate = Candidate {
-            last_logged: Some(self.core.history.last_logged()),
+            last_logged: self.core.sound_last_logged(),
             epoch: self.core.epochs.current(),
         };
         self.election.begin(now, candidate, effects);
@@ -332,16 +343,21 @@ impl Peer {
 
 impl Core {
     fn new(options: Options, quorums: Quorums, recovered: Recovered) -> Self {
-        let Recovered { accepted_epoch, current_epoch, last_logged } = recovered;
+        let Recovered { accepted_epoch, current_epoch, last_logged, is_whole } = recovered;
         let history = History::recovered(last_logged, options.history_min);
         let epochs = Epochs::recovered(accepted_epoch, current_epoch);
-        Self { options, quorums, epochs, history, obstacle: None }
+        Self { options, quorums, epochs, history, obstacle: None, is_whole }
     }
+
     fn take_from_storage(&mut self, input: &Input<'_>) {
         match *input {
             Input::LogSynced { zxid } => self.history.synced(zxid),
             Input::AcceptedEpochStored(epoch) => self.epochs.accepted_is_stored(epoch),
-            Input::CurrentEpochStored(epoch) => self.epochs.current_is_stored(epoch),
+            Input::CurrentEpochStored(epoch) => {
+                self.epochs.current_is_stored(epoch);
+                // Before that comes all of a leader's history.
+                self.is_whole = true;
+            }
             Input::Truncated { last_logged } => {
                 assert_eq!(
                     last_logged,
@@ -354,6 +370,9 @@ impl Core {
             Input::SnapshotInstalled { link, last_applied } => {
                 assert_eq!(self.obstacle, Some(Obstacle::Snapshot(link)), "one snapshot at a time");
                 self.obstacle = None;
+                // What it had beyond comes again, or was never committed; the end of the
+                // synchronization shows which.
+                self.is_whole &= last_applied >= self.history.last_logged();
                 self.history.replace(last_applied);
             }
             Input::SnapshotGivenUp { link } if self.obstacle == Some(Obstacle::Snapshot(link)) => {

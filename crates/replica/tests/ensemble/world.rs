@@ -474,6 +474,7 @@ fn server(sid: Sid, voters: i64, now: Now) -> Server {
         accepted_epoch: types::Epoch(0),
         current_epoch: types::Epoch(0),
         last_logged: Zxid::ZERO,
+        is_whole: true,
     };
     let options = Options {
         sid,

@@ -58,6 +58,7 @@ impl Durable {
             accepted_epoch: self.accepted,
             current_epoch: self.current,
             last_logged: self.last_logged(),
+            is_whole: true,
         }
     }
 
