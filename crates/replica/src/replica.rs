@@ -179,7 +179,8 @@ impl Replica {
                 Input::Connect(connect) => section.on_connect(now, &connect),
                 Input::Disconnected(address) => section.core.take_disconnected(address),
                 Input::LogSynced { spare, .. } => {
-                    if let Some(mut spare) = spare {
+                    // A member's batches stay with its peer for a while.
+                    if let Some(mut spare) = spare.filter(|_| !section.core.is_member) {
                         spare.clear();
                         section.core.spare_batches.push(spare);
                     }
@@ -314,9 +315,7 @@ impl Replica {
             self.core.snapshots.logged(batch.count(), batch.as_bytes().len());
             effects.push(Effect::Append(Arc::new(batch)));
         }
-        if self.core.ensemble.standing != Standing::Looking {
-            self.begin_snapshots(effects);
-        }
+        self.begin_snapshots(effects);
         self.publisher.post(|front| effects.push(Effect::Wake(front)));
     }
 
@@ -330,9 +329,10 @@ impl Replica {
         }
     }
 
-    /// Begins what is due: not while it is unknown whether what is applied is committed.
+    /// Begins what is due. No file is written while it is unknown whether what is applied is
+    /// committed; learners get it, as it may take them to commit it.
     fn begin_snapshots(&mut self, effects: &mut Vec<Effect>) {
-        if self.core.snapshots.is_due() {
+        if self.core.ensemble.standing != Standing::Looking && self.core.snapshots.is_due() {
             self.begin_snapshot(effects);
         }
         if self.core.snapshots.is_stream_due() {
