@@ -41,9 +41,6 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
     };
     let server = match Server::start(&loaded.config) {
         Ok(server) => server,
-        Err(failure @ StartError::EnsembleUnsupported { .. }) => {
-            return give_up(COMMAND, &failure, INVALID_CONFIGURATION);
-        }
         Err(failure @ StartError::Storage(_)) => {
             return give_up(COMMAND, &failure, UNUSABLE_DIRECTORIES);
         }

@@ -17,12 +17,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use replica::{Effect, Input, Replica};
+use storage::put_head;
 
 use crate::clock::Clock;
 use crate::door::Handover;
 use crate::inbox::Inbox;
-use crate::log_thread::LogJob;
+use crate::log_thread::{Change, LogJob};
 use crate::operator::{Desk, Finding};
+use crate::peers::Peers;
+use crate::peers::errand::{Errand, SnapshotPart};
+use crate::peers::news::News as PeersNews;
+use crate::snapshot_thread::SnapshotJob;
 
 /// News that a thread works off itself: some tens of microseconds. More are left to the thread that
 /// keeps watch, so that the bringer can go on with its own work.
@@ -30,7 +35,7 @@ const NEWS_WORKED_OFF_MAX: usize = 64;
 
 /// The replica with its inbox.
 pub(crate) struct Helm {
-    news: Mutex<Vec<Input>>,
+    news: Mutex<News>,
     steering: Mutex<Steering>,
     outlets: Outlets,
     /// For the thread that steers when nobody else does.
@@ -41,21 +46,38 @@ pub(crate) struct Helm {
     is_closed: AtomicBool,
 }
 
+/// What was brought and nobody has taken.
+#[derive(Default)]
+struct News {
+    inputs: Vec<Input>,
+    /// From the connections to other servers.
+    of_peers: Vec<PeersNews>,
+}
+
+impl News {
+    fn is_empty(&self) -> bool {
+        self.inputs.is_empty() && self.of_peers.is_empty()
+    }
+}
+
 /// What only who is at the helm touches.
 struct Steering {
     replica: Replica,
     clock: Clock,
     /// Kept to be reused.
-    inputs: Vec<Input>,
+    news: News,
     effects: Vec<Effect>,
+    errands: Vec<Errand>,
 }
 
 /// Where the replica's effects go.
 pub(crate) struct Outlets {
     pub(crate) log: Arc<Inbox<LogJob>>,
-    pub(crate) snapshots: Arc<Inbox<Effect>>,
+    pub(crate) snapshots: Arc<Inbox<SnapshotJob>>,
     pub(crate) handovers: Vec<Arc<Handover>>,
     pub(crate) desk: Arc<Desk>,
+    /// Only a member of an ensemble has them.
+    pub(crate) peers: Option<Peers>,
 }
 
 #[derive(Default)]
@@ -65,8 +87,8 @@ struct Watch {
 
 impl Helm {
     pub(crate) fn new(replica: Replica, clock: Clock, outlets: Outlets) -> Self {
-        let (inputs, effects) = (Vec::new(), Vec::new());
-        let steering = Steering { replica, clock, inputs, effects };
+        let (news, effects, errands) = (News::default(), Vec::new(), Vec::new());
+        let steering = Steering { replica, clock, news, effects, errands };
         Self {
             news: Mutex::default(),
             steering: Mutex::new(steering),
@@ -90,7 +112,28 @@ impl Helm {
         if news.len() > NEWS_WORKED_OFF_MAX {
             return self.leave(news);
         }
-        self.news().append(news);
+        self.news().inputs.append(news);
+        self.try_step();
+    }
+
+    /// As [`Helm::tell`], with news from other servers.
+    ///
+    /// # Panics
+    /// As [`Helm::tell`].
+    pub(crate) fn tell_of_peers(&self, news: &mut Vec<PeersNews>) {
+        if news.is_empty() {
+            return;
+        }
+        let is_much = news.len() > NEWS_WORKED_OFF_MAX;
+        self.news().of_peers.append(news);
+        if is_much {
+            return self.call();
+        }
+        self.try_step();
+    }
+
+    /// Steps with what was brought, if nobody else is about to.
+    fn try_step(&self) {
         let mut steering = match self.steering.try_lock() {
             Ok(steering) => steering,
             // Who is there, or else the thread that keeps watch, finds the news.
@@ -107,7 +150,7 @@ impl Helm {
 
     /// Brings news for the thread that keeps watch. Leaves `news` empty.
     pub(crate) fn leave(&self, news: &mut Vec<Input>) {
-        self.news().append(news);
+        self.news().inputs.append(news);
         self.call();
     }
 
@@ -146,15 +189,24 @@ impl Helm {
         if self.is_closed() {
             return;
         }
-        std::mem::swap(&mut *self.news(), &mut steering.inputs);
-        let now = steering.clock.now();
-        steering.replica.step(now, &mut steering.inputs, &mut steering.effects);
-        let mut effects = std::mem::take(&mut steering.effects);
-        for effect in effects.drain(..) {
-            self.outlets.carry_out(effect);
+        let Steering { replica, clock, news, effects, errands } = steering;
+        std::mem::swap(&mut *self.news(), news);
+        let now = clock.now();
+        let News { inputs, of_peers } = news;
+        for news in of_peers.drain(..) {
+            match news {
+                PeersNews::SnapshotTakesMore { link } => inputs.push(Input::StreamTakesMore(link)),
+                news => news.tell(|input| replica.take(now, input, effects)),
+            }
         }
-        steering.effects = effects;
-        let deadline = steering.replica.next_deadline();
+        replica.step(now, inputs, effects);
+        for effect in effects.drain(..) {
+            self.outlets.carry_out(effect, errands);
+        }
+        if let Some(peers) = &self.outlets.peers {
+            peers.run(errands);
+        }
+        let deadline = replica.next_deadline();
         if deadline.nanos() < self.asleep_until.load(Ordering::SeqCst) {
             self.call();
         }
@@ -177,7 +229,7 @@ impl Helm {
         self.is_closed.load(Ordering::SeqCst)
     }
 
-    fn news(&self) -> MutexGuard<'_, Vec<Input>> {
+    fn news(&self) -> MutexGuard<'_, News> {
         self.news.lock().expect(NO_PANIC)
     }
 }
@@ -200,7 +252,9 @@ impl std::fmt::Debug for Helm {
 }
 
 impl Outlets {
-    fn carry_out(&self, effect: Effect) {
+    /// Hands an effect to whom it is for; what is for the connections to other servers goes into
+    /// `errands`.
+    fn carry_out(&self, effect: Effect, errands: &mut Vec<Errand>) {
         match effect {
             Effect::Append(batch) => self.log.put(LogJob::Append(batch)),
             Effect::RollLog => self.log.put(LogJob::Roll),
@@ -211,13 +265,33 @@ impl Outlets {
             Effect::BeginSnapshot(_)
             | Effect::SnapshotPart(_)
             | Effect::EndSnapshot { .. }
-            | Effect::AbandonSnapshot => self.snapshots.put(effect),
-            // Only members of ensembles have these, which this server is never one of.
-            Effect::Peer(_)
-            | Effect::Packets { .. }
-            | Effect::StreamHead { .. }
-            | Effect::StreamPart { .. }
-            | Effect::StreamEnd { .. } => {}
+            | Effect::AbandonSnapshot => self.snapshots.put(SnapshotJob::Write(effect)),
+            Effect::Peer(zab::Effect::StoreAcceptedEpoch(epoch)) => {
+                self.log.put(LogJob::Change(Change::AcceptEpoch(epoch)));
+            }
+            Effect::Peer(zab::Effect::StoreCurrentEpoch(epoch)) => {
+                self.log.put(LogJob::Change(Change::AdoptEpoch(epoch)));
+            }
+            Effect::Peer(zab::Effect::Truncate(keep)) => {
+                self.log.put(LogJob::Change(Change::Cut(keep)));
+            }
+            Effect::Peer(effect) => {
+                errands.push(Errand::of(effect).expect("the replica keeps its own effects"));
+            }
+            Effect::Packets { link, bytes } => errands.push(Errand::Packets { link, bytes }),
+            Effect::StreamHead { link, last_applied, head } => {
+                let mut records = Vec::new();
+                put_head(&mut records, &head);
+                let part = SnapshotPart::Head { last_applied, records };
+                errands.push(Errand::SnapshotPart { link, part });
+            }
+            Effect::StreamPart { link, bytes } => {
+                let part = SnapshotPart::Records(bytes);
+                errands.push(Errand::SnapshotPart { link, part });
+            }
+            Effect::StreamEnd { link } => {
+                errands.push(Errand::SnapshotPart { link, part: SnapshotPart::End });
+            }
         }
     }
 
@@ -226,6 +300,9 @@ impl Outlets {
         self.log.close();
         self.snapshots.close();
         self.desk.close();
+        if let Some(peers) = &self.peers {
+            peers.stop();
+        }
         for handover in &self.handovers {
             handover.letterbox.stop();
         }

@@ -10,7 +10,8 @@
 //!      │                    ├───────────────────────> │ write, purge
 //! ```
 //!
-//! One thread more answers operators, see `operator`.
+//! One thread more answers operators, see `operator`. In a member of an ensemble, another one has the
+//! connections to the other servers, see `peers`.
 //!
 //! The threads decide nothing about the protocol: they move bytes, carry out effects and tell what
 //! became of them. Any number of servers can run in one process.
@@ -34,13 +35,14 @@ mod inbox;
 mod io_thread;
 mod letterbox;
 mod log_thread;
+mod member;
 mod operator;
-#[cfg_attr(not(test), expect(dead_code, reason = "the replica has no other roles yet"))]
 mod peers;
 mod server;
 mod snapshot_thread;
 mod start;
 mod view;
 
+pub use peers::{PeersError, Port};
 pub use server::{Ended, Server};
 pub use start::StartError;

@@ -2,14 +2,19 @@
 //!
 //! It writes everything that waits, syncs once, and tells the replica: the slower the disk, the
 //! larger the groups. A failed write or sync ends the server; it is never tried again.
+//!
+//! What a member of an ensemble keeps beside its log is stored here too, since the order matters: a
+//! [`Change`] is made when all that was to be written before it is durable.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use replica::Input;
-use storage::{Error, Log, RealDisk};
-use tracing::warn;
+use storage::{DataDir, Error, Log, RealDisk, ReceivedSnapshot, RecoverOptions};
+use tracing::{info, warn};
+use types::{Epoch, Zxid};
 use wire::stored::LogBatch;
+use zab::Link;
 
 use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
@@ -22,6 +27,26 @@ pub(crate) enum LogJob {
     Append(Arc<LogBatch>),
     /// Let the next entries start a new file.
     Roll,
+    /// Something that only a member of an ensemble does.
+    Change(Change),
+}
+
+/// What becomes durable behind everything that was written before.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// [`zab::Effect::StoreAcceptedEpoch`].
+    AcceptEpoch(Epoch),
+    /// [`zab::Effect::StoreCurrentEpoch`].
+    AdoptEpoch(Epoch),
+    /// [`zab::Effect::Truncate`].
+    Cut(Zxid),
+    /// Replace the database by a leader's snapshot.
+    Install {
+        /// Over which connection it came.
+        link: Link,
+        /// All of it.
+        snapshot: Box<ReceivedSnapshot<RealDisk>>,
+    },
 }
 
 /// How groups are formed beyond taking what waits.
@@ -37,62 +62,120 @@ pub(crate) struct GroupOptions {
     pub(crate) slow: Duration,
 }
 
-/// Writes until the inbox is closed, then closes the log.
-///
-/// # Errors
-/// When the disk fails.
-pub(crate) fn run(
-    mut log: Log<RealDisk>,
-    options: GroupOptions,
-    jobs: &Inbox<LogJob>,
-    helm: &Helm,
-    views: &Arc<Views>,
-) -> Result<(), Error> {
-    let mut waiting = Vec::new();
-    let mut written = Vec::new();
-    // Space ahead is made whenever nothing waits, first of all before the first transaction comes.
-    let mut is_prepared = false;
-    loop {
-        let timeout = if is_prepared { None } else { Some(Duration::ZERO) };
-        if jobs.take(&mut waiting, timeout) == Taken::Closed {
-            log.close()?;
-            return Ok(());
-        }
-        if waiting.is_empty() {
-            log.prepare()?;
-            is_prepared = true;
-            continue;
-        }
-        is_prepared = false;
-        gather(options, jobs, &mut waiting);
-        for job in waiting.drain(..) {
-            match job {
-                LogJob::Append(batch) => {
-                    log.append(&batch)?;
-                    written.push(batch);
-                }
-                LogJob::Roll => {
-                    log.roll()?;
+/// What the thread works with, beside the log.
+pub(crate) struct LogThread {
+    pub(crate) data_dir: Arc<DataDir<RealDisk>>,
+    pub(crate) options: GroupOptions,
+    /// How the state is read again when the log was cut.
+    pub(crate) recover: RecoverOptions,
+    pub(crate) views: Arc<Views>,
+}
+
+impl LogThread {
+    /// Writes until the inbox is closed, then closes the log.
+    ///
+    /// # Errors
+    /// When the disk fails, or the log can not be cut as a leader wants it.
+    pub(crate) fn run(
+        &self,
+        mut log: Log<RealDisk>,
+        jobs: &Inbox<LogJob>,
+        helm: &Helm,
+    ) -> Result<(), Error> {
+        let mut waiting = Vec::new();
+        let mut written = Vec::new();
+        let mut answers = Vec::new();
+        // Space ahead is made whenever nothing waits, first of all before the first transaction
+        // comes.
+        let mut is_prepared = false;
+        loop {
+            let timeout = if is_prepared { None } else { Some(Duration::ZERO) };
+            if jobs.take(&mut waiting, timeout) == Taken::Closed {
+                log.close()?;
+                return Ok(());
+            }
+            if waiting.is_empty() {
+                log.prepare()?;
+                is_prepared = true;
+                continue;
+            }
+            is_prepared = false;
+            gather(self.options, jobs, &mut waiting);
+            for job in waiting.drain(..) {
+                match job {
+                    LogJob::Append(batch) => {
+                        log.append(&batch)?;
+                        written.push(batch);
+                    }
+                    LogJob::Roll => {
+                        log.roll()?;
+                    }
+                    LogJob::Change(change) => {
+                        self.sync(&mut log, &mut written, &mut answers)?;
+                        let answer;
+                        (log, answer) = self.make(log, change)?;
+                        answers.push(answer);
+                    }
                 }
             }
+            self.sync(&mut log, &mut written, &mut answers)?;
+            // With more to sync, the device must not wait for what is done about the last group.
+            if jobs.is_empty() {
+                helm.tell(&mut answers);
+            } else {
+                helm.leave(&mut answers);
+            }
+        }
+    }
+
+    /// Makes durable what was written.
+    fn sync(
+        &self,
+        log: &mut Log<RealDisk>,
+        written: &mut Vec<Arc<LogBatch>>,
+        answers: &mut Vec<Input>,
+    ) -> Result<(), Error> {
+        if written.is_empty() {
+            return Ok(());
         }
         let synced = log.sync()?;
         let took_ms = u64::try_from(synced.took().as_millis()).unwrap_or(u64::MAX);
-        views.metrics.fsynctime.record(took_ms);
-        let txns = written.iter().map(|batch: &Arc<LogBatch>| batch.count()).sum::<usize>();
-        views.metrics.sync_processor_batch_size.record(txns as u64);
-        if synced.took() > options.slow {
+        self.views.metrics.fsynctime.record(took_ms);
+        let txns = written.iter().map(|batch| batch.count()).sum::<usize>();
+        self.views.metrics.sync_processor_batch_size.record(txns as u64);
+        if synced.took() > self.options.slow {
             warn!(took_ms, "the disk was slow to sync the log");
         }
         let zxid = synced.zxid();
         let spares = written.drain(..).map(Arc::into_inner);
-        let mut inputs = spares.map(|spare| Input::LogSynced { zxid, spare }).collect::<Vec<_>>();
-        // With more to sync, the device must not wait for what is done about the last group.
-        if jobs.is_empty() {
-            helm.tell(&mut inputs);
-        } else {
-            helm.leave(&mut inputs);
-        }
+        answers.extend(spares.map(|spare| Input::LogSynced { zxid, spare }));
+        Ok(())
+    }
+
+    /// Makes a change; gives back the log that goes on, and the answer.
+    fn make(&self, log: Log<RealDisk>, change: Change) -> Result<(Log<RealDisk>, Input), Error> {
+        Ok(match change {
+            Change::AcceptEpoch(epoch) => {
+                let epoch = self.data_dir.store_accepted_epoch(epoch)?.epoch();
+                (log, Input::Peer(zab::Input::AcceptedEpochStored(epoch)))
+            }
+            Change::AdoptEpoch(epoch) => {
+                let epoch = self.data_dir.store_current_epoch(epoch)?.epoch();
+                (log, Input::Peer(zab::Input::CurrentEpochStored(epoch)))
+            }
+            Change::Cut(last_logged) => {
+                warn!(from = %log.last_logged(), to = %last_logged,
+                    "cutting off what was logged and never committed");
+                let (log, recovered) = self.data_dir.rewind(log, last_logged, &self.recover)?;
+                (log, Input::DatabaseCut { last_logged, tree: Box::new(recovered.tree) })
+            }
+            Change::Install { link, snapshot } => {
+                let (last_applied, bytes) = (snapshot.zxid(), snapshot.bytes());
+                let (log, tree) = self.data_dir.install(log, *snapshot)?;
+                info!(zxid = %last_applied, bytes, "the leader's snapshot is the database now");
+                (log, Input::DatabaseReplaced { link, last_applied, tree: Box::new(tree) })
+            }
+        })
     }
 }
 
@@ -121,7 +204,7 @@ fn txns(jobs: &[LogJob]) -> usize {
     jobs.iter()
         .map(|job| match job {
             LogJob::Append(batch) => batch.count(),
-            LogJob::Roll => 0,
+            LogJob::Roll | LogJob::Change(_) => 0,
         })
         .sum()
 }

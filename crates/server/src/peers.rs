@@ -57,7 +57,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
+#[cfg(test)]
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +76,7 @@ use crate::letterbox::{Letterbox, WAKER};
 use self::accepting::Guests;
 use self::attempts::Attempts;
 use self::connection::{Connection, Receiving, Side};
-use self::doors::{Doors, Port};
+use self::doors::Doors;
 use self::encode::BatchEncoder;
 use self::ending::{Ended, Ending, Lines};
 use self::errand::{Asker, Errand};
@@ -84,6 +86,8 @@ use self::news::{News, StreamPart};
 use self::options::Options;
 use self::stats::Stats;
 
+pub use self::doors::Port;
+
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 256;
 
@@ -92,7 +96,7 @@ const FIRST_ANONYMOUS: Sid = Sid(-1);
 
 /// Why there are no connections to other servers.
 #[derive(thiserror::Error, Debug)]
-pub(crate) enum PeersError {
+pub enum PeersError {
     /// A port can not be opened.
     #[error("can not listen on {place} for other servers ({port:?} port)")]
     Listen {
@@ -116,6 +120,7 @@ pub(crate) enum PeersError {
 #[derive(Clone, Debug)]
 pub(crate) struct Peers {
     letterbox: Arc<Letterbox<Errand>>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests look at them"))]
     stats: Arc<Stats>,
 }
 
@@ -131,6 +136,7 @@ impl Peers {
     }
 
     /// What has happened so far.
+    #[cfg(test)]
     pub(crate) fn stats(&self) -> &Stats {
         &self.stats
     }
@@ -207,12 +213,14 @@ impl PeersThread {
     }
 
     /// Where a port is open.
+    #[cfg(test)]
     pub(crate) fn addresses(&self, port: Port) -> Vec<SocketAddr> {
         self.doors.addresses(port)
     }
 
     /// Works until it is stopped. `deliver` gets what has happened, and leaves it empty; `receive` gets
-    /// the snapshots of leaders, each part before the news of the packets around it. Neither may wait.
+    /// the snapshots of leaders, each part after the news of the packets before it: so nobody is told
+    /// what became of a snapshot before it is told that there is one. Neither may wait.
     ///
     /// # Errors
     /// When a port can not be opened however often it is tried, or the system does not tell of events.
@@ -240,10 +248,10 @@ impl PeersThread {
                 self.on_event(event);
             }
             self.turn()?;
-            self.stream_parts.drain(..).for_each(&mut receive);
             if !self.news.is_empty() {
                 deliver(&mut self.news);
             }
+            self.stream_parts.drain(..).for_each(&mut receive);
         }
         Ok(())
     }

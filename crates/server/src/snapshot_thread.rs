@@ -1,7 +1,10 @@
-//! The thread that writes snapshots and removes old ones.
+//! The thread that writes snapshots and removes old ones, and receives those of leaders.
 //!
 //! A snapshot that can not be written is given up with a message; the server goes on, since the log
-//! has everything.
+//! has everything. One that can not be received is given up too, and the learner asks again; see
+//! `receiver`.
+
+mod receiver;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +16,19 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
+use crate::peers::news::StreamPart;
 use crate::view::Views;
+
+pub(crate) use self::receiver::Receiver;
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+pub(crate) enum SnapshotJob {
+    /// An effect that concerns a snapshot of this server.
+    Write(Effect),
+    /// A piece of a leader's snapshot has arrived.
+    Receive(StreamPart),
+}
 
 /// How snapshots are kept.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +46,13 @@ pub(crate) struct Keeper {
     pub(crate) options: KeepOptions,
     pub(crate) clock: Clock,
     pub(crate) views: Arc<Views>,
+    /// Only a member of an ensemble has one.
+    pub(crate) receiver: Option<Receiver>,
 }
 
 impl Keeper {
     /// Works until the inbox is closed.
-    pub(crate) fn run(&self, jobs: &Inbox<Effect>, helm: &Helm) {
+    pub(crate) fn run(&mut self, jobs: &Inbox<SnapshotJob>, helm: &Helm) {
         let mut waiting = Vec::new();
         let mut writer = None;
         let mut next_purge = self.clock.instant();
@@ -52,21 +69,30 @@ impl Keeper {
                 return;
             }
             for job in waiting.drain(..) {
-                let answer = match self.step(&mut writer, job) {
-                    Ok(answer) => answer,
-                    Err(failure) => {
-                        writer = None;
-                        self.views.metrics.snapshot_error_count.add(1);
-                        let source = std::error::Error::source(&failure).map(ToString::to_string);
-                        error!(%failure, source, "the snapshot was given up; the log has it all");
-                        Some(Input::SnapshotOver)
-                    }
+                let answer = match job {
+                    SnapshotJob::Write(effect) => self.write(&mut writer, effect),
+                    SnapshotJob::Receive(part) => self.receive(part),
                 };
                 if let Some(answer) = answer {
                     helm.leave(&mut vec![answer]);
                 }
             }
         }
+    }
+
+    /// Carries out one effect that concerns a snapshot, or gives the snapshot up.
+    fn write(&self, writer: &mut Option<Writing>, effect: Effect) -> Option<Input> {
+        self.step(writer, effect).unwrap_or_else(|failure| {
+            *writer = None;
+            self.views.metrics.snapshot_error_count.add(1);
+            let source = std::error::Error::source(&failure).map(ToString::to_string);
+            error!(%failure, source, "the snapshot was given up; the log has it all");
+            Some(Input::SnapshotOver)
+        })
+    }
+
+    fn receive(&mut self, part: StreamPart) -> Option<Input> {
+        self.receiver.as_mut()?.take(&self.data_dir, part)
     }
 
     /// Removes old snapshots and logs. A disk that does not let it must be looked after, but the
@@ -79,8 +105,8 @@ impl Keeper {
     }
 
     /// Carries out one effect that concerns a snapshot.
-    fn step(&self, writer: &mut Option<Writing>, job: Effect) -> Result<Option<Input>, Error> {
-        match job {
+    fn step(&self, writer: &mut Option<Writing>, effect: Effect) -> Result<Option<Input>, Error> {
+        match effect {
             Effect::BeginSnapshot(head) => {
                 let file = self.data_dir.start_snapshot(head.zxid, self.options.compression)?;
                 let mut records = Vec::new();

@@ -14,15 +14,17 @@ use mio::net::TcpListener;
 use mio::{Poll, Registry};
 use replica::access::{AccessOptions, DigestAlgorithm, Secret};
 use replica::{
-    ConnectionThrottleOptions, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES,
-    LargeRequests, Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions,
-    SNAPSHOT_PART_BYTES, SnapshotOptions, first_session,
+    ConnectionThrottleOptions, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input,
+    LONG_ANSWER_BYTES, LargeRequests, Outstanding, PrepareOptions, ReapOptions, Replica,
+    RequestThrottleOptions, SNAPSHOT_PART_BYTES, SnapshotOptions, first_session,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
-    MissingDirectory, Origin, RealDisk, RecoverOptions, Recovered, WithoutSnapshot, limits,
+    MissingDirectory, Origin, RealDisk, RecoverOptions, Recovered, RecoveredMember,
+    WithoutSnapshot, limits,
 };
 use tracing::{info, warn};
+use tree::Tree;
 use types::{LineLimit, SessionId, Sid};
 
 use crate::clock::{Clock, wall_ms};
@@ -31,10 +33,13 @@ use crate::door::{self, Counts, Door, Handover};
 use crate::helm::{Helm, Outlets};
 use crate::inbox::Inbox;
 use crate::io_thread::IoThread;
-use crate::log_thread::{self, GroupOptions};
+use crate::log_thread::{GroupOptions, LogThread};
+use crate::member::ensemble_options;
 use crate::operator::{Desk, Facts, Operator};
+use crate::peers::errand::Errand;
+use crate::peers::{self, Peers, PeersError, PeersThread};
 use crate::server::Shared;
-use crate::snapshot_thread::{KeepOptions, Keeper};
+use crate::snapshot_thread::{KeepOptions, Keeper, Receiver, SnapshotJob};
 use crate::view::Views;
 
 /// The id of a server that is alone.
@@ -59,19 +64,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The configuration describes an ensemble.
-    #[error(
-        "{origin}: an ensemble ({voters} voters, {observers} observers) is not supported yet; \
-         remove the server, group and weight lines to run a standalone server"
-    )]
-    EnsembleUnsupported {
-        /// Where the first server's line is.
-        origin: config::Origin,
-        /// How many servers vote.
-        voters: usize,
-        /// How many do not.
-        observers: usize,
-    },
+    /// The connections to the other servers of the ensemble.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
     /// Threads, or telling of events on sockets.
     #[error("the system does not provide what the server needs")]
     System(#[from] io::Error),
@@ -85,14 +80,18 @@ pub(crate) struct Started {
 
 /// Recovers the database, opens the port and starts the threads.
 pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
-    refuse_ensemble(config)?;
     let clock = Clock::start();
     let seed = RandomState::new().build_hasher().finish();
     let data_dir = open_directories(config)?;
     let recovered = recover(&data_dir, config, seed)?;
     let log = data_dir.log(log_options(config), recovered.last_logged)?;
-    let wanted = first_session(STANDALONE_SID, wall_ms(), &recovered.tree);
+    let ensemble = match &config.ensemble {
+        None => None,
+        Some(ensemble) => Some(ensemble_options(config, ensemble, &data_dir, &recovered, seed)?),
+    };
+    let wanted = first_session(sid(config), wall_ms(), &recovered.tree);
     let first_session = data_dir.reserve_session_ids(wanted)?;
+    let peers = peers_thread(config, clock)?;
     // The port is opened last: who can connect is served.
     let listener = listen(config)?;
     let address = match &listener {
@@ -100,26 +99,29 @@ pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
         None => None,
     };
     let (recovery_ms, replayed) = (clock.instant().millis(), recovered.txns_replayed);
-    let threads = Threads::new(config, clock, seed, recovered, first_session)?;
+    let options = replica_options(config, seed, first_session, ensemble);
+    let threads = Threads::new(config, clock, recovered, options)?;
     threads.views.metrics.dbinittime.record(recovery_ms);
     threads.views.metrics.startup_txns_loaded.record(replayed);
-    let crew = threads.start(config, log, data_dir, listener)?;
+    let crew = threads.start(config, log, data_dir, listener, peers)?;
     if let Some(address) = address {
         info!(%address, "serving");
     }
     Ok(Started { address, crew })
 }
 
-/// A member that ran by itself would break the promises of its ensemble.
-fn refuse_ensemble(config: &Config) -> Result<(), StartError> {
-    match &config.ensemble {
-        None => Ok(()),
-        Some(ensemble) => Err(StartError::EnsembleUnsupported {
-            origin: ensemble.origin.clone(),
-            voters: ensemble.membership.voters().count(),
-            observers: ensemble.membership.observers().count(),
-        }),
-    }
+/// Who this server is.
+fn sid(config: &Config) -> Sid {
+    config.ensemble.as_ref().map_or(STANDALONE_SID, |ensemble| ensemble.sid)
+}
+
+/// The connections of a member to the others.
+fn peers_thread(config: &Config, clock: Clock) -> Result<Option<(Peers, PeersThread)>, PeersError> {
+    let Some(ensemble) = &config.ensemble else { return Ok(None) };
+    let (peers, thread) = PeersThread::new(peers::options::Options::new(config, ensemble), clock)?;
+    let membership = Arc::new(ensemble.membership.clone());
+    peers.run(&mut vec![Errand::Membership(membership)]);
+    Ok(Some((peers, thread)))
 }
 
 fn open_directories(config: &Config) -> Result<DataDir<RealDisk>, storage::Error> {
@@ -141,23 +143,17 @@ fn recover(
     seed: u64,
 ) -> Result<Recovered, storage::Error> {
     let start = std::time::Instant::now();
-    let mut recovered = data_dir.recover(&RecoverOptions {
-        tree: tree::Options {
-            extended_types: config.sessions.extended_types,
-            digest: config.storage.digest_enabled,
-            hash_seed: seed,
-        },
-        without_snapshot: if config.storage.trust_empty_snapshot {
-            WithoutSnapshot::Replay
-        } else {
-            WithoutSnapshot::Refuse
-        },
-        empty: if config.storage.autocreate_database {
-            EmptyDatabase::Create
-        } else {
-            EmptyDatabase::RequireMarker
-        },
-    })?;
+    let options = recover_options(config, seed);
+    let mut recovered = match &config.ensemble {
+        None => data_dir.recover(&options)?,
+        Some(_) => {
+            let RecoveredMember { recovered, loss } = data_dir.recover_member(&options)?;
+            if let Some(loss) = loss {
+                warn!(%loss, "going on with what can be read, a leader has the rest");
+            }
+            recovered
+        }
+    };
     for (file, damage) in &recovered.unreadable_snapshots {
         warn!(file = %file.display(), %damage, "snapshot not readable, an older one was taken");
     }
@@ -168,14 +164,44 @@ fn recover(
     if recovered.digest_mismatches > 0 {
         warn!(times = recovered.digest_mismatches, "the digest of the replayed tree differed");
     }
-    let dead: Vec<_> = recovered.tree.dead_ephemeral_owners().collect();
-    for session in dead {
-        info!(%session, "ephemerals of a session that is over are removed");
-        recovered.tree.kill_session(session, &mut |_| {});
+    if config.ensemble.is_none() {
+        remove_dead_ephemerals(&mut recovered.tree);
     }
     info!(zxid = %recovered.last_logged, znodes = recovered.tree.node_count(),
         replayed = recovered.txns_replayed, took_ms = start.elapsed().as_millis(), "recovered");
     Ok(recovered)
+}
+
+/// Ends sessions that are over and have left something. The members of an ensemble change their trees
+/// by transactions only, so that they stay equal.
+fn remove_dead_ephemerals(tree: &mut Tree) {
+    let dead: Vec<_> = tree.dead_ephemeral_owners().collect();
+    for session in dead {
+        info!(%session, "ephemerals of a session that is over are removed");
+        tree.kill_session(session, &mut |_| {});
+    }
+}
+
+fn tree_options(config: &Config, seed: u64) -> tree::Options {
+    tree::Options {
+        extended_types: config.sessions.extended_types,
+        digest: config.storage.digest_enabled,
+        hash_seed: seed,
+    }
+}
+
+fn recover_options(config: &Config, seed: u64) -> RecoverOptions {
+    RecoverOptions {
+        tree: tree_options(config, seed),
+        without_snapshot: match config.storage.trust_empty_snapshot {
+            true => WithoutSnapshot::Replay,
+            false => WithoutSnapshot::Refuse,
+        },
+        empty: match config.storage.autocreate_database {
+            true => EmptyDatabase::Create,
+            false => EmptyDatabase::RequireMarker,
+        },
+    }
 }
 
 fn log_options(config: &Config) -> LogOptions {
@@ -233,15 +259,15 @@ fn io_threads(config: &Config) -> usize {
 
 fn replica_options(
     config: &Config,
-    fronts: usize,
     seed: u64,
     first_session: SessionId,
+    ensemble: Option<EnsembleOptions>,
 ) -> replica::Options {
     let sessions = &config.sessions;
     let per_minute = u32::try_from(config.reaping.per_minute_max.max(1)).unwrap_or(u32::MAX);
     let never_used = config.reaping.never_used_after;
     replica::Options {
-        sid: STANDALONE_SID,
+        sid: sid(config),
         tick: sessions.tick,
         session_timeouts: sessions.timeout_min..=sessions.timeout_max,
         access: access_options(config),
@@ -264,10 +290,10 @@ fn replica_options(
         },
         connection_throttle: config.throttle.connections.map(connection_throttle),
         request_throttle: request_throttle(&config.throttle),
-        fronts,
+        fronts: io_threads(config),
         first_session,
         seed,
-        ensemble: None,
+        ensemble,
     }
 }
 
@@ -297,6 +323,7 @@ fn request_throttle(throttle: &config::Throttle) -> RequestThrottleOptions {
 /// The parts of a server before its threads run.
 struct Threads {
     clock: Clock,
+    seed: u64,
     replica: Replica,
     frontends: Vec<(Frontend, Poll, Arc<Handover>)>,
     counts: Arc<Counts>,
@@ -309,13 +336,11 @@ impl Threads {
     fn new(
         config: &Config,
         clock: Clock,
-        seed: u64,
         recovered: Recovered,
-        first_session: SessionId,
+        options: replica::Options,
     ) -> Result<Self, StartError> {
-        let fronts = io_threads(config);
         let wants_snapshot = recovered.txns_replayed > 0 || recovered.origin == Origin::Logs;
-        let options = replica_options(config, fronts, seed, first_session);
+        let (fronts, seed) = (options.fronts, options.seed);
         let access = options.access.clone();
         let replica = Replica::new(options, recovered.tree, clock.now());
         let counts = Arc::new(Counts::default());
@@ -342,7 +367,7 @@ impl Threads {
         }
         let stats = frontends.iter().map(|(frontend, ..)| frontend.stats()).collect();
         let views = Arc::new(Views::new(stats, replica.stats(), outstanding));
-        Ok(Self { clock, replica, frontends, counts, views, wants_snapshot })
+        Ok(Self { clock, seed, replica, frontends, counts, views, wants_snapshot })
     }
 
     fn start(
@@ -351,8 +376,11 @@ impl Threads {
         log: Log<RealDisk>,
         data_dir: DataDir<RealDisk>,
         listener: Option<TcpListener>,
+        peers: Option<(Peers, PeersThread)>,
     ) -> Result<Crew, StartError> {
-        let Self { clock, replica, frontends, counts, views, wants_snapshot } = self;
+        let Self { clock, seed, replica, frontends, counts, views, wants_snapshot } = self;
+        let data_dir = Arc::new(data_dir);
+        let (peers, peers_thread) = peers.unzip();
         let handovers: Vec<_> = frontends.iter().map(|(.., it)| Arc::clone(it)).collect();
         let desk = Arc::new(Desk::default());
         let (log_jobs, snapshot_jobs) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
@@ -362,6 +390,7 @@ impl Threads {
             snapshots: Arc::clone(&snapshot_jobs),
             handovers: handovers.clone(),
             desk: Arc::clone(&desk),
+            peers: peers.clone(),
         };
         let shared = Arc::new(Shared::new(Helm::new(replica, clock, outlets)));
         let port = listener.as_ref().and_then(|it| it.local_addr().ok()).map(|it| it.port());
@@ -376,10 +405,21 @@ impl Threads {
             handshake_timeout: config.sessions.handshake_timeout,
             trace_mask: TraceMask::default(),
         };
-        let keeper = Keeper {
-            data_dir: Arc::new(data_dir),
-            options: keep_options(config),
+        let keep_options = keep_options(config);
+        let mut keeper = Keeper {
+            data_dir: Arc::clone(&data_dir),
+            options: keep_options,
             clock,
+            views: Arc::clone(&views),
+            receiver: peers.map(|peers| {
+                let tree_options = tree_options(config, seed);
+                Receiver::new(keep_options.compression, tree_options, Arc::clone(&log_jobs), peers)
+            }),
+        };
+        let log_thread = LogThread {
+            data_dir,
+            options: group_options(config),
+            recover: recover_options(config, seed),
             views: Arc::clone(&views),
         };
         let door = listener.map(|listener| {
@@ -391,14 +431,25 @@ impl Threads {
             operator.run();
             Ok(())
         })?;
+        let received_parts = Arc::clone(&snapshot_jobs);
         crew.spawn("snapshots", move |shared| {
             keeper.run(&snapshot_jobs, &shared.helm);
             Ok(())
         })?;
-        let (options, log_views) = (group_options(config), Arc::clone(&views));
         crew.spawn("log", move |shared| {
-            log_thread::run(log, options, &log_jobs, &shared.helm, &log_views).map_err(last_words)
+            log_thread.run(log, &log_jobs, &shared.helm).map_err(|failure| {
+                last_words("the log can not be written, nothing more is acknowledged", &failure)
+            })
         })?;
+        if let Some(peers_thread) = peers_thread {
+            crew.spawn("peers", move |shared| {
+                let deliver = |news: &mut _| shared.helm.tell_of_peers(news);
+                let receive = |part| received_parts.put(SnapshotJob::Receive(part));
+                peers_thread
+                    .run(deliver, receive)
+                    .map_err(|failure| last_words("no connections to other servers", &failure))
+            })?;
+        }
         if wants_snapshot {
             crew.shared().helm.leave(&mut vec![Input::TakeSnapshot]);
         }
@@ -483,9 +534,9 @@ fn keep_options(config: &Config) -> KeepOptions {
 }
 
 /// What an operator reads last, with everything that led to it.
-fn last_words(failure: storage::Error) -> String {
-    let mut words = format!("the log can not be written, nothing more is acknowledged: {failure}");
-    let mut cause = std::error::Error::source(&failure);
+fn last_words(meaning: &str, failure: &dyn std::error::Error) -> String {
+    let mut words = format!("{meaning}: {failure}");
+    let mut cause = failure.source();
     while let Some(source) = cause {
         words = format!("{words}: {source}");
         cause = source.source();
@@ -510,14 +561,14 @@ mod tests {
         let recovered = recover(&data_dir, config, 1).expect("an empty database");
         let log = data_dir.log(log_options(config), recovered.last_logged).expect("a log");
         let listener = listen(config).expect("a port").expect("configured");
-        let threads =
-            Threads::new(config, Clock::start(), 1, recovered, SessionId(1)).expect("the parts");
+        let options = replica_options(config, 1, SessionId(1), None);
+        let threads = Threads::new(config, Clock::start(), recovered, options).expect("the parts");
         // The system refuses to tell of a listener twice.
         let (_, poll, _) = &threads.frontends[0];
         let again = &mut SourceFd(&listener.as_raw_fd());
         poll.registry().register(again, Token(0), Interest::READABLE).expect("once");
 
-        let failure = threads.start(config, log, data_dir, Some(listener));
+        let failure = threads.start(config, log, data_dir, Some(listener), None);
         assert!(matches!(failure, Err(StartError::System(_))), "{failure:?}");
         start(config).expect("the directory is free");
     }

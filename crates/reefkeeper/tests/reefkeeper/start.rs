@@ -63,27 +63,24 @@ fn a_wrong_configuration_is_named_with_its_place() {
 }
 
 #[test]
-fn a_member_of_an_ensemble_does_not_start() {
+fn a_member_whose_ensemble_is_not_there_waits_for_it_and_stops_when_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zoo.cfg");
-    let path = word(&file);
     fs::write(dir.path().join("myid"), "1").unwrap();
+    let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [quorum, election] = ports.map(|it| it.local_addr().unwrap().port());
     let text = format!(
         "dataDir={}\nclientPort=0\ninitLimit=10\nsyncLimit=5\n\
-         server.1=zk1:2888:3888\nserver.2=zk2:2888:3888\nserver.3=zk3:2888:3888:observer\n",
+         server.1=127.0.0.1:{quorum}:{election}\nserver.2=127.0.0.1:1:2\n",
         word(dir.path())
     );
     fs::write(&file, text).unwrap();
-    let (code, words) = refusal(&[path]);
-    assert_eq!(code, INVALID_CONFIGURATION);
-    assert_eq!(
-        words,
-        format!(
-            "{path}:5: an ensemble (2 voters, 1 observers) is not supported yet; remove the \
-             server, group and weight lines to run a standalone server"
-        )
-    );
-    assert!(!dir.path().join("version-2").exists());
+    let process = Process::start(&[word(&file)]);
+    let mut client = process.dial();
+    client.write_all(b"\0\0\0\x2d").and_then(|()| client.write_all(&[0; 45])).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "nobody is served without a leader");
+    let (code, said) = process.terminate();
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

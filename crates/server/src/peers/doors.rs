@@ -19,9 +19,9 @@ use super::options::{Interfaces, Options};
 use crate::door::open_port;
 use crate::letterbox::WAKER;
 
-/// Which of the two ports.
+/// Which of the two ports between servers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Port {
+pub enum Port {
     /// For elections.
     Election,
     /// For learners.
@@ -180,6 +180,7 @@ impl Doors {
     }
 
     /// Where the doors of a port are open.
+    #[cfg(test)]
     pub(super) fn addresses(&self, port: Port) -> Vec<SocketAddr> {
         let address = |door: &Door| match &door.state {
             State::Open(listener) if door.port == port => listener.local_addr().ok(),

@@ -133,14 +133,16 @@ pub(crate) enum Admission {
 /// [`super::news::News::SnapshotTakesMore`] says so.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum SnapshotPart {
-    /// The packet that announces it.
+    /// The packet that announces it, and what comes before the znodes.
     Head {
         /// The last transaction that is in it as a whole.
         last_applied: Zxid,
+        /// From the number of sessions on; may be empty.
+        records: Vec<u8>,
     },
-    /// Records, from the number of sessions to the end mark.
+    /// The next znodes.
     Records(Vec<u8>),
-    /// Nothing more; the signature follows.
+    /// Nothing more; the end mark and the signature follow.
     End,
 }
 

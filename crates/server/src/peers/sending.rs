@@ -2,8 +2,8 @@
 
 use std::io;
 
-use types::Zxid;
 use wire::quorum::{ToLearner, put_snapshot_signature};
+use wire::stored::snapshot::put_end;
 use zab::{Announcement, LeaderPacket, LearnerPacket, Link};
 
 use super::PeersThread;
@@ -53,10 +53,11 @@ impl PeersThread {
         let Side::Learner { outbox, sending } = &mut connection.side else { return };
         let is_asked = *sending == Some(Sending::Asked);
         match part {
-            SnapshotPart::Head { last_applied } => {
+            SnapshotPart::Head { last_applied, records } => {
                 assert!(sending.is_none(), "a snapshot has one head");
                 *sending = Some(Sending::Part);
-                put_head(outbox, last_applied);
+                outbox.put(|out| ToLearner::Snapshot { last_applied }.encode(out));
+                outbox.put_bytes(records);
             }
             SnapshotPart::Records(records) => {
                 assert!(is_asked, "a part follows when it is asked for");
@@ -66,7 +67,10 @@ impl PeersThread {
             SnapshotPart::End => {
                 assert!(is_asked, "the end follows when more is asked for");
                 *sending = Some(Sending::End);
-                outbox.put(put_snapshot_signature);
+                outbox.put(|out| {
+                    put_end(out);
+                    put_snapshot_signature(out);
+                });
             }
         }
         self.touch(link);
@@ -161,8 +165,4 @@ impl PeersThread {
             | Side::Newcomer { .. } => {}
         }
     }
-}
-
-fn put_head(outbox: &mut Outbox, last_applied: Zxid) {
-    outbox.put(|out| ToLearner::Snapshot { last_applied }.encode(out));
 }

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use wire::quorum::put_snapshot_signature;
+use wire::stored::snapshot::put_end;
 use zab::{CloseReason, LeaderPacket};
 
 use super::*;
@@ -58,8 +59,10 @@ fn after(bytes: usize) -> impl Fn(&[u8]) -> Option<usize> {
     move |stream| (stream.len() >= bytes).then_some(bytes)
 }
 
-fn signature() -> Vec<u8> {
+/// What stands behind the last znode.
+fn ending() -> Vec<u8> {
     let mut out = Vec::new();
+    put_end(&mut out);
     put_snapshot_signature(&mut out);
     out
 }
@@ -77,10 +80,11 @@ fn a_snapshot_is_sent_part_by_part_and_packets_follow() {
     let (leader, learner) = (Station::start(3), Station::start(1));
     let (ours, theirs) = learner.learn_from(&leader);
     let stream = noise(1, 5 << 20);
-    let cuts: [Range<usize>; 4] = [0..1, 1..300_000, 300_000..4 << 20, 4 << 20..5 << 20];
+    let cuts: [Range<usize>; 4] = [7..8, 8..300_000, 300_000..4 << 20, 4 << 20..5 << 20];
+    let head = SnapshotPart::Head { last_applied: zxid(9), records: stream[..7].to_vec() };
     leader.run_all(vec![
         Errand::ToLearner { link: theirs, packet: LeaderPacket::LeaderInfo(Epoch(5)) },
-        Errand::SnapshotPart { link: theirs, part: SnapshotPart::Head { last_applied: zxid(9) } },
+        Errand::SnapshotPart { link: theirs, part: head },
     ]);
     let parts: Vec<_> = cuts.map(|cut| stream[cut].to_vec()).into();
     let sender = thread::spawn(move || {
@@ -97,7 +101,7 @@ fn a_snapshot_is_sent_part_by_part_and_packets_follow() {
         ToLearner::LeaderInfo { epoch: Epoch(5) },
         ToLearner::Snapshot { last_applied: zxid(9) },
     ]);
-    let stream = [stream, signature()].concat();
+    let stream = [stream, ending()].concat();
     let end = after(stream.len());
     let expected = [head, stream, of_leader(&[ToLearner::UpToDate])].concat();
     let (heard, snapshots) = hear_leader(&learner, ours, expected.len(), end);
@@ -130,7 +134,7 @@ fn packets_around_a_snapshot() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
         ToLearner::Commit { zxid: zxid(9) },
         ToLearner::NewLeader { epoch: Epoch(5), config: None },
     ]);
-    (before, [noise(2, 1000), signature()].concat(), behind)
+    (before, [noise(2, 1000), ending()].concat(), behind)
 }
 
 #[test]
@@ -225,7 +229,7 @@ fn a_snapshot_that_can_not_be_taken_over_ends_the_connection() {
 fn a_learner_that_leaves_within_a_snapshot_is_sent_no_more() {
     let leader = Station::start(3);
     let (stranger, link) = Stranger::learner(&leader, 1);
-    let head = SnapshotPart::Head { last_applied: zxid(9) };
+    let head = SnapshotPart::Head { last_applied: zxid(9), records: Vec::new() };
     leader.run(Errand::SnapshotPart { link, part: head });
     send_part(&leader, link, SnapshotPart::Records(noise(4, 64 << 20)));
     // No more is asked for before that has left.

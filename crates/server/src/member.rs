@@ -1,0 +1,80 @@
+//! What a member of an ensemble is told: from its configuration, and from its directories.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{Config, Ensemble};
+use replica::EnsembleOptions;
+use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
+use tracing::warn;
+use zab::{ElectionOptions, LearnerKind, Quorum, Quorums};
+
+/// How long an election that could end is kept open for a better candidate, as Apache's servers do.
+const FINALIZE: Duration = Duration::from_millis(200);
+
+/// How a member takes part in its ensemble, given what it has recovered.
+///
+/// # Errors
+/// When the epochs on the disk can not be used.
+pub(crate) fn ensemble_options(
+    config: &Config,
+    ensemble: &Ensemble,
+    data_dir: &DataDir<RealDisk>,
+    recovered: &Recovered,
+    seed: u64,
+) -> Result<EnsembleOptions, Error> {
+    let Epochs { accepted, current, memory } = data_dir.epochs(recovered.last_logged)?;
+    let is_whole = memory == Memory::Whole && recovered.origin != Origin::Unknown;
+    if !is_whole {
+        warn!("something may be lost here: no vote before a leader has sent all of the history");
+    }
+    let committed = Quorum::from(&ensemble.membership);
+    let pending = ensemble.pending.as_ref().map(Quorum::from);
+    Ok(EnsembleOptions {
+        peer: peer_options(config, ensemble, seed),
+        quorums: Quorums { committed, pending },
+        recovered: zab::Recovered {
+            accepted_epoch: accepted,
+            current_epoch: current,
+            last_logged: recovered.last_logged,
+            is_whole,
+        },
+    })
+}
+
+fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options {
+    let Ensemble { sid, membership, limits, election, synchronization, .. } = ensemble;
+    let text: Arc<str> = membership.to_string().into();
+    let config_version = membership.version().0;
+    let kind = kind(ensemble);
+    zab::Options {
+        sid: *sid,
+        kind,
+        tick: config.sessions.tick,
+        init_limit: limits.init_ticks,
+        sync_limit: limits.sync_ticks,
+        history_min: usize::try_from(synchronization.committed_kept).unwrap_or(usize::MAX),
+        snapshots_only: synchronization.always_sends_snapshot,
+        config: Arc::clone(&text),
+        config_version,
+        election: ElectionOptions {
+            sid: *sid,
+            is_observer: kind == LearnerKind::Observer,
+            notify_min: election.notification_interval_min,
+            notify_max: election.notification_interval_max,
+            finalize: FINALIZE,
+            config: text,
+            config_version,
+            seed,
+        },
+    }
+}
+
+/// Whether this member votes.
+pub(crate) fn kind(ensemble: &Ensemble) -> LearnerKind {
+    let member = ensemble.membership.find(ensemble.sid);
+    match member.is_some_and(|member| member.is_voter()) {
+        true => LearnerKind::Follower,
+        false => LearnerKind::Observer,
+    }
+}
