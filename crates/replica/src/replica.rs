@@ -33,7 +33,7 @@ use crate::request::{Committed, Origin, Position, Proposal, Proposals};
 use crate::request_throttle::{RequestThrottle, RequestThrottleOptions};
 use crate::session::Sessions;
 use crate::snapshot::{SnapshotOptions, Snapshots};
-use crate::view::{Inspection, SessionView, Stats, TreeView};
+use crate::view::{Inspection, Role, SessionView, Stats, TreeView};
 use intake::Intake;
 use member::Member;
 
@@ -157,7 +157,9 @@ impl Replica {
             throttled: LineLimit::default(),
             options,
         };
-        if !is_member {
+        if is_member {
+            core.stats.set_role(Role::Looking);
+        } else {
             core.track_all(now, &tree);
         }
         Self { publisher: Publisher::new(tree, core.options.fronts), core, member }

@@ -1,6 +1,6 @@
 //! What operators may know of a running replica.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use types::{Instant, SessionId, Zxid};
@@ -121,9 +121,31 @@ pub struct LatencyValues {
     pub max_ms: u64,
 }
 
+/// What a server does in its ensemble.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It is none's member, and decides over writes.
+    Alone,
+    /// It has no leader, and serves nobody.
+    Looking,
+    /// It decides over writes, with a quorum of others.
+    Leading,
+    /// It forwards writes to a leader, and votes on them.
+    Following,
+    /// It forwards writes to a leader, and does not vote.
+    Observing,
+}
+
+impl Role {
+    const ALL: [Self; 5] =
+        [Self::Alone, Self::Looking, Self::Leading, Self::Following, Self::Observing];
+}
+
 /// What the replica counts.
 #[derive(Debug, Default)]
 pub struct Stats {
+    /// The place of the [`Role`] in [`Role::ALL`].
+    role: AtomicU8,
     /// Transactions decided.
     pub proposals: Count,
     /// Transactions applied.
@@ -141,6 +163,15 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// What the server does now.
+    pub fn role(&self) -> Role {
+        Role::ALL[usize::from(self.role.load(Ordering::Relaxed))]
+    }
+
+    pub(crate) fn set_role(&self, role: Role) {
+        self.role.store(role as u8, Ordering::Relaxed);
+    }
+
     /// Sets [`Stats::drop_share_ppm`] from a probability, 0 to 1.
     pub(crate) fn set_drop_share(&self, share: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "a million at most")]

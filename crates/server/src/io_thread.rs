@@ -282,7 +282,7 @@ impl Loop {
 
     /// Answers a word that needs nothing, or lets the operator's thread do it.
     fn ask(&mut self, conn: ConnId, word: FourLetterWord, mask: Option<TraceMask>) {
-        match operator::prompt_answer(word) {
+        match operator::prompt_answer(word, self.io.views.mode()) {
             Some(text) => self.answer(conn, text.into()),
             None => {
                 let asker = Address { front: self.io.frontend.front(), conn };

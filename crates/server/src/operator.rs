@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use admin::{
     ConfView, ConnectionsView, DigestView, DirectorySizes, EnvironmentView, FourLetterWord, Gauges,
-    Mode, MonitorView, PathWatchers, ServerStats, ServerView, SessionBucket, SessionDump,
-    SessionEphemerals, SessionWatches, StatView, TraceMask, WatchSummary, WatchesByPath,
-    WatchesBySession,
+    Mode, MonitorView, PathWatchers, ProposalSizes, ServerStats, ServerView, SessionBucket,
+    SessionDump, SessionEphemerals, SessionWatches, StatView, TraceMask, WatchSummary,
+    WatchesByPath, WatchesBySession,
 };
 use config::Config;
 use replica::view::{Inspection, TreeView, WatchesFrom, WatchesPage};
@@ -121,13 +121,18 @@ pub(crate) struct Operator {
     pub(crate) trace_mask: TraceMask,
 }
 
-/// The answers that need nothing: given even while a long listing is under way.
-pub(crate) const fn prompt_answer(word: FourLetterWord) -> Option<&'static str> {
-    match word {
-        FourLetterWord::Ruok => Some(FourLetterWord::IMOK),
-        FourLetterWord::Isro => Some(Mode::Standalone.isro()),
-        FourLetterWord::TelnetClose => Some(""),
-        _ => None,
+/// The answers that need nothing: given even while a long listing is under way. `mode` is what the
+/// server does; `None` while it serves nobody.
+pub(crate) const fn prompt_answer(
+    word: FourLetterWord,
+    mode: Option<Mode>,
+) -> Option<&'static str> {
+    match (word, mode) {
+        (FourLetterWord::Ruok, _) => Some(FourLetterWord::IMOK),
+        (FourLetterWord::TelnetClose, _) => Some(""),
+        (FourLetterWord::Isro, Some(mode)) => Some(mode.isro()),
+        (word, None) => word.answer_while_not_serving(),
+        (_, Some(_)) => None,
     }
 }
 
@@ -147,11 +152,17 @@ impl Operator {
     /// The answer; `None` if the server stops.
     fn answer(&mut self, question: Question) -> Option<String> {
         let now = self.clock.now();
+        let mode = self.views.mode();
+        if let Some(text) = prompt_answer(question.word, mode) {
+            return Some(text.to_owned());
+        }
+        // What is answered while nobody is served does not tell it.
+        let mode = mode.unwrap_or(Mode::Standalone);
         let text = match question.word {
-            FourLetterWord::Srvr => self.server().to_string(),
+            FourLetterWord::Srvr => self.server(mode).to_string(),
             FourLetterWord::Stat => {
                 let connections = connections::views(&self.views.connections());
-                StatView { server: self.server(), connections }.to_string()
+                StatView { server: self.server(mode), connections }.to_string()
             }
             FourLetterWord::Cons => {
                 let connections = connections::views(&self.views.connections());
@@ -162,7 +173,7 @@ impl Operator {
             }
             FourLetterWord::Dirs => self.directory_sizes().to_string(),
             FourLetterWord::Envi => self.facts.environment.to_string(),
-            FourLetterWord::Mntr => self.monitor(now),
+            FourLetterWord::Mntr => self.monitor(now, mode),
             FourLetterWord::Crst => {
                 self.views.connections().iter().for_each(|entry| entry.stats.reset());
                 FourLetterWord::CONNECTION_STATS_RESET.to_owned()
@@ -181,14 +192,15 @@ impl Operator {
             FourLetterWord::Wchs => self.watch_summary()?.to_string(),
             FourLetterWord::Wchc => self.watches_by_session()?.to_string(),
             FourLetterWord::Wchp => self.watches_by_path()?.to_string(),
-            word @ (FourLetterWord::Ruok | FourLetterWord::Isro | FourLetterWord::TelnetClose) => {
-                prompt_answer(word).unwrap_or_default().to_owned()
+            // Answered above.
+            FourLetterWord::Ruok | FourLetterWord::Isro | FourLetterWord::TelnetClose => {
+                String::new()
             }
         };
         Some(text)
     }
 
-    fn server(&self) -> ServerView {
+    fn server(&self, mode: Mode) -> ServerView {
         let tree = self.tree.summary();
         let front = self.views.front_totals();
         ServerView {
@@ -198,13 +210,13 @@ impl Operator {
             connections: self.views.connection_count(),
             outstanding: front.outstanding,
             last_applied: tree.last_applied,
-            mode: Mode::Standalone,
+            mode,
             node_count: tree.znodes as u64 + SECOND_NAME_OF_ROOT,
-            proposals: None,
+            proposals: (mode == Mode::Leader).then(ProposalSizes::default),
         }
     }
 
-    fn monitor(&self, now: Now) -> String {
+    fn monitor(&self, now: Now, mode: Mode) -> String {
         let tree = self.tree.summary();
         let front = self.views.front_totals();
         let descriptors = host::descriptors();
@@ -228,7 +240,7 @@ impl Operator {
         stats.packets_sent.set(front.sent);
         self.views.bring_metrics_up_to_date(&front);
         let metrics = &self.views.metrics;
-        MonitorView { mode: Mode::Standalone, gauges, stats: &stats, metrics }.to_string()
+        MonitorView { mode, gauges, stats: &stats, metrics }.to_string()
     }
 
     fn directory_sizes(&self) -> DirectorySizes {

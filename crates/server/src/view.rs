@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use admin::{LatencyView, Metrics};
-use replica::view::{ConnectionStats, FrontStats, Stats};
+use admin::{LatencyView, Metrics, Mode};
+use replica::view::{ConnectionStats, FrontStats, Role, Stats};
 use replica::{FrontId, Outstanding};
 use types::ConnId;
 
@@ -73,6 +73,17 @@ impl Views {
     /// Forgets a connection that is closed, or about to be.
     pub(crate) fn closed(&self, front: FrontId, conn: ConnId) -> Option<ConnectionEntry> {
         self.lock().remove(&(front, conn))
+    }
+
+    /// What the server does; `None` while it serves nobody.
+    pub(crate) fn mode(&self) -> Option<Mode> {
+        match self.replica.role() {
+            Role::Alone => Some(Mode::Standalone),
+            Role::Looking => None,
+            Role::Leading => Some(Mode::Leader),
+            Role::Following => Some(Mode::Follower),
+            Role::Observing => Some(Mode::Observer),
+        }
     }
 
     /// All open connections.

@@ -7,7 +7,7 @@ use tree::Tree;
 use types::{Counter, Epoch, Now, Zxid};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::{LogBatch, decode_txn};
-use zab::{Link, Peer};
+use zab::{LearnerKind, Link, Peer};
 
 use super::{Core, Intake, Replica};
 use crate::asked::Synced;
@@ -16,11 +16,13 @@ use crate::ensemble::{Asker, EnsembleOptions, Standing};
 use crate::pending::Pending;
 use crate::published::Mail;
 use crate::request::Committed;
+use crate::view::Role;
 
 /// The protocol between servers, and what it wants.
 #[derive(Debug)]
 pub(super) struct Member {
     peer: Peer,
+    kind: LearnerKind,
     effects: Vec<zab::Effect>,
 }
 
@@ -28,8 +30,9 @@ impl Member {
     pub(super) fn new(options: EnsembleOptions, now: Now) -> Self {
         let EnsembleOptions { peer, quorums, recovered } = options;
         let mut effects = Vec::new();
+        let kind = peer.kind;
         let peer = Peer::new(peer, quorums, recovered, now, &mut effects);
-        Self { peer, effects }
+        Self { peer, kind, effects }
     }
 
     pub(super) fn next_deadline(&self) -> Option<types::Instant> {
@@ -51,7 +54,7 @@ impl Replica {
             zab::Input::QuorumLinkClosed { link } => self.core.snapshots.stop_stream(*link),
             _ => {}
         }
-        if let Some(Member { peer, effects }) = &mut self.member {
+        if let Some(Member { peer, effects, .. }) = &mut self.member {
             peer.take(now, input, effects);
         }
     }
@@ -144,6 +147,10 @@ impl Replica {
             zab::Effect::Lead { epoch } => self.lead(now, epoch),
             zab::Effect::Follow { link, leader, epoch } => {
                 info!(leader = leader.0, epoch = epoch.0, "serving as a learner");
+                self.core.stats.set_role(match self.member.as_ref().map(|member| member.kind) {
+                    Some(LearnerKind::Observer) => Role::Observing,
+                    Some(LearnerKind::Follower) | None => Role::Following,
+                });
                 self.core.ensemble.standing = Standing::Following(link);
                 self.core.ensemble.touched_until = now.instant;
             }
@@ -173,6 +180,7 @@ impl Replica {
     /// There is no leader: every client has to find a server that has one.
     fn look(&mut self) {
         self.core.ensemble.standing = Standing::Looking;
+        self.core.stats.set_role(Role::Looking);
         let mut section = self.publisher.write();
         let (_, mut post) = section.parts();
         for address in self.core.disconnect_all() {
@@ -186,6 +194,7 @@ impl Replica {
         let tree = self.publisher.access();
         let tree = tree.hold();
         core.ensemble.standing = Standing::Leading;
+        core.stats.set_role(Role::Leading);
         core.last_logged = core.last_logged.max(Zxid::new(epoch, Counter(0)));
         core.pending = Pending::new(tree.digest().unwrap_or_default(), core.options.seed);
         core.sessions.clear();

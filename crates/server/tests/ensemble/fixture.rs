@@ -1,0 +1,173 @@
+//! Servers that find each other.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use config::{CommandLine, Config};
+use reefkeeper_client::Client;
+use server::{Ended, Server};
+use tempfile::TempDir;
+
+/// Nothing here takes so long unless it never comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at what a server does.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Whether a member votes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Voter,
+    Observer,
+}
+
+/// Some servers with their directories.
+pub(crate) struct Ensemble {
+    members: Vec<Member>,
+    directory: TempDir,
+}
+
+struct Member {
+    config: Config,
+    server: Option<Server>,
+}
+
+impl Ensemble {
+    /// Starts a server for each of these, numbered from 1 for each other and from 0 here, with these
+    /// settings.
+    pub(crate) fn start(kinds: &[Kind], settings: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut lines = String::from(
+            "tickTime=500\ninitLimit=20\nsyncLimit=10\nclientPort=0\nclientPortAddress=127.0.0.1\n\
+             electionPortBindRetry=0\n",
+        );
+        let ports = free_ports(2 * kinds.len());
+        for (index, (kind, ports)) in kinds.iter().zip(ports.chunks(2)).enumerate() {
+            let role = match kind {
+                Kind::Voter => "participant",
+                Kind::Observer => "observer",
+            };
+            let (sid, quorum, election) = (index + 1, ports[0], ports[1]);
+            lines += &format!("server.{sid}=127.0.0.1:{quorum}:{election}:{role}\n");
+        }
+        for setting in settings {
+            lines += &format!("{setting}\n");
+        }
+        let mut ensemble = Self { members: Vec::new(), directory };
+        for index in 0..kinds.len() {
+            let config = ensemble.configure(index, &lines);
+            let server = Some(Server::start(&config).expect("a server"));
+            ensemble.members.push(Member { config, server });
+        }
+        ensemble
+    }
+
+    fn configure(&self, index: usize, lines: &str) -> Config {
+        let directory = self.home(index);
+        fs::create_dir(&directory).expect("a directory");
+        fs::write(directory.join("myid"), (index + 1).to_string()).expect("written");
+        let file = directory.join("zoo.cfg");
+        let lines = format!("dataDir={}\n{lines}", directory.display());
+        fs::write(&file, lines).expect("written");
+        let words = [file.to_str().expect("a name").to_owned()];
+        let command_line = CommandLine::from_words(words).expect("words");
+        config::load(&command_line, []).expect("a configuration").config
+    }
+
+    fn home(&self, index: usize) -> PathBuf {
+        self.directory.path().join(index.to_string())
+    }
+
+    /// Stops a member.
+    pub(crate) fn stop(&mut self, index: usize) {
+        let server = self.members[index].server.take().expect("it runs");
+        assert_eq!(server.stop(), Ended::Stopped);
+    }
+
+    /// Starts it again, with another port for clients.
+    pub(crate) fn start_again(&mut self, index: usize) {
+        let member = &mut self.members[index];
+        member.server = Some(Server::start(&member.config).expect("a server"));
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self, index: usize) -> SocketAddr {
+        let server = self.members[index].server.as_ref().expect("it runs");
+        server.address().expect("a port")
+    }
+
+    /// A client with a session of its own.
+    pub(crate) async fn client(&self, index: usize) -> Client {
+        Client::connect(self.address(index).to_string()).await.expect("connected")
+    }
+
+    /// The names of its logs and snapshots.
+    pub(crate) fn files(&self, index: usize) -> Vec<String> {
+        let entries = fs::read_dir(self.home(index).join("version-2")).expect("a directory");
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("a name");
+        entries.map(|entry| name(entry.expect("an entry"))).collect()
+    }
+
+    /// The answer to a four-letter word.
+    pub(crate) fn ask(&self, index: usize, word: &str) -> String {
+        let mut stream = TcpStream::connect(self.address(index)).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.write_all(word.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Waits until all that run serve, and tells who leads.
+    pub(crate) fn leader(&self) -> usize {
+        let mut leaders = Vec::new();
+        self.wait("nobody leads", |modes| {
+            let is_leader = |(index, mode): &(usize, Option<String>)| {
+                (mode.as_deref() == Some("leader")).then_some(*index)
+            };
+            leaders = modes.iter().filter_map(is_leader).collect();
+            modes.iter().all(|(_, mode)| mode.is_some()) && leaders.len() == 1
+        });
+        leaders[0]
+    }
+
+    /// Waits until none of those that run serves.
+    pub(crate) fn wait_until_nobody_serves(&self) {
+        self.wait("somebody serves", |modes| modes.iter().all(|(_, mode)| mode.is_none()));
+    }
+
+    #[track_caller]
+    fn wait(
+        &self,
+        otherwise: &str,
+        mut is_reached: impl FnMut(&[(usize, Option<String>)]) -> bool,
+    ) {
+        let start = Instant::now();
+        loop {
+            let running = (0..self.members.len()).filter(|&it| self.members[it].server.is_some());
+            let modes: Vec<_> = running.map(|index| (index, self.mode(index))).collect();
+            if is_reached(&modes) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{otherwise}: {modes:?}");
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// What a server says that it does; `None` if it serves nobody.
+    fn mode(&self, index: usize) -> Option<String> {
+        let answer = self.ask(index, "srvr");
+        answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
+    }
+}
+
+/// Ports on which nobody listens.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<_> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    listeners.iter().map(|it| it.local_addr().expect("an address").port()).collect()
+}

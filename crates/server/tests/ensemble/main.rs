@@ -1,0 +1,168 @@
+//! What clients see of an ensemble: several servers of one process, over the loopback interface.
+
+mod fixture;
+
+use std::collections::BTreeSet;
+
+use fixture::{Ensemble, Kind};
+use reefkeeper_client::{Client, CreateMode, Error};
+
+async fn write(client: &Client, path: &str, value: &str) {
+    client.create(path, value, CreateMode::Persistent).await.expect("created");
+}
+
+/// What is there, once the server knows everything that was written anywhere before.
+async fn read(client: &Client, path: &str) -> String {
+    client.sync(path).await.expect("synced");
+    let data = client.get_data(path).await.expect("read");
+    String::from_utf8(data.bytes().to_vec()).expect("text")
+}
+
+#[tokio::test]
+async fn what_is_written_at_one_member_is_read_at_every_other() {
+    let ensemble = Ensemble::start(&[Kind::Voter; 3], &[]);
+    ensemble.leader();
+    let mut clients = Vec::new();
+    for member in 0..3 {
+        clients.push(ensemble.client(member).await);
+    }
+    for (member, client) in clients.iter().enumerate() {
+        let path = format!("/by-{member}");
+        write(client, &path, &path).await;
+        for reader in &clients {
+            assert_eq!(read(reader, &path).await, path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_outlives_its_leader() {
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &[]);
+    let first = ensemble.leader();
+    write(&ensemble.client(first).await, "/before", "1").await;
+    ensemble.stop(first);
+
+    let second = ensemble.leader();
+    assert_ne!(second, first);
+    let client = ensemble.client(second).await;
+    assert_eq!(read(&client, "/before").await, "1");
+    write(&client, "/between", "2").await;
+
+    ensemble.start_again(first);
+    assert_eq!(ensemble.leader(), second, "who comes back follows");
+    let client = ensemble.client(first).await;
+    assert_eq!(read(&client, "/before").await, "1");
+    assert_eq!(read(&client, "/between").await, "2");
+    write(&client, "/after", "3").await;
+    assert!(ensemble.files(first).iter().any(|name| name == "log.100000001"), "it kept its log");
+}
+
+#[tokio::test]
+async fn a_member_that_is_sent_a_snapshot_has_what_the_others_have() {
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &["forceSnapshotSync=true"]);
+    let leader = ensemble.leader();
+    let away = (leader + 1) % 3;
+    let client = ensemble.client(leader).await;
+    write(&client, "/before", "1").await;
+    assert_eq!(read(&ensemble.client(away).await, "/before").await, "1");
+    ensemble.stop(away);
+    let large = "x".repeat(100_000);
+    for number in 0..40 {
+        write(&client, &format!("/large-{number}"), &large).await;
+    }
+
+    ensemble.start_again(away);
+    let client = ensemble.client(away).await;
+    assert_eq!(read(&client, "/large-39").await, large);
+    assert_eq!(read(&client, "/before").await, "1");
+    write(&client, "/after", "2").await;
+    let files = ensemble.files(away);
+    assert!(!files.iter().any(|name| name == "snapshot.0"), "{files:?}");
+}
+
+#[tokio::test]
+async fn an_observer_serves_and_does_not_vote() {
+    let mut ensemble = Ensemble::start(&[Kind::Voter, Kind::Voter, Kind::Observer], &[]);
+    let leader = ensemble.leader();
+    assert_ne!(leader, 2);
+    let client = ensemble.client(2).await;
+    write(&client, "/at-the-observer", "1").await;
+    assert_eq!(read(&ensemble.client(leader).await, "/at-the-observer").await, "1");
+    ensemble.stop(1 - leader);
+    ensemble.wait_until_nobody_serves();
+}
+
+#[tokio::test]
+async fn a_session_goes_on_at_another_member() {
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &[]);
+    let leader = ensemble.leader();
+    let (first, second) = ((leader + 1) % 3, (leader + 2) % 3);
+    let addresses = format!("{},{}", ensemble.address(first), ensemble.address(second));
+    let client = Client::connect(addresses).await.expect("connected");
+    client.create("/mine", "1", CreateMode::Ephemeral).await.expect("created");
+    let ticket = client.ticket().expect("a session");
+
+    // Whichever it is connected to.
+    ensemble.stop(first);
+    assert_eq!(ensemble.leader(), leader);
+    let value = loop {
+        match client.get_data("/mine").await {
+            Ok(data) => break data,
+            Err(Error::ConnectionLost { .. }) => {}
+            Err(failure) => panic!("{failure}"),
+        }
+    };
+    assert_eq!(value.stat.ephemeral_owner, ticket.id);
+    client.close().await.expect("closed");
+    let other = ensemble.client(leader).await;
+    assert_eq!(other.exists("/mine").await.expect("looked"), None);
+}
+
+#[tokio::test]
+async fn writes_at_all_members_at_once_are_all_there() {
+    const WRITES: usize = 200;
+    let ensemble = Ensemble::start(&[Kind::Voter; 3], &[]);
+    let leader = ensemble.leader();
+    write(&ensemble.client(leader).await, "/all", "").await;
+    let mut writers = Vec::new();
+    for member in 0..3 {
+        let client = ensemble.client(member).await;
+        writers.push(tokio::spawn(async move {
+            let paths = (0..WRITES).map(|number| format!("/all/{member}-{number}"));
+            let created: Vec<_> = paths
+                .map(|path| {
+                    let client = client.clone();
+                    tokio::spawn(async move { write(&client, &path, "1").await })
+                })
+                .collect();
+            for created in created {
+                created.await.expect("written");
+            }
+            client
+        }));
+    }
+    let mut clients = Vec::new();
+    for writer in writers {
+        clients.push(writer.await.expect("no panic"));
+    }
+    for client in clients {
+        client.sync("/all").await.expect("synced");
+        let children = client.get_children("/all").await.expect("listed");
+        assert_eq!(children.names.iter().collect::<BTreeSet<_>>().len(), 3 * WRITES);
+    }
+}
+
+#[test]
+fn a_member_without_a_leader_serves_nobody_and_says_so() {
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &["4lw.commands.whitelist=*"]);
+    ensemble.leader();
+    ensemble.stop(0);
+    ensemble.stop(1);
+    ensemble.wait_until_nobody_serves();
+    let not_serving = "This ZooKeeper instance is not currently serving requests\n";
+    for (word, answer) in
+        [("srvr", not_serving), ("mntr", not_serving), ("isro", "null"), ("ruok", "imok")]
+    {
+        assert_eq!(ensemble.ask(2, word), answer, "{word}");
+    }
+}
