@@ -7,6 +7,10 @@ use std::process::ExitCode;
 pub(crate) const INVALID_CONFIGURATION: u8 = 2;
 /// The directories can not be used.
 pub(crate) const UNUSABLE_DIRECTORIES: u8 = 3;
+/// What was logged can not be cut as a leader wants it.
+pub(crate) const NOT_CUT: u8 = 13;
+/// A port for the other servers of an ensemble can not be opened.
+pub(crate) const PEER_PORT: u8 = 14;
 /// Anything else.
 pub(crate) const FAILED: u8 = 1;
 

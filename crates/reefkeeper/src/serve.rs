@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use config::CommandLine;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use server::{Ended, Server, StartError};
+use server::{Ended, FailureKind, PeersError, Server, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-use crate::exit::{FAILED, INVALID_CONFIGURATION, UNUSABLE_DIRECTORIES, give_up};
+use crate::exit::{
+    FAILED, INVALID_CONFIGURATION, NOT_CUT, PEER_PORT, UNUSABLE_DIRECTORIES, give_up,
+};
 
 /// How its last line begins when it does not start.
 const COMMAND: &str = "server";
@@ -44,6 +46,9 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         Err(failure @ StartError::Storage(_)) => {
             return give_up(COMMAND, &failure, UNUSABLE_DIRECTORIES);
         }
+        Err(failure @ StartError::Peers(PeersError::Listen { .. })) => {
+            return give_up(COMMAND, &failure, PEER_PORT);
+        }
         Err(failure) => return give_up(COMMAND, &failure, FAILED),
     };
     let stop = server.stopper();
@@ -55,7 +60,11 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
     });
     match server.wait() {
         Ended::Stopped => ExitCode::SUCCESS,
-        Ended::Failed(_) => ExitCode::from(FAILED),
+        Ended::Failed(failure) => ExitCode::from(match failure.kind {
+            FailureKind::NotCut => NOT_CUT,
+            FailureKind::PeerPort => PEER_PORT,
+            FailureKind::Other => FAILED,
+        }),
     }
 }
 

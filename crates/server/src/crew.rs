@@ -11,7 +11,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crate::server::{Ended, Reason, Shared};
+use crate::server::{Ended, Failure, Reason, Shared};
 
 /// The threads of a server that run. Dropping it ends the server and waits for them.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Crew {
     pub(crate) fn spawn(
         &mut self,
         name: impl Into<String>,
-        run: impl FnOnce(&Shared) -> Result<(), String> + Send + 'static,
+        run: impl FnOnce(&Shared) -> Result<(), Failure> + Send + 'static,
     ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let name = name.into();
@@ -41,7 +41,7 @@ impl Crew {
             // The thread shares nothing but what is behind locks, which a panic poisons.
             match panic::catch_unwind(AssertUnwindSafe(|| run(&shared))) {
                 Ok(Ok(())) => {}
-                Ok(Err(last_words)) => shared.end(Reason::Failure(last_words)),
+                Ok(Err(failure)) => shared.end(Reason::Failure(failure)),
                 Err(payload) => shared.end(panicked(&name, &*payload)),
             }
         })?;
@@ -79,9 +79,9 @@ fn panicked(thread: &str, payload: &(dyn Any + Send)) -> Reason {
     let message = message.unwrap_or("without a message");
     let last_words = format!("the thread {thread} panicked, which is a defect: {message}");
     if message.contains("PoisonError") {
-        Reason::Aftermath(last_words)
+        Reason::Aftermath(last_words.into())
     } else {
-        Reason::Failure(last_words)
+        Reason::Failure(last_words.into())
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
 
     /// A server with one thread more, how it ends, and what its clients see of that.
     #[track_caller]
-    fn check(run: fn(&Shared) -> Result<(), String>, expected: &str) {
+    fn check(run: fn(&Shared) -> Result<(), Failure>, expected: &str) {
         let site = Site::new();
         let mut server = Server::start(&site.config).expect("a server");
         let mut client = TcpStream::connect(server.address().expect("a port")).expect("served");
@@ -113,7 +113,7 @@ mod tests {
         let heard = client.read(&mut [0]);
         let hangs = heard.is_err_and(|failure| failure.kind() == ErrorKind::WouldBlock);
         assert!(!hangs, "the connection ends");
-        assert_eq!(end_of(server), Ended::Failed(expected.to_owned()));
+        assert_eq!(end_of(server), Ended::Failed(expected.to_owned().into()));
         Server::start(&site.config).expect("its directory is free, and what is in it sound");
     }
 
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_failure_of_a_thread_ends_the_server_with_its_words() {
-        check(|_| Err("the disk is gone".to_owned()), "the disk is gone");
+        check(|_| Err("the disk is gone".to_owned().into()), "the disk is gone");
     }
 
     #[test]
@@ -148,9 +148,9 @@ mod tests {
         let server = Server::start(&site.config).expect("a server");
         let shared = Arc::clone(server.shared());
         shared.end(Reason::Told);
-        shared.end(Reason::Aftermath("a lock was poisoned".to_owned()));
-        shared.end(Reason::Failure("the log was not closed".to_owned()));
-        shared.end(Reason::Failure("so much for that".to_owned()));
-        assert_eq!(server.stop(), Ended::Failed("the log was not closed".to_owned()));
+        shared.end(Reason::Aftermath("a lock was poisoned".to_owned().into()));
+        shared.end(Reason::Failure("the log was not closed".to_owned().into()));
+        shared.end(Reason::Failure("so much for that".to_owned().into()));
+        assert_eq!(server.stop(), Ended::Failed("the log was not closed".to_owned().into()));
     }
 }

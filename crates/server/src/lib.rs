@@ -44,5 +44,5 @@ mod start;
 mod view;
 
 pub use peers::{PeersError, Port};
-pub use server::{Ended, Server};
+pub use server::{Ended, Failure, FailureKind, Server};
 pub use start::StartError;

@@ -22,8 +22,34 @@ pub struct Server {
 pub enum Ended {
     /// It was told to.
     Stopped,
-    /// It could not go on; these are its last words.
-    Failed(String),
+    /// It could not go on.
+    Failed(Failure),
+}
+
+/// Why a server could not go on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// What it was.
+    pub kind: FailureKind,
+    /// What an operator reads last.
+    pub last_words: String,
+}
+
+/// Failures that an operator may want to tell from others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FailureKind {
+    /// The history can not be cut as a leader wants it.
+    NotCut,
+    /// A port for the other servers can not be opened.
+    PeerPort,
+    /// Anything else: a disk that fails, a defect.
+    Other,
+}
+
+impl From<String> for Failure {
+    fn from(last_words: String) -> Self {
+        Self { kind: FailureKind::Other, last_words }
+    }
 }
 
 /// What the threads have in common: the way to stop.
@@ -41,9 +67,9 @@ pub(crate) enum Reason {
     /// It was told to.
     Told,
     /// A thread found what the panic of another had left behind.
-    Aftermath(String),
+    Aftermath(Failure),
     /// A thread can not go on.
-    Failure(String),
+    Failure(Failure),
 }
 
 impl Reason {
@@ -73,7 +99,9 @@ impl Shared {
         // With the lock held: of two reasons, the one that counts is read last.
         match reason {
             Reason::Told => info!("stopping"),
-            Reason::Aftermath(last_words) | Reason::Failure(last_words) => error!("{last_words}"),
+            Reason::Aftermath(failure) | Reason::Failure(failure) => {
+                error!("{}", failure.last_words);
+            }
         }
     }
 
@@ -83,8 +111,8 @@ impl Shared {
         loop {
             match &*ended {
                 Some(Reason::Told) => return Ended::Stopped,
-                Some(Reason::Aftermath(last_words) | Reason::Failure(last_words)) => {
-                    return Ended::Failed(last_words.clone());
+                Some(Reason::Aftermath(failure) | Reason::Failure(failure)) => {
+                    return Ended::Failed(failure.clone());
                 }
                 None => ended = self.told.wait(ended).unwrap_or_else(PoisonError::into_inner),
             }

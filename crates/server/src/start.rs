@@ -38,7 +38,7 @@ use crate::member::ensemble_options;
 use crate::operator::{Desk, Facts, Operator};
 use crate::peers::errand::Errand;
 use crate::peers::{self, Peers, PeersError, PeersThread};
-use crate::server::Shared;
+use crate::server::{Failure, FailureKind, Shared};
 use crate::snapshot_thread::{KeepOptions, Keeper, Receiver, SnapshotJob};
 use crate::view::Views;
 
@@ -437,17 +437,13 @@ impl Threads {
             Ok(())
         })?;
         crew.spawn("log", move |shared| {
-            log_thread.run(log, &log_jobs, &shared.helm).map_err(|failure| {
-                last_words("the log can not be written, nothing more is acknowledged", &failure)
-            })
+            log_thread.run(log, &log_jobs, &shared.helm).map_err(|failure| log_failure(&failure))
         })?;
         if let Some(peers_thread) = peers_thread {
             crew.spawn("peers", move |shared| {
                 let deliver = |news: &mut _| shared.helm.tell_of_peers(news);
                 let receive = |part| received_parts.put(SnapshotJob::Receive(part));
-                peers_thread
-                    .run(deliver, receive)
-                    .map_err(|failure| last_words("no connections to other servers", &failure))
+                peers_thread.run(deliver, receive).map_err(|failure| peers_failure(&failure))
             })?;
         }
         if wants_snapshot {
@@ -490,7 +486,7 @@ impl Crew {
                 unwatched: Arc::clone(&unwatched),
             };
             self.spawn(format!("io-{number}"), move |_| {
-                io_thread.run().map_err(|failure| format!("an I/O thread failed: {failure}"))
+                io_thread.run().map_err(|failure| format!("an I/O thread failed: {failure}").into())
             })?;
         }
         Ok(())
@@ -531,6 +527,24 @@ fn keep_options(config: &Config) -> KeepOptions {
             (purge.interval, usize::try_from(purge.retain_count).unwrap_or(usize::MAX))
         }),
     }
+}
+
+fn log_failure(failure: &storage::Error) -> Failure {
+    let (kind, meaning) = match failure {
+        storage::Error::NotCut { .. } => {
+            (FailureKind::NotCut, "what the leader does not have can not be cut off")
+        }
+        _ => (FailureKind::Other, "the log can not be written, nothing more is acknowledged"),
+    };
+    Failure { kind, last_words: last_words(meaning, failure) }
+}
+
+fn peers_failure(failure: &PeersError) -> Failure {
+    let kind = match failure {
+        PeersError::Listen { .. } => FailureKind::PeerPort,
+        PeersError::Addresses(_) | PeersError::System(_) => FailureKind::Other,
+    };
+    Failure { kind, last_words: last_words("there is no way to the other servers", failure) }
 }
 
 /// What an operator reads last, with everything that led to it.

@@ -12,6 +12,7 @@ use crate::process::{Process, command, word};
 const INVALID_CONFIGURATION: i32 = 2;
 const UNUSABLE_DIRECTORIES: i32 = 3;
 const FAILED: i32 = 1;
+const PEER_PORT: i32 = 14;
 
 /// The exit code and the last line of a server that does not start.
 fn refusal(words: &[&str]) -> (i32, String) {
@@ -81,6 +82,31 @@ fn a_member_whose_ensemble_is_not_there_waits_for_it_and_stops_when_told() {
     assert_eq!(client.read(&mut [0]).unwrap(), 0, "nobody is served without a leader");
     let (code, said) = process.terminate();
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_member_without_its_election_port_gives_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    fs::write(dir.path().join("myid"), "1").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let election = taken.local_addr().unwrap().port();
+    let quorum = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (tries, prefix) in [("1", "reefkeeper server: "), ("2", "")] {
+        let text = format!(
+            "dataDir={}\nclientPort=0\ninitLimit=10\nsyncLimit=5\nelectionPortBindRetry={tries}\n\
+             server.1=127.0.0.1:{quorum}:{election}\nserver.2=127.0.0.1:1:2\n",
+            word(dir.path())
+        );
+        fs::write(&file, text).unwrap();
+        let output = command(&[word(&file)]).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(PEER_PORT), "{said}");
+        let reason =
+            format!("can not listen on 127.0.0.1:{election} for other servers (Election port)");
+        let last = said.lines().last().unwrap();
+        assert!(last.starts_with(prefix) && last.contains(&reason), "{said}");
+    }
 }
 
 #[test]
