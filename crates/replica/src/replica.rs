@@ -126,8 +126,11 @@ struct Core {
 
 impl Replica {
     /// A replica that goes on from a recovered tree. Every session gets its full timeout again.
-    pub fn new(mut options: Options, tree: Tree, now: Now) -> Self {
+    pub fn new(mut options: Options, mut tree: Tree, now: Now) -> Self {
         let member = options.ensemble.take().map(|ensemble| Member::new(ensemble, now));
+        if let Some(member) = &member {
+            member.write_config(&mut tree, now);
+        }
         let is_member = member.is_some();
         let standing = if is_member { Standing::Looking } else { Standing::Leading };
         let mut core = Core {

@@ -23,6 +23,9 @@ use crate::view::Role;
 pub(super) struct Member {
     peer: Peer,
     kind: LearnerKind,
+    /// The membership in force, as text, and its version.
+    config: Arc<str>,
+    config_version: i64,
     effects: Vec<zab::Effect>,
 }
 
@@ -30,9 +33,16 @@ impl Member {
     pub(super) fn new(options: EnsembleOptions, now: Now) -> Self {
         let EnsembleOptions { peer, quorums, recovered } = options;
         let mut effects = Vec::new();
-        let kind = peer.kind;
+        let (kind, config) = (peer.kind, Arc::clone(&peer.config));
+        let config_version = peer.config_version;
         let peer = Peer::new(peer, quorums, recovered, now, &mut effects);
-        Self { peer, kind, effects }
+        Self { peer, kind, config, config_version, effects }
+    }
+
+    /// Writes the membership into the tree, where clients read it. As with Apache's servers, that is
+    /// no transaction.
+    pub(super) fn write_config(&self, tree: &mut Tree, now: Now) {
+        tree.write_config(self.config.as_bytes(), Zxid::from_raw(self.config_version), now.wall_ms);
     }
 
     pub(super) fn next_deadline(&self) -> Option<types::Instant> {
@@ -100,7 +110,7 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         if self.publisher.access().hold().last_applied() > last_logged {
-            self.replace_tree(tree, effects);
+            self.replace_tree(now, tree, effects);
         }
         self.take(now, zab::Input::Truncated { last_logged }, effects);
     }
@@ -115,11 +125,14 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         self.core.last_logged = last_applied;
-        self.replace_tree(tree, effects);
+        self.replace_tree(now, tree, effects);
         self.take(now, zab::Input::SnapshotInstalled { link, last_applied }, effects);
     }
 
-    fn replace_tree(&mut self, new: Tree, effects: &mut Vec<Effect>) {
+    fn replace_tree(&mut self, now: Now, mut new: Tree, effects: &mut Vec<Effect>) {
+        if let Some(member) = &self.member {
+            member.write_config(&mut new, now);
+        }
         self.core.snapshots.abandon(effects);
         self.core.proposals.clear();
         let mut section = self.publisher.write();

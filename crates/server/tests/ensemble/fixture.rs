@@ -112,6 +112,12 @@ impl Ensemble {
         entries.map(|entry| name(entry.expect("an entry"))).collect()
     }
 
+    /// The membership that it was started with.
+    pub(crate) fn membership(&self, index: usize) -> String {
+        let ensemble = self.members[index].config.ensemble.as_ref().expect("a member");
+        ensemble.membership.to_string()
+    }
+
     /// The answer to a four-letter word.
     pub(crate) fn ask(&self, index: usize, word: &str) -> String {
         let mut stream = TcpStream::connect(self.address(index)).expect("it listens");

@@ -81,6 +81,21 @@ async fn a_member_that_is_sent_a_snapshot_has_what_the_others_have() {
 }
 
 #[tokio::test]
+async fn clients_find_the_membership_at_every_member() {
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &["forceSnapshotSync=true"]);
+    let leader = ensemble.leader();
+    // One of them has its tree from a leader.
+    ensemble.stop((leader + 1) % 3);
+    ensemble.start_again((leader + 1) % 3);
+    ensemble.leader();
+    for member in 0..3 {
+        let config = ensemble.client(member).await.config().await.expect("read");
+        let text = String::from_utf8(config.bytes().to_vec()).expect("text");
+        assert_eq!(text, ensemble.membership(member), "at {member}");
+    }
+}
+
+#[tokio::test]
 async fn an_observer_serves_and_does_not_vote() {
     let mut ensemble = Ensemble::start(&[Kind::Voter, Kind::Voter, Kind::Observer], &[]);
     let leader = ensemble.leader();
