@@ -30,7 +30,29 @@ pub struct ConfView {
     pub listen_backlog: Option<u32>,
     /// The server's id; 0 if it is standalone.
     pub sid: Sid,
+    /// What is about its ensemble; `None` if it is standalone.
+    pub member: Option<MemberConfView>,
 }
+
+/// What matters to operators of a member of an ensemble.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberConfView {
+    /// Ticks that a learner may take to connect and to get the leader's history.
+    pub init_ticks: u32,
+    /// Ticks that a learner may be silent, or behind.
+    pub sync_ticks: u32,
+    /// The ports for elections, one for each of its addresses.
+    pub election_ports: Vec<u16>,
+    /// The ports for learners.
+    pub quorum_ports: Vec<u16>,
+    /// Whether it votes.
+    pub is_voter: bool,
+    /// The membership in force, as text.
+    pub membership: String,
+}
+
+/// Apache has had several algorithms of election; this is the number of the one that is left.
+const ELECTION_ALGORITHM: u8 = 3;
 
 /// Bytes on disk. Displays as the answer to `dirs`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -55,8 +77,26 @@ impl fmt::Display for ConfView {
         writeln!(f, "minSessionTimeout={}", self.session_timeout_min_ms)?;
         writeln!(f, "maxSessionTimeout={}", self.session_timeout_max_ms)?;
         writeln!(f, "clientPortListenBacklog={}", self.listen_backlog.map_or(-1, i64::from))?;
-        writeln!(f, "serverId={}", self.sid.0)
+        writeln!(f, "serverId={}", self.sid.0)?;
+        self.member.as_ref().map_or(Ok(()), |member| member.fmt(f))
     }
+}
+
+impl fmt::Display for MemberConfView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "initLimit={}", self.init_ticks)?;
+        writeln!(f, "syncLimit={}", self.sync_ticks)?;
+        writeln!(f, "electionAlg={ELECTION_ALGORITHM}")?;
+        writeln!(f, "electionPort={}", joined(&self.election_ports))?;
+        writeln!(f, "quorumPort={}", joined(&self.quorum_ports))?;
+        writeln!(f, "peerType={}", u8::from(!self.is_voter))?;
+        write!(f, "membership: \n{}", self.membership)
+    }
+}
+
+fn joined(ports: &[u16]) -> String {
+    let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+    ports.join("|")
 }
 
 impl fmt::Display for DirectorySizes {

@@ -31,11 +31,11 @@ mod version;
 mod watch;
 mod word;
 
-pub use configuration::{ConfView, DirectorySizes};
+pub use configuration::{ConfView, DirectorySizes, MemberConfView};
 pub use connection::{ConnectionView, ConnectionsView, Interest, LastOp, SessionActivity};
 pub use environment::EnvironmentView;
 pub use metrics::{AdvancedSummary, Counter, Metrics, ResponseSizes, ServerStats, Summary};
-pub use monitor::{Gauges, MonitorView};
+pub use monitor::{Gauges, LeaderGauges, MemberGauges, MonitorView};
 pub use server::{DigestView, LatencyView, Mode, ProposalSizes, ServerView, StatView};
 pub use session::{ConnectionBucket, SessionBucket, SessionDump, SessionEphemerals};
 pub use version::VERSION;

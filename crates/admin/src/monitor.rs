@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::java::Double;
 use crate::metrics::{Metrics, ServerStats, Summary};
-use crate::server::{LatencyView, Mode};
+use crate::server::{LatencyView, Mode, ProposalSizes, SizeText};
 use crate::version::VERSION;
 
 /// Everything that is measured. Displays as the answer to `mntr`.
@@ -12,12 +12,42 @@ use crate::version::VERSION;
 pub struct MonitorView<'a> {
     /// What the server does in its ensemble.
     pub mode: Mode,
+    /// What is about its ensemble; `None` if it is standalone.
+    pub member: Option<MemberGauges>,
     /// What is looked up when asked.
     pub gauges: Gauges,
     /// What `srvr` shows too.
     pub stats: &'a ServerStats,
     /// What is counted.
     pub metrics: &'a Metrics,
+}
+
+/// What a member of an ensemble has beside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MemberGauges {
+    /// How many servers vote.
+    pub quorum_size: u64,
+    /// On a leader only.
+    pub leader: Option<LeaderGauges>,
+}
+
+/// What a leader has beside. The fields have the names that operators see, without `zk_`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LeaderGauges {
+    /// Connections of other servers.
+    pub learners: u64,
+    /// Voters among them that follow.
+    pub synced_followers: u64,
+    /// Followers that the membership does not let vote.
+    pub synced_non_voting_followers: u64,
+    /// Observers that follow.
+    pub synced_observers: u64,
+    /// Syncs that are not answered.
+    pub pending_syncs: u64,
+    /// Milliseconds since it leads.
+    pub leader_uptime: u64,
+    /// Bytes of its proposals.
+    pub proposal_sizes: ProposalSizes,
 }
 
 /// Values of this moment. The fields have the names that operators see, without `zk_`.
@@ -61,8 +91,12 @@ impl fmt::Display for MonitorView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "zk_version\t{VERSION}")?;
         writeln!(f, "zk_server_state\t{}", self.mode)?;
+        if let Some(doing) = self.mode.in_progressive() {
+            writeln!(f, "zk_peer_state\t{doing} - broadcast")?;
+        }
         self.write_latency(f)?;
         self.write_gauges(f)?;
+        self.write_member(f)?;
         for (name, counter) in self.metrics.counters() {
             writeln!(f, "zk_{name}\t{}", counter.value())?;
         }
@@ -116,6 +150,27 @@ impl MonitorView<'_> {
         }
         let probability = Double(gauges.connection_drop_probability);
         writeln!(f, "zk_connection_drop_probability\t{probability}")
+    }
+
+    fn write_member(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(member) = &self.member else { return Ok(()) };
+        writeln!(f, "zk_quorum_size\t{}", member.quorum_size)?;
+        let Some(leader) = &member.leader else { return Ok(()) };
+        for (name, value) in [
+            ("learners", leader.learners),
+            ("synced_followers", leader.synced_followers),
+            ("synced_non_voting_followers", leader.synced_non_voting_followers),
+            ("synced_observers", leader.synced_observers),
+            ("pending_syncs", leader.pending_syncs),
+            ("leader_uptime", leader.leader_uptime),
+        ] {
+            writeln!(f, "zk_{name}\t{value}")?;
+        }
+        let ProposalSizes { last, min, max } = leader.proposal_sizes;
+        for (name, size) in [("last", last), ("min", min), ("max", max)] {
+            writeln!(f, "zk_{name}_proposal_size\t{}", SizeText(size))?;
+        }
+        Ok(())
     }
 }
 

@@ -54,6 +54,16 @@ impl Mode {
             Self::ReadOnly => "ro",
         }
     }
+
+    /// What a server does that is one of several.
+    pub(crate) const fn in_progressive(self) -> Option<&'static str> {
+        match self {
+            Self::Leader => Some("leading"),
+            Self::Follower => Some("following"),
+            Self::Observer => Some("observing"),
+            Self::Standalone | Self::ReadOnly => None,
+        }
+    }
 }
 
 impl fmt::Display for Mode {
@@ -99,6 +109,18 @@ pub struct ProposalSizes {
     pub max: Option<u64>,
 }
 
+/// One of these as operators read it.
+pub(crate) struct SizeText(pub(crate) Option<u64>);
+
+impl fmt::Display for SizeText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => bytes.fmt(f),
+            None => f.write_str("-1"),
+        }
+    }
+}
+
 impl ServerView {
     fn write_version(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Zookeeper version: {VERSION}")?;
@@ -125,8 +147,7 @@ impl ServerView {
         writeln!(f, "Mode: {}", self.mode)?;
         writeln!(f, "Node count: {}", self.node_count)?;
         if let Some(ProposalSizes { last, min, max }) = self.proposals {
-            let bytes = |size: Option<u64>| size.map_or_else(|| "-1".into(), |s| s.to_string());
-            let (last, min, max) = (bytes(last), bytes(min), bytes(max));
+            let (last, min, max) = (SizeText(last), SizeText(min), SizeText(max));
             writeln!(f, "Proposal sizes last/min/max: {last}/{min}/{max}")?;
         }
         Ok(())

@@ -171,6 +171,7 @@ fn cons_is_apaches() {
 fn conf_and_dirs_are_apaches() {
     let sizes = DirectorySizes { data_dir_bytes: 67_109_337, log_dir_bytes: 67_109_337 };
     let view = ConfView {
+        member: None,
         client_port: Some(22181),
         secure_client_port: None,
         data_dir: "/tmp/zk-golden/data/version-2".into(),
@@ -296,7 +297,13 @@ fn keys(answer: &str) -> BTreeMap<&str, bool> {
 fn mntr_has_every_key_of_apache_with_numbers_of_the_same_kind() {
     let (stats, metrics) = (ServerStats::default(), Metrics::default());
     let gauges = Gauges::default();
-    let view = MonitorView { mode: Mode::Standalone, gauges, stats: &stats, metrics: &metrics };
+    let view = MonitorView {
+        mode: Mode::Standalone,
+        member: None,
+        gauges,
+        stats: &stats,
+        metrics: &metrics,
+    };
     let (ours, apaches) = (view.to_string(), golden!("mntr"));
     let head = |answer: &str| answer.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(head(&ours), head(&apaches));
@@ -336,7 +343,13 @@ fn mntr_shows_what_was_counted() {
     metrics.readlatency.record(500);
     let shown = || {
         let gauges = Gauges { znode_count: 27, uptime: 2136, ..Gauges::default() };
-        let view = MonitorView { mode: Mode::Standalone, gauges, stats: &stats, metrics: &metrics };
+        let view = MonitorView {
+            mode: Mode::Standalone,
+            member: None,
+            gauges,
+            stats: &stats,
+            metrics: &metrics,
+        };
         let is_wanted = |line: &&str| {
             let key = line.split('\t').next().unwrap();
             ["zk_avg_latency", "zk_max_latency", "zk_min_latency", "zk_uptime"].contains(&key)

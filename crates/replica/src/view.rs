@@ -141,9 +141,56 @@ impl Role {
         [Self::Alone, Self::Looking, Self::Leading, Self::Following, Self::Observing];
 }
 
+/// What is known of a server that leads others. Without meaning in other roles.
+#[derive(Debug, Default)]
+pub struct Leadership {
+    /// When it began, in milliseconds since the start of the process.
+    pub since_ms: Gauge,
+    /// Connections of other servers.
+    pub learners: Gauge,
+    /// Voters among them that follow.
+    pub voters: Gauge,
+    /// Followers that the membership does not let vote.
+    pub others: Gauge,
+    /// Observers that follow.
+    pub observers: Gauge,
+    /// Syncs that are not answered.
+    pub pending_syncs: Gauge,
+    /// Bytes of the last proposal; 0 before the first.
+    pub last_proposal_bytes: Gauge,
+    /// Bytes of the smallest proposal; 0 before the first.
+    pub min_proposal_bytes: Gauge,
+    /// Bytes of the largest proposal; 0 before the first.
+    pub max_proposal_bytes: Gauge,
+}
+
+impl Leadership {
+    /// A server begins to lead.
+    pub(crate) fn begin(&self, now: Instant) {
+        self.since_ms.set(i64::try_from(now.millis()).unwrap_or(i64::MAX));
+        for bytes in [&self.last_proposal_bytes, &self.min_proposal_bytes, &self.max_proposal_bytes]
+        {
+            bytes.set(0);
+        }
+    }
+
+    /// Notes the sizes of proposals.
+    pub(crate) fn proposed(&self, sizes: impl Iterator<Item = usize>) {
+        for size in sizes {
+            let bytes = i64::try_from(size).unwrap_or(i64::MAX);
+            self.last_proposal_bytes.set(bytes);
+            let min = self.min_proposal_bytes.value();
+            self.min_proposal_bytes.set(if min == 0 { bytes } else { min.min(bytes) });
+            self.max_proposal_bytes.set(self.max_proposal_bytes.value().max(bytes));
+        }
+    }
+}
+
 /// What the replica counts.
 #[derive(Debug, Default)]
 pub struct Stats {
+    /// Of a server that leads.
+    pub leadership: Leadership,
     /// The place of the [`Role`] in [`Role::ALL`].
     role: AtomicU8,
     /// Transactions decided.

@@ -18,20 +18,23 @@ use std::sync::Arc;
 
 use admin::{
     ConfView, ConnectionsView, DigestView, DirectorySizes, EnvironmentView, FourLetterWord, Gauges,
-    Mode, MonitorView, PathWatchers, ProposalSizes, ServerStats, ServerView, SessionBucket,
-    SessionDump, SessionEphemerals, SessionWatches, StatView, TraceMask, WatchSummary,
-    WatchesByPath, WatchesBySession,
+    MemberConfView, MemberGauges, Mode, MonitorView, PathWatchers, ServerStats, ServerView,
+    SessionBucket, SessionDump, SessionEphemerals, SessionWatches, StatView, TraceMask,
+    WatchSummary, WatchesByPath, WatchesBySession,
 };
-use config::Config;
+use config::{Config, Ensemble};
 use replica::view::{Inspection, TreeView, WatchesFrom, WatchesPage};
 use replica::{Address, Input};
 use storage::Directories;
+use types::membership::Member;
 use types::{Now, SessionId, Sid};
+use zab::LearnerKind;
 
 use crate::clock::Clock;
 use crate::door::{Errand, Handover};
 use crate::host;
 use crate::inbox::{Inbox, Taken};
+use crate::member;
 use crate::server::Shared;
 use crate::view::Views;
 
@@ -76,6 +79,8 @@ impl Desk {
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     conf: ConfView,
+    /// How many members vote; `None` if it is none's member.
+    quorum_size: Option<u64>,
     environment: EnvironmentView,
 }
 
@@ -100,9 +105,23 @@ impl Facts {
             session_timeout_min_ms: millis(config.sessions.timeout_min),
             session_timeout_max_ms: millis(config.sessions.timeout_max),
             listen_backlog: config.listen.backlog,
-            sid: Sid(0),
+            sid: config.ensemble.as_ref().map_or(Sid(0), |ensemble| ensemble.sid),
+            member: config.ensemble.as_ref().map(member_conf),
         };
-        Self { conf, environment: host::environment() }
+        let quorum_size = config.ensemble.as_ref().map(|it| it.membership.voters().count() as u64);
+        Self { conf, quorum_size, environment: host::environment() }
+    }
+}
+
+fn member_conf(ensemble: &Ensemble) -> MemberConfView {
+    let addresses = ensemble.membership.find(ensemble.sid).map_or(&[][..], Member::addresses);
+    MemberConfView {
+        init_ticks: ensemble.limits.init_ticks,
+        sync_ticks: ensemble.limits.sync_ticks,
+        election_ports: addresses.iter().map(|address| address.election().port).collect(),
+        quorum_ports: addresses.iter().map(|address| address.quorum().port).collect(),
+        is_voter: member::kind(ensemble) == LearnerKind::Follower,
+        membership: ensemble.membership.to_string(),
     }
 }
 
@@ -212,7 +231,7 @@ impl Operator {
             last_applied: tree.last_applied,
             mode,
             node_count: tree.znodes as u64 + SECOND_NAME_OF_ROOT,
-            proposals: (mode == Mode::Leader).then(ProposalSizes::default),
+            proposals: self.views.leader(self.clock.instant()).map(|it| it.proposal_sizes),
         }
     }
 
@@ -240,7 +259,9 @@ impl Operator {
         stats.packets_sent.set(front.sent);
         self.views.bring_metrics_up_to_date(&front);
         let metrics = &self.views.metrics;
-        MonitorView { mode, gauges, stats: &stats, metrics }.to_string()
+        let leader = self.views.leader(now.instant);
+        let member = self.facts.quorum_size.map(|quorum_size| MemberGauges { quorum_size, leader });
+        MonitorView { mode, member, gauges, stats: &stats, metrics }.to_string()
     }
 
     fn directory_sizes(&self) -> DirectorySizes {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use admin::{LatencyView, Metrics, Mode};
-use replica::view::{ConnectionStats, FrontStats, Role, Stats};
+use admin::{LatencyView, LeaderGauges, Metrics, Mode, ProposalSizes};
+use replica::view::{ConnectionStats, FrontStats, Gauge, Role, Stats};
 use replica::{FrontId, Outstanding};
-use types::ConnId;
+use types::{ConnId, Instant};
 
 /// Everything that is counted, by who counts it.
 #[derive(Debug)]
@@ -84,6 +84,29 @@ impl Views {
             Role::Following => Some(Mode::Follower),
             Role::Observing => Some(Mode::Observer),
         }
+    }
+
+    /// What is known of a server that leads others; `None` if it does not.
+    pub(crate) fn leader(&self, now: Instant) -> Option<LeaderGauges> {
+        if self.replica.role() != Role::Leading {
+            return None;
+        }
+        let leadership = &self.replica.leadership;
+        let count = |gauge: &Gauge| u64::try_from(gauge.value()).unwrap_or_default();
+        let size = |gauge: &Gauge| Some(count(gauge)).filter(|&bytes| bytes > 0);
+        Some(LeaderGauges {
+            learners: count(&leadership.learners),
+            synced_followers: count(&leadership.voters),
+            synced_non_voting_followers: count(&leadership.others),
+            synced_observers: count(&leadership.observers),
+            pending_syncs: count(&leadership.pending_syncs),
+            leader_uptime: now.millis().saturating_sub(count(&leadership.since_ms)),
+            proposal_sizes: ProposalSizes {
+                last: size(&leadership.last_proposal_bytes),
+                min: size(&leadership.min_proposal_bytes),
+                max: size(&leadership.max_proposal_bytes),
+            },
+        })
     }
 
     /// All open connections.

@@ -30,7 +30,7 @@ use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::input::Link;
 use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST, HISTORY_BYTES_MAX, LEARNERS_MAX};
 use crate::misbehaved::PeerMisbehaved;
-use crate::peer::{Core, Course, LeaveReason};
+use crate::peer::{Core, Course, Learners, LeaveReason};
 
 /// A server that was elected to lead.
 #[derive(Clone, Debug)]
@@ -197,6 +197,23 @@ impl Leading {
     /// Whether a connection is one of a learner that follows.
     pub(crate) fn has_learner(&self, link: Link) -> bool {
         self.learners.get(&link).is_some_and(Learner::is_following)
+    }
+
+    /// How many there are of each kind.
+    pub(crate) fn learners(&self, core: &Core) -> Learners {
+        let mut learners = Learners { connected: self.learners.len(), ..Learners::default() };
+        for learner in self.learners.values().filter(|learner| learner.is_following()) {
+            match learner.kind() {
+                LearnerKind::Observer => learners.observers += 1,
+                LearnerKind::Follower => {
+                    match learner.sid.is_some_and(|sid| core.quorums.is_voter(sid)) {
+                        true => learners.voters += 1,
+                        false => learners.others += 1,
+                    }
+                }
+            }
+        }
+        learners
     }
 
     /// The epoch, once a quorum follows.

@@ -54,6 +54,19 @@ pub struct Recovered {
     pub is_whole: bool,
 }
 
+/// How many servers learn from a leader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Learners {
+    /// All connections, those included that have not said who they are.
+    pub connected: usize,
+    /// Voters that follow.
+    pub voters: usize,
+    /// Followers that the membership does not let vote.
+    pub others: usize,
+    /// Observers that follow.
+    pub observers: usize,
+}
+
 /// One server's part in the protocol.
 ///
 /// The storage has to carry out the effects that concern it in their order, and to report in that
@@ -239,6 +252,14 @@ impl Peer {
         match &self.role {
             Role::Leading(leading) => leading.has_learner(link),
             Role::Looking | Role::Following(_) => false,
+        }
+    }
+
+    /// Who learns from this server; `None` if it does not lead.
+    pub fn learners(&self) -> Option<Learners> {
+        match &self.role {
+            Role::Leading(leading) => Some(leading.learners(&self.core)),
+            Role::Looking | Role::Following(_) => None,
         }
     }
 

@@ -7,7 +7,7 @@ use tree::Tree;
 use types::{Counter, Epoch, Now, Zxid};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::{LogBatch, decode_txn};
-use zab::{LearnerKind, Link, Peer};
+use zab::{LearnerKind, Learners, Link, Peer};
 
 use super::{Core, Intake, Replica};
 use crate::asked::Synced;
@@ -75,6 +75,8 @@ impl Replica {
             let Some(member) = &mut self.member else { return };
             if !self.core.batch.is_empty() {
                 let batch = Arc::new(std::mem::take(&mut self.core.batch));
+                let sizes = batch.proposals().map(|proposal| proposal.payload().len());
+                self.core.stats.leadership.proposed(sizes);
                 member.peer.take(now, zab::Input::Propose(batch), &mut member.effects);
             }
             for _ in 0..std::mem::take(&mut self.core.ensemble.unconfirmed) {
@@ -91,6 +93,25 @@ impl Replica {
             }
         }
         self.core.ensemble.take_outgoing(effects);
+        self.show_leadership();
+    }
+
+    /// Tells operators who learns from this server.
+    fn show_leadership(&self) {
+        let learners = self.member.as_ref().and_then(|member| member.peer.learners());
+        let Some(Learners { connected, voters, others, observers }) = learners else { return };
+        let leadership = &self.core.stats.leadership;
+        let ensemble = &self.core.ensemble;
+        let pending_syncs = ensemble.confirming.len() + ensemble.learner_syncs.len();
+        for (gauge, value) in [
+            (&leadership.learners, connected),
+            (&leadership.voters, voters),
+            (&leadership.others, others),
+            (&leadership.observers, observers),
+            (&leadership.pending_syncs, pending_syncs),
+        ] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
     }
 
     fn settle_peer(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -208,6 +229,7 @@ impl Replica {
         let tree = tree.hold();
         core.ensemble.standing = Standing::Leading;
         core.stats.set_role(Role::Leading);
+        core.stats.leadership.begin(now.instant);
         core.last_logged = core.last_logged.max(Zxid::new(epoch, Counter(0)));
         core.pending = Pending::new(tree.digest().unwrap_or_default(), core.options.seed);
         core.sessions.clear();

@@ -168,6 +168,43 @@ async fn writes_at_all_members_at_once_are_all_there() {
 }
 
 #[test]
+fn operators_are_told_what_a_member_does() {
+    let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
+    let ensemble = Ensemble::start(&kinds, &["4lw.commands.whitelist=*"]);
+    let leader = ensemble.leader();
+    let lines = |index: usize, word: &str, keys: &[&str]| -> String {
+        let answer = ensemble.ask(index, word);
+        let is_meant = |line: &&str| keys.iter().any(|key| line.starts_with(key));
+        answer.lines().filter(is_meant).map(|line| format!("{line}\n")).collect()
+    };
+    let keys = ["zk_server_state", "zk_peer_state", "zk_quorum_size", "zk_learners", "zk_synced_"];
+    assert_eq!(
+        lines(leader, "mntr", &keys),
+        "zk_server_state\tleader\nzk_peer_state\tleading - broadcast\nzk_quorum_size\t3\n\
+         zk_learners\t3\nzk_synced_followers\t2\nzk_synced_non_voting_followers\t0\n\
+         zk_synced_observers\t1\n"
+    );
+    assert_eq!(
+        lines((leader + 1) % 3, "mntr", &keys),
+        "zk_server_state\tfollower\nzk_peer_state\tfollowing - broadcast\nzk_quorum_size\t3\n"
+    );
+    assert_eq!(
+        lines(3, "mntr", &keys),
+        "zk_server_state\tobserver\nzk_peer_state\tobserving - broadcast\nzk_quorum_size\t3\n"
+    );
+    assert!(ensemble.ask(leader, "srvr").ends_with("Proposal sizes last/min/max: -1/-1/-1\n"));
+    assert_eq!(
+        lines(3, "conf", &["serverId", "initLimit", "syncLimit", "electionAlg", "peerType"]),
+        "serverId=4\ninitLimit=20\nsyncLimit=10\nelectionAlg=3\npeerType=1\n"
+    );
+    let membership = ensemble.membership(3);
+    assert!(ensemble.ask(3, "conf").ends_with(&format!("\nmembership: \n{membership}")));
+    for (index, answer) in [(leader, "rw"), (3, "rw")] {
+        assert_eq!(ensemble.ask(index, "isro"), answer);
+    }
+}
+
+#[test]
 fn a_member_without_a_leader_serves_nobody_and_says_so() {
     let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &["4lw.commands.whitelist=*"]);
     ensemble.leader();
