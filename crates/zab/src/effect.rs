@@ -88,7 +88,9 @@ pub enum Effect {
     /// [`crate::Input::Truncated`].
     Truncate(Zxid),
 
-    /// Apply everything logged up to this transaction: it is committed.
+    /// Apply everything logged up to this transaction: it is committed. Or, between
+    /// [`Self::Look`] and [`Self::Lead`], this server takes it for committed, as it does after a start,
+    /// in order to send a snapshot of it to those who are to commit it.
     Deliver(Zxid),
     /// This server looks for a leader: serve nobody who writes, end the sessions' connections.
     Look,

@@ -16,17 +16,20 @@ pub(crate) struct Epochs {
 struct Kept {
     decided: Epoch,
     stored: Epoch,
+    /// How often it is still to be stored.
+    under_way: u32,
 }
 
 impl Epochs {
-    pub(crate) const fn recovered(accepted: Epoch, current: Epoch) -> Self {
-        Self { accepted: Kept::stored(accepted), current: Kept::stored(current) }
+    /// Of a server that starts. Who has adopted an epoch has accepted it, whatever the files say.
+    pub(crate) fn recovered(accepted: Epoch, current: Epoch) -> Self {
+        Self { accepted: Kept::stored(accepted.max(current)), current: Kept::stored(current) }
     }
 
     /// Promises to follow nobody who leads in an earlier epoch.
     pub(crate) fn accept(&mut self, epoch: Epoch, effects: &mut Vec<Effect>) {
         assert!(epoch > self.accepted.decided, "accepted epochs never decrease");
-        self.accepted.decided = epoch;
+        self.accepted.decide(epoch);
         effects.push(Effect::StoreAcceptedEpoch(epoch));
     }
 
@@ -34,16 +37,16 @@ impl Epochs {
     pub(crate) fn adopt(&mut self, epoch: Epoch, effects: &mut Vec<Effect>) {
         assert!(epoch <= self.accepted.stored, "who adopts an epoch has accepted it");
         assert!(epoch >= self.current.decided, "current epochs never decrease");
-        self.current.decided = epoch;
+        self.current.decide(epoch);
         effects.push(Effect::StoreCurrentEpoch(epoch));
     }
 
     pub(crate) fn accepted_is_stored(&mut self, epoch: Epoch) {
-        self.accepted.stored = self.accepted.stored.max(epoch);
+        self.accepted.is_stored(epoch);
     }
 
     pub(crate) fn current_is_stored(&mut self, epoch: Epoch) {
-        self.current.stored = self.current.stored.max(epoch);
+        self.current.is_stored(epoch);
     }
 
     /// The last epoch that was accepted.
@@ -58,12 +61,22 @@ impl Epochs {
 
     /// Whether all that was decided is durable.
     pub(crate) fn are_stored(&self) -> bool {
-        [self.accepted, self.current].iter().all(|kept| kept.stored == kept.decided)
+        [self.accepted, self.current].iter().all(|kept| kept.under_way == 0)
     }
 }
 
 impl Kept {
     const fn stored(epoch: Epoch) -> Self {
-        Self { decided: epoch, stored: epoch }
+        Self { decided: epoch, stored: epoch, under_way: 0 }
+    }
+
+    const fn decide(&mut self, epoch: Epoch) {
+        self.decided = epoch;
+        self.under_way += 1;
+    }
+
+    fn is_stored(&mut self, epoch: Epoch) {
+        self.stored = self.stored.max(epoch);
+        self.under_way = self.under_way.saturating_sub(1);
     }
 }

@@ -1,9 +1,9 @@
 //! The learner's part: a follower's or an observer's.
 //!
 //! ```text
-//! Connecting ──> Introduced ──> Settling ─────> Synchronizing ──> Broadcasting
-//!                waits for      accepted epoch   history, then     serves
-//!                an epoch       and log stored   current epoch
+//! Hesitating ──> Connecting ──> Introduced ──> Settling ─────> Synchronizing ──> Broadcasting
+//! if it went                    waits for      accepted epoch   history, then     serves
+//! wrong before                  an epoch       and log stored   current epoch
 //! ```
 
 mod broadcast;
@@ -18,8 +18,9 @@ use self::broadcast::Broadcast;
 use self::synchronization::Synchronization;
 use crate::effect::{CloseReason, Effect, LearnerPacket};
 use crate::input::Link;
+use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST};
 use crate::misbehaved::PeerMisbehaved;
-use crate::peer::{Core, Course, LeaveReason};
+use crate::peer::{Core, Course, LeaveReason, Obstacle};
 
 /// A server that elected another to lead.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Following {
 
 #[derive(Clone, Debug)]
 enum Phase {
+    /// Waits until it is time to connect.
+    Hesitating(Instant),
     /// Waits for a connection.
     Connecting,
     /// Waits for the leader's epoch.
@@ -43,6 +46,8 @@ enum Phase {
     Synchronizing(Link, Synchronization),
     /// Receives what is proposed and committed.
     Broadcasting(Link, Broadcast),
+    /// The connection is over, and the role will be.
+    Over,
 }
 
 /// Whether the epoch was accepted for this leader.
@@ -56,9 +61,11 @@ enum Promise {
 
 impl Following {
     pub(crate) fn new(core: &Core, leader: Sid, now: Now, effects: &mut Vec<Effect>) -> Self {
-        effects.push(Effect::ConnectToLeader(leader));
         let patience = core.options.tick * core.options.init_limit;
-        Self { leader, phase: Phase::Connecting, patience_ends: now.instant.after(patience) }
+        let phase = Phase::Hesitating(now.instant.after(core.hesitation()));
+        let mut following = Self { leader, phase, patience_ends: now.instant.after(patience) };
+        following.connect(now, effects);
+        following
     }
 
     pub(crate) fn on_reached(
@@ -90,11 +97,12 @@ impl Following {
         }
     }
 
-    pub(crate) fn on_closed(&self, link: Link) -> Course {
-        match self.link() {
-            Some(ours) if ours == link => Course::Leave(LeaveReason::LeaderGone),
-            _ => Course::Stay,
+    pub(crate) fn on_closed(&mut self, link: Link) -> Course {
+        if self.link() != Some(link) {
+            return Course::Stay;
         }
+        self.phase = Phase::Over;
+        Course::Leave(LeaveReason::LeaderGone)
     }
 
     /// Takes what the leader says. What is not due ends the role and changes nothing.
@@ -109,9 +117,8 @@ impl Following {
         if self.link() != Some(link) {
             return Course::Stay;
         }
-        self.listen(core, now);
         let result = match &mut self.phase {
-            Phase::Connecting => Ok(()),
+            Phase::Hesitating(_) | Phase::Connecting | Phase::Over => Ok(()),
             Phase::Introduced(_) => self.on_leader_info(core, link, packet, effects),
             Phase::Settling(..) => Err(not_due(packet, "it has to wait for AckEpoch")),
             Phase::Synchronizing(_, synchronization) => {
@@ -126,11 +133,12 @@ impl Following {
             }
             Phase::Broadcasting(_, broadcast) => broadcast.on_packet(link, packet, effects),
         };
+        self.listen(core, now);
         match result {
             Ok(()) => Course::Stay,
             Err(misbehaved) => {
                 warn!(leader = ?self.leader, %misbehaved, "leader left");
-                effects.push(Effect::Close { link, reason: CloseReason::Misbehaved(misbehaved) });
+                self.hang_up(core, CloseReason::Misbehaved(misbehaved), effects);
                 Course::Leave(LeaveReason::LeaderMisbehaved)
             }
         }
@@ -143,6 +151,7 @@ impl Following {
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Course {
+        self.connect(now, effects);
         match &mut self.phase {
             Phase::Settling(link, epoch, promise) if core.is_settled() => {
                 let current_epoch = (*promise == Promise::New).then_some(core.epochs.current());
@@ -153,6 +162,9 @@ impl Following {
             }
             Phase::Synchronizing(link, synchronization) => {
                 synchronization.settle(core, *link, effects);
+                if synchronization.is_overrun() {
+                    return Course::Leave(LeaveReason::Overrun);
+                }
             }
             Phase::Broadcasting(link, broadcast) => broadcast.settle(core, *link, effects),
             _ => {}
@@ -163,8 +175,11 @@ impl Following {
         }
     }
 
-    pub(crate) const fn next_deadline(&self) -> Instant {
-        self.patience_ends
+    pub(crate) fn next_deadline(&self) -> Instant {
+        match self.phase {
+            Phase::Hesitating(until) => until.min(self.patience_ends),
+            _ => self.patience_ends,
+        }
     }
 
     /// The epoch, once this server follows in it.
@@ -176,10 +191,39 @@ impl Following {
     }
 
     /// Ends the role.
-    pub(crate) fn leave(self, effects: &mut Vec<Effect>) {
-        if let Some(link) = self.link() {
-            effects.push(Effect::Close { link, reason: CloseReason::RoleEnded });
+    pub(crate) fn leave(mut self, core: &mut Core, effects: &mut Vec<Effect>) {
+        self.hang_up(core, CloseReason::RoleEnded, effects);
+    }
+
+    /// The connection to the leader, if it is there.
+    pub(crate) const fn link(&self) -> Option<Link> {
+        match &self.phase {
+            Phase::Hesitating(_) | Phase::Connecting | Phase::Over => None,
+            Phase::Introduced(link)
+            | Phase::Settling(link, ..)
+            | Phase::Synchronizing(link, _)
+            | Phase::Broadcasting(link, _) => Some(*link),
         }
+    }
+
+    fn connect(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Phase::Hesitating(until) = self.phase
+            && now.instant >= until
+        {
+            effects.push(Effect::ConnectToLeader(self.leader));
+            self.phase = Phase::Connecting;
+        }
+    }
+
+    fn hang_up(&mut self, core: &mut Core, reason: CloseReason, effects: &mut Vec<Effect>) {
+        let Some(link) = self.link() else { return };
+        if let Phase::Synchronizing(_, synchronization) = &self.phase
+            && synchronization.may_get_snapshot()
+        {
+            core.obstacle = Some(Obstacle::Closing(link));
+        }
+        effects.push(Effect::Close { link, reason });
+        self.phase = Phase::Over;
     }
 
     fn on_leader_info(
@@ -195,6 +239,11 @@ impl Following {
         let accepted = core.epochs.accepted();
         if offered < accepted {
             return Err(PeerMisbehaved::StaleEpoch { offered, accepted });
+        }
+        // A server that has never been part of an ensemble can not tell.
+        let is_far = accepted.0 > 0 && offered.0.saturating_sub(accepted.0) > EPOCH_JUMP_MAX;
+        if is_far || offered.0 > EPOCH_LAST {
+            return Err(PeerMisbehaved::LeaderFromNowhere { offered, accepted });
         }
         let promise = if offered > accepted { Promise::New } else { Promise::Old };
         if promise == Promise::New {
@@ -221,22 +270,10 @@ impl Following {
     fn listen(&mut self, core: &Core, now: Now) {
         let ticks = match &self.phase {
             Phase::Broadcasting(..) => core.options.sync_limit,
-            Phase::Synchronizing(_, synchronization) if synchronization.has_history() => {
-                core.options.sync_limit
-            }
+            // Others of the quorum may need all that time, and the leader waits for them.
             _ => core.options.init_limit,
         };
         self.patience_ends = now.instant.after(core.options.tick * ticks);
-    }
-
-    const fn link(&self) -> Option<Link> {
-        match &self.phase {
-            Phase::Connecting => None,
-            Phase::Introduced(link)
-            | Phase::Settling(link, ..)
-            | Phase::Synchronizing(link, _)
-            | Phase::Broadcasting(link, _) => Some(*link),
-        }
     }
 }
 

@@ -88,6 +88,11 @@ impl History {
         }
     }
 
+    /// Takes everything that is logged for committed, as after a start, until a leader says otherwise.
+    pub(crate) const fn assume_committed(&mut self) {
+        self.last_committed = self.last_logged;
+    }
+
     /// Forgets all after a transaction, which is not before [`Self::known_committed`].
     pub(crate) fn truncate(&mut self, keep: Zxid) {
         assert!(keep >= self.known_committed, "what is committed is never cut");
@@ -143,6 +148,11 @@ impl History {
     /// The bytes of all that is kept.
     pub(crate) const fn kept_bytes(&self) -> usize {
         self.kept_bytes
+    }
+
+    /// The bytes of what is kept after a transaction.
+    pub(crate) fn bytes_after(&self, zxid: Zxid) -> usize {
+        self.after(zxid).map(|batch| batch.as_bytes().len()).sum()
     }
 
     /// The oldest transaction behind which everything is kept.
@@ -250,6 +260,15 @@ mod tests {
         history.commit(at(2, 3), at(2, 3));
         assert_eq!(history.kept_after(), at(2, 3));
         assert_eq!(zxids(&history, at(2, 3)), [at(2, 4), at(2, 5)]);
+    }
+
+    #[test]
+    fn counts_the_bytes_of_what_came_after_a_transaction() {
+        let history = history();
+        let entry = batch(&[at(2, 4)]).as_bytes().len();
+        assert_eq!(history.bytes_after(at(2, 4)), 0);
+        assert_eq!(history.bytes_after(at(2, 3)), entry);
+        assert_eq!(history.bytes_after(at(1, 3)), history.kept_bytes());
     }
 
     #[test]

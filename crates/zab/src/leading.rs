@@ -27,8 +27,11 @@ use wire::stored::LogBatch;
 use self::broadcast::Broadcast;
 use self::learner::{Learner, Stage};
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
+use crate::history::beginning;
 use crate::input::Link;
-use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST, HISTORY_BYTES_MAX, LEARNERS_MAX};
+use crate::limits::{
+    EPOCH_JUMP_MAX, EPOCH_LAST, HISTORY_BYTES_MAX, NEWCOMERS_MAX, STRANGE_LEARNERS_MAX,
+};
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::{Core, Course, Learners, LeaveReason};
 
@@ -39,8 +42,8 @@ pub(crate) struct Leading {
     learners: BTreeMap<Link, Learner>,
     /// This server's own claim: no learner of the quorum that consents may have more.
     claim: (Epoch, Zxid),
-    /// When it gives up, unless a quorum has its history by then.
-    established_by: Instant,
+    /// When it gives up, unless a quorum has gone along to the next phase by then.
+    patience_ends: Instant,
     next_ping: Instant,
     /// Whether a voter has promised not to follow in this epoch: it was about to lead in a later
     /// one, and has nobody to follow before there is a later one still.
@@ -68,12 +71,11 @@ enum Phase {
 impl Leading {
     pub(crate) fn new(core: &Core, now: Now, effects: &mut Vec<Effect>) -> Self {
         effects.push(Effect::AdmitLearners);
-        let limit = core.options.tick * core.options.init_limit;
         Self {
             phase: Phase::Gathering,
             learners: BTreeMap::new(),
             claim: (core.epochs.current(), core.history.last_logged()),
-            established_by: now.instant.after(limit),
+            patience_ends: now.instant.after(core.patience()),
             next_ping: now.instant.after(core.ping_interval()),
             is_overtaken: false,
         }
@@ -86,19 +88,20 @@ impl Leading {
             phase: Phase::Broadcasting(Broadcast::new(epoch, now)),
             learners: BTreeMap::new(),
             claim: (epoch, core.history.last_logged()),
-            established_by: now.instant,
+            patience_ends: now.instant,
             next_ping: now.instant.after(core.ping_interval()),
             is_overtaken: false,
         }
     }
 
     pub(crate) fn on_connected(&mut self, now: Now, link: Link, effects: &mut Vec<Effect>) {
-        if self.learners.len() >= LEARNERS_MAX {
-            warn!(?link, "too many learners, this one is sent away");
-            effects.push(Effect::Close { link, reason: CloseReason::TooMany });
-            return;
-        }
         self.learners.insert(link, Learner::new(now));
+        let newcomers = || self.learners.iter().filter(|(_, learner)| learner.sid.is_none());
+        if newcomers().count() > NEWCOMERS_MAX
+            && let Some((&idlest, _)) = newcomers().min_by_key(|(_, learner)| learner.heard)
+        {
+            self.dismiss(idlest, CloseReason::TooMany, effects);
+        }
     }
 
     pub(crate) fn on_closed(&mut self, link: Link) {
@@ -110,7 +113,7 @@ impl Leading {
     /// Takes what a learner says. What is not due ends its connection and changes nothing.
     pub(crate) fn on_packet(
         &mut self,
-        core: &Core,
+        core: &mut Core,
         now: Now,
         link: Link,
         packet: &ToLeader<'_>,
@@ -128,14 +131,16 @@ impl Leading {
             ToLeader::AckEpoch { last_logged, current_epoch } => {
                 self.on_ack_epoch(core, link, *last_logged, *current_epoch, effects)
             }
-            ToLeader::AckNewLeader { epoch } => self.on_ack_new_leader(core, link, *epoch, effects),
-            ToLeader::Ack { zxid } => self.on_ack(core, link, *zxid),
-            ToLeader::Ping { .. } => {
-                learner.pong();
-                Ok(())
+            ToLeader::AckNewLeader { epoch } => {
+                self.on_ack_new_leader(core, now, link, *epoch, effects)
             }
-            // The replica's.
-            ToLeader::Revalidate { .. } | ToLeader::Request(_) => Ok(()),
+            ToLeader::Ack { zxid } => self.on_ack(core, link, *zxid),
+            ToLeader::Ping { .. } => learner.pong(),
+            // The replica's, of learners that follow.
+            ToLeader::Revalidate { .. } if learner.is_following() => Ok(()),
+            ToLeader::Request(_) if learner.is_following() => Ok(()),
+            ToLeader::Revalidate { .. } => Err(learner.not_due("Revalidate")),
+            ToLeader::Request(_) => Err(learner.not_due("Request")),
         };
         if let Err(misbehaved) = result {
             self.dismiss(link, CloseReason::Misbehaved(misbehaved), effects);
@@ -174,15 +179,24 @@ impl Leading {
         if now.instant >= self.next_ping {
             self.next_ping = now.instant.after(core.ping_interval());
             self.send_away_the_silent(core, now, effects);
-            if let Phase::Broadcasting(broadcast) = &mut self.phase
-                && !broadcast.ping(core, now, &mut self.learners, effects)
-            {
+            let has_quorum = match &mut self.phase {
+                Phase::Broadcasting(broadcast) => {
+                    broadcast.ping(core, now, &mut self.learners, effects)
+                }
+                Phase::Synchronizing(epoch) => {
+                    // Those that are done wait for the others, Apache's not longer than for silence.
+                    ping_all(core, *epoch, &mut self.learners, effects);
+                    true
+                }
+                _ => true,
+            };
+            if !has_quorum {
                 return Course::Leave(LeaveReason::NoQuorum);
             }
         }
         match self.phase {
             Phase::Broadcasting(_) => Course::Stay,
-            _ if now.instant >= self.established_by => Course::Leave(LeaveReason::NoQuorum),
+            _ if now.instant >= self.patience_ends => Course::Leave(LeaveReason::NoQuorum),
             _ => Course::Stay,
         }
     }
@@ -190,7 +204,7 @@ impl Leading {
     pub(crate) fn next_deadline(&self) -> Instant {
         match self.phase {
             Phase::Broadcasting(_) => self.next_ping,
-            _ => self.next_ping.min(self.established_by),
+            _ => self.next_ping.min(self.patience_ends),
         }
     }
 
@@ -253,7 +267,7 @@ impl Leading {
 
     fn on_info(
         &mut self,
-        core: &Core,
+        core: &mut Core,
         link: Link,
         info: &LearnerInfo,
         kind: LearnerKind,
@@ -276,8 +290,18 @@ impl Leading {
         }
         let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
         learner.introduce(sid, kind, accepted_epoch)?;
+        let is_stranger = |sid: Sid| !core.quorums.is_voter(sid);
+        let strangers = self.learners.values().filter(|it| it.sid.is_some_and(is_stranger));
+        if is_stranger(sid) && strangers.count() > STRANGE_LEARNERS_MAX {
+            self.dismiss(link, CloseReason::TooMany, effects);
+            return Ok(());
+        }
+        if core.quorums.is_voter(sid) {
+            core.latest_accepted = core.latest_accepted.max(accepted_epoch);
+        }
+        let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
         if let Some(epoch) = self.phase.epoch() {
-            self.is_overtaken |= accepted_epoch > epoch && core.quorums.is_voter(sid);
+            self.is_overtaken |= core.latest_accepted > epoch;
             if !matches!(self.phase, Phase::Accepting(_)) {
                 learner.invite(link, epoch, effects);
             }
@@ -292,7 +316,7 @@ impl Leading {
 
     fn on_ack_epoch(
         &mut self,
-        core: &Core,
+        core: &mut Core,
         link: Link,
         last_logged: Option<Zxid>,
         current_epoch: Option<Epoch>,
@@ -315,6 +339,7 @@ impl Leading {
     fn on_ack_new_leader(
         &mut self,
         core: &Core,
+        now: Now,
         link: Link,
         epoch: Epoch,
         effects: &mut Vec<Effect>,
@@ -335,7 +360,7 @@ impl Leading {
         learner.follow(epoch)?;
         info!(sid = ?learner.sid, last_logged = %core.history.last_logged(), "learner follows");
         if matches!(self.phase, Phase::Broadcasting(_)) {
-            learner.is_told(link, effects);
+            learner.tell(now, link, effects);
         }
         Ok(())
     }
@@ -354,13 +379,15 @@ impl Leading {
         match self.phase {
             Phase::Gathering if self.has_quorum(core, Learner::is_introduced) => {
                 let accepted = self.learners.values().filter_map(Learner::accepted_epoch);
-                let latest = accepted.max().max(Some(core.epochs.accepted())).unwrap_or_default();
-                let epoch = Epoch(latest.0.saturating_add(1));
+                let ours = core.epochs.accepted().max(core.latest_accepted);
+                let latest = accepted.max().unwrap_or_default().max(ours);
+                let Some(epoch) = latest.0.checked_add(1).map(Epoch) else { return false };
                 self.phase = Phase::Accepting(epoch);
                 core.epochs.accept(epoch, effects);
             }
             Phase::Accepting(epoch) if core.epochs.are_stored() => {
                 self.phase = Phase::Proposed(epoch);
+                self.patience_ends = now.instant.after(core.patience());
                 for (&link, learner) in &mut self.learners {
                     if learner.is_introduced() {
                         learner.invite(link, epoch, effects);
@@ -376,6 +403,7 @@ impl Leading {
             }
             Phase::Adopting(epoch) if core.epochs.are_stored() => {
                 self.phase = Phase::Synchronizing(epoch);
+                self.patience_ends = now.instant.after(core.patience());
                 self.synchronize_all(core, effects);
             }
             Phase::Synchronizing(epoch) if self.has_quorum(core, Learner::is_following) => {
@@ -387,7 +415,7 @@ impl Leading {
     }
 
     /// Begins to bring everyone who has agreed to this server's history.
-    fn synchronize_all(&mut self, core: &Core, effects: &mut Vec<Effect>) {
+    fn synchronize_all(&mut self, core: &mut Core, effects: &mut Vec<Effect>) {
         let agreed = self.learners.iter().filter_map(|(&link, learner)| match learner.stage {
             Stage::Agreed { last_logged, .. } => Some((link, last_logged)),
             _ => None,
@@ -407,7 +435,7 @@ impl Leading {
         self.phase = Phase::Broadcasting(Broadcast::new(epoch, now));
         for (&link, learner) in &mut self.learners {
             if learner.is_following() {
-                learner.is_told(link, effects);
+                learner.tell(now, link, effects);
             }
         }
     }
@@ -422,14 +450,19 @@ impl Leading {
         needed(&self.learners)
     }
 
+    /// Sends away who misses too much while it is being sent a snapshot.
     fn send_away_stragglers(&mut self, core: &Core, effects: &mut Vec<Effect>) {
         if core.history.kept_bytes() <= HISTORY_BYTES_MAX {
             return;
         }
-        let needed = self.needed();
-        let straggles = |learner: &Learner| matches!(learner.stage, Stage::TakesSnapshot { last_applied } if last_applied == needed);
-        let straggler = self.learners.iter().find(|(_, learner)| straggles(learner));
-        if let Some((&link, _)) = straggler {
+        let straggles = |learner: &Learner| match learner.stage {
+            Stage::TakesSnapshot { last_applied } => {
+                core.history.bytes_after(last_applied) > HISTORY_BYTES_MAX
+            }
+            _ => false,
+        };
+        let stragglers = self.learners.iter().filter(|(_, learner)| straggles(learner));
+        for link in stragglers.map(|(&link, _)| link).collect::<Vec<_>>() {
             self.dismiss(link, CloseReason::FarBehind, effects);
         }
     }
@@ -469,6 +502,11 @@ impl Core {
     fn ping_interval(&self) -> Duration {
         self.options.tick / 2
     }
+
+    /// How long a leader waits for a quorum in each phase before it serves.
+    fn patience(&self) -> Duration {
+        self.options.tick * self.options.init_limit
+    }
 }
 
 /// Whether this server and the learners of whom `has` is true are a quorum.
@@ -482,6 +520,24 @@ fn has_quorum(
             || learners.values().any(|it| it.sid == Some(sid) && it.may_vote() && has(it))
     };
     core.quorums.is_quorum(has_sid)
+}
+
+/// Pings all learners that are sent what is proposed.
+fn ping_all(
+    core: &Core,
+    epoch: Epoch,
+    learners: &mut BTreeMap<Link, Learner>,
+    effects: &mut Vec<Effect>,
+) {
+    let last_proposed = last_proposed(core, epoch);
+    for (&link, learner) in learners.iter_mut().filter(|(_, learner)| learner.is_served()) {
+        learner.ping(link, last_proposed, effects);
+    }
+}
+
+/// What pings say; the epoch's beginning while nothing was proposed in it.
+fn last_proposed(core: &Core, epoch: Epoch) -> Zxid {
+    core.history.last_logged().max(beginning(epoch))
 }
 
 /// The first transaction that no learner needs the history of any more.

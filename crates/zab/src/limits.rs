@@ -2,21 +2,30 @@
 
 use std::time::Duration;
 
-/// Bytes of transactions that are kept for learners which are receiving a snapshot. Beyond that the
-/// one that has been at it for longest is sent away: it comes back, and the leader keeps its memory.
+/// Bytes of transactions that are kept for a learner which is receiving a snapshot. Beyond that it is
+/// sent away: it comes back, and the leader keeps its memory.
 pub(crate) const HISTORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// How far a learner's accepted epoch may be ahead of the leader's. Each election counts one; a number
-/// out of nowhere must not use the epochs up.
+/// Bytes of transactions that a learner holds back while its log is cut or its database replaced.
+/// Beyond that it leaves and comes back.
+pub(crate) const RECEPTION_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How far a learner's accepted epoch may be ahead of the leader's, and the one that a leader begins
+/// ahead of what a learner has accepted that was ever part of an ensemble. Each election counts one; a
+/// number out of nowhere must not use the epochs up.
 pub(crate) const EPOCH_JUMP_MAX: i32 = 1 << 16;
 
-/// The last epoch that a learner may have accepted: what remains behind it is for an operator to
-/// decide about.
+/// The last epoch that a learner may have accepted, or a leader may begin: what remains behind it is
+/// for an operator to decide about.
 pub(crate) const EPOCH_LAST: i32 = i32::MAX - (1 << 20);
 
-/// Connections to the quorum port that a leader has at a time: an ensemble with its observers many
-/// times over.
-pub(crate) const LEARNERS_MAX: usize = 1024;
+/// Learners that do not vote, at a time: the observers of an ensemble many times over. Those that come
+/// later are refused. Voters are not counted: there is one connection with each.
+pub(crate) const STRANGE_LEARNERS_MAX: usize = 1024;
+
+/// Connections to the quorum port over which nobody has said who it is. A correct learner does so at
+/// once. The one that was silent longest gives way to a new one, so that nobody can keep others out.
+pub(crate) const NEWCOMERS_MAX: usize = 256;
 
 /// Connections of the election port with servers that do not vote: observers, and servers that are
 /// about to join. They need one for as long as they look for a leader. The one that was silent

@@ -15,7 +15,7 @@ pub enum PeerMisbehaved {
         phase: &'static str,
     },
     /// The leader's epoch is behind one that this server has accepted.
-    #[error("the leader's epoch {offered:?} is behind the accepted {accepted:?}")]
+    #[error("the leader's epoch {} is behind the accepted {}", offered.0, accepted.0)]
     StaleEpoch {
         /// What it offered.
         offered: Epoch,
@@ -23,7 +23,7 @@ pub enum PeerMisbehaved {
         accepted: Epoch,
     },
     /// A learner has more history than the leader: it should lead.
-    #[error("learner {sid:?} has a later history: epoch {epoch:?}, last logged {last_logged}")]
+    #[error("learner {} has a later history: epoch {}, last logged {last_logged}", sid.0, epoch.0)]
     LaterHistory {
         /// Who.
         sid: Sid,
@@ -33,7 +33,7 @@ pub enum PeerMisbehaved {
         last_logged: Zxid,
     },
     /// A learner has a membership that the leader does not know.
-    #[error("learner {sid:?} has membership {theirs:x}, the leader only {ours:x}")]
+    #[error("learner {} has membership {theirs:x}, the leader only {ours:x}", sid.0)]
     LaterMembership {
         /// Who.
         sid: Sid,
@@ -83,11 +83,12 @@ pub enum PeerMisbehaved {
         last_logged: Zxid,
     },
     /// Two servers with one id.
-    #[error("learner has this server's own id {0:?}: see the files myid")]
+    #[error("learner has this server's own id {}: see the files myid", .0.0)]
     OwnId(Sid),
     /// An epoch that is too far ahead to have come about by elections.
     #[error(
-        "learner {sid:?} has accepted epoch {theirs:?}, this server {ours:?}: is it of another ensemble?"
+        "learner {} has accepted epoch {}, this server {}: is it of another ensemble?",
+        sid.0, theirs.0, ours.0
     )]
     EpochFromNowhere {
         /// Who.
@@ -97,8 +98,19 @@ pub enum PeerMisbehaved {
         /// What this server has accepted.
         ours: Epoch,
     },
+    /// A leader's epoch that is too far ahead to have come about by elections.
+    #[error(
+        "the leader's epoch is {}, this server has accepted {}: is it of another ensemble?",
+        offered.0, accepted.0
+    )]
+    LeaderFromNowhere {
+        /// What it offered.
+        offered: Epoch,
+        /// What this server has accepted.
+        accepted: Epoch,
+    },
     /// An epoch that is not the one agreed.
-    #[error("epoch {found:?} instead of {expected:?}")]
+    #[error("epoch {} instead of {}", found.0, expected.0)]
     OtherEpoch {
         /// The one agreed.
         expected: Epoch,

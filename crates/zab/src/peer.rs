@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 use types::{Epoch, Instant, Now, Sid, Zxid};
+use wire::quorum::ToLearner;
 
 use crate::effect::{CloseReason, Effect, LearnerKind};
 use crate::election::{Candidate, Election, ElectionOptions};
@@ -89,6 +90,10 @@ pub(crate) struct Core {
     pub(crate) obstacle: Option<Obstacle>,
     /// Whether everything that was acknowledged is there.
     is_whole: bool,
+    /// The latest epoch that a voter is known to have accepted, this server included or not.
+    pub(crate) latest_accepted: Epoch,
+    /// How many roles in a row have come to nothing.
+    futile: u32,
 }
 
 /// What the storage is at, and has to finish before it logs again. A role may end meanwhile.
@@ -98,6 +103,9 @@ pub(crate) enum Obstacle {
     Cut(Zxid),
     /// It receives a snapshot over this connection.
     Snapshot(Link),
+    /// This connection was given up before the leader chose a way to its history, and is not known
+    /// to have ended: it may still bring a snapshot.
+    Closing(Link),
 }
 
 /// What a server does, with all it knows for that.
@@ -132,12 +140,25 @@ pub(crate) enum LeaveReason {
     LeaderSilent,
     /// The leader said what no correct leader says.
     LeaderMisbehaved,
+    /// The leader's snapshot did not arrive as a whole.
+    SnapshotLost,
+    /// More came from the leader than can be held back until the storage has done its work.
+    Overrun,
 }
 
 impl Core {
     /// Whether everything that was logged and decided is durable.
     pub(crate) fn is_settled(&self) -> bool {
         self.obstacle.is_none() && self.history.is_synced() && self.epochs.are_stored()
+    }
+
+    /// How long to wait before the next attempt to follow. The first ones are made at once: elections may
+    /// need two. Who is refused again and again must not keep its leader busy.
+    pub(crate) fn hesitation(&self) -> Duration {
+        match self.futile.checked_sub(2) {
+            None => Duration::ZERO,
+            Some(more) => self.options.tick / 16 * (1 << more.min(4)),
+        }
     }
 
     /// What a vote for this server, and its word on how far it goes, can be based on; `None` if it
@@ -200,8 +221,15 @@ impl Peer {
             | Input::AcceptedEpochStored(_)
             | Input::CurrentEpochStored(_)
             | Input::Truncated { .. }
-            | Input::SnapshotInstalled { .. }
-            | Input::SnapshotGivenUp { .. } => self.core.take_from_storage(&input),
+            | Input::SnapshotInstalled { .. } => self.core.take_from_storage(&input),
+            Input::SnapshotGivenUp { link } => {
+                self.core.take_from_storage(&input);
+                if let Role::Following(following) = &self.role
+                    && following.link() == Some(link)
+                {
+                    self.leave(now, LeaveReason::SnapshotLost, effects);
+                }
+            }
             Input::Propose(batch) => {
                 if let Role::Leading(leading) = &mut self.role {
                     leading.propose(&mut self.core, now, batch, effects);
@@ -235,6 +263,7 @@ impl Peer {
                 (Role::Following(following), _) => following.settle(&mut self.core, now, effects),
             };
             if let Some(epoch) = self.reign() {
+                self.core.futile = 0;
                 self.election.established(epoch);
             }
             match course {
@@ -284,6 +313,7 @@ impl Peer {
 
     fn take_from_quorum_port(&mut self, now: Now, input: Input<'_>, effects: &mut Vec<Effect>) {
         let core = &mut self.core;
+        core.watch_for_late_snapshot(&input);
         let course = match (&mut self.role, input) {
             (Role::Leading(leading), Input::LearnerConnected { link }) => {
                 leading.on_connected(now, link, effects);
@@ -343,10 +373,11 @@ impl Peer {
 
     fn leave(&mut self, now: Now, reason: LeaveReason, effects: &mut Vec<Effect>) {
         warn!(?reason, "looking for a leader");
+        self.core.futile = self.core.futile.saturating_add(1);
         match std::mem::replace(&mut self.role, Role::Looking) {
             Role::Looking => {}
             Role::Leading(leading) => leading.leave(effects),
-            Role::Following(following) => following.leave(effects),
+            Role::Following(following) => following.leave(&mut self.core, effects),
         }
         self.look(now, effects);
     }
@@ -367,7 +398,32 @@ impl Core {
         let Recovered { accepted_epoch, current_epoch, last_logged, is_whole } = recovered;
         let history = History::recovered(last_logged, options.history_min);
         let epochs = Epochs::recovered(accepted_epoch, current_epoch);
-        Self { options, quorums, epochs, history, obstacle: None, is_whole }
+        Self {
+            options,
+            quorums,
+            epochs,
+            history,
+            obstacle: None,
+            is_whole,
+            latest_accepted: accepted_epoch,
+            futile: 0,
+        }
+    }
+
+    /// Sees what still comes over a connection that was given up. The storage receives a snapshot
+    /// whatever became of the role, so nothing else may be based on the log before it is done.
+    fn watch_for_late_snapshot(&mut self, input: &Input<'_>) {
+        match *input {
+            Input::FromLeader { link, packet: ToLearner::Snapshot { .. } }
+                if self.obstacle == Some(Obstacle::Closing(link)) =>
+            {
+                self.obstacle = Some(Obstacle::Snapshot(link));
+            }
+            Input::QuorumLinkClosed { link } if self.obstacle == Some(Obstacle::Closing(link)) => {
+                self.obstacle = None;
+            }
+            _ => {}
+        }
     }
 
     fn take_from_storage(&mut self, input: &Input<'_>) {

@@ -28,7 +28,7 @@ impl Broadcast {
         let committed = core.history.last_committed();
         Self {
             epoch,
-            reception: Reception::after(core.history.last_logged()),
+            reception: Reception::after(core.history.last_logged(), epoch),
             committed,
             acknowledged: committed.max(beginning(epoch)),
         }

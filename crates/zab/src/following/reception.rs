@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use types::Zxid;
+use types::{Epoch, Zxid};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 
@@ -14,14 +14,16 @@ use crate::peer::Core;
 #[derive(Clone, Debug)]
 pub(super) struct Reception {
     batch: LogBatch,
+    /// Of the leader: nothing is later.
+    epoch: Epoch,
     /// The last that arrived, or the end of the log before.
     last: Zxid,
 }
 
 impl Reception {
-    /// What comes has to follow `last`.
-    pub(super) fn after(last: Zxid) -> Self {
-        Self { batch: LogBatch::new(), last }
+    /// What comes has to follow `last`, and to be of `epoch` at the latest.
+    pub(super) fn after(last: Zxid, epoch: Epoch) -> Self {
+        Self { batch: LogBatch::new(), epoch, last }
     }
 
     /// Takes a proposal, which has to be the next of its epoch or the first of a later one.
@@ -30,6 +32,10 @@ impl Reception {
         let is_next = Some(found) == self.last.next() || found.epoch() > self.last.epoch();
         if !is_next || found.counter().0 == 0 {
             return Err(PeerMisbehaved::ProposalGap { last: self.last, found });
+        }
+        if found.epoch() > self.epoch {
+            let (expected, found) = (self.epoch, found.epoch());
+            return Err(PeerMisbehaved::OtherEpoch { expected, found });
         }
         self.batch.push_proposal(proposal);
         self.last = found;
@@ -49,5 +55,10 @@ impl Reception {
     /// The last that arrived, or the end of the log before.
     pub(super) const fn last(&self) -> Zxid {
         self.last
+    }
+
+    /// How many bytes arrived and were not handed to the log yet.
+    pub(super) fn bytes(&self) -> usize {
+        self.batch.as_bytes().len()
     }
 }

@@ -24,6 +24,7 @@ use super::not_due;
 use super::reception::Reception;
 use crate::effect::{Effect, LearnerPacket};
 use crate::input::Link;
+use crate::limits::RECEPTION_BYTES_MAX;
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::{Core, Obstacle};
 
@@ -57,7 +58,7 @@ impl Synchronization {
         Self {
             epoch,
             step: Step::AwaitsWay,
-            reception: Reception::after(Zxid::ZERO),
+            reception: Reception::after(Zxid::ZERO, epoch),
             proposed: VecDeque::new(),
             committed: Zxid::ZERO,
             skip_up_to: Zxid::ZERO,
@@ -125,9 +126,14 @@ impl Synchronization {
         }
     }
 
-    /// Whether the leader has sent all of its history.
-    pub(super) const fn has_history(&self) -> bool {
-        !matches!(self.step, Step::AwaitsWay | Step::Receives)
+    /// Whether more has come than is held back while the storage is at work.
+    pub(super) fn is_overrun(&self) -> bool {
+        self.reception.bytes() > RECEPTION_BYTES_MAX
+    }
+
+    /// Whether the next packet may begin a snapshot.
+    pub(super) fn may_get_snapshot(&self) -> bool {
+        self.step == Step::AwaitsWay
     }
 
     /// The leader has chosen how this server gets its history.
@@ -145,6 +151,10 @@ impl Synchronization {
                 cut(core, keep, effects)?;
                 keep
             }
+            ToLearner::Snapshot { last_applied } if last_applied.epoch() > self.epoch => {
+                let (expected, found) = (self.epoch, last_applied.epoch());
+                return Err(PeerMisbehaved::OtherEpoch { expected, found });
+            }
             ToLearner::Snapshot { last_applied } => {
                 core.obstacle = Some(Obstacle::Snapshot(link));
                 self.skip_up_to = last_applied;
@@ -153,7 +163,7 @@ impl Synchronization {
             _ => return Err(not_due(packet, "it has to choose a way to its history")),
         };
         info!(%last_logged, way = packet.packet_type().name(), %base, "receiving the history");
-        self.reception = Reception::after(base);
+        self.reception = Reception::after(base, self.epoch);
         self.committed = base;
         self.step = Step::Receives;
         Ok(())

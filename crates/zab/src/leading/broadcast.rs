@@ -8,9 +8,9 @@ use wire::stored::LogBatch;
 
 use super::learner::Learner;
 use super::synchronization::first_behind;
-use super::{has_quorum, needed, send};
+use super::{has_quorum, last_proposed, needed, ping_all, send};
 use crate::effect::{Effect, LeaderPacket, LearnerKind};
-use crate::history::{beginning, next_in};
+use crate::history::next_in;
 use crate::input::Link;
 use crate::peer::Core;
 
@@ -90,12 +90,7 @@ impl Broadcast {
         learners: &mut BTreeMap<Link, Learner>,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let last_proposed = self.last_proposed(core);
-        for (&link, learner) in &mut *learners {
-            if learner.is_served() {
-                learner.ping(link, last_proposed, effects);
-            }
-        }
+        ping_all(core, self.epoch, learners, effects);
         if now.instant.since(self.looked) < core.options.tick {
             return true;
         }
@@ -159,7 +154,7 @@ impl Broadcast {
         }
         let count = std::mem::take(&mut self.confirmation.waiting);
         self.confirmation.asked = Some(count);
-        let last_proposed = self.last_proposed(core);
+        let last_proposed = last_proposed(core, self.epoch);
         for (&link, learner) in &mut *learners {
             learner.await_confirmation();
             if learner.is_following() && learner.may_vote() {
@@ -170,11 +165,6 @@ impl Broadcast {
             self.confirmation.asked = None;
             effects.push(Effect::LeadershipConfirmed { count });
         }
-    }
-
-    /// What pings say; the epoch's beginning while nothing was proposed in it.
-    fn last_proposed(&self, core: &Core) -> Zxid {
-        core.history.last_logged().max(beginning(self.epoch))
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Learner {
     pub(crate) sid: Option<Sid>,
     kind: LearnerKind,
     pub(crate) stage: Stage,
-    /// When it last said something.
+    /// When it last said something, or was given something that takes it long to answer.
     pub(crate) heard: Instant,
     pings: Pings,
     /// A proposal that it has not acknowledged, and when that was sent; and one that was
@@ -118,9 +118,14 @@ impl Learner {
         Ok(())
     }
 
-    /// Tells it that a quorum follows.
-    pub(super) fn is_told(&mut self, link: Link, effects: &mut Vec<Effect>) {
+    /// Tells it that a quorum follows. From here on it answers pings, and acknowledges what it was
+    /// sent meanwhile: its time for both begins.
+    pub(super) fn tell(&mut self, now: Now, link: Link, effects: &mut Vec<Effect>) {
         self.pings.is_told = true;
+        self.heard = now.instant;
+        for (_, sent) in self.unacknowledged.iter_mut().flatten() {
+            *sent = now.instant;
+        }
         send(link, LeaderPacket::UpToDate, effects);
     }
 
@@ -154,8 +159,12 @@ impl Learner {
     }
 
     /// Notes the answer to the oldest ping that has none.
-    pub(super) fn pong(&mut self) {
+    pub(super) fn pong(&mut self) -> Result<(), PeerMisbehaved> {
+        if !self.is_following() {
+            return Err(self.not_due("Ping"));
+        }
         self.pings.answered = (self.pings.answered + 1).min(self.pings.sent);
+        Ok(())
     }
 
     /// From here on only answers to pings that are still to be sent confirm the leadership.
@@ -173,6 +182,8 @@ impl Learner {
         let ticks = |count: u32| core.options.tick * count;
         let limit = match self.stage {
             Stage::TakesSnapshot { .. } => return None,
+            // It has said what it had to say, and waits for others.
+            Stage::Follows { .. } if !self.pings.is_told => return None,
             Stage::Follows { .. } => ticks(core.options.sync_limit),
             _ => ticks(core.options.init_limit),
         };

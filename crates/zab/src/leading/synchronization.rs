@@ -62,7 +62,7 @@ impl Leading {
     /// Begins to bring a learner to this server's history.
     pub(super) fn synchronize(
         &mut self,
-        core: &Core,
+        core: &mut Core,
         link: Link,
         theirs: Option<Zxid>,
         effects: &mut Vec<Effect>,
@@ -84,6 +84,12 @@ impl Leading {
                 keep
             }
             Way::Snapshot => {
+                if core.history.last_committed() < max {
+                    // The learner forgets what it has, and may be one of few that have it: it must get
+                    // no less.
+                    core.history.assume_committed();
+                    effects.push(Effect::Deliver(max));
+                }
                 let last_applied = core.history.last_committed();
                 learner.stage = Stage::TakesSnapshot { last_applied };
                 effects.push(Effect::SendSnapshot { link, last_applied });

@@ -1,0 +1,366 @@
+//! Servers, their disks and the network between them, in virtual time.
+//!
+//! What servers say travels as the bytes that really do. What must always hold is checked at every
+//! step: by `ledger.rs` what concerns all servers, here what concerns one and its disk.
+
+mod deeds;
+pub(crate) mod disk;
+mod faults;
+pub(crate) mod ledger;
+mod packets;
+mod promises;
+pub(crate) mod record;
+pub(crate) mod server;
+mod steps;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use types::{Counter, Instant, Now, Sid, Zxid};
+use wire::quorum::Proposal;
+use wire::stored::LogBatch;
+use zab::{ElectionOptions, Input, LearnerKind, Link, Options, Peer, Quorum, Quorums};
+
+use self::disk::{Disk, Entry, entries};
+pub(crate) use self::faults::Faults;
+use self::ledger::Ledger;
+use self::record::{Moment, Record, Shown};
+use self::server::{Conversation, Door, Event, Process, Role, Server};
+use crate::support::chance::Chance;
+use crate::support::network::Network;
+
+const CONFIG: &str = "version=0";
+
+/// What a run is like.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) voters: i64,
+    pub(crate) observers: i64,
+    pub(crate) tick: Duration,
+    pub(crate) init_limit: u32,
+    pub(crate) sync_limit: u32,
+    /// Committed transactions that are kept for learners.
+    pub(crate) history_min: usize,
+    pub(crate) snapshots_only: bool,
+    /// How long a message takes, and how much longer at most.
+    pub(crate) delay: Duration,
+    pub(crate) jitter: Duration,
+    /// How long after it ended a connection a server may still hear from it, but for the jitter.
+    pub(crate) closing: Duration,
+    /// How long a job of the disk takes, and how much longer at most.
+    pub(crate) job: Duration,
+    pub(crate) job_jitter: Duration,
+    /// How long a snapshot takes to be sent.
+    pub(crate) stream: Duration,
+    pub(crate) faults: Faults,
+}
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) chance: Chance,
+    pub(crate) network: Network<server::Item>,
+    pub(crate) servers: BTreeMap<Sid, Server>,
+    queue: BTreeMap<(Instant, u64), Event>,
+    scheduled: u64,
+    pub(crate) ledger: Ledger,
+    pub(crate) record: Record,
+    /// Where servers crash.
+    pub(crate) traps: Vec<Trap>,
+    is_stopped: bool,
+    /// Over which a script says something in a server's name.
+    pub(crate) forged: BTreeSet<Link>,
+}
+
+/// What happens when a server comes to a moment for the `countdown`-th time.
+#[derive(Clone, Debug)]
+pub(crate) struct Trap {
+    pub(crate) sid: Sid,
+    pub(crate) moment: String,
+    pub(crate) countdown: u32,
+    pub(crate) then: Then,
+}
+
+/// What a trap does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    Crash,
+    /// Time stands still, for the script to go on.
+    Stop,
+}
+
+impl Plan {
+    /// Three servers that nothing happens to.
+    pub(crate) fn calm() -> Self {
+        Self {
+            voters: 3,
+            observers: 0,
+            tick: Duration::from_millis(100),
+            init_limit: 20,
+            sync_limit: 5,
+            history_min: 500,
+            snapshots_only: false,
+            delay: Duration::from_millis(1),
+            jitter: Duration::ZERO,
+            closing: Duration::ZERO,
+            job: Duration::from_millis(1),
+            job_jitter: Duration::ZERO,
+            stream: Duration::from_millis(10),
+            faults: Faults::NONE,
+        }
+    }
+}
+
+impl World {
+    /// Servers that do not run yet.
+    pub(crate) fn new(seed: u64, plan: Plan) -> Self {
+        let mut network = Network::new(seed, plan.delay);
+        network.jitter = plan.jitter;
+        network.closing = plan.closing;
+        let server = |sid: i64| Server {
+            kind: match sid <= plan.voters {
+                true => LearnerKind::Follower,
+                false => LearnerKind::Observer,
+            },
+            disk: Disk::default(),
+            process: None,
+            run: 0,
+            disk_busy_until: Instant::default(),
+            stalled_until: Instant::default(),
+        };
+        Self {
+            servers: (1..=plan.voters + plan.observers).map(|it| (Sid(it), server(it))).collect(),
+            plan,
+            chance: Chance::new(seed),
+            network,
+            queue: BTreeMap::new(),
+            scheduled: 0,
+            ledger: Ledger::default(),
+            record: Record::default(),
+            traps: Vec::new(),
+            is_stopped: false,
+            forged: BTreeSet::new(),
+        }
+    }
+
+    /// A server has logged this before the run.
+    pub(crate) fn give(&mut self, sid: Sid, zxids: impl Iterator<Item = Zxid>) {
+        let entry = |zxid: Zxid| Entry { zxid, payload: payload(zxid, 0) };
+        let log = &mut self.servers.get_mut(&sid).expect("one of ours").disk.durable.log;
+        log.extend(zxids.map(entry));
+        self.ledger.has(log);
+    }
+
+    /// A server starts, if it does not run.
+    pub(crate) fn start(&mut self, sid: Sid) {
+        let options = self.options(sid);
+        let voters = Quorum::majority((1..=self.plan.voters).map(Sid));
+        let now = self.wall();
+        let server = self.server(sid);
+        if server.process.is_some() {
+            return;
+        }
+        server.run += 1;
+        let mut effects = Vec::new();
+        let recovered = server.disk.durable.recovered();
+        let peer = Peer::new(options, Quorums::from(voters), recovered, now, &mut effects);
+        server.process = Some(Process {
+            peer,
+            effects,
+            role: Role::Looking,
+            log: server.disk.durable.log.clone(),
+            delivered: Zxid::ZERO,
+            recovered: recovered.last_logged,
+            last_proposed: Zxid::ZERO,
+            synchronizes: None,
+            door: Door::Wait,
+            backlog: BTreeMap::new(),
+            awaits: None,
+            conversation: Conversation::default(),
+            asked: VecDeque::new(),
+            paused_until: Instant::default(),
+            held: VecDeque::new(),
+            deadline: None,
+        });
+        self.network.start(sid);
+        self.settle(sid);
+    }
+
+    /// A server's process ends. Some of what was on its way to the disk may have got there.
+    pub(crate) fn crash(&mut self, sid: Sid) {
+        if self.servers[&sid].process.is_none() {
+            return;
+        }
+        self.record.show(Shown::Roles, self.network.now.millis(), || format!("{} crashes", sid.0));
+        if self.plan.faults.tears {
+            let mut chance = self.chance.clone();
+            let jobs = self.server(sid).disk.tear(&mut chance);
+            self.chance = chance;
+            for _ in 0..jobs {
+                self.carry_out_job(sid);
+            }
+        }
+        let server = self.server(sid);
+        server.disk.lose();
+        server.process = None;
+        server.run += 1;
+        server.disk_busy_until = Instant::default();
+        self.network.crash(sid);
+    }
+
+    /// A leader proposes.
+    pub(crate) fn propose(&mut self, leader: Sid, count: u64) {
+        let Some(Role::Leading(epoch)) = self.servers[&leader].role() else { return };
+        let now = self.network.now;
+        let server = self.server(leader);
+        let run = server.run;
+        let Some(process) = server.awake(now) else { return };
+        let mut zxid = process.last_proposed.max(Zxid::new(epoch, Counter(0)));
+        let mut batch = LogBatch::new();
+        for _ in 0..count {
+            zxid = zxid.next().expect("epochs of tests are short");
+            let payload = payload(zxid, run);
+            batch.push_proposal(Proposal::new(&payload).expect("long enough"));
+        }
+        process.last_proposed = zxid;
+        for entry in entries(&batch) {
+            self.ledger.proposes(entry);
+        }
+        if count > 0 {
+            self.step(leader, "Propose", Input::Propose(Arc::new(batch)));
+        }
+    }
+
+    /// Somebody wants to know whether a server still leads.
+    pub(crate) fn ask(&mut self, leader: Sid) {
+        let committed = self.ledger.committed.len();
+        let now = self.network.now;
+        if let Some(process) = self.server(leader).awake(now)
+            && matches!(process.role, Role::Leading(_))
+        {
+            process.asked.push_back(committed);
+            self.step(leader, "Confirm", Input::ConfirmLeadership);
+        }
+    }
+
+    /// Those that lead, as far as they know.
+    pub(crate) fn leaders(&self) -> Vec<Sid> {
+        let leads = |server: &Server| matches!(server.role(), Some(Role::Leading(_)));
+        self.servers.iter().filter(|(_, it)| leads(it)).map(|(&sid, _)| sid).collect()
+    }
+
+    /// Whether all servers that run follow one leader, and have delivered everything
+    /// that was proposed by it.
+    pub(crate) fn agrees(&self) -> bool {
+        let [leader] = self.leaders()[..] else { return false };
+        let epoch = self.servers[&leader].role();
+        let follows = |server: &Server| match (server.role(), epoch) {
+            (Some(Role::Following(its, one)), Some(Role::Leading(other))) => {
+                its == leader && one == other
+            }
+            (role, _) => role == epoch,
+        };
+        let has_all = |server: &Server| {
+            let process = server.process.as_ref().expect("it has a role");
+            process.delivered == self.ledger.last() && process.log == self.ledger.committed
+        };
+        let mut running = self.servers.values().filter(|it| it.process.is_some());
+        running.all(|server| follows(server) && has_all(server))
+    }
+
+    /// What each server does.
+    pub(crate) fn roles(&self) -> String {
+        let role = |(sid, server): (&Sid, &Server)| match &server.process {
+            None => format!("{}: down", sid.0),
+            Some(it) => format!("{}: {:?} {} {}", sid.0, it.role, it.delivered, it.log.len()),
+        };
+        self.servers.iter().map(role).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn sids(&self) -> Vec<Sid> {
+        self.servers.keys().copied().collect()
+    }
+
+    fn options(&self, sid: Sid) -> Options {
+        let server = &self.servers[&sid];
+        let config: Arc<str> = CONFIG.into();
+        Options {
+            sid,
+            kind: server.kind,
+            tick: self.plan.tick,
+            init_limit: self.plan.init_limit,
+            sync_limit: self.plan.sync_limit,
+            history_min: self.plan.history_min,
+            snapshots_only: self.plan.snapshots_only,
+            config: Arc::clone(&config),
+            config_version: 0,
+            election: ElectionOptions {
+                sid,
+                is_observer: server.kind == LearnerKind::Observer,
+                notify_min: Duration::from_millis(200),
+                notify_max: Duration::from_secs(2),
+                finalize: Duration::from_millis(200),
+                config,
+                config_version: 0,
+                seed: sid.0.unsigned_abs() + server.run * 100,
+            },
+        }
+    }
+
+    fn server(&mut self, sid: Sid) -> &mut Server {
+        self.servers.get_mut(&sid).expect("one of ours")
+    }
+
+    fn wall(&self) -> Now {
+        Now { instant: self.network.now, wall_ms: 0 }
+    }
+
+    fn schedule(&mut self, after: Duration, event: Event) {
+        self.scheduled += 1;
+        self.queue.insert((self.network.now.after(after), self.scheduled), event);
+    }
+
+    fn show(&mut self, kind: Shown, what: impl FnOnce() -> String) {
+        let now = self.network.now.millis();
+        self.record.show(kind, now, what);
+    }
+
+    /// A server is at a moment. Returns whether it goes on.
+    fn passes(&mut self, sid: Sid, moment: Moment) -> bool {
+        if let Some(crash_in) = self.plan.faults.crash_in
+            && self.chance.once_in(crash_in)
+        {
+            self.record.count(&format!("crash {} {}", moment.verb, moment.noun));
+            self.crash(sid);
+            self.start_later(sid);
+            return false;
+        }
+        let Some(index) = self.traps.iter().position(|it| it.sid == sid && moment.is(&it.moment))
+        else {
+            return true;
+        };
+        self.traps[index].countdown -= 1;
+        if self.traps[index].countdown > 0 {
+            return true;
+        }
+        match self.traps.remove(index).then {
+            Then::Stop => {
+                self.is_stopped = true;
+                true
+            }
+            Then::Crash => {
+                self.crash(sid);
+                false
+            }
+        }
+    }
+}
+
+/// What a transaction of these tests is: it begins like the header of a real one.
+fn payload(zxid: Zxid, number: u64) -> Vec<u8> {
+    let mut payload = vec![0; 12];
+    payload.extend_from_slice(&zxid.raw().to_be_bytes());
+    payload.extend_from_slice(&number.to_be_bytes());
+    payload
+}

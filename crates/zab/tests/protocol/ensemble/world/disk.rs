@@ -1,0 +1,158 @@
+//! What a server has stored: a log, its epochs; and what is on the way there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use types::{Epoch, Zxid};
+use wire::stored::LogBatch;
+use zab::{Input, Link, Recovered};
+
+use crate::support::chance::Chance;
+
+/// A transaction, as tests see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) zxid: Zxid,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// The transactions of a batch.
+pub(crate) fn entries(batch: &LogBatch) -> impl Iterator<Item = Entry> {
+    batch.proposals().map(|it| Entry { zxid: it.zxid(), payload: it.payload().to_vec() })
+}
+
+/// Something that is to become durable.
+#[derive(Clone, Debug)]
+pub(crate) enum Job {
+    Append(Arc<LogBatch>),
+    Accept(Epoch),
+    Adopt(Epoch),
+    Truncate(Zxid),
+    Install { link: Link, last_applied: Zxid, entries: Vec<Entry> },
+}
+
+/// What survives a crash.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Durable {
+    pub(crate) log: Vec<Entry>,
+    /// The zxid of a snapshot may be later than that of the last transaction in it.
+    pub(crate) snapshot: Zxid,
+    pub(crate) accepted: Epoch,
+    pub(crate) current: Epoch,
+    /// A snapshot has taken the place of a longer history, which is not complete again yet.
+    pub(crate) is_incomplete: bool,
+}
+
+/// One server's disk. It does one thing after the other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) durable: Durable,
+    jobs: VecDeque<Job>,
+}
+
+impl Job {
+    /// What is stored, in a word.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Append(_) => "log",
+            Self::Accept(_) => "accepted",
+            Self::Adopt(_) => "current",
+            Self::Truncate(_) => "cut",
+            Self::Install { .. } => "snapshot",
+        }
+    }
+}
+
+impl Durable {
+    pub(crate) fn last_logged(&self) -> Zxid {
+        self.log.last().map_or(Zxid::ZERO, |entry| entry.zxid).max(self.snapshot)
+    }
+
+    pub(crate) fn recovered(&self) -> Recovered {
+        Recovered {
+            accepted_epoch: self.accepted,
+            current_epoch: self.current,
+            last_logged: self.last_logged(),
+            is_whole: true,
+        }
+    }
+
+    pub(crate) fn has(&self, zxid: Zxid) -> bool {
+        self.log.binary_search_by_key(&zxid, |entry| entry.zxid).is_ok()
+    }
+
+    fn carry_out(&mut self, job: Job) -> Input<'static> {
+        match job {
+            Job::Append(batch) => {
+                self.log.extend(entries(&batch));
+                Input::LogSynced { zxid: batch.last_zxid().expect("not empty") }
+            }
+            Job::Accept(epoch) => {
+                assert!(epoch >= self.accepted, "D2: accepted epochs never decrease");
+                self.accepted = epoch;
+                Input::AcceptedEpochStored(epoch)
+            }
+            Job::Adopt(epoch) => {
+                assert!(epoch >= self.current, "D2: current epochs never decrease");
+                assert!(epoch <= self.accepted, "D2: who adopts an epoch has accepted it");
+                self.current = epoch;
+                self.is_incomplete = false;
+                Input::CurrentEpochStored(epoch)
+            }
+            Job::Truncate(keep) => {
+                self.log.retain(|entry| entry.zxid <= keep);
+                self.snapshot = self.snapshot.min(keep);
+                Input::Truncated { last_logged: keep }
+            }
+            Job::Install { link, last_applied, entries } => {
+                self.is_incomplete |= last_applied < self.last_logged();
+                self.log = entries;
+                self.snapshot = last_applied;
+                Input::SnapshotInstalled { link, last_applied }
+            }
+        }
+    }
+}
+
+impl Disk {
+    pub(crate) fn submit(&mut self, job: Job) {
+        self.jobs.push_back(job);
+    }
+
+    /// The job that is carried out next.
+    pub(crate) fn first(&self) -> Option<&Job> {
+        self.jobs.front()
+    }
+
+    /// Carries out the oldest job and tells the result.
+    pub(crate) fn next(&mut self) -> Option<Input<'static>> {
+        let job = self.jobs.pop_front()?;
+        Some(self.durable.carry_out(job))
+    }
+
+    /// Loses what was not durable.
+    pub(crate) fn lose(&mut self) {
+        self.jobs.clear();
+    }
+
+    /// Carries out some of the jobs before a crash, without telling anybody; of the first one that is
+    /// not done a part of an append may be. Returns how much of it: what is torn is cut on start.
+    pub(crate) fn tear(&mut self, chance: &mut Chance) -> usize {
+        let jobs = u64::try_from(self.jobs.len()).expect("a count");
+        let done = usize::try_from(chance.below(jobs + 1)).expect("a count");
+        if let Some(Job::Append(batch)) = self.jobs.get(done) {
+            let count = u64::try_from(batch.count()).expect("a count");
+            let torn = usize::try_from(chance.below(count + 1)).expect("a count");
+            let mut rest = LogBatch::new();
+            batch.proposals().take(torn).for_each(|proposal| {
+                rest.push_proposal(proposal);
+            });
+            self.jobs.truncate(done);
+            if torn > 0 {
+                self.jobs.push_back(Job::Append(Arc::new(rest)));
+                return done + 1;
+            }
+        }
+        done
+    }
+}

@@ -1,0 +1,207 @@
+//! What goes wrong, by chance.
+
+use std::time::Duration;
+
+use types::{Instant, Sid};
+
+use super::server::Event;
+use super::{Plan, World};
+use crate::support::chance::Chance;
+
+/// How much goes wrong: percentages, of a strike each tenth of a second at the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faults {
+    /// A process ends.
+    pub(crate) crashes: u64,
+    /// ... at any moment of the protocol, once in so many.
+    pub(crate) crash_in: Option<u64>,
+    /// All processes end.
+    pub(crate) outages: u64,
+    /// Two servers are disconnected, and may be so for a while.
+    pub(crate) cuts: u64,
+    /// A server is cut off from all others for a while.
+    pub(crate) isolations: u64,
+    /// Nothing arrives from one server at another for a while, in one direction or both.
+    pub(crate) silences: u64,
+    /// A disk does nothing for a while.
+    pub(crate) stalls: u64,
+    /// A process does nothing for a while.
+    pub(crate) pauses: u64,
+    /// How often a peer takes in several things before it settles.
+    pub(crate) batches: u64,
+    /// Whether what is on its way to the disk may be there after a crash, in part.
+    pub(crate) tears: bool,
+}
+
+impl Faults {
+    pub(crate) const NONE: Self = Self {
+        crashes: 0,
+        crash_in: None,
+        outages: 0,
+        cuts: 0,
+        isolations: 0,
+        silences: 0,
+        stalls: 0,
+        pauses: 0,
+        batches: 0,
+        tears: false,
+    };
+
+    /// Each kind of fault exists in half of the runs.
+    fn wild(chance: &mut Chance) -> Self {
+        let mut weight = |most: u64| match chance.percent(50) {
+            true => chance.below(most) + 1,
+            false => 0,
+        };
+        let (crashes, outages, cuts, isolations) = (weight(25), weight(4), weight(40), weight(10));
+        let (silences, stalls, pauses, batches) = (weight(30), weight(30), weight(20), weight(60));
+        let crash_in = match chance.percent(50) {
+            true => Some(chance.pick(&[50, 200, 1000])),
+            false => None,
+        };
+        let tears = true;
+        Self {
+            crashes,
+            crash_in,
+            outages,
+            cuts,
+            isolations,
+            silences,
+            stalls,
+            pauses,
+            batches,
+            tears,
+        }
+    }
+}
+
+impl Plan {
+    /// Many faults of some kinds.
+    pub(crate) fn wild(seed: u64) -> Self {
+        let mut chance = Chance::new(seed ^ 0x5eed);
+        let faults = Faults::wild(&mut chance);
+        let ms = Duration::from_millis;
+        Self {
+            history_min: chance.pick(&[0, 1, 5, 20, 500]),
+            snapshots_only: chance.percent(10),
+            delay: Duration::from_micros(20),
+            jitter: ms(chance.pick(&[1, 5, 20, 80])),
+            closing: Duration::from_micros(20),
+            job: Duration::from_micros(20),
+            job_jitter: ms(chance.pick(&[1, 5, 20, 80, 200])),
+            stream: ms(chance.pick(&[1, 20, 200])),
+            faults,
+            ..Self::calm()
+        }
+    }
+}
+
+impl World {
+    /// Lets time pass with faults, proposals and questions.
+    pub(crate) fn run_wild(&mut self, time: Duration) {
+        let end = self.network.now.after(time);
+        while self.network.now < end {
+            let pause = Duration::from_millis(self.chance.below(100));
+            self.run_for(pause);
+            self.strike();
+            for leader in self.leaders() {
+                if self.chance.percent(50) {
+                    self.ask(leader);
+                }
+                if self.chance.percent(70) {
+                    let count = self.chance.below(4);
+                    self.propose(leader, count);
+                }
+            }
+        }
+    }
+
+    /// Ends all faults.
+    pub(crate) fn heal(&mut self) {
+        self.plan.faults = Faults::NONE;
+        self.network.heal();
+        for sid in self.sids() {
+            self.server(sid).stalled_until = Instant::default();
+            self.start(sid);
+        }
+    }
+
+    /// A process stands still for so long.
+    pub(crate) fn pause(&mut self, sid: Sid, time: Duration) {
+        let until = self.network.now.after(time);
+        let server = self.server(sid);
+        let run = server.run;
+        if let Some(process) = &mut server.process {
+            process.paused_until = process.paused_until.max(until);
+            self.schedule(time, Event::Wake { sid, run });
+        }
+    }
+
+    /// A disk stands still for so long.
+    pub(crate) fn stall(&mut self, sid: Sid, time: Duration) {
+        let until = self.network.now.after(time);
+        self.server(sid).stalled_until = until;
+    }
+
+    pub(super) fn start_later(&mut self, sid: Sid) {
+        let time = self.up_to(3000);
+        self.schedule(time, Event::Start { sid });
+    }
+
+    fn strike(&mut self) {
+        let sids = self.sids();
+        let (one, other) = (self.chance.pick(&sids), self.chance.pick(&sids));
+        let faults = self.plan.faults;
+        if self.chance.percent(faults.crashes) {
+            self.crash(one);
+            self.start_later(one);
+        }
+        if self.chance.percent(faults.outages) {
+            for &sid in &sids {
+                self.crash(sid);
+                self.start_later(sid);
+            }
+        }
+        if self.chance.percent(faults.cuts) && one != other {
+            self.cut(one, other);
+        }
+        if self.chance.percent(faults.isolations) {
+            let until = self.up_to(3000);
+            for &other in sids.iter().filter(|&&other| other != one) {
+                self.network.cut(one, other);
+                self.schedule(until, Event::Mend { one, other });
+            }
+        }
+        if self.chance.percent(faults.silences) && one != other {
+            let time = self.up_to(1500);
+            self.network.mute(one, other);
+            self.schedule(time, Event::Speak { from: one, to: other });
+            if self.chance.percent(50) {
+                self.network.mute(other, one);
+                self.schedule(time, Event::Speak { from: other, to: one });
+            }
+        }
+        if self.chance.percent(faults.stalls) {
+            let time = self.up_to(1000);
+            self.stall(one, time);
+        }
+        if self.chance.percent(faults.pauses) {
+            let time = self.up_to(2000);
+            self.pause(one, time);
+        }
+    }
+
+    fn cut(&mut self, one: Sid, other: Sid) {
+        if self.chance.percent(40) {
+            self.network.disconnect(one, other);
+            return;
+        }
+        self.network.cut(one, other);
+        let time = self.up_to(3000);
+        self.schedule(time, Event::Mend { one, other });
+    }
+
+    fn up_to(&mut self, longest_ms: u64) -> Duration {
+        Duration::from_micros(self.chance.below(longest_ms * 1000))
+    }
+}

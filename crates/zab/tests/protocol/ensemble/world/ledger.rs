@@ -1,0 +1,90 @@
+//! What must hold after every step. The names are those of the invariants in the specifications of
+//! Zab (`Z`, `M`), and of what has to be durable (`D`).
+
+use std::collections::BTreeMap;
+
+use types::{Epoch, Sid, Zxid};
+
+use crate::ensemble::world::disk::{Durable, Entry};
+
+/// What is known of a run from the outside.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// Everything that was ever proposed.
+    proposed: BTreeMap<Zxid, Vec<u8>>,
+    /// Everything that any server has delivered, in order.
+    pub(crate) committed: Vec<Entry>,
+    /// Who has led learners to its history in which epoch.
+    pub(crate) leaders: BTreeMap<Epoch, Sid>,
+    /// Elections that led to a reign.
+    pub(crate) reigns: u64,
+}
+
+impl Ledger {
+    /// A leader proposes a transaction.
+    pub(crate) fn proposes(&mut self, entry: Entry) {
+        let before = self.proposed.insert(entry.zxid, entry.payload);
+        assert!(before.is_none(), "Z2: {} is proposed twice", entry.zxid);
+    }
+
+    /// What a server is to log follows what it has, and was proposed.
+    pub(crate) fn logs(&self, who: Sid, last: Zxid, entry: &Entry) {
+        let follows = last.next() == Some(entry.zxid)
+            || entry.zxid.epoch() > last.epoch() && entry.zxid.counter().0 == 1;
+        assert!(follows, "Z12: {who:?} logs {} after {last}", entry.zxid);
+        let payload = self.proposed.get(&entry.zxid);
+        assert_eq!(payload, Some(&entry.payload), "Z4: {who:?} logs what nobody proposed");
+    }
+
+    /// Adds what a server had when the run began.
+    pub(crate) fn has(&mut self, log: &[Entry]) {
+        for entry in log {
+            self.proposed.insert(entry.zxid, entry.payload.clone());
+        }
+    }
+
+    /// A server has delivered everything up to the end of `log`. Returns what no other had.
+    pub(crate) fn delivered(&mut self, who: Sid, log: &[Entry]) -> &[Entry] {
+        let both = self.committed.len().min(log.len());
+        for (ours, theirs) in self.committed.iter().zip(log).take(both) {
+            assert_eq!(ours, theirs, "Z3: {who:?} delivers another transaction than others");
+        }
+        self.committed.extend_from_slice(&log[both..]);
+        &self.committed[both..]
+    }
+
+    /// A server brings learners to its history. It has everything that was ever committed in epochs
+    /// before its own; of later ones it knows nothing, if it comes too late.
+    pub(crate) fn synchronizes(&mut self, who: Sid, epoch: Epoch, log: &[Entry]) {
+        let before = self.leaders.insert(epoch, who);
+        assert!(before.is_none_or(|it| it == who), "Z2: {before:?} and {who:?} in {epoch:?}");
+        self.must_have_earlier("M3", who, epoch, log);
+    }
+
+    /// A server leads, with this history.
+    pub(crate) fn leads(&mut self, who: Sid, epoch: Epoch, log: &[Entry]) {
+        let leader = self.leaders.entry(epoch).or_insert(who);
+        assert_eq!(*leader, who, "Z1: two lead in {epoch:?}");
+        self.must_have_earlier("M1", who, epoch, log);
+        self.reigns += 1;
+    }
+
+    /// A disk was changed: what was committed is where it was.
+    pub(crate) fn changed(&self, who: Sid, before: &Durable, after: &Durable) {
+        for entry in &self.committed {
+            let is_lost = before.has(entry.zxid) && !after.has(entry.zxid);
+            assert!(!is_lost, "M4: {who:?} forgets {}, which is committed", entry.zxid);
+        }
+    }
+
+    /// The last transaction that any server has delivered.
+    pub(crate) fn last(&self) -> Zxid {
+        self.committed.last().map_or(Zxid::ZERO, |entry| entry.zxid)
+    }
+
+    fn must_have_earlier(&self, name: &str, who: Sid, epoch: Epoch, log: &[Entry]) {
+        let count = self.committed.partition_point(|entry| entry.zxid.epoch() < epoch);
+        let has_all = log.get(..count) == Some(&self.committed[..count]);
+        assert!(has_all, "{name}: {who:?} leads in {epoch:?} without all that is committed");
+    }
+}

@@ -1,0 +1,157 @@
+//! What peers send: as the bytes that travel, and in words.
+
+use types::{Epoch, Sid, Zxid};
+use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner};
+use wire::stored::LogBatch;
+use zab::{LeaderPacket, LearnerKind, LearnerPacket};
+
+fn encoded(packet: &ToLearner<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet.encode(&mut bytes);
+    bytes
+}
+
+pub(crate) fn snapshot(last_applied: Zxid) -> Vec<u8> {
+    encoded(&ToLearner::Snapshot { last_applied })
+}
+
+fn within(batch: &LogBatch, first: Zxid, last: Zxid) -> impl Iterator<Item = Proposal<'_>> {
+    batch.proposals().filter(move |it| it.zxid() >= first && it.zxid() <= last)
+}
+
+fn each(first: Zxid, last: Zxid) -> impl Iterator<Item = Zxid> {
+    std::iter::successors(Some(first), |zxid| zxid.next()).take_while(move |zxid| *zxid <= last)
+}
+
+pub(crate) fn to_learner(packet: &LeaderPacket) -> Vec<Vec<u8>> {
+    match packet {
+        LeaderPacket::LeaderInfo(epoch) => vec![encoded(&ToLearner::LeaderInfo { epoch: *epoch })],
+        LeaderPacket::Diff { last_committed } => {
+            vec![encoded(&ToLearner::Diff { last_committed: *last_committed })]
+        }
+        LeaderPacket::Truncate { keep } => vec![encoded(&ToLearner::Truncate { keep: *keep })],
+        LeaderPacket::NewLeader { epoch, config } => {
+            let config = Some((&**config).into());
+            vec![encoded(&ToLearner::NewLeader { epoch: *epoch, config })]
+        }
+        LeaderPacket::UpToDate => vec![encoded(&ToLearner::UpToDate)],
+        LeaderPacket::Proposals { batch, first } => {
+            let all = within(batch, *first, Zxid::from_raw(i64::MAX));
+            all.map(|proposal| encoded(&ToLearner::Proposal(proposal))).collect()
+        }
+        LeaderPacket::Commits { first, last } => {
+            each(*first, *last).map(|zxid| encoded(&ToLearner::Commit { zxid })).collect()
+        }
+        LeaderPacket::Committed { batch, first, last } => within(batch, *first, *last)
+            .flat_map(|it| {
+                [ToLearner::Proposal(it), ToLearner::Commit { zxid: it.zxid() }]
+                    .map(|packet| encoded(&packet))
+            })
+            .collect(),
+        LeaderPacket::Informs { batch, first, last } => within(batch, *first, *last)
+            .map(|proposal| encoded(&ToLearner::Inform(proposal)))
+            .collect(),
+        LeaderPacket::Ping { last_proposed } => {
+            vec![encoded(&ToLearner::Ping { last_proposed: *last_proposed })]
+        }
+    }
+}
+
+pub(crate) fn to_leader(sid: Sid, packet: LearnerPacket) -> Vec<Vec<u8>> {
+    let packets: Vec<ToLeader<'_>> = match packet {
+        LearnerPacket::Info { accepted_epoch, config_version, kind } => {
+            let info = LearnerInfo { sid, accepted_epoch, config_version: Some(config_version) };
+            vec![match kind {
+                LearnerKind::Follower => ToLeader::FollowerInfo(info),
+                LearnerKind::Observer => ToLeader::ObserverInfo(info),
+            }]
+        }
+        LearnerPacket::AckEpoch { last_logged, current_epoch } => {
+            vec![ToLeader::AckEpoch { last_logged, current_epoch }]
+        }
+        LearnerPacket::AckNewLeader(epoch) => vec![ToLeader::AckNewLeader { epoch }],
+        LearnerPacket::Acks { first, last } => {
+            each(first, last).map(|zxid| ToLeader::Ack { zxid }).collect()
+        }
+    };
+    packets
+        .iter()
+        .map(|packet| {
+            let mut bytes = Vec::new();
+            packet.encode(&mut bytes);
+            bytes
+        })
+        .collect()
+}
+
+/// `1/5`.
+pub(crate) fn at(zxid: Zxid) -> String {
+    format!("{}/{}", zxid.epoch().0, zxid.counter().0)
+}
+
+/// `1/5`, or `1/5..1/7`.
+pub(crate) fn range(first: Zxid, last: Zxid) -> String {
+    if first == last { at(first) } else { format!("{}..{}", at(first), at(last)) }
+}
+
+pub(crate) fn leader_packet(packet: &LeaderPacket) -> String {
+    let end = |batch: &LogBatch| batch.last_zxid().expect("not empty");
+    match packet {
+        LeaderPacket::LeaderInfo(epoch) => format!("LeaderInfo epoch={}", epoch.0),
+        LeaderPacket::Diff { last_committed } => format!("Diff upto={}", at(*last_committed)),
+        LeaderPacket::Truncate { keep } => format!("Truncate keep={}", at(*keep)),
+        LeaderPacket::NewLeader { epoch, .. } => format!("NewLeader epoch={}", epoch.0),
+        LeaderPacket::UpToDate => "UpToDate".to_owned(),
+        LeaderPacket::Proposals { batch, first } => {
+            format!("Proposal {}", range(*first, end(batch)))
+        }
+        LeaderPacket::Commits { first, last } => format!("Commit {}", range(*first, *last)),
+        LeaderPacket::Committed { first, last, .. } => {
+            format!("Proposal, Commit {}", range(*first, *last))
+        }
+        LeaderPacket::Informs { first, last, .. } => format!("Inform {}", range(*first, *last)),
+        LeaderPacket::Ping { last_proposed } => format!("Ping {}", at(*last_proposed)),
+    }
+}
+
+pub(crate) fn learner_packet(packet: &LearnerPacket) -> String {
+    let none = || "none".to_owned();
+    let epoch = |epoch: Option<Epoch>| epoch.map_or_else(none, |it| it.0.to_string());
+    match packet {
+        LearnerPacket::Info { accepted_epoch, kind, .. } => {
+            format!("{kind:?}Info accepted={}", accepted_epoch.0)
+        }
+        LearnerPacket::AckEpoch { last_logged, current_epoch } => {
+            let last_logged = last_logged.map_or_else(none, at);
+            format!("AckEpoch current={} last_logged={last_logged}", epoch(*current_epoch))
+        }
+        LearnerPacket::AckNewLeader(epoch) => format!("AckNewLeader epoch={}", epoch.0),
+        LearnerPacket::Acks { first, last } => format!("Ack {}", range(*first, *last)),
+    }
+}
+
+/// The name of what a leader sends, for moments.
+pub(crate) const fn leader_packet_name(packet: &LeaderPacket) -> &'static str {
+    match packet {
+        LeaderPacket::LeaderInfo(_) => "LeaderInfo",
+        LeaderPacket::Diff { .. } => "Diff",
+        LeaderPacket::Truncate { .. } => "Truncate",
+        LeaderPacket::NewLeader { .. } => "NewLeader",
+        LeaderPacket::UpToDate => "UpToDate",
+        LeaderPacket::Proposals { .. } => "Proposal",
+        LeaderPacket::Commits { .. } => "Commit",
+        LeaderPacket::Committed { .. } => "Committed",
+        LeaderPacket::Informs { .. } => "Inform",
+        LeaderPacket::Ping { .. } => "Ping",
+    }
+}
+
+/// The name of what a learner sends, for moments.
+pub(crate) const fn learner_packet_name(packet: &LearnerPacket) -> &'static str {
+    match packet {
+        LearnerPacket::Info { .. } => "Info",
+        LearnerPacket::AckEpoch { .. } => "AckEpoch",
+        LearnerPacket::AckNewLeader(_) => "AckNewLeader",
+        LearnerPacket::Acks { .. } => "Ack",
+    }
+}

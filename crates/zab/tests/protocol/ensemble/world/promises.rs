@@ -1,0 +1,144 @@
+//! What a server must have done before it says something.
+
+use types::{Epoch, Sid, Zxid};
+use wire::quorum::ToLearner;
+use zab::{LearnerKind, LearnerPacket, Link};
+
+use super::World;
+use super::disk::Durable;
+use super::packets;
+use super::record::Shown;
+use super::server::{Conversation, Process, Role};
+
+impl World {
+    pub(super) fn deliver(&mut self, sid: Sid, zxid: Zxid, begins: bool) {
+        self.show(Shown::Deliveries, || format!("{} delivers {}", sid.0, packets::at(zxid)));
+        let Some(process) = &mut self.server(sid).process else { return };
+        assert!(zxid >= process.delivered, "Z13: {sid:?} delivers {zxid} too late");
+        process.delivered = zxid;
+        if process.role == Role::Looking && !begins {
+            // It has taken its own history for committed, as if it had just been started.
+            return;
+        }
+        let end = process.log.partition_point(|entry| entry.zxid <= zxid);
+        let log = process.log[..end].to_vec();
+        let news = self.ledger.delivered(sid, &log).to_vec();
+        for entry in news {
+            assert!(self.has_quorum(|it| it.has(entry.zxid)), "D4: {} is lost", entry.zxid);
+        }
+    }
+
+    pub(super) fn confirmed(&mut self, sid: Sid, count: usize) {
+        self.show(Shown::Roles, || format!("{} is confirmed: {count}", sid.0));
+        self.record.count("confirmation");
+        for _ in 0..count {
+            let Some(process) = &mut self.server(sid).process else { return };
+            let committed = process.asked.pop_front().expect("it was asked");
+            let delivered = process.delivered;
+            let zxid = committed
+                .checked_sub(1)
+                .map_or(Zxid::ZERO, |last| self.ledger.committed[last].zxid);
+            assert!(delivered >= zxid, "P12: {sid:?} is confirmed and does not have {zxid}");
+        }
+    }
+
+    /// Whether enough voters have it, durably.
+    pub(super) fn has_quorum(&self, has: impl Fn(&Durable) -> bool) -> bool {
+        let voters = self.servers.values().filter(|it| it.kind == LearnerKind::Follower);
+        let holders = voters.filter(|it| has(&it.disk.durable)).count();
+        holders > usize::try_from(self.plan.voters / 2).expect("few")
+    }
+
+    pub(super) fn check_lead(&mut self, sid: Sid, epoch: Epoch) {
+        let durable = &self.servers[&sid].disk.durable;
+        assert_eq!(durable.current, epoch, "D1: {sid:?} leads and has not adopted the epoch");
+        assert!(self.has_quorum(|it| it.current >= epoch), "D1: {sid:?} leads without a quorum");
+        let Some(process) = &self.servers[&sid].process else { return };
+        let log = process.log.clone();
+        assert_eq!(durable.log, log, "D1: {sid:?} leads and has not all of its history");
+        self.ledger.leads(sid, epoch, &log);
+    }
+
+    pub(super) fn check_promise(&mut self, sid: Sid, link: Link, packet: &LearnerPacket) {
+        let server = &self.servers[&sid];
+        let durable = &server.disk.durable;
+        let Some(process) = &server.process else { return };
+        let talk = process.conversation;
+        match *packet {
+            LearnerPacket::Info { .. } => {
+                let conversation = Conversation { link: Some(link), ..Conversation::default() };
+                if let Some(process) = &mut self.server(sid).process {
+                    process.conversation = conversation;
+                }
+            }
+            LearnerPacket::AckEpoch { last_logged, .. } => {
+                let is_true = last_logged.is_none_or(|it| it == durable.last_logged());
+                assert!(is_true, "D1: AckEpoch of {sid:?}");
+                assert!(durable.accepted >= talk.epoch, "D1: AckEpoch of {sid:?}");
+                let received = durable.last_logged();
+                if let Some(process) = &mut self.server(sid).process {
+                    process.conversation.received = received;
+                }
+            }
+            LearnerPacket::AckNewLeader(epoch) => {
+                assert_eq!(durable.current, epoch, "D1: AckNewLeader of {sid:?}");
+                let end = talk.history_end.expect("Z11: NewLeader came before");
+                assert!(durable.last_logged() >= end, "D1: AckNewLeader of {sid:?} before {end}");
+                self.check_prefix(sid, epoch);
+                if let Some(process) = &mut self.server(sid).process {
+                    process.conversation.has_acknowledged = true;
+                }
+            }
+            LearnerPacket::Acks { first, last } => {
+                assert!(talk.has_acknowledged, "Z14: {sid:?} acknowledges before AckNewLeader");
+                let follows = talk.acknowledged.is_none_or(|it| it.next() == Some(first));
+                assert!(follows, "Z14: {first} after {:?}", talk.acknowledged);
+                assert!(durable.has(first) && durable.has(last), "D1: Ack of {sid:?}");
+                if let Some(process) = &mut self.server(sid).process {
+                    process.conversation.acknowledged = Some(last);
+                }
+            }
+        }
+    }
+
+    /// What a learner has is what its leader has, as far as it goes.
+    fn check_prefix(&self, sid: Sid, epoch: Epoch) {
+        let Some(leader) = self.ledger.leaders.get(&epoch) else { return };
+        let Some(process) = &self.servers[leader].process else { return };
+        if process.synchronizes != Some(epoch) {
+            return;
+        }
+        let log = &self.servers[&sid].disk.durable.log;
+        assert!(process.log.starts_with(log), "M2: {sid:?} has not the history of {leader:?}");
+    }
+
+    pub(super) fn recovered(&self, sid: Sid) -> Zxid {
+        self.servers[&sid].process.as_ref().map_or(Zxid::ZERO, |process| process.recovered)
+    }
+
+    pub(super) fn other(&self, link: Link) -> String {
+        let name = |sid: Sid| sid.0.to_string();
+        self.network.other_side(link).map_or_else(|| "?".to_owned(), name)
+    }
+}
+
+impl Process {
+    /// Takes down what a leader says.
+    pub(super) fn hear(&mut self, link: Link, packet: &ToLearner<'_>) {
+        let talk = &mut self.conversation;
+        if talk.link != Some(link) {
+            return;
+        }
+        match packet {
+            ToLearner::LeaderInfo { epoch } => talk.epoch = *epoch,
+            ToLearner::Truncate { keep: base } | ToLearner::Snapshot { last_applied: base } => {
+                talk.received = *base;
+            }
+            ToLearner::Proposal(proposal) | ToLearner::Inform(proposal) => {
+                talk.received = proposal.zxid().max(talk.received);
+            }
+            ToLearner::NewLeader { .. } => talk.history_end = Some(talk.received),
+            _ => {}
+        }
+    }
+}
