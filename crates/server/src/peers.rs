@@ -142,6 +142,21 @@ impl Peers {
     }
 }
 
+#[cfg(test)]
+impl Peers {
+    /// The way to nobody: errands stay where they are. They are of use while the poll is there.
+    pub(crate) fn unattended() -> (Self, Poll) {
+        let poll = Poll::new().expect("a poll");
+        let letterbox = Arc::new(Letterbox::new(poll.registry()).expect("a letterbox"));
+        (Self { letterbox, stats: Arc::default() }, poll)
+    }
+
+    /// Takes the errands that nobody has run.
+    pub(crate) fn take_errands(&self) -> Vec<Errand> {
+        self.letterbox.take()
+    }
+}
+
 /// The thread that has the connections, before it runs.
 #[derive(Debug)]
 pub(crate) struct PeersThread {

@@ -3,8 +3,9 @@
 mod fixture;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use fixture::{Ensemble, Kind};
+use fixture::{Ensemble, Kind, PATIENCE};
 use reefkeeper_client::{Client, CreateMode, Error};
 
 async fn write(client: &Client, path: &str, value: &str) {
@@ -131,6 +132,41 @@ async fn a_session_goes_on_at_another_member() {
     client.close().await.expect("closed");
     let other = ensemble.client(leader).await;
     assert_eq!(other.exists("/mine").await.expect("looked"), None);
+}
+
+#[tokio::test]
+async fn a_session_at_a_follower_lives_as_long_as_its_client() {
+    // The shortest that there is: two ticks.
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let ensemble = Ensemble::start(&[Kind::Voter; 3], &[]);
+    let leader = ensemble.leader();
+    let follower = ensemble.address((leader + 1) % 3).to_string();
+    let builder = Client::builder(follower).session_timeout(TIMEOUT).connect_timeout(PATIENCE);
+    let client = builder.connect().await.expect("connected");
+    assert_eq!(client.session_timeout(), TIMEOUT);
+    client.create("/mine", "1", CreateMode::Ephemeral).await.expect("created");
+    let observer = ensemble.client(leader).await;
+    // Its client is heard of by the follower only, which has to tell the leader.
+    tokio::time::sleep(2 * TIMEOUT).await;
+    let (stat, watch) = observer.exists_and_watch("/mine").await.expect("looked");
+    assert!(stat.is_some());
+    client.detach();
+    let change = tokio::time::timeout(PATIENCE, watch).await.expect("the session expires");
+    assert!(change.is_ok(), "{change:?}");
+    assert_eq!(observer.exists("/mine").await.expect("looked"), None);
+}
+
+#[tokio::test]
+async fn a_voter_may_be_alone() {
+    let mut ensemble = Ensemble::start(&[Kind::Voter], &["standaloneEnabled=false"]);
+    for round in 0..2 {
+        assert_eq!(ensemble.leader(), 0);
+        let client = ensemble.client(0).await;
+        write(&client, &format!("/{round}"), "1").await;
+        assert_eq!(read(&client, "/0").await, "1");
+        ensemble.stop(0);
+        ensemble.start_again(0);
+    }
 }
 
 #[tokio::test]
