@@ -86,8 +86,21 @@ pub(crate) const KNOWN: &[(&str, Fate)] = &[
 
 /// Settings that are read and checked while what they are about does not exist yet, by key or
 /// beginning of a key. What is built takes its line out.
-pub(crate) const NOT_ACTED_ON: &[(&str, &str)] =
-    &[("admin.*", "the HTTP admin server is"), ("allowSaslFailedClients", "SASL is")];
+pub(crate) const NOT_ACTED_ON: &[(&str, &str)] = &[
+    ("admin.*", "the HTTP admin server is"),
+    ("allowSaslFailedClients", "SASL is"),
+    ("leaderServes", "a leader without clients is"),
+    ("localSessions*", "sessions of one server only are"),
+    ("oraclePath", "the oracle is"),
+    ("leader.maxTimeToWaitForEpoch", "another wait than initLimit is"),
+    ("leader.maxConcurrent*", "a limit on learners that are synchronized at once is"),
+    ("snapshotSizeFactor", "reading the log for learners is"),
+    ("syncEnabled", "an observer without files is"),
+    ("observer.syncEnabled", "an observer without files is"),
+    ("observer.reconnectDelayMs", "a pause of observers is"),
+    ("observer.election.DelayMs", "a pause of observers is"),
+    ("observerMaster*", "a follower that has observers is"),
+];
 
 /// Names in Apache's manual that Apache itself does not read, and what it reads.
 pub(crate) const MANUAL_NAMES: &[(&str, &str)] = &[
