@@ -112,6 +112,14 @@ impl Ensemble {
         entries.map(|entry| name(entry.expect("an entry"))).collect()
     }
 
+    /// Changes a byte of one of them.
+    pub(crate) fn damage(&self, index: usize, name: &str, offset: usize) {
+        let path = self.home(index).join("version-2").join(name);
+        let mut bytes = fs::read(&path).expect("a file");
+        bytes[offset] ^= 0xff;
+        fs::write(path, bytes).expect("written");
+    }
+
     /// The membership that it was started with.
     pub(crate) fn membership(&self, index: usize) -> String {
         let ensemble = self.members[index].config.ensemble.as_ref().expect("a member");

@@ -82,6 +82,35 @@ async fn a_member_that_is_sent_a_snapshot_has_what_the_others_have() {
 }
 
 #[tokio::test]
+async fn a_member_with_a_damaged_log_is_repaired_by_its_leader() {
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &[]);
+    let leader = ensemble.leader();
+    let damaged = (leader + 1) % 3;
+    let client = ensemble.client(leader).await;
+    for number in 0..20 {
+        write(&client, &format!("/{number}"), "1").await;
+    }
+    assert_eq!(read(&ensemble.client(damaged).await, "/19").await, "1");
+    ensemble.stop(damaged);
+    ensemble.damage(damaged, "log.100000001", 300);
+
+    // It must not make a quorum: what it has acknowledged is not there.
+    ensemble.stop(leader);
+    ensemble.start_again(damaged);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    ensemble.wait_until_nobody_serves();
+
+    ensemble.start_again(leader);
+    assert_ne!(ensemble.leader(), damaged);
+    let client = ensemble.client(damaged).await;
+    assert_eq!(read(&client, "/19").await, "1");
+    write(&client, "/after", "2").await;
+    let files = ensemble.files(damaged);
+    let is_old = |name: &String| name == "log.100000001" || name == "shortened";
+    assert!(!files.iter().any(is_old), "{files:?}");
+}
+
+#[tokio::test]
 async fn clients_find_the_membership_at_every_member() {
     let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &["forceSnapshotSync=true"]);
     let leader = ensemble.leader();
