@@ -37,7 +37,7 @@ pub use environment::EnvironmentView;
 pub use metrics::{AdvancedSummary, Counter, Metrics, ResponseSizes, ServerStats, Summary};
 pub use monitor::{Gauges, LeaderGauges, MemberGauges, MonitorView};
 pub use server::{DigestView, LatencyView, Mode, ProposalSizes, ServerView, StatView};
-pub use session::{ConnectionBucket, SessionBucket, SessionDump, SessionEphemerals};
+pub use session::{ConnectionBucket, KnownSessions, SessionBucket, SessionDump, SessionEphemerals};
 pub use version::VERSION;
 pub use watch::{PathWatchers, SessionWatches, WatchSummary, WatchesByPath, WatchesBySession};
 pub use word::{FourLetterWord, TraceMask, Whitelist};

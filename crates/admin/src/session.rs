@@ -11,12 +11,27 @@ use crate::java::{Address, Date};
 /// Displays as the answer to `dump`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SessionDump {
-    /// Sessions, the first to expire first.
-    pub sessions: Vec<SessionBucket>,
+    /// All sessions, also those that own nothing.
+    pub sessions: KnownSessions,
     /// Sessions that own ephemeral znodes.
     pub ephemerals: Vec<SessionEphemerals>,
     /// Connections, the first to be closed first.
     pub connections: Vec<ConnectionBucket>,
+}
+
+/// The sessions as far as a server knows them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KnownSessions {
+    /// With the time at which they expire, the first first: on a server that decides over that.
+    Expiring(Vec<SessionBucket>),
+    /// With their timeouts in milliseconds, by id: on one that does not.
+    Listed(Vec<(SessionId, i32)>),
+}
+
+impl Default for KnownSessions {
+    fn default() -> Self {
+        Self::Expiring(Vec::new())
+    }
 }
 
 /// Sessions that expire in one tick.
@@ -49,14 +64,7 @@ pub struct ConnectionBucket {
 impl fmt::Display for SessionDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionTracker dump:\n")?;
-        let elements = self.sessions.iter().map(|bucket| bucket.sessions.len()).sum::<usize>();
-        writeln!(f, "Session Sets ({})/({elements}):", self.sessions.len())?;
-        for SessionBucket { expire_wall_ms, sessions } in &self.sessions {
-            write_bucket(f, sessions.len(), *expire_wall_ms)?;
-            for session in sessions {
-                writeln!(f, "\t{session}")?;
-            }
-        }
+        self.sessions.fmt(f)?;
         f.write_str("ephemeral nodes dump:\n")?;
         writeln!(f, "Sessions with Ephemerals ({}):", self.ephemerals.len())?;
         for SessionEphemerals { session, paths } in &self.ephemerals {
@@ -73,6 +81,30 @@ impl fmt::Display for SessionDump {
             write_bucket(f, connections.len(), *expire_wall_ms)?;
             for (address, session) in connections {
                 writeln!(f, "\tip: {} sessionId: {session}", Address(*address))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for KnownSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expiring(buckets) => {
+                let elements = buckets.iter().map(|bucket| bucket.sessions.len()).sum::<usize>();
+                writeln!(f, "Session Sets ({})/({elements}):", buckets.len())?;
+                for SessionBucket { expire_wall_ms, sessions } in buckets {
+                    write_bucket(f, sessions.len(), *expire_wall_ms)?;
+                    for session in sessions {
+                        writeln!(f, "\t{session}")?;
+                    }
+                }
+            }
+            Self::Listed(sessions) => {
+                writeln!(f, "Global Sessions({}):", sessions.len())?;
+                for (session, timeout_ms) in sessions {
+                    writeln!(f, "{session}\t{timeout_ms}ms")?;
+                }
             }
         }
         Ok(())

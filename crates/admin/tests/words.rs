@@ -2,15 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not be set up has failed")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use admin::{
     ConfView, ConnectionBucket, ConnectionView, ConnectionsView, DigestView, DirectorySizes,
-    EnvironmentView, FourLetterWord, Gauges, Interest, LastOp, LatencyView, Metrics, Mode,
-    MonitorView, PathWatchers, ProposalSizes, ServerStats, ServerView, SessionActivity,
-    SessionBucket, SessionDump, SessionEphemerals, SessionWatches, StatView, TraceMask, VERSION,
-    WatchSummary, WatchesByPath, WatchesBySession,
+    EnvironmentView, FourLetterWord, Gauges, Interest, KnownSessions, LastOp, LatencyView,
+    LeaderGauges, MemberConfView, MemberGauges, Metrics, Mode, MonitorView, PathWatchers,
+    ProposalSizes, ServerStats, ServerView, SessionActivity, SessionBucket, SessionDump,
+    SessionEphemerals, SessionWatches, StatView, TraceMask, VERSION, WatchSummary, WatchesByPath,
+    WatchesBySession,
 };
 use expect_test::expect;
 use types::{SessionId, Sid, Xid, Zxid};
@@ -189,6 +190,69 @@ fn conf_and_dirs_are_apaches() {
 }
 
 #[test]
+fn conf_of_a_member_has_its_limits_ports_and_membership() {
+    let member = MemberConfView {
+        init_ticks: 10,
+        sync_ticks: 5,
+        election_ports: vec![3888, 3889],
+        quorum_ports: vec![2888, 2889],
+        is_voter: false,
+        membership: "server.3=h:2888:3888|h:2889:3889:observer\nversion=0".to_owned(),
+    };
+    expect![[r#"
+        initLimit=10
+        syncLimit=5
+        electionAlg=3
+        electionPort=3888|3889
+        quorumPort=2888|2889
+        peerType=1
+        membership: 
+        server.3=h:2888:3888|h:2889:3889:observer
+        version=0"#]]
+    .assert_eq(&member.to_string());
+}
+
+#[test]
+fn mntr_of_a_member_tells_of_its_ensemble() {
+    let (stats, metrics) = (ServerStats::default(), Metrics::default());
+    let shown = |mode, leader| {
+        let member = Some(MemberGauges { quorum_size: 3, leader });
+        let gauges = Gauges::default();
+        let view = MonitorView { mode, member, gauges, stats: &stats, metrics: &metrics };
+        let alone = MonitorView { mode: Mode::Standalone, member: None, ..view.clone() };
+        let (text, alone) = (view.to_string(), alone.to_string());
+        let known: BTreeSet<_> = alone.lines().collect();
+        text.lines().filter(|line| !known.contains(line)).map(|line| format!("{line}\n")).collect()
+    };
+    let sizes = ProposalSizes { last: Some(48), min: Some(44), max: Some(87) };
+    let leader =
+        LeaderGauges { learners: 2, leader_uptime: 7, proposal_sizes: sizes, ..<_>::default() };
+    let leader: String = shown(Mode::Leader, Some(leader));
+    expect![[r#"
+        zk_server_state	leader
+        zk_peer_state	leading - broadcast
+        zk_quorum_size	3
+        zk_learners	2
+        zk_synced_followers	0
+        zk_synced_non_voting_followers	0
+        zk_synced_observers	0
+        zk_pending_syncs	0
+        zk_leader_uptime	7
+        zk_last_proposal_size	48
+        zk_min_proposal_size	44
+        zk_max_proposal_size	87
+    "#]]
+    .assert_eq(&leader);
+    let observer: String = shown(Mode::Observer, None);
+    expect![[r#"
+        zk_server_state	observer
+        zk_peer_state	observing - broadcast
+        zk_quorum_size	3
+    "#]]
+    .assert_eq(&observer);
+}
+
+#[test]
 fn dump_is_apaches() {
     // 11:37:39 on the day of the capture.
     let start = 1_795_261_059_000;
@@ -201,12 +265,12 @@ fn dump_is_apaches() {
         connections: connections.iter().map(|&(port, session)| (address(port), session)).collect(),
     };
     let view = SessionDump {
-        sessions: vec![
+        sessions: KnownSessions::Expiring(vec![
             bucket(0, &[]),
             bucket(2, &[SECOND]),
             bucket(20, &[]),
             bucket(22, &[THIRD, FIRST]),
-        ],
+        ]),
         ephemerals: vec![SessionEphemerals { session: FIRST, paths: vec!["/eph".into()] }],
         connections: vec![
             connections(6, &[(41110, SessionId::NONE), (41050, SECOND)]),
@@ -219,6 +283,13 @@ fn dump_is_apaches() {
         ..SessionDump::default()
     };
     assert_eq!(fresh.to_string(), golden!("fresh-dump"));
+    let sessions = KnownSessions::Listed(vec![(FIRST, 4000), (THIRD, 30_000)]);
+    let of_learner = SessionDump { sessions, ..SessionDump::default() }.to_string();
+    let expected = format!(
+        "SessionTracker dump:\nGlobal Sessions(2):\n{FIRST}\t4000ms\n{THIRD}\t30000ms\n\
+         ephemeral nodes dump:\n"
+    );
+    assert!(of_learner.starts_with(&expected), "{of_learner}");
 }
 
 #[test]

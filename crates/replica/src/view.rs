@@ -366,6 +366,13 @@ impl TreeView {
         }
     }
 
+    /// All sessions with their timeouts in milliseconds, by id.
+    pub fn sessions(&self) -> Vec<(SessionId, i32)> {
+        let mut sessions: Vec<_> = self.tree.hold().sessions().collect();
+        sessions.sort_unstable();
+        sessions
+    }
+
     /// The ephemeral znodes of every session that has some, by session.
     ///
     /// The tree is let go between sessions whenever some were listed, so that writes go on: what is

@@ -8,6 +8,9 @@
 //! with their own work. No thread waits for the helm but that one and who closes it, and nobody at
 //! the helm waits for a disk or a socket.
 //!
+//! News are [`Input`]s, or come from the other servers of an ensemble; the latter are told to the replica
+//! before it steps, as what they say is borrowed from what was received.
+//!
 //! **Nothing is left lying**: news are put into the inbox first, then the helm is tried. Whoever
 //! leaves the helm looks into the inbox after that. So news are either seen by who leaves, or put
 //! in after the helm was free, and then taken by who brought them.

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use admin::{
     ConfView, ConnectionsView, DigestView, DirectorySizes, EnvironmentView, FourLetterWord, Gauges,
-    MemberConfView, MemberGauges, Mode, MonitorView, PathWatchers, ServerStats, ServerView,
-    SessionBucket, SessionDump, SessionEphemerals, SessionWatches, StatView, TraceMask,
+    KnownSessions, MemberConfView, MemberGauges, Mode, MonitorView, PathWatchers, ServerStats,
+    ServerView, SessionBucket, SessionDump, SessionEphemerals, SessionWatches, StatView, TraceMask,
     WatchSummary, WatchesByPath, WatchesBySession,
 };
 use config::{Config, Ensemble};
@@ -206,7 +206,7 @@ impl Operator {
                 self.trace_mask = question.mask.unwrap_or(self.trace_mask);
                 self.trace_mask.to_string()
             }
-            FourLetterWord::Dump => self.dump(now)?.to_string(),
+            FourLetterWord::Dump => self.dump(now, mode)?.to_string(),
             FourLetterWord::Hash => DigestView { digests: self.inspect()?.digests }.to_string(),
             FourLetterWord::Wchs => self.watch_summary()?.to_string(),
             FourLetterWord::Wchc => self.watches_by_session()?.to_string(),
@@ -271,23 +271,33 @@ impl Operator {
         }
     }
 
-    fn dump(&self, now: Now) -> Option<SessionDump> {
-        let mut buckets = BTreeMap::<_, Vec<SessionId>>::new();
-        for session in self.inspect()?.sessions {
-            buckets.entry(session.expires).or_default().push(session.id);
-        }
-        let sessions = buckets.into_iter().map(|(expires, sessions)| SessionBucket {
-            expire_wall_ms: connections::wall_ms_of(now, expires),
-            sessions,
-        });
+    fn dump(&self, now: Now, mode: Mode) -> Option<SessionDump> {
+        let sessions = match mode {
+            Mode::Follower | Mode::Observer => KnownSessions::Listed(self.tree.sessions()),
+            Mode::Standalone | Mode::Leader | Mode::ReadOnly => {
+                KnownSessions::Expiring(self.expiring_sessions(now)?)
+            }
+        };
         let ephemerals = self.tree.ephemerals().into_iter();
         let ephemerals = ephemerals.map(|(session, paths)| SessionEphemerals { session, paths });
         let entries = self.views.connections();
         Some(SessionDump {
-            sessions: sessions.collect(),
+            sessions,
             ephemerals: ephemerals.collect(),
             connections: connections::buckets(now, &entries, self.handshake_timeout),
         })
+    }
+
+    fn expiring_sessions(&self, now: Now) -> Option<Vec<SessionBucket>> {
+        let mut buckets = BTreeMap::<_, Vec<SessionId>>::new();
+        for session in self.inspect()?.sessions {
+            buckets.entry(session.expires).or_default().push(session.id);
+        }
+        let buckets = buckets.into_iter().map(|(expires, sessions)| SessionBucket {
+            expire_wall_ms: connections::wall_ms_of(now, expires),
+            sessions,
+        });
+        Some(buckets.collect())
     }
 
     fn watch_summary(&self) -> Option<WatchSummary> {

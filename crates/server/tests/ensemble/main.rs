@@ -262,6 +262,8 @@ fn operators_are_told_what_a_member_does() {
         lines(3, "conf", &["serverId", "initLimit", "syncLimit", "electionAlg", "peerType"]),
         "serverId=4\ninitLimit=20\nsyncLimit=10\nelectionAlg=3\npeerType=1\n"
     );
+    assert!(ensemble.ask(leader, "dump").starts_with("SessionTracker dump:\nSession Sets ("));
+    assert!(ensemble.ask(3, "dump").starts_with("SessionTracker dump:\nGlobal Sessions(0):\n"));
     let membership = ensemble.membership(3);
     assert!(ensemble.ask(3, "conf").ends_with(&format!("\nmembership: \n{membership}")));
     for (index, answer) in [(leader, "rw"), (3, "rw")] {
