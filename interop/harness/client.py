@@ -1,0 +1,175 @@
+"""A small client of the protocol, for suites that look at several members of an ensemble at once.
+
+It says what it does and nothing more: no reconnecting, no pings, no watches. A request that is not
+answered in time, or refused, is an exception.
+"""
+
+import socket
+import struct
+import time
+
+SECONDS = 10
+TIMEOUT_MS = 12_000
+OPEN_ACL = struct.pack(">ii", 1, 31) + b"".join(
+    struct.pack(">i", len(text)) + text for text in (b"world", b"anyone")
+)
+EPHEMERAL = 1
+
+# Operations by number.
+CREATE, DELETE, GET_DATA, SET_DATA, SYNC, PING, GET_CHILDREN2, CLOSE = 1, 2, 4, 5, 9, 11, 12, -11
+
+
+class Refused(Exception):
+    """The server answered with an error code, or refused the session; the text says which."""
+
+    def __init__(self, code: int):
+        super().__init__(f"error {code}")
+        self.code = code
+
+
+class Client:
+    """One connection with a session: a new one, or that of `resume`."""
+
+    def __init__(self, address: str, resume: "Client" = None, seconds: float = SECONDS):
+        host, port = address.rsplit(":", 1)
+        self.seen = resume.seen if resume else 0
+        self.session, self.password = (
+            (resume.session, resume.password) if resume else (0, bytes(16))
+        )
+        self._xid = 0
+        self._doing = f"{address}: handshake"
+        self._connection = socket.create_connection((host, int(port)), timeout=seconds)
+        handshake = struct.pack(">iqiq", 0, self.seen, TIMEOUT_MS, self.session)
+        self._send(handshake + _buffer(self.password) + b"\0")
+        answer = self._receive()
+        _version, timeout, session = struct.unpack_from(">iiq", answer)
+        if timeout == 0:
+            self.drop()
+            raise Refused(-112)
+        self.session = session
+        self.password = _take_buffer(answer, 16)[0]
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.drop()
+
+    def create(self, path: str, data: bytes = b"", flags: int = 0) -> str:
+        """Creates a znode and returns its path."""
+        body = _text(path) + _buffer(data) + OPEN_ACL + struct.pack(">i", flags)
+        return _take_buffer(self._ask(CREATE, body), 0)[0].decode()
+
+    def set(self, path: str, data: bytes) -> None:
+        """Sets the data of a znode, whatever its version."""
+        self._ask(SET_DATA, _text(path) + _buffer(data) + struct.pack(">i", -1))
+
+    def delete(self, path: str) -> None:
+        """Deletes a znode, whatever its version."""
+        self._ask(DELETE, _text(path) + struct.pack(">i", -1))
+
+    def get(self, path: str) -> tuple:
+        """Returns the data and the raw Stat of a znode."""
+        answer = self._ask(GET_DATA, _text(path) + b"\0")
+        data, rest = _take_buffer(answer, 0)
+        return data, answer[rest:]
+
+    def children(self, path: str) -> list:
+        """Returns the sorted names of a znode's children."""
+        answer = self._ask(GET_CHILDREN2, _text(path) + b"\0")
+        (count,), at, names = struct.unpack_from(">i", answer), 4, []
+        for _ in range(count):
+            name, at = _take_buffer(answer, at)
+            names.append(name.decode())
+        return sorted(names)
+
+    def sync(self) -> None:
+        """Waits until this member has everything that was decided before."""
+        self._ask(SYNC, _text("/"))
+
+    def ping(self) -> None:
+        """Keeps the session alive."""
+        self._ask(PING, b"", xid=-2)
+
+    def close(self) -> None:
+        """Ends the session."""
+        self._ask(CLOSE, b"")
+        self.drop()
+
+    def drop(self) -> None:
+        """Ends the connection; the session lives on for its timeout."""
+        self._connection.close()
+
+    def dump(self, top: str = "/") -> dict:
+        """Returns data and Stat of each znode, but for the ensemble's own."""
+        found, todo = {}, [top]
+        while todo:
+            path = todo.pop()
+            if path.startswith("/zookeeper"):
+                continue
+            found[path] = self.get(path)
+            below = path.rstrip("/")
+            todo.extend(f"{below}/{name}" for name in self.children(path))
+        return found
+
+    def _ask(self, operation: int, body: bytes, xid: int = None) -> bytes:
+        if xid is None:
+            self._xid += 1
+            xid = self._xid
+        address = self._doing.partition(": ")[0]
+        self._doing = f"{address}: operation {operation}"
+        self._send(struct.pack(">ii", xid, operation) + body)
+        answer = self._receive()
+        number, zxid, code = struct.unpack_from(">iqi", answer)
+        if number != xid:
+            raise AssertionError(f"an answer to {number} instead of {xid}")
+        self.seen = max(self.seen, zxid)
+        if code:
+            raise Refused(code)
+        return answer[16:]
+
+    def _send(self, body: bytes) -> None:
+        self._connection.sendall(struct.pack(">i", len(body)) + body)
+
+    def _receive(self) -> bytes:
+        (length,) = struct.unpack(">i", self._exactly(4))
+        return self._exactly(length)
+
+    def _exactly(self, count: int) -> bytes:
+        chunks = b""
+        while len(chunks) < count:
+            try:
+                chunk = self._connection.recv(count - len(chunks))
+            except TimeoutError as late:
+                raise TimeoutError(f"no answer at {self._doing}") from late
+            if not chunk:
+                raise ConnectionError(f"closed by the server at {self._doing}")
+            chunks += chunk
+        return chunks
+
+
+def until(seconds: float, attempt, *expected):
+    """Repeats `attempt` until it raises none of `expected`; returns what it returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return attempt()
+        except (OSError, Refused, *expected):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _buffer(data: bytes) -> bytes:
+    return struct.pack(">i", len(data)) + data
+
+
+def _text(text: str) -> bytes:
+    return _buffer(text.encode())
+
+
+def _take_buffer(answer: bytes, at: int) -> tuple:
+    (length,) = struct.unpack_from(">i", answer, at)
+    start = at + 4
+    end = start + max(length, 0)
+    return answer[start:end], end
