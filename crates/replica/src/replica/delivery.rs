@@ -35,8 +35,11 @@ impl Core {
         self.pending.applied(zxid);
         self.digests.applied(zxid, tree.digest());
         self.stats.commits.add(1);
-        let (origin, mut behind) =
-            self.ensemble.asked.decided(header.session, header.cxid).unwrap_or((origin, behind));
+        let (mut origin, mut behind) = (origin, behind);
+        if let Some(asked) = self.ensemble.asked.decided(header.session, header.cxid) {
+            origin = asked.0;
+            behind.extend(asked.1);
+        }
         if mutant::active(51) {
             for waiting in behind.drain(..) {
                 self.answer(tree, post, waiting);

@@ -74,6 +74,23 @@ fn answers_leave_in_the_order_of_requests_at_every_member() {
 }
 
 #[test]
+fn a_sync_is_answered_whatever_others_write_meanwhile() {
+    for sid in 1..=3 {
+        let mut world = World::new(3);
+        let (reader, writer) = (world.client(sid), world.client(sid));
+        for arrivals in 0..40 {
+            let (before, after) = (format!("/before-{arrivals}"), format!("/after-{arrivals}"));
+            let write = |path| create(path, CreateMode::Persistent);
+            let first = [(writer, write(&before)), (reader, sync())];
+            world.ask_amid(first, arrivals, (writer, write(&after)));
+            let (told, written) = (world.told(reader), world.told(writer));
+            assert!(told.ends_with(" /\n"), "server {sid}, {arrivals} arrivals: {told:?}");
+            assert!(written.contains(&after), "server {sid}, {arrivals} arrivals: {written:?}");
+        }
+    }
+}
+
+#[test]
 fn a_session_moves_with_its_ephemerals() {
     let mut world = World::new(3);
     let client = world.client(1);

@@ -154,16 +154,29 @@ impl World {
     ) -> String {
         let mut bytes = Vec::new();
         for op in ops {
-            let remote = &mut self.remotes[client.0];
-            let xid = if op == Op::Ping { Xid::PING } else { Xid(remote.last_xid.0 + 1) };
-            if op != Op::Ping {
-                remote.last_xid = xid;
-            }
-            remote.transcript.asked(xid, &op);
-            Request { xid, op }.encode(&mut bytes);
+            bytes.extend(self.encode(client, op));
         }
         self.send(client, &bytes);
         self.told(client)
+    }
+
+    /// Sends some requests of several clients, and one more when so much of what follows from them has
+    /// arrived; everything arrives in the end.
+    pub(crate) fn ask_amid<const N: usize>(
+        &mut self,
+        first: [(Client, Op<'_>); N],
+        arrivals: usize,
+        (client, op): (Client, Op<'_>),
+    ) {
+        for (client, op) in first {
+            self.put(client, op);
+        }
+        for _ in 0..arrivals {
+            let Some((sid, arrival)) = self.arrivals.pop_front() else { break };
+            self.arrive(sid, arrival);
+        }
+        self.put(client, op);
+        self.run();
     }
 
     /// What a client was told since the last call.
@@ -224,14 +237,36 @@ impl World {
         self.servers.get_mut(&sid).expect("one of ours")
     }
 
+    fn encode(&mut self, client: Client, op: Op<'_>) -> Vec<u8> {
+        let remote = &mut self.remotes[client.0];
+        let xid = if op == Op::Ping { Xid::PING } else { Xid(remote.last_xid.0 + 1) };
+        if op != Op::Ping {
+            remote.last_xid = xid;
+        }
+        remote.transcript.asked(xid, &op);
+        let mut bytes = Vec::new();
+        Request { xid, op }.encode(&mut bytes);
+        bytes
+    }
+
     fn send(&mut self, client: Client, bytes: &[u8]) {
+        self.receive(client, bytes);
+        self.run();
+    }
+
+    /// A request reaches its server, and nobody else does anything yet.
+    fn put(&mut self, client: Client, op: Op<'_>) {
+        let bytes = self.encode(client, op);
+        self.receive(client, &bytes);
+    }
+
+    fn receive(&mut self, client: Client, bytes: &[u8]) {
         let Remote { sid, conn, .. } = self.remotes[client.0];
         let now = self.now;
         let server = self.server(sid);
         server.front.receive(now, conn, bytes);
         server.inputs.append(server.front.inputs());
         self.step(sid);
-        self.run();
     }
 
     fn read(&mut self, client: Client) {
