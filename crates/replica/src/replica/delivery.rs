@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tree::{Change, Tree};
-use types::{AclList, Now, SessionId, Txn, Zxid, mutant};
+use types::{AclList, ErrorCode, Now, SessionId, Txn, Zxid, mutant};
 use wire::reply::{Body, Reply};
 
 use super::{Core, Speaker};
@@ -48,6 +48,15 @@ impl Core {
         match (&txn, origin) {
             (Txn::CreateSession { timeout_ms }, Origin::Handshake(address)) => {
                 self.establish(now, post, header.session, *timeout_ms, address);
+            }
+            (Txn::Error { code }, Origin::Request { address, .. })
+                if *code == ErrorCode::SessionMoved.raw() =>
+            {
+                // The leader believes that the client is elsewhere, where it may have knocked and gone
+                // before it came here. With a new connection it says where it is.
+                self.speakers.remove(&address);
+                behind.retain(|waiting| waiting.address != address);
+                post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
             }
             (_, Origin::Request { address, xid, received }) => {
                 post.outbox(address.front).reply(address.conn, received, |out| {

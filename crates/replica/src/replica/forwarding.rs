@@ -117,7 +117,15 @@ impl Intake<'_, '_> {
                 };
                 self.core.propose(header, txn, origin);
             }
-            Op::CloseSession => self.propose_close(now, session, xid, origin),
+            // Wherever it comes from: who has moved may have asked for it before.
+            Op::CloseSession if self.core.sessions.open(session).is_some() => {
+                self.propose_close(now, session, xid, origin);
+            }
+            Op::CloseSession => {
+                let header = self.core.next_header(now, session, xid);
+                let code = ErrorCode::SessionExpired.raw();
+                self.core.propose(header, Txn::Error { code }, origin);
+            }
             Op::Sync { .. } => self.core.ensemble.confirm(Asker::Learner(link)),
             Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Read(_) => {
                 debug!(?link, %session, "forwarded request that the learner should answer, ignored");
