@@ -268,6 +268,8 @@ impl Replica {
                 self.answer_sync(now);
             }
             ToLearner::Revalidated { session, is_valid } => {
+                // What the session asked elsewhere came before it, and is seen here from now on.
+                self.settle_peer(now, effects);
                 let (tree, mut post) = self.publisher.read();
                 let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
                 section.on_revalidated(now, *session, *is_valid);
