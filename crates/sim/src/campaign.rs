@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::checkers::{Promise, Violation};
 use crate::tape::Tape;
-use crate::world::{self, Counters, Report, Trace};
+use crate::world::{self, Counters, NoSuchEnsemble, Report, Trace};
 
 /// Every so many runs one is made twice and compared.
 const TWICE_EVERY: u64 = 100;
@@ -14,6 +14,8 @@ const TWICE_EVERY: u64 = 100;
 pub struct Budget {
     /// The first seed; the following ones come after it.
     pub first_seed: u64,
+    /// Voters of every run; `None` lets the tape decide.
+    pub voters: Option<usize>,
     /// Runs at most.
     pub runs: u64,
     /// Time at most.
@@ -42,18 +44,22 @@ impl Outcome {
 }
 
 /// Runs seeds until one breaks a promise or the budget is used up.
-pub fn search(budget: Budget) -> Outcome {
+///
+/// # Errors
+/// No run has so many voters.
+pub fn search(budget: Budget) -> Result<Outcome, NoSuchEnsemble> {
     let start = Instant::now();
     let mut outcome =
         Outcome { runs: 0, took: Duration::ZERO, counters: Counters::default(), failure: None };
     while outcome.runs < budget.runs && start.elapsed() < budget.time {
         let seed = budget.first_seed.wrapping_add(outcome.runs);
-        let mut report = world::run(Tape::from_seed(seed), Trace::Off);
+        let tape = world::tape(seed, budget.voters)?;
+        let mut report = world::run(tape.clone(), Trace::Off);
         outcome.runs += 1;
         outcome.counters.merge(&report.counters);
         if seed.is_multiple_of(TWICE_EVERY) {
             outcome.counters.count("run made twice");
-            report.violation = report.violation.take().or_else(|| differs(seed, &report));
+            report.violation = report.violation.take().or_else(|| differs(tape, &report));
         }
         if report.violation.is_some() {
             outcome.failure = Some((seed, report));
@@ -61,17 +67,14 @@ pub fn search(budget: Budget) -> Outcome {
         }
     }
     outcome.took = start.elapsed();
-    outcome
+    Ok(outcome)
 }
 
 /// Makes a run again and compares everything that was seen.
-fn differs(seed: u64, report: &Report) -> Option<Violation> {
-    let again = world::run(Tape::from_seed(seed), Trace::Off);
+fn differs(tape: Tape, report: &Report) -> Option<Violation> {
+    let again = world::run(tape, Trace::Off);
     let is_same = again.fingerprint == report.fingerprint
         && again.history == report.history
         && again.tape == report.tape;
-    (!is_same).then(|| {
-        let detail = format!("seed {seed} made two different runs");
-        Violation::new(Promise::Determinism, detail)
-    })
+    (!is_same).then(|| Violation::new(Promise::Determinism, "the tape made two different runs"))
 }

@@ -15,7 +15,7 @@ pub mod watches;
 use std::fmt;
 use std::rc::Rc;
 
-use types::{Txn, Xid, Zxid};
+use types::{ErrorCode, Txn, Xid, Zxid};
 
 use crate::history::History;
 use crate::model::{Model, Rules};
@@ -64,6 +64,10 @@ pub enum Promise {
     D8,
     /// A damaged record that is no torn tail is never cut silently.
     D7,
+    /// There is one leader in an epoch at most.
+    Z2,
+    /// All servers have the same transaction in the same place.
+    Z3,
     /// Watches die with their connections.
     W5,
     /// No event for a znode that its receiver may not read.
@@ -163,6 +167,13 @@ impl<'h> Case<'h> {
     fn last_logged(&self) -> Zxid {
         self.history.log.last().map_or(self.start, |logged| logged.header.zxid)
     }
+}
+
+/// Whether a leader refused a request because its session had moved: it was on its way over the old
+/// server when the client was with a new one already, and may come after what the client asked there.
+fn is_left_behind(case: &Case<'_>, logged: &crate::history::LoggedTxn) -> bool {
+    case.reads == Reads::MayLag
+        && matches!(logged.txn, Txn::Error { code } if code == ErrorCode::SessionMoved.raw())
 }
 
 /// Whether a transaction was made by the server on its own account.

@@ -13,10 +13,11 @@ use sim::campaign::{self, Budget};
 use sim::shrink;
 use sim::tape::{Script, Tail, Tape};
 use sim::world::{self, Report, Trace};
+use tracing_subscriber::EnvFilter;
 
 const USAGE: &str = "\
-usage: sim run --seed S [--trace] [--history FILE] [--save TAPE]
-       sim campaign [--schedules N] [--seconds T] [--from SEED]
+usage: sim run --seed S [--servers N] [--trace] [--log FILTER] [--history FILE] [--save TAPE]
+       sim campaign [--schedules N] [--seconds T] [--from SEED] [--servers N]
        sim replay TAPE [--trace] [--history FILE]
        sim shrink TAPE [--runs N] [--save TAPE]
        sim mutants [--only N] [--seconds T] [--from SEED]   (needs --features mutants)";
@@ -45,7 +46,9 @@ fn main() -> ExitCode {
 
 fn run(mut arguments: Arguments) -> Result<ExitCode, Usage> {
     let seed = arguments.number("--seed")?.ok_or(Usage)?;
-    show_run(arguments, Tape::from_seed(seed), &format!("sim run --seed {seed}"))
+    let voters = voters(&mut arguments)?;
+    let tape = world::tape(seed, voters).map_err(|error| complain("--servers", &error))?;
+    show_run(arguments, tape, &run_command(seed, voters))
 }
 
 fn replay(mut arguments: Arguments) -> Result<ExitCode, Usage> {
@@ -55,6 +58,10 @@ fn replay(mut arguments: Arguments) -> Result<ExitCode, Usage> {
 }
 
 fn show_run(mut arguments: Arguments, tape: Tape, command: &str) -> Result<ExitCode, Usage> {
+    if let Some(filter) = arguments.text("--log")? {
+        let filter = EnvFilter::try_new(filter).map_err(|error| complain("--log", &error))?;
+        tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
+    }
     let trace = if arguments.flag("--trace") { Trace::On } else { Trace::Off };
     let history = arguments.text("--history")?;
     let save = arguments.text("--save")?;
@@ -79,11 +86,12 @@ fn show_run(mut arguments: Arguments, tape: Tape, command: &str) -> Result<ExitC
 fn campaign(mut arguments: Arguments) -> Result<ExitCode, Usage> {
     let budget = Budget {
         first_seed: arguments.number("--from")?.unwrap_or(0),
+        voters: voters(&mut arguments)?,
         runs: arguments.number("--schedules")?.unwrap_or(u64::MAX),
         time: Duration::from_secs(arguments.number("--seconds")?.unwrap_or(60)),
     };
     arguments.finish()?;
-    let outcome = campaign::search(budget);
+    let outcome = campaign::search(budget).map_err(|error| complain("--servers", &error))?;
     println!("{}", outcome.counters);
     println!(
         "{} schedules from seed {} in {:.1} s, {} a minute",
@@ -93,7 +101,7 @@ fn campaign(mut arguments: Arguments) -> Result<ExitCode, Usage> {
         outcome.per_minute()
     );
     if let Some((seed, report)) = &outcome.failure {
-        return Ok(verdict(report, &format!("sim run --seed {seed}")));
+        return Ok(verdict(report, &run_command(*seed, budget.voters)));
     }
     let missing = outcome.counters.missing(outcome.runs);
     for (what, seen, required) in &missing {
@@ -119,6 +127,17 @@ fn shrink(mut arguments: Arguments) -> Result<ExitCode, Usage> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn voters(arguments: &mut Arguments) -> Result<Option<usize>, Usage> {
+    let number = arguments.number("--servers")?;
+    number.map(|number| usize::try_from(number).map_err(|_| Usage)).transpose()
+}
+
+/// The command line that makes a run of a campaign again.
+fn run_command(seed: u64, voters: Option<usize>) -> String {
+    let servers = voters.map(|voters| format!(" --servers {voters}")).unwrap_or_default();
+    format!("sim run --seed {seed}{servers}")
 }
 
 /// Prints what was broken, how it came to that, and how to see it again.

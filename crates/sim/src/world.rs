@@ -23,32 +23,42 @@ mod disk_threads;
 mod drive;
 mod ledger;
 mod link;
+mod members;
 mod nemesis;
+mod network;
 mod node;
+mod packets;
 mod plan;
 mod process;
+mod receiver;
+mod record;
 mod serve;
 mod start;
+mod streams;
 mod workload;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use types::{ExtendedTypes, Instant, Now, Txn, Xid};
+use types::{ExtendedTypes, Instant, Now, Txn, Xid, Zxid};
 
 pub use counters::Counters;
-pub use plan::{Delays, Faults, Plan, Workload};
+pub use plan::{Delays, Ensemble, Faults, Plan, Servers, Workload};
 
 use crate::checkers::{Case, Promise, Reads, Violation};
-use crate::history::{Event, Fault, History};
+use crate::history::{Event, Fault, History, LoggedTxn};
 use crate::model::Rules;
-use crate::tape::Tape;
+use crate::tape::{Tail, Tape};
 use agenda::Agenda;
 use client::{Client, Farewell, Phase};
-use ledger::Ledger;
+use ledger::{Ledger, Snapshot};
 use link::{Link, LinkId};
+use members::Dial;
+use network::Network;
 use node::{Life, Node, NodeId, Nodes};
+use record::Record;
 use replica::FrontId;
 
 /// Milliseconds since 1970 at the start of every run.
@@ -95,6 +105,31 @@ pub fn run(tape: Tape, trace: Trace) -> Report {
     world.report()
 }
 
+/// The tape of a seed; of a run with so many voters, if that is given.
+///
+/// # Errors
+/// No run has so many: see [`Servers::VOTERS`].
+pub fn tape(seed: u64, voters: Option<usize>) -> Result<Tape, NoSuchEnsemble> {
+    let Some(voters) = voters else { return Ok(Tape::from_seed(seed)) };
+    let first = Servers::first_byte(voters).ok_or(NoSuchEnsemble { voters })?;
+    Ok(Tape::new(vec![first], Tail::Seed(seed)))
+}
+
+/// No run has so many voters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoSuchEnsemble {
+    /// How many were asked for.
+    pub voters: usize,
+}
+
+impl fmt::Display for NoSuchEnsemble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no run has {} voters: {:?} are possible", self.voters, Servers::VOTERS)
+    }
+}
+
+impl std::error::Error for NoSuchEnsemble {}
+
 /// What the checkers have to know of the server's configuration.
 fn rules() -> Rc<Rules> {
     Rc::new(Rules {
@@ -123,6 +158,12 @@ enum Happening {
     SyncLog(Life),
     /// The snapshot's thread does what waits next.
     WriteSnapshot(Life),
+    /// A server has called another.
+    Dial(Dial),
+    /// Bytes of one server arrive at another.
+    FromServer(zab::Link),
+    /// A learner's connection takes more of a snapshot.
+    StreamSent(Life, zab::Link),
     /// The process is started.
     Start(Life),
     /// Something goes wrong.
@@ -151,6 +192,13 @@ struct World {
     history: History,
     counters: Counters,
     nodes: Nodes,
+    network: Network,
+    /// What all servers of an ensemble have to agree on.
+    record: Record,
+    /// The snapshots that leaders have sent, by their side of the connection.
+    streams: BTreeMap<zab::Link, Snapshot>,
+    /// Every server has to have this when all is silent.
+    goal: Zxid,
     /// How often something can still go wrong.
     faults_left: u64,
     links: BTreeMap<LinkId, Link>,
@@ -164,14 +212,20 @@ struct World {
 
 impl World {
     fn new(mut tape: Tape, trace: Trace) -> Self {
+        let servers = Servers::draw(&mut tape);
         let seed = tape.seed();
-        let plan = Rc::new(Plan::draw(&mut tape));
+        let plan = Rc::new(Plan::draw(&mut tape, servers));
+        let node = |index| Node::new(NodeId(index), Ledger::new(rules(), plan.start, servers));
         Self {
             agenda: Agenda::new(tape),
             stage: Stage::Faults,
             history: History::default(),
             counters: Counters::default(),
-            nodes: Nodes::new([Node::new(NodeId(0), Ledger::new(rules(), plan.start))]),
+            nodes: Nodes::new((0..servers.count()).map(node)),
+            network: Network::default(),
+            record: Record::default(),
+            streams: BTreeMap::new(),
+            goal: Zxid::ZERO,
             faults_left: plan.faults.count,
             links: BTreeMap::new(),
             next_link: 0,
@@ -185,6 +239,9 @@ impl World {
     }
 
     fn live(&mut self) -> Result<(), Violation> {
+        if self.plan.servers.are_ensemble() {
+            self.counters.count(counters::ENSEMBLE);
+        }
         for node in self.nodes.ids() {
             self.found(node)?;
             self.agenda.at(Instant::default(), Happening::Start(self.nodes[node].life));
@@ -202,6 +259,7 @@ impl World {
                 let detail = format!("still busy after {ENTRIES_MAX} steps");
                 return Err(Violation::new(Promise::Liveness, detail));
             }
+            tracing::trace!(at = ?self.agenda.now(), ?happening);
             if self.trace == Trace::On {
                 self.lines.push(format!("{:?} {happening:?}", self.agenda.now()));
             }
@@ -230,6 +288,15 @@ impl World {
             Happening::WriteLog(life) => self.write_log(life),
             Happening::SyncLog(life) => self.sync_log(life),
             Happening::WriteSnapshot(life) => self.write_snapshot(life),
+            Happening::Dial(dial) => {
+                self.connect_servers(dial);
+                Ok(())
+            }
+            Happening::FromServer(link) => self.arrive_from_server(link),
+            Happening::StreamSent(life, link) => {
+                self.stream_sent(life, link);
+                Ok(())
+            }
             Happening::Start(life) => self.start(life),
             Happening::Nemesis => {
                 self.nemesis();
@@ -254,13 +321,18 @@ impl World {
             self.nodes[node].crash_in = None;
             self.nodes[node].take_back_disk_faults();
         }
+        self.network.end_silence();
+        self.join_all();
         let now = self.agenda.now();
         for client in 0..self.clients.len() {
             self.clients[client].silent_until = now;
             self.agenda.at(now, Happening::Client(client));
         }
         // A process that died just now is started again by its own entry of the agenda.
-        let bound = self.plan.timeout() * 4 + self.plan.delays.sync * 50 + Duration::from_secs(10);
+        let bound = self.plan.timeout() * 4
+            + self.plan.delays.sync * 50
+            + self.plan.until_led()
+            + Duration::from_secs(10);
         self.agenda.at(now.after(bound), Happening::Judgment);
     }
 
@@ -288,11 +360,14 @@ impl World {
             && self.clients.iter().all(|client| client.phase == Phase::Gone)
         {
             self.stage = Stage::Silence;
-            // A handshake that is still on its way may open one more session.
+            self.goal = self.nodes.iter().map(|node| node.ledger.last()).max().unwrap_or_default();
+            // A handshake that is still on its way may open one more session, and a server that was
+            // away may still have to find its leader.
             let bound = self.plan.timeout() * 2
                 + self.plan.tick * 4
                 + self.plan.delays.wire * 4
                 + (self.plan.delays.sync + self.plan.delays.thread) * 20
+                + self.plan.until_led()
                 + Duration::from_millis(100);
             let paused = self.nodes.iter().map(|node| node.paused_until).max();
             let now = self.agenda.now().max(paused.unwrap_or_default());
@@ -308,10 +383,15 @@ impl World {
                 let detail = format!("server {sid} is down in peace");
                 return Err(Violation::new(Promise::Liveness, detail));
             };
+            if node.ledger.last() < self.goal {
+                let (last, goal) = (node.ledger.last(), self.goal);
+                let detail = format!("server {sid} is at {last}, others were at {goal} long ago");
+                return Err(Violation::new(Promise::Liveness, detail));
+            }
             let left: Vec<_> =
                 process.replica.sessions().into_iter().map(|session| session.id).collect();
             if !left.is_empty() {
-                let detail = format!("sessions {left:?} outlive their clients");
+                let detail = format!("server {sid}: sessions {left:?} outlive their clients");
                 return Err(Violation::new(Promise::P8, detail));
             }
             let watches: usize = process.fronts.iter().map(|front| front.watches().len()).sum();
@@ -334,12 +414,33 @@ impl World {
                 })?;
             self.check_recovered(node, &recovered)?;
         }
-        self.history.log = self.nodes[NodeId(0)].ledger.txns().to_vec();
+        self.history.log = self.longest_log()?;
         let answered =
             self.history.lines.iter().filter(|line| matches!(line.event, Event::Reply { .. }));
         self.counters.add("answered requests", answered.count() as u64);
         self.count_transactions();
-        Case::new(&self.history, rules(), self.plan.start, Reads::AreFresh)?.check()
+        let reads = match self.plan.servers.are_ensemble() {
+            true => Reads::MayLag,
+            false => Reads::AreFresh,
+        };
+        Case::new(&self.history, rules(), self.plan.start, reads)?.check()
+    }
+
+    /// Z3, P14: the history that all servers share at the end. Each state that was recovered is the
+    /// model's, so that equal histories are equal trees.
+    fn longest_log(&self) -> Result<Vec<LoggedTxn>, Violation> {
+        let logs = || self.nodes.iter().map(|node| (node.life.node.sid().0, node.ledger.txns()));
+        let (leading, longest) = logs().max_by_key(|(_, log)| log.len()).unwrap_or_default();
+        for (sid, log) in logs() {
+            let differs = log.iter().zip(longest).find(|(one, other)| {
+                (&one.header, &one.txn, one.digest) != (&other.header, &other.txn, other.digest)
+            });
+            if let Some((one, other)) = differs {
+                let detail = format!("server {sid} has {one}, server {leading} {other}");
+                return Err(Violation::new(Promise::Z3, detail));
+            }
+        }
+        Ok(longest.to_vec())
     }
 
     /// Counts what the server did on its own account.
@@ -357,7 +458,8 @@ impl World {
             }
             if logged.header.zxid.epoch() != epoch {
                 epoch = logged.header.zxid.epoch();
-                self.counters.count("epoch used up");
+                let is_alone = !self.plan.servers.are_ensemble();
+                self.counters.add("epoch used up", u64::from(is_alone));
             }
         }
     }

@@ -9,7 +9,8 @@ use sim::world::{self, Trace};
 #[test]
 fn fresh_runs_break_no_promise() {
     let time = Duration::from_secs(20);
-    let outcome = campaign::search(Budget { first_seed: 0, runs: 150, time });
+    let budget = Budget { first_seed: 0, voters: Some(1), runs: 150, time };
+    let outcome = campaign::search(budget).expect("one voter is possible");
     if let Some((seed, report)) = outcome.failure {
         panic!("seed {seed}: {:?}", report.violation);
     }
@@ -18,9 +19,24 @@ fn fresh_runs_break_no_promise() {
 }
 
 #[test]
+fn fresh_runs_of_ensembles_break_no_promise() {
+    for voters in [3, 5] {
+        let time = Duration::from_secs(20);
+        let budget = Budget { first_seed: 0, voters: Some(voters), runs: 40, time };
+        let outcome = campaign::search(budget).expect("so many voters are possible");
+        if let Some((seed, report)) = outcome.failure {
+            panic!("seed {seed} with {voters} servers: {:?}", report.violation);
+        }
+        assert!(outcome.counters.of("answered requests") > 10 * outcome.runs);
+        assert!(outcome.counters.of("epoch begun") > outcome.runs);
+    }
+}
+
+#[test]
 fn recorded_tapes_make_the_same_run() {
-    for seed in [3, 40, 77] {
-        let first = world::run(Tape::from_seed(seed), Trace::Off);
+    for (seed, voters) in [(3, 1), (40, 1), (77, 1), (5, 3), (6, 5)] {
+        let tape = world::tape(seed, Some(voters)).expect("so many voters are possible");
+        let first = world::run(tape, Trace::Off);
         let again = world::run(Tape::new(first.tape.clone(), Tail::Zeros), Trace::On);
         assert_eq!(again.history, first.history);
         assert_eq!(again.fingerprint, first.fingerprint);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use types::{ConnId, Op, SessionId, Xid, Zxid};
 
-use super::{Case, Promise, Reads, Violation, is_internal};
+use super::{Case, Promise, Reads, Violation, is_internal, is_left_behind};
 use crate::operations::Operation;
 
 /// Checks the order of replies on each connection, of zxids in each session, of transactions
@@ -136,7 +136,7 @@ fn done(case: &Case<'_>) -> BTreeMap<(SessionId, Xid), Zxid> {
     case.history
         .log
         .iter()
-        .filter(|logged| !is_internal(logged))
+        .filter(|logged| !is_internal(logged) && !is_left_behind(case, logged))
         .map(|logged| ((logged.header.session, logged.header.cxid), logged.header.zxid))
         .collect()
 }

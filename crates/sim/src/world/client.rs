@@ -9,6 +9,7 @@ use types::{
 };
 
 use super::link::LinkId;
+use super::node::NodeId;
 use crate::history::{Answer, ClientId, PartAnswer};
 
 /// One client.
@@ -23,6 +24,8 @@ pub(super) struct Client {
     /// The highest zxid it has seen.
     pub(super) seen: Zxid,
     pub(super) link: Option<LinkId>,
+    /// The server that served it last.
+    pub(super) server: Option<NodeId>,
     /// Bytes received that are no whole frame yet.
     pub(super) inbox: Vec<u8>,
     /// Requests without a reply, in the order sent.
@@ -89,6 +92,7 @@ impl Client {
             session: None,
             seen: Zxid::ZERO,
             link: None,
+            server: None,
             inbox: Vec::new(),
             pending: VecDeque::new(),
             heard: Instant::default(),

@@ -7,7 +7,44 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counters(BTreeMap<&'static str, u64>);
 
-/// What a campaign of 10,000 runs must have seen at least so often.
+/// Counts the runs of ensembles.
+pub(super) const ENSEMBLE: &str = "run of an ensemble";
+
+/// What 10,000 runs of ensembles must have seen at least so often.
+const REQUIRED_OF_ENSEMBLES: &[(&str, u64)] = &[
+    ("answered requests", 500_000),
+    ("epoch begun", 15_000),
+    ("epoch begun with requests under way", 100),
+    ("learner sent a difference", 5_000),
+    ("learner told to cut", 100),
+    ("learner sent a snapshot", 1_000),
+    ("leader's snapshot received", 1_000),
+    ("snapshot installed", 1_000),
+    ("history cut", 50),
+    ("learner up to date", 10_000),
+    ("session moved", 1_000),
+    ("session expired", 500),
+    ("connection between servers cut", 1_000),
+    ("servers separated", 1_000),
+    ("crash before accepting an epoch", 20),
+    ("crash after accepting an epoch", 20),
+    ("crash before adopting an epoch", 10),
+    ("crash after adopting an epoch", 10),
+    ("crash before a part of a leader's snapshot", 10),
+    ("crash after a part of a leader's snapshot", 10),
+    ("crash before AckEpoch", 5),
+    ("crash before AckNewLeader", 5),
+    ("crash before Ack", 20),
+    ("crash before LeaderInfo", 5),
+    ("crash before NewLeader", 5),
+    ("crash before UpToDate", 5),
+    ("crash before Proposal", 20),
+    ("crash before Commit", 20),
+    ("power lost", 10_000),
+    ("process killed", 1_000),
+];
+
+/// What 10,000 runs of a server that is alone must have seen at least so often.
 const REQUIRED: &[(&str, u64)] = &[
     ("answered requests", 100_000),
     ("crash before append", 50),
@@ -69,9 +106,12 @@ impl Counters {
     ///
     /// Requirements shrink with the campaign, but not below once in a thousand runs or more.
     pub fn missing(&self, runs: u64) -> Vec<(&'static str, u64, u64)> {
-        REQUIRED
-            .iter()
-            .filter_map(|&(what, per_10_000)| {
+        let of_ensembles = self.of(ENSEMBLE);
+        let alone = REQUIRED.iter().map(|required| (required, runs.saturating_sub(of_ensembles)));
+        let ensembles = REQUIRED_OF_ENSEMBLES.iter().map(|required| (required, of_ensembles));
+        alone
+            .chain(ensembles)
+            .filter_map(|(&(what, per_10_000), runs)| {
                 let required = if runs >= 1_000 { (per_10_000 * runs / 10_000).max(1) } else { 0 };
                 (self.of(what) < required).then(|| (what, self.of(what), required))
             })

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::link::End;
+use super::network::far;
 use super::node::{Node, NodeId};
 use super::process::Process;
 use super::{Happening, World};
@@ -45,7 +46,10 @@ impl World {
                 self.nodes[node].disk.kill();
                 self.bury(node);
             }
-            Death::PowerLost => self.lose_power(node),
+            Death::PowerLost => {
+                self.lose_power(node);
+                self.nodes[node].is_without_power = true;
+            }
         }
         let it = &mut self.nodes[node];
         it.crash_in = None;
@@ -87,6 +91,21 @@ impl World {
                 link.to_client.cut(&mut self.agenda.tape, End::Closed);
                 self.plan_arrival_at_client(id);
             }
+        }
+        self.bury_sockets(node);
+    }
+
+    /// Ends the connections with other servers, after some of what was sent. The system says so to
+    /// the others; a machine that has lost its power does not.
+    fn bury_sockets(&mut self, node: NodeId) {
+        for link in self.network.links_of(node) {
+            if let Some(socket) = self.network.socket(far(link)) {
+                let is_told = self.agenda.tape.chance(700);
+                let end = if is_told { End::Closed } else { End::Silent };
+                socket.incoming.cut(&mut self.agenda.tape, end);
+            }
+            self.network.close(link);
+            self.plan_arrival_from_server(far(link));
         }
     }
 

@@ -1,11 +1,37 @@
 //! The threads that wait for the disk: one for the log, one for snapshots.
 
 use super::death::Death;
-use super::node::{Life, NodeId};
-use super::process::{LogJob, SnapshotJob, SnapshotProgress};
+use super::network::far;
+use super::node::{Life, Node, NodeId};
+use super::process::{Change, KeeperJob, LogJob, SnapshotJob, SnapshotProgress};
 use super::{Happening, World};
 use crate::checkers::{Promise, Violation};
 use crate::history::Fault;
+
+/// What the ledger was told of a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Noted {
+    Nothing,
+    /// A change of the history, which is as long as the disk is at it neither the old nor the new.
+    Change,
+}
+
+/// What crashes before and after a job are counted as.
+fn places(job: &LogJob) -> (&'static str, &'static str) {
+    match job {
+        LogJob::Append(..) | LogJob::Roll => ("crash before append", "crash after append"),
+        LogJob::Change(Change::AcceptEpoch(_)) => {
+            ("crash before accepting an epoch", "crash after accepting an epoch")
+        }
+        LogJob::Change(Change::AdoptEpoch(_)) => {
+            ("crash before adopting an epoch", "crash after adopting an epoch")
+        }
+        LogJob::Change(Change::Cut(_)) => ("crash before a cut", "crash after a cut"),
+        LogJob::Change(Change::Install(..)) => {
+            ("crash before an installation", "crash after an installation")
+        }
+    }
+}
 
 impl World {
     /// The log's thread writes some of what waits.
@@ -25,10 +51,9 @@ impl World {
             let job =
                 self.nodes[node].process.as_mut().and_then(|process| process.log_jobs.pop_front());
             let Some(job) = job else { break };
-            if matches!(job, LogJob::Roll) {
-                self.counters.count("log rolled");
-            }
-            if self.crash_point(node, "crash before append") {
+            let (before, after) = places(&job);
+            let noted = self.begin_log_job(node, &job)?;
+            if self.crash_point(node, before) {
                 return Ok(());
             }
             let result =
@@ -36,12 +61,53 @@ impl World {
             if let Err(error) = result {
                 return self.log_failed(node, &error);
             }
-            if self.crash_point(node, "crash after append") {
+            if noted == Noted::Change {
+                self.nodes[node].ledger.changed();
+            }
+            if self.crash_point(node, after) {
                 return Ok(());
             }
         }
         self.agenda.within(self.plan.delays.sync, Happening::SyncLog(life));
         Ok(())
+    }
+
+    /// Notes what the disk may hold from now on; syncs what is to be durable before a change.
+    fn begin_log_job(&mut self, node: NodeId, job: &LogJob) -> Result<Noted, Violation> {
+        let Node { ledger, process: Some(process), .. } = &mut self.nodes[node] else {
+            return Ok(Noted::Nothing);
+        };
+        match job {
+            LogJob::Append(at, batch) => {
+                ledger.append(*at, batch)?;
+                return Ok(Noted::Nothing);
+            }
+            LogJob::Roll => {
+                self.counters.count("log rolled");
+                return Ok(Noted::Nothing);
+            }
+            LogJob::Change(_) => {}
+        }
+        if let Err(error) = process.sync() {
+            self.counters.count("sync failed");
+            self.log_failed(node, &error)?;
+            return Ok(Noted::Nothing);
+        }
+        match job {
+            LogJob::Change(Change::Cut(keep)) => {
+                self.counters.count("history cut");
+                ledger.cut(*keep);
+                Ok(Noted::Change)
+            }
+            LogJob::Change(Change::Install(link, _)) => {
+                self.counters.count("snapshot installed");
+                if let Some(stream) = self.streams.get(&far(*link)) {
+                    ledger.replace(stream);
+                }
+                Ok(Noted::Change)
+            }
+            _ => Ok(Noted::Nothing),
+        }
     }
 
     /// The log's thread syncs what it wrote.
@@ -74,7 +140,7 @@ impl World {
         if let Some(process) = &mut self.nodes[node].process {
             process.is_log_due = false;
             if !process.log_jobs.is_empty() {
-                self.plan_log(node);
+                self.plan_log_work(node);
             }
         }
         self.plan_step_soon(node);
@@ -94,6 +160,10 @@ impl World {
         };
         process.is_snapshot_due = false;
         let Some(job) = process.snapshot_jobs.pop_front() else { return Ok(()) };
+        let job = match job {
+            KeeperJob::Write(job) => job,
+            KeeperJob::Receive(part) => return self.receive(node, part),
+        };
         if self.crash_point(node, "crash before a part of a snapshot") {
             return Ok(());
         }
@@ -111,6 +181,7 @@ impl World {
                 let detail = "a snapshot failed on a good disk".to_owned();
                 return Err(Violation::new(Promise::NoPanic, detail));
             }
+            SnapshotProgress::Outdated => self.counters.count("snapshot of a history that was cut"),
             SnapshotProgress::Written | SnapshotProgress::Void => {}
         }
         if self.crash_point(node, "crash after a part of a snapshot") {
@@ -122,7 +193,11 @@ impl World {
     }
 
     /// The process gives up: nothing that was not synced may be acknowledged.
-    fn log_failed(&mut self, node: NodeId, error: &storage::Error) -> Result<(), Violation> {
+    pub(super) fn log_failed(
+        &mut self,
+        node: NodeId,
+        error: &storage::Error,
+    ) -> Result<(), Violation> {
         if !self.disk_fault_struck(node) {
             let detail = format!("the log failed on a good disk: {error}");
             return Err(Violation::new(Promise::NoPanic, detail));
@@ -137,7 +212,15 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn plan_log(&mut self, node: NodeId) {
+    /// Gives the log's thread something to do.
+    pub(super) fn plan_log(&mut self, node: NodeId, job: LogJob) {
+        if let Some(process) = &mut self.nodes[node].process {
+            process.log_jobs.push_back(job);
+            self.plan_log_work(node);
+        }
+    }
+
+    fn plan_log_work(&mut self, node: NodeId) {
         let life = self.nodes[node].life;
         let Some(process) = &mut self.nodes[node].process else { return };
         if !process.is_log_due {
@@ -147,13 +230,18 @@ impl World {
     }
 
     pub(super) fn plan_snapshot(&mut self, node: NodeId, job: SnapshotJob) {
+        self.plan_keeper(node, KeeperJob::Write(job));
+    }
+
+    /// Gives the snapshots' thread something to do.
+    pub(super) fn plan_keeper(&mut self, node: NodeId, job: KeeperJob) {
         if let Some(process) = &mut self.nodes[node].process {
             process.snapshot_jobs.push_back(job);
             self.plan_snapshot_work(node);
         }
     }
 
-    fn plan_snapshot_work(&mut self, node: NodeId) {
+    pub(super) fn plan_snapshot_work(&mut self, node: NodeId) {
         let life = self.nodes[node].life;
         let Some(process) = &mut self.nodes[node].process else { return };
         if !process.is_snapshot_due && !process.snapshot_jobs.is_empty() {

@@ -317,6 +317,7 @@ impl World {
             return self.on_lie_answered(at, lie, response.is_refusal());
         }
         let is_early = !self.clients[at].pending.is_empty();
+        let server = self.links.get(&link).map(|link| link.node);
         let client = &mut self.clients[at];
         let resumed = client.session.map(|(session, _)| session);
         let (id, conn) = (client.id, conn_of(link));
@@ -331,6 +332,10 @@ impl World {
             return Ok(());
         }
         client.phase = Phase::Online;
+        let before = std::mem::replace(&mut client.server, server);
+        if resumed.is_some() && before != server {
+            self.counters.count("session moved");
+        }
         if resumed.is_none() {
             // A state seen in an earlier session is not forgotten, but its watches are.
             client.session = Some((response.session, response.password.0));

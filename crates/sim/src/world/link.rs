@@ -73,6 +73,13 @@ impl Pipe {
         }
     }
 
+    /// Lets the receiver see an end that it would never have seen.
+    pub(super) fn end_silence(&mut self) {
+        if self.end == End::Silent {
+            self.end = End::Closed;
+        }
+    }
+
     /// Lets the stream end after some of the bytes that are on their way.
     pub(super) fn cut(&mut self, tape: &mut Tape, end: End) {
         let kept = tape.range(0, self.bytes.len() as u64);

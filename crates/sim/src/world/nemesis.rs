@@ -5,6 +5,7 @@ use storage::{Fault as DiskFault, FaultKind, Operation};
 
 use super::death::Death;
 use super::link::{End, LinkId};
+use super::network::far;
 use super::node::NodeId;
 use super::{Happening, World};
 use crate::history::Fault;
@@ -37,7 +38,9 @@ impl World {
                 10 => self.pause(node),
                 11 => self.tell_owner(node, Input::TakeSnapshot),
                 12 => self.send_nonsense(node),
-                _ => self.stop(node),
+                13 => self.stop(node),
+                14 => self.cut_peers(),
+                _ => self.separate(),
             }
         }
         self.agenda.within(self.plan.faults.interval * 2, Happening::Nemesis);
@@ -132,19 +135,70 @@ impl World {
             return;
         }
         let id = *self.agenda.tape.pick(&ids);
-        let ends = *self.agenda.tape.pick(&[
-            (End::Closed, End::Closed),
-            (End::Closed, End::Closed),
-            (End::Silent, End::Closed),
-            (End::Closed, End::Silent),
-            (End::Silent, End::Silent),
-        ]);
+        let ends = self.draw_ends();
         let Some(link) = self.links.get_mut(&id) else { return };
         link.to_server.cut(&mut self.agenda.tape, ends.0);
         link.to_client.cut(&mut self.agenda.tape, ends.1);
         self.counters.count("connection cut");
         self.plan_arrival_at_server(id);
         self.plan_arrival_at_client(id);
+    }
+
+    /// Cuts a connection between servers.
+    fn cut_peers(&mut self) {
+        let links = self.network.links();
+        if links.is_empty() {
+            return;
+        }
+        let link = *self.agenda.tape.pick(&links);
+        let ends = self.draw_ends();
+        for (link, end) in [(link, ends.0), (far(link), ends.1)] {
+            if let Some(socket) = self.network.socket(link) {
+                socket.incoming.cut(&mut self.agenda.tape, end);
+            }
+            self.plan_arrival_from_server(link);
+        }
+        self.counters.count("connection between servers cut");
+    }
+
+    /// Separates some servers from the others, one way or both; or joins all.
+    fn separate(&mut self) {
+        self.join_all();
+        if self.agenda.tape.chance(400) {
+            return;
+        }
+        let count = self.nodes.len();
+        let (size, first) = (1 + self.agenda.tape.index(count - 1), self.some_node());
+        let inside = |id: NodeId| ((id.0 + count - first.0) % count) < size;
+        let (from_inside, from_outside) =
+            *self.agenda.tape.pick(&[(true, true), (true, true), (true, false), (false, true)]);
+        for from in self.nodes.ids() {
+            for to in self.nodes.ids().filter(|&to| inside(from) != inside(to)) {
+                if (inside(from) && from_inside) || (inside(to) && from_outside) {
+                    self.network.separate(from, to);
+                }
+            }
+        }
+        self.counters.count("servers separated");
+    }
+
+    /// Everything arrives again between all servers.
+    pub(super) fn join_all(&mut self) {
+        self.network.join_all();
+        for link in self.network.links() {
+            self.plan_arrival_from_server(link);
+        }
+    }
+
+    /// How the two directions of a connection end.
+    fn draw_ends(&mut self) -> (End, End) {
+        *self.agenda.tape.pick(&[
+            (End::Closed, End::Closed),
+            (End::Closed, End::Closed),
+            (End::Silent, End::Closed),
+            (End::Closed, End::Silent),
+            (End::Silent, End::Silent),
+        ])
     }
 
     fn silence_a_client(&mut self) {

@@ -49,6 +49,8 @@ pub(super) struct Node {
     pub(super) disk_fault_is_power_loss: bool,
     /// Effects, writes and syncs until the process dies.
     pub(super) crash_in: Option<u64>,
+    /// Nobody there can say that no process is there.
+    pub(super) is_without_power: bool,
     /// The process stands still until then.
     pub(super) paused_until: Instant,
     pub(super) wall_offset_ms: i64,
@@ -64,6 +66,7 @@ impl Node {
             planned_disk_faults: 0,
             disk_fault_is_power_loss: false,
             crash_in: None,
+            is_without_power: false,
             paused_until: Instant::default(),
             wall_offset_ms: 0,
         }

@@ -9,11 +9,15 @@ use std::time::Duration;
 use replica::LONG_ANSWER_BYTES;
 use types::{Counter, Epoch, Zxid};
 
-use crate::tape::Tape;
+use crate::tape::{Tail, Tape};
 
 /// The shape of one run.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// How many servers there are.
+    pub servers: Servers,
+    /// How those of an ensemble deal with each other.
+    pub ensemble: Ensemble,
     /// Clients that keep a history.
     pub clients: u32,
     /// Requests of each, before the faults end.
@@ -50,6 +54,32 @@ pub struct Plan {
     pub faults: Faults,
     /// What clients do.
     pub workload: Workload,
+}
+
+/// The servers of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Servers {
+    /// Those that vote. One is no ensemble: it is alone.
+    pub voters: usize,
+    /// Those of an ensemble that do not vote.
+    pub observers: usize,
+}
+
+/// How servers deal with each other.
+#[derive(Clone, Debug)]
+pub struct Ensemble {
+    /// Ticks that a server may be silent.
+    pub sync_limit: u32,
+    /// Ticks that a learner may take to get the leader's history.
+    pub init_limit: u32,
+    /// Committed transactions that are kept for learners.
+    pub history_min: usize,
+    /// Whether every learner is sent a snapshot.
+    pub snapshots_only: bool,
+    /// The longest time after which a vote is told again.
+    pub notify_max: Duration,
+    /// How long an election is kept open for a better candidate.
+    pub finalize: Duration,
 }
 
 /// Longest durations; each is drawn anew each time.
@@ -101,6 +131,11 @@ pub struct Faults {
     pub nonsense: u32,
     /// Weight of: the server is stopped in an orderly way.
     pub stop: u32,
+    /// Weight of: a connection between servers is cut, on one or both sides.
+    pub cut_peers: u32,
+    /// Weight of: nothing arrives any longer between some servers, one way or both; until the next
+    /// of these.
+    pub partition: u32,
     /// Chance in 1000 that bytes arrive in pieces.
     pub chunks: u64,
 }
@@ -135,11 +170,13 @@ pub struct Workload {
 }
 
 impl Plan {
-    /// Draws a plan.
-    pub fn draw(tape: &mut Tape) -> Self {
+    /// Draws a plan for so many servers.
+    pub fn draw(tape: &mut Tape, servers: Servers) -> Self {
         let millis = |tape: &mut Tape, low, high| Duration::from_millis(tape.magnitude(low, high));
         let micros = |tape: &mut Tape, low, high| Duration::from_micros(tape.magnitude(low, high));
-        Self {
+        let mut plan = Self {
+            servers,
+            ensemble: Ensemble::none(),
             clients: u32::try_from(tape.range(1, 6)).unwrap_or(1),
             requests: tape.magnitude(4, 64),
             window: tape.magnitude(1, 16).try_into().unwrap_or(1),
@@ -163,15 +200,92 @@ impl Plan {
             },
             faults: Faults::draw(tape),
             workload: Workload::draw(tape),
+        };
+        if servers.are_ensemble() {
+            plan.ensemble = Ensemble::draw(tape, plan.tick, plan.delays.round_trip());
+            plan.faults.draw_of_ensemble(tape);
         }
+        plan
     }
 
     /// The timeout that clients ask for: time for more than one round trip, since else no session
     /// would last.
     pub fn timeout(&self) -> Duration {
-        let Delays { wire, thread, sync, .. } = &self.delays;
-        let round_trip = (*wire + *sync) * 2 + *thread * 8;
-        (self.tick * self.timeout_ticks).max(round_trip * 2)
+        let round_trips = if self.servers.are_ensemble() { 6 } else { 2 };
+        (self.tick * self.timeout_ticks).max(self.delays.round_trip() * round_trips)
+    }
+
+    /// Without faults, the longest time until an ensemble has a leader that all follow.
+    pub fn until_led(&self) -> Duration {
+        if !self.servers.are_ensemble() {
+            return Duration::ZERO;
+        }
+        let Ensemble { sync_limit, init_limit, notify_max, finalize, .. } = &self.ensemble;
+        // Two rounds that fail, as somebody follows who had just given up, and one that does not.
+        (self.tick * (*sync_limit + *init_limit) + *notify_max + *finalize) * 4
+    }
+}
+
+impl Servers {
+    /// What a campaign can be restricted to.
+    pub const VOTERS: [usize; 3] = [1, 3, 5];
+
+    /// Draws: mostly one server.
+    pub fn draw(tape: &mut Tape) -> Self {
+        let voters = Self::VOTERS[tape.weighted(&[12, 3, 1])];
+        let observers = usize::from(voters > 1 && tape.chance(250));
+        Self { voters, observers }
+    }
+
+    /// The first byte of the tapes of runs with so many voters; `None` if there are none.
+    pub fn first_byte(voters: usize) -> Option<u8> {
+        (0..=u8::MAX)
+            .find(|&byte| Self::draw(&mut Tape::new(vec![byte], Tail::Zeros)).voters == voters)
+    }
+
+    /// All of them.
+    pub const fn count(self) -> usize {
+        self.voters + self.observers
+    }
+
+    /// Whether there is more than one.
+    pub const fn are_ensemble(self) -> bool {
+        self.count() > 1
+    }
+}
+
+impl Ensemble {
+    fn none() -> Self {
+        Self {
+            sync_limit: 0,
+            init_limit: 0,
+            history_min: 0,
+            snapshots_only: false,
+            notify_max: Duration::ZERO,
+            finalize: Duration::ZERO,
+        }
+    }
+
+    /// Limits that no server reaches merely because everything takes as long as it may.
+    fn draw(tape: &mut Tape, tick: Duration, round_trip: Duration) -> Self {
+        let shortest = (round_trip * 4).as_micros().div_ceil(tick.as_micros().max(1));
+        let sync_limit = u32::try_from(tape.range(2, 6)).unwrap_or(2);
+        let sync_limit = sync_limit.max(u32::try_from(shortest).unwrap_or(u32::MAX));
+        Self {
+            sync_limit,
+            init_limit: sync_limit * u32::try_from(tape.range(2, 4)).unwrap_or(2),
+            history_min: tape.magnitude(0, 500).try_into().unwrap_or(0),
+            snapshots_only: tape.chance(100),
+            notify_max: Duration::from_millis(tape.magnitude(400, 4_000)),
+            finalize: Duration::from_millis(tape.magnitude(1, 200)),
+        }
+    }
+}
+
+impl Delays {
+    /// The longest time from a request to its answer, if one disk is asked.
+    fn round_trip(&self) -> Duration {
+        (self.wire + self.sync) * 2 + self.thread * 8
     }
 }
 
@@ -203,14 +317,23 @@ impl Faults {
             snapshot: weight(16),
             nonsense: weight(8),
             stop: weight(4),
+            cut_peers: 0,
+            partition: 0,
             chunks: if tape.chance(500) { tape.range(1, 500) } else { 0 },
             interval: Duration::from_millis(tape.magnitude(5, 500)),
             count: tape.magnitude(0, 60),
         }
     }
 
+    /// Draws what can only go wrong between servers.
+    fn draw_of_ensemble(&mut self, tape: &mut Tape) {
+        let mut weight = |of: u64| if tape.chance(500) { tape_weight(tape, of) } else { 0 };
+        self.cut_peers = weight(24);
+        self.partition = weight(24);
+    }
+
     /// All weights, in the order of the fields.
-    pub(super) fn weights(&self) -> [u32; 14] {
+    pub(super) fn weights(&self) -> [u32; 16] {
         [
             self.kill,
             self.power_loss,
@@ -226,6 +349,8 @@ impl Faults {
             self.snapshot,
             self.nonsense,
             self.stop,
+            self.cut_peers,
+            self.partition,
         ]
     }
 }

@@ -16,24 +16,31 @@ use std::sync::Arc;
 
 use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::{
-    Effect, FrontId, Frontend, FrontendOptions, Input, Options, Outstanding, PrepareOptions,
-    ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions, first_session,
+    Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, Options, Outstanding,
+    PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions, first_session,
 };
 use storage::{
-    Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
-    MissingDirectory, RecoverOptions, Recovered, SimulatedDisk, SnapshotWriter, Synced,
-    WithoutSnapshot, put_head,
+    Compression, DataDir, Directories, Durability, EmptyDatabase, Epochs, Log, LogOptions, Memory,
+    MissingDirectory, ReceivedSnapshot, RecoverOptions, Recovered, SimulatedDisk, SnapshotWriter,
+    Synced, WithoutSnapshot, put_head,
 };
 use tree::SnapshotHead;
-use types::{ConnId, ExtendedTypes, Instant, Now, SessionId, Sid, TxnDigest, Zxid};
+use types::{ConnId, Epoch, ExtendedTypes, Instant, Now, SessionId, Sid, TxnDigest, Zxid};
+use wire::election::Notification;
+use wire::limits::PACKET_BYTES_MAX;
+use wire::quorum::{ToLeader, ToLearner};
 use wire::stored::LogBatch;
+use zab::{ElectionOptions, LearnerKind, Link, Quorum, Quorums};
 
 use super::link::LinkId;
-use super::node::Life;
+use super::node::{Life, NodeId};
 use super::plan::Plan;
+use super::receiver::{Progress, Receiver, StreamPart};
 
 /// Where the simulated server keeps its files.
 const DATA_DIR: &str = "/data";
+/// The membership as the servers tell it each other; it never changes.
+const CONFIG: &str = "version=0";
 
 /// A running server.
 pub(super) struct Process {
@@ -41,35 +48,73 @@ pub(super) struct Process {
     data_dir: DataDir<SimulatedDisk>,
     pub(super) replica: Replica,
     pub(super) fronts: Vec<Frontend>,
+    /// What other servers said, in the order in which it came.
+    pub(super) news: Vec<News>,
     /// For the owner, in the order in which it came.
     pub(super) inputs: Vec<Input>,
     pub(super) effects: VecDeque<Effect>,
-    log: Log<SimulatedDisk>,
+    /// `None` after a change of the history that failed: the process ends.
+    log: Option<Log<SimulatedDisk>>,
     pub(super) log_jobs: VecDeque<LogJob>,
     /// Batches that are written and not synced.
     pub(super) unsynced: Vec<Arc<LogBatch>>,
     pub(super) is_log_due: bool,
     writer: Option<SnapshotWriter<SimulatedDisk>>,
-    pub(super) snapshot_jobs: VecDeque<SnapshotJob>,
+    receiver: Receiver,
+    pub(super) snapshot_jobs: VecDeque<KeeperJob>,
     pub(super) is_snapshot_due: bool,
     /// When the owner looks at its inputs next, as far as the agenda says.
     pub(super) next_step: Option<Instant>,
+    /// What is done with learners that connect.
+    pub(super) admission: Admission,
+    /// Attempts to connect to a leader. Only the last one counts.
+    pub(super) attempts: u64,
     pub(super) links: BTreeMap<(FrontId, ConnId), LinkId>,
+}
+
+/// What is done with learners that connect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Admission {
+    Wait,
+    Admit,
+    Refuse,
 }
 
 /// What waits for the log's thread.
 #[derive(Debug)]
 pub(super) enum LogJob {
-    Append(Arc<LogBatch>),
+    /// Since when.
+    Append(Instant, Arc<LogBatch>),
     Roll,
+    /// What a member of an ensemble makes durable behind all that was appended.
+    Change(Change),
 }
 
-/// What waits for the snapshot's thread.
+/// What a member of an ensemble makes durable beside its log.
+#[derive(Debug)]
+pub(super) enum Change {
+    AcceptEpoch(Epoch),
+    AdoptEpoch(Epoch),
+    Cut(Zxid),
+    Install(Link, Box<ReceivedSnapshot<SimulatedDisk>>),
+}
+
+/// What waits for the snapshots' thread.
+#[derive(Debug)]
+pub(super) enum KeeperJob {
+    /// Something of a snapshot of this server.
+    Write(SnapshotJob),
+    /// Something of the snapshot of a leader.
+    Receive(StreamPart),
+}
+
+/// What is written of a snapshot.
 #[derive(Debug)]
 pub(super) enum SnapshotJob {
     Begin(SnapshotHead),
     Part(Vec<u8>),
     End { last_applied: Zxid, digest: Option<TxnDigest> },
+    Abandon,
 }
 
 /// What became of a part of a snapshot.
@@ -81,8 +126,22 @@ pub(super) enum SnapshotProgress {
     Finished,
     /// It failed, and the server goes on.
     Failed,
+    /// It is of a history that was cut or replaced meanwhile.
+    Outdated,
     /// It belongs to one that failed before.
     Void,
+}
+
+/// What was said by another server, or became of a connection to one.
+#[derive(Debug)]
+pub(super) enum News {
+    Of(zab::Input<'static>),
+    /// The body of a frame.
+    Vote(Link, Vec<u8>),
+    /// Whole packets.
+    FromLeader(Link, Vec<u8>),
+    /// Whole packets.
+    FromLearner(Link, Vec<u8>),
 }
 
 /// The directories of the server.
@@ -101,12 +160,16 @@ pub(super) fn recover(
     seed: u64,
 ) -> Result<(DataDir<SimulatedDisk>, Recovered), storage::Error> {
     let data_dir = DataDir::open(disk.clone(), directories(), MissingDirectory::Create)?;
-    let recovered = data_dir.recover(&RecoverOptions {
+    let recovered = data_dir.recover(&recover_options(seed))?;
+    Ok((data_dir, recovered))
+}
+
+fn recover_options(seed: u64) -> RecoverOptions {
+    RecoverOptions {
         tree: tree_options(seed),
         without_snapshot: WithoutSnapshot::Refuse,
         empty: EmptyDatabase::Create,
-    })?;
-    Ok((data_dir, recovered))
+    }
 }
 
 impl Process {
@@ -125,10 +188,19 @@ impl Process {
             space_step_bytes: plan.log_space_bytes,
         };
         let log = data_dir.log(log_options, recovered.last_logged)?;
+        let ensemble = match plan.servers.are_ensemble() {
+            true => {
+                let epochs = data_dir.epochs(recovered.last_logged)?;
+                let seed = seed ^ life.node.0 as u64;
+                Some(ensemble_options(life.node, plan, seed, epochs, recovered.last_logged))
+            }
+            false => None,
+        };
         let wanted = first_session(life.node.sid(), now.wall_ms, &recovered.tree);
         let first = data_dir.reserve_session_ids(wanted)?;
-        let replica =
-            Replica::new(replica_options(life.node.sid(), plan, seed, first), recovered.tree, now);
+        let mut options = replica_options(life.node.sid(), plan, seed, first);
+        options.ensemble = ensemble;
+        let replica = Replica::new(options, recovered.tree, now);
         let outstanding = Arc::new(Outstanding::new(plan.outstanding_max));
         let fronts = (0..plan.fronts)
             .map(|number| {
@@ -149,16 +221,20 @@ impl Process {
             data_dir,
             replica,
             fronts,
+            news: Vec::new(),
             inputs: Vec::new(),
             effects: VecDeque::new(),
-            log,
+            log: Some(log),
             log_jobs: VecDeque::new(),
             unsynced: Vec::new(),
             is_log_due: false,
             writer: None,
+            receiver: Receiver::new(tree_options(seed)),
             snapshot_jobs: VecDeque::new(),
             is_snapshot_due: false,
             next_step: None,
+            admission: Admission::Wait,
+            attempts: 0,
             links: BTreeMap::new(),
         })
     }
@@ -178,7 +254,11 @@ impl Process {
 
     /// Lets the owner work off its inputs; what it wants done is in `effects` then.
     pub(super) fn step(&mut self, now: Now) {
+        let _at_the_helm = tracing::error_span!("server", sid = self.life.node.sid().0).entered();
         let mut effects = Vec::new();
+        for news in std::mem::take(&mut self.news) {
+            news.tell(&mut self.replica, now, &mut effects);
+        }
         self.replica.step(now, &mut self.inputs, &mut effects);
         self.effects.extend(effects);
     }
@@ -189,16 +269,20 @@ impl Process {
         inputs.append(fronts[front.0].inputs());
     }
 
-    /// Writes one batch, or rolls the log.
+    /// Writes one batch, rolls the log, or changes what is beside it.
     pub(super) fn log_job(&mut self, job: LogJob) -> Result<(), storage::Error> {
         match job {
-            LogJob::Append(batch) => {
-                self.log.append(&batch)?;
+            LogJob::Append(_, batch) => {
+                self.log().append(&batch)?;
                 self.unsynced.push(batch);
             }
             LogJob::Roll => {
-                let synced = self.log.roll()?;
+                let synced = self.log().roll()?;
                 self.synced(synced);
+            }
+            LogJob::Change(change) => {
+                let answer = self.change(change)?;
+                self.inputs.push(answer);
             }
         }
         Ok(())
@@ -206,17 +290,54 @@ impl Process {
 
     /// Makes everything written durable, and tells the owner.
     pub(super) fn sync(&mut self) -> Result<(), storage::Error> {
-        let synced = self.log.sync()?;
+        let synced = self.log().sync()?;
         self.synced(synced);
         Ok(())
     }
 
     /// What the log's thread does when nothing waits.
     pub(super) fn prepare_log(&mut self) -> Result<(), storage::Error> {
-        self.log.prepare()
+        self.log().prepare()
     }
 
-    /// Does what waits for the snapshot's thread next.
+    fn log(&mut self) -> &mut Log<SimulatedDisk> {
+        self.log.as_mut().expect("a process whose log is gone does nothing more")
+    }
+
+    /// Makes a change durable, behind what was written before; returns what the owner is told.
+    fn change(&mut self, change: Change) -> Result<Input, storage::Error> {
+        Ok(match change {
+            Change::AcceptEpoch(epoch) => {
+                let epoch = self.data_dir.store_accepted_epoch(epoch)?.epoch();
+                Input::Peer(zab::Input::AcceptedEpochStored(epoch))
+            }
+            Change::AdoptEpoch(epoch) => {
+                let epoch = self.data_dir.store_current_epoch(epoch)?.epoch();
+                Input::Peer(zab::Input::CurrentEpochStored(epoch))
+            }
+            Change::Cut(last_logged) => {
+                let log = self.log.take().expect("a process whose log is gone does nothing more");
+                let options = recover_options(self.receiver.tree_options().hash_seed);
+                let (log, recovered) = self.data_dir.rewind(log, last_logged, &options)?;
+                self.log = Some(log);
+                Input::DatabaseCut { last_logged, tree: Box::new(recovered.tree) }
+            }
+            Change::Install(link, snapshot) => {
+                let log = self.log.take().expect("a process whose log is gone does nothing more");
+                let last_applied = snapshot.zxid();
+                let (log, tree) = self.data_dir.install(log, *snapshot)?;
+                self.log = Some(log);
+                Input::DatabaseReplaced { link, last_applied, tree: Box::new(tree) }
+            }
+        })
+    }
+
+    /// Takes something of the snapshot of a leader.
+    pub(super) fn receive(&mut self, part: StreamPart) -> Progress {
+        self.receiver.take(&self.data_dir, part)
+    }
+
+    /// Writes what comes next of a snapshot.
     pub(super) fn snapshot_job(&mut self, job: SnapshotJob) -> SnapshotProgress {
         let progress = match (job, &mut self.writer) {
             (SnapshotJob::Begin(head), _) => match self.begin_snapshot(&head) {
@@ -236,17 +357,22 @@ impl Process {
                     self.writer.take().map(|writer| writer.finish(digest, Some(last_applied)));
                 match finished.map(|finished| finished.and_then(|_| self.purge())) {
                     Some(Ok(())) => SnapshotProgress::Finished,
+                    Some(Err(storage::Error::OtherBranch { .. })) => SnapshotProgress::Outdated,
                     Some(Err(_)) => SnapshotProgress::Failed,
                     None => SnapshotProgress::Void,
                 }
             }
             (SnapshotJob::Part(_) | SnapshotJob::End { .. }, None) => SnapshotProgress::Void,
+            (SnapshotJob::Abandon, _) => {
+                self.writer = None;
+                SnapshotProgress::Void
+            }
         };
         match progress {
             SnapshotProgress::Void => {}
             SnapshotProgress::Written => self.inputs.push(Input::SnapshotTakesMore),
             SnapshotProgress::Finished => self.inputs.push(Input::SnapshotOver),
-            SnapshotProgress::Failed => {
+            SnapshotProgress::Failed | SnapshotProgress::Outdated => {
                 self.writer = None;
                 self.inputs.push(Input::SnapshotOver);
             }
@@ -256,7 +382,7 @@ impl Process {
 
     /// Whether a snapshot is on its way to the disk.
     pub(super) fn is_writing_snapshot(&self) -> bool {
-        self.writer.is_some()
+        self.writer.is_some() || self.receiver.is_receiving()
     }
 
     /// Removes files that no snapshot kept needs.
@@ -266,7 +392,7 @@ impl Process {
 
     /// Stops in an orderly way.
     pub(super) fn close(self) -> Result<(), storage::Error> {
-        self.log.close().map(drop)
+        self.log.map_or(Ok(()), |log| log.close().map(drop))
     }
 
     fn begin_snapshot(
@@ -284,6 +410,34 @@ impl Process {
         let zxid = synced.zxid();
         let spares = self.unsynced.drain(..).map(Arc::into_inner);
         self.inputs.extend(spares.map(|spare| Input::LogSynced { zxid, spare }));
+    }
+}
+
+impl News {
+    /// Tells it the replica. What comes from other servers is well formed: it was looked at before.
+    fn tell(self, replica: &mut Replica, now: Now, effects: &mut Vec<Effect>) {
+        match self {
+            Self::Of(input) => replica.take(now, input, effects),
+            Self::Vote(link, body) => {
+                if let Ok(notification) = Notification::decode(&body) {
+                    replica.take(now, zab::Input::Notified { link, notification }, effects);
+                }
+            }
+            Self::FromLeader(link, bytes) => {
+                let mut rest = &bytes[..];
+                while let Ok(Some((packet, taken))) = ToLearner::decode(rest, PACKET_BYTES_MAX) {
+                    replica.take(now, zab::Input::FromLeader { link, packet }, effects);
+                    rest = &rest[taken..];
+                }
+            }
+            Self::FromLearner(link, bytes) => {
+                let mut rest = &bytes[..];
+                while let Ok(Some((packet, taken))) = ToLeader::decode(rest, PACKET_BYTES_MAX) {
+                    replica.take(now, zab::Input::FromLearner { link, packet }, effects);
+                    rest = &rest[taken..];
+                }
+            }
+        }
     }
 }
 
@@ -315,6 +469,51 @@ fn replica_options(sid: Sid, plan: &Plan, seed: u64, first_session: SessionId) -
         first_session,
         seed,
         ensemble: None,
+    }
+}
+
+/// How a server takes part in its ensemble.
+fn ensemble_options(
+    node: NodeId,
+    plan: &Plan,
+    seed: u64,
+    epochs: Epochs,
+    last_logged: Zxid,
+) -> EnsembleOptions {
+    let config: Arc<str> = CONFIG.into();
+    let (sid, servers, limits) = (node.sid(), plan.servers, &plan.ensemble);
+    let is_observer = node.0 >= servers.voters;
+    let peer = zab::Options {
+        sid,
+        kind: if is_observer { LearnerKind::Observer } else { LearnerKind::Follower },
+        tick: plan.tick,
+        init_limit: limits.init_limit,
+        sync_limit: limits.sync_limit,
+        history_min: limits.history_min,
+        snapshots_only: limits.snapshots_only,
+        config: Arc::clone(&config),
+        config_version: 0,
+        election: ElectionOptions {
+            sid,
+            is_observer,
+            notify_min: limits.notify_max / 10,
+            notify_max: limits.notify_max,
+            finalize: limits.finalize,
+            config,
+            config_version: 0,
+            seed,
+        },
+    };
+    let voters = (0..servers.voters).map(|index| NodeId(index).sid());
+    EnsembleOptions {
+        peer,
+        quorums: Quorums { committed: Quorum::majority(voters), pending: None },
+        recovered: zab::Recovered {
+            accepted_epoch: epochs.accepted,
+            current_epoch: epochs.current,
+            last_logged,
+            is_whole: epochs.memory == Memory::Whole,
+        },
     }
 }
 

@@ -6,8 +6,8 @@ use replica::{Effect, FrontId, Input};
 use types::{ConnId, Instant};
 
 use super::link::{End, Link, LinkId, Pipe};
-use super::node::{Life, Node, NodeId};
-use super::process::{LogJob, SnapshotJob};
+use super::node::{Life, NodeId};
+use super::process::{LogJob, Process, SnapshotJob};
 use super::{Happening, World};
 use crate::checkers::Violation;
 
@@ -108,7 +108,7 @@ impl World {
         while let Some(effect) =
             self.nodes[node].process.as_mut().and_then(|it| it.effects.pop_front())
         {
-            if self.crash_point(node, "before an effect") {
+            if self.crash_point(node, place(&effect)) {
                 return Ok(());
             }
             self.carry_out(node, effect)?;
@@ -123,33 +123,30 @@ impl World {
     fn carry_out(&mut self, node: NodeId, effect: Effect) -> Result<(), Violation> {
         let instant = self.agenda.now();
         let thread = self.plan.delays.thread;
-        let Node { life, ledger, process: Some(process), .. } = &mut self.nodes[node] else {
-            return Ok(());
-        };
-        let life = *life;
+        let life = self.nodes[node].life;
         match effect {
             Effect::Append(batch) => {
-                ledger.append(instant, &batch)?;
-                process.log_jobs.push_back(LogJob::Append(batch));
-                self.plan_log(node);
+                if self.plan.servers.are_ensemble() {
+                    self.record.logs(instant, life, &batch)?;
+                }
+                self.plan_log(node, LogJob::Append(instant, batch));
             }
-            Effect::RollLog => {
-                process.log_jobs.push_back(LogJob::Roll);
-                self.plan_log(node);
-            }
+            Effect::RollLog => self.plan_log(node, LogJob::Roll),
             Effect::BeginSnapshot(head) => self.plan_snapshot(node, SnapshotJob::Begin(head)),
             Effect::SnapshotPart(bytes) => self.plan_snapshot(node, SnapshotJob::Part(bytes)),
             Effect::EndSnapshot { last_applied, digest } => {
                 self.plan_snapshot(node, SnapshotJob::End { last_applied, digest });
             }
-            // Nobody asks to look inside, and there are no other servers.
-            Effect::Inspected(_)
-            | Effect::AbandonSnapshot
-            | Effect::Peer(_)
-            | Effect::Packets { .. }
-            | Effect::StreamHead { .. }
-            | Effect::StreamPart { .. }
-            | Effect::StreamEnd { .. } => {}
+            Effect::AbandonSnapshot => self.plan_snapshot(node, SnapshotJob::Abandon),
+            // Nobody asks to look inside.
+            Effect::Inspected(_) => {}
+            Effect::Peer(effect) => self.carry_out_of_peer(node, effect)?,
+            Effect::Packets { link, bytes } => self.send_to_server(link, &bytes),
+            Effect::StreamHead { link, last_applied, head } => {
+                self.begin_stream(node, link, last_applied, &head);
+            }
+            Effect::StreamPart { link, bytes } => self.go_on_with_stream(link, &bytes),
+            Effect::StreamEnd { link } => self.end_stream(node, link),
             Effect::Wake(front) => self.agenda.within(thread, Happening::Collect(life, front)),
         }
         Ok(())
@@ -214,7 +211,8 @@ impl World {
     }
 
     pub(super) fn plan_step_soon(&mut self, node: NodeId) {
-        if self.nodes[node].process.as_ref().is_some_and(|process| !process.inputs.is_empty()) {
+        let has_work = |process: &Process| !process.inputs.is_empty() || !process.news.is_empty();
+        if self.nodes[node].process.as_ref().is_some_and(has_work) {
             let delay = self.agenda.duration(self.plan.delays.thread);
             self.plan_step(node, self.agenda.now().after(delay));
         }
@@ -246,6 +244,36 @@ impl World {
             link.to_client.is_due = true;
             self.agenda.within(self.plan.delays.wire, Happening::ToClient(id));
         }
+    }
+}
+
+/// What a crash before an effect is counted as.
+fn place(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Peer(zab::Effect::ToLeader { packet, .. }) => match packet {
+            zab::LearnerPacket::Info { .. } => "crash before a learner's introduction",
+            zab::LearnerPacket::AckEpoch { .. } => "crash before AckEpoch",
+            zab::LearnerPacket::AckNewLeader(_) => "crash before AckNewLeader",
+            zab::LearnerPacket::Acks { .. } => "crash before Ack",
+        },
+        Effect::Peer(zab::Effect::ToLearner { packet, .. }) => match packet {
+            zab::LeaderPacket::LeaderInfo(_) => "crash before LeaderInfo",
+            zab::LeaderPacket::NewLeader { .. } => "crash before NewLeader",
+            zab::LeaderPacket::UpToDate => "crash before UpToDate",
+            zab::LeaderPacket::Proposals { .. } => "crash before Proposal",
+            zab::LeaderPacket::Commits { .. } => "crash before Commit",
+            zab::LeaderPacket::Diff { .. }
+            | zab::LeaderPacket::Truncate { .. }
+            | zab::LeaderPacket::Committed { .. } => "crash before a learner's history",
+            zab::LeaderPacket::Informs { .. } | zab::LeaderPacket::Ping { .. } => {
+                "crash before Inform or Ping"
+            }
+        },
+        Effect::Peer(_) => "crash before an effect of the peer",
+        Effect::StreamHead { .. } | Effect::StreamPart { .. } | Effect::StreamEnd { .. } => {
+            "crash while a snapshot is sent"
+        }
+        _ => "before an effect",
     }
 }
 

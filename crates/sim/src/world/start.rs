@@ -50,6 +50,7 @@ impl World {
             Ok((process, facts)) => {
                 facts?;
                 self.nodes[node].process = Some(process);
+                self.nodes[node].is_without_power = false;
                 if self.agenda.tape.chance(300) {
                     self.tell_owner(node, Input::TakeSnapshot);
                 }
@@ -92,11 +93,7 @@ impl World {
         node: NodeId,
         recovered: &Recovered,
     ) -> Result<(), Violation> {
-        let lost = self.nodes[node].ledger.recovered(recovered.last_logged, &recovered.tree)?;
-        if recovered.digest_mismatches > 0 {
-            let detail = format!("{} digests differ in recovery", recovered.digest_mismatches);
-            return Err(Violation::new(Promise::D8, detail));
-        }
+        let lost = self.nodes[node].ledger.recovered(recovered)?;
         self.counters.add("unsynced transactions lost", lost as u64);
         self.counters.add("torn log trimmed", u64::from(recovered.trimmed.is_some()));
         if recovered.txns_replayed > 0 && recovered.origin != storage::Origin::Created {
