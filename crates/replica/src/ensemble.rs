@@ -48,12 +48,30 @@ pub(crate) struct Ensemble {
     pub(crate) confirming: VecDeque<Asker>,
     /// How many of these the peer was not asked about yet.
     pub(crate) unconfirmed: usize,
-    /// On a leader: learners whose syncs are answered when everything up to a place is delivered.
-    pub(crate) learner_syncs: VecDeque<(Position, Link)>,
+    /// On a leader: what learners are told when everything up to a place is delivered.
+    pub(crate) learner_answers: VecDeque<(Position, Link, LearnerAnswer)>,
     /// On a learner: up to when the leader was told who is alive.
     pub(crate) touched_until: Instant,
     /// What is sent after everything that the peer has said.
     outgoing: Vec<Effect>,
+}
+
+/// What a leader tells a learner in its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LearnerAnswer {
+    /// Its oldest sync may be answered.
+    Sync,
+    /// Whether a session is alive.
+    Revalidated { session: SessionId, is_valid: bool },
+}
+
+impl LearnerAnswer {
+    const fn packet(self) -> ToLearner<'static> {
+        match self {
+            Self::Sync => ToLearner::Sync,
+            Self::Revalidated { session, is_valid } => ToLearner::Revalidated { session, is_valid },
+        }
+    }
 }
 
 /// A connection that wants to resume a session.
@@ -80,7 +98,7 @@ impl Ensemble {
             claims: HashMap::with_hasher(FixedState::with_seed(seed)),
             confirming: VecDeque::new(),
             unconfirmed: 0,
-            learner_syncs: VecDeque::new(),
+            learner_answers: VecDeque::new(),
             touched_until: Instant::default(),
             outgoing: Vec::new(),
         }
@@ -99,7 +117,7 @@ impl Ensemble {
         addresses.sort_unstable();
         self.confirming.clear();
         self.unconfirmed = 0;
-        self.learner_syncs.clear();
+        self.learner_answers.clear();
         self.outgoing.clear();
         addresses
     }
@@ -126,6 +144,10 @@ impl Ensemble {
 
     pub(crate) fn tell_leader(&mut self, link: Link, packet: &ToLeader<'_>) {
         packet.encode(self.packets(link));
+    }
+
+    pub(crate) fn answer_learner(&mut self, link: Link, answer: LearnerAnswer) {
+        self.tell_learner(link, &answer.packet());
     }
 
     pub(crate) fn tell_learner(&mut self, link: Link, packet: &ToLearner<'_>) {

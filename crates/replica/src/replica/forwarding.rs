@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tracing::debug;
 use types::{ErrorCode, Now, Op, SessionId, Txn, Write, Xid};
-use wire::quorum::{ForwardedRequest, ToLeader, ToLearner};
+use wire::quorum::{ForwardedRequest, ToLeader};
 use wire::request::Request as Asking;
 use zab::Link;
 
 use super::{Intake, Speaker};
 use crate::access::Identities;
-use crate::ensemble::{Asker, Claim};
+use crate::ensemble::{Asker, Claim, LearnerAnswer};
 use crate::input::{Ask, Request};
 use crate::published::{Address, Established, Mail};
 use crate::request::{Origin, Question, Waiting};
@@ -117,15 +117,13 @@ impl Intake<'_, '_> {
                 };
                 self.core.propose(header, txn, origin);
             }
-            // Wherever it comes from: who has moved may have asked for it before.
-            Op::CloseSession if self.core.sessions.open(session).is_some() => {
-                self.propose_close(now, session, xid, origin);
-            }
-            Op::CloseSession => {
-                let header = self.core.next_header(now, session, xid);
-                let code = ErrorCode::SessionExpired.raw();
-                self.core.propose(header, Txn::Error { code }, origin);
-            }
+            Op::CloseSession => match self.owned_by(session, link) {
+                Ok(()) => self.propose_close(now, session, xid, origin),
+                Err(code) => {
+                    let header = self.core.next_header(now, session, xid);
+                    self.core.propose(header, Txn::Error { code: code.raw() }, origin);
+                }
+            },
             Op::Sync { .. } => self.core.ensemble.confirm(Asker::Learner(link)),
             Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Read(_) => {
                 debug!(?link, %session, "forwarded request that the learner should answer, ignored");
@@ -147,8 +145,9 @@ impl Intake<'_, '_> {
             self.core.speakers.remove(&address);
             self.close(address);
         }
-        let packet = ToLearner::Revalidated { session: id, is_valid };
-        self.core.ensemble.tell_learner(link, &packet);
+        // What the session asked elsewhere may be under way; it sees that where it is now.
+        let answer = LearnerAnswer::Revalidated { session: id, is_valid };
+        self.core.answer_learner_in_turn(link, answer);
     }
 
     /// Whether a session's requests may come over this connection.

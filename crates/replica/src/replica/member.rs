@@ -12,7 +12,7 @@ use zab::{LearnerKind, Learners, Link, Peer};
 use super::{Core, Intake, Replica};
 use crate::asked::Synced;
 use crate::effect::Effect;
-use crate::ensemble::{Asker, EnsembleOptions, Standing};
+use crate::ensemble::{Asker, EnsembleOptions, LearnerAnswer, Standing};
 use crate::pending::Pending;
 use crate::published::Mail;
 use crate::request::Committed;
@@ -86,7 +86,7 @@ impl Replica {
                 member.peer.take(now, zab::Input::EpochUsedUp, &mut member.effects);
             }
             self.settle_peer(now, effects);
-            self.core.answer_learners_syncs();
+            self.core.answer_learners();
             let is_done = self.core.batch.is_empty() && self.core.ensemble.unconfirmed == 0;
             if is_done {
                 break;
@@ -102,7 +102,9 @@ impl Replica {
         let Some(Learners { connected, voters, others, observers }) = learners else { return };
         let leadership = &self.core.stats.leadership;
         let ensemble = &self.core.ensemble;
-        let pending_syncs = ensemble.confirming.len() + ensemble.learner_syncs.len();
+        let in_turn = ensemble.learner_answers.iter();
+        let in_turn = in_turn.filter(|(.., answer)| *answer == LearnerAnswer::Sync).count();
+        let pending_syncs = ensemble.confirming.len() + in_turn;
         for (gauge, value) in [
             (&leadership.learners, connected),
             (&leadership.voters, voters),
@@ -284,7 +286,9 @@ impl Replica {
             match self.core.ensemble.confirming.pop_front() {
                 None => warn!("a confirmation that nobody asked for"),
                 Some(Asker::Here) => self.answer_sync(now),
-                Some(Asker::Learner(link)) => self.core.answer_learners_sync(link),
+                Some(Asker::Learner(link)) => {
+                    self.core.answer_learner_in_turn(link, LearnerAnswer::Sync);
+                }
             }
         }
     }
@@ -348,20 +352,20 @@ impl Core {
         }
     }
 
-    /// Answers a learner's sync when all that is decided now is delivered.
-    fn answer_learners_sync(&mut self, link: Link) {
+    /// Tells a learner something when all that is decided now is delivered.
+    pub(super) fn answer_learner_in_turn(&mut self, link: Link, answer: LearnerAnswer) {
         match self.proposals.last() {
-            None => self.ensemble.tell_learner(link, &ToLearner::Sync),
-            Some(last) => self.ensemble.learner_syncs.push_back((last, link)),
+            None => self.ensemble.answer_learner(link, answer),
+            Some(last) => self.ensemble.learner_answers.push_back((last, link, answer)),
         }
     }
 
-    fn answer_learners_syncs(&mut self) {
-        while let Some(&(position, link)) = self.ensemble.learner_syncs.front()
+    fn answer_learners(&mut self) {
+        while let Some(&(position, link, answer)) = self.ensemble.learner_answers.front()
             && self.proposals.at(position).is_none()
         {
-            self.ensemble.learner_syncs.pop_front();
-            self.ensemble.tell_learner(link, &ToLearner::Sync);
+            self.ensemble.learner_answers.pop_front();
+            self.ensemble.answer_learner(link, answer);
         }
     }
 }
