@@ -1,6 +1,6 @@
 //! The two epochs that a server keeps.
 
-use types::Epoch;
+use types::{Epoch, mutant};
 
 use crate::effect::Effect;
 
@@ -29,6 +29,10 @@ impl Epochs {
     /// Promises to follow nobody who leads in an earlier epoch.
     pub(crate) fn accept(&mut self, epoch: Epoch, effects: &mut Vec<Effect>) {
         assert!(epoch > self.accepted.decided, "accepted epochs never decrease");
+        if mutant::active(26) {
+            self.accepted = Kept::stored(epoch);
+            return;
+        }
         self.accepted.decide(epoch);
         effects.push(Effect::StoreAcceptedEpoch(epoch));
     }

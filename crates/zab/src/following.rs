@@ -11,7 +11,7 @@ mod reception;
 mod synchronization;
 
 use tracing::{info, warn};
-use types::{Epoch, Instant, Now, Sid};
+use types::{Epoch, Instant, Now, Sid, mutant};
 use wire::quorum::ToLearner;
 
 use self::broadcast::Broadcast;
@@ -153,9 +153,12 @@ impl Following {
     ) -> Course {
         self.connect(now, effects);
         match &mut self.phase {
-            Phase::Settling(link, epoch, promise) if core.is_settled() => {
+            Phase::Settling(link, epoch, promise) if core.is_settled() || mutant::active(25) => {
                 let current_epoch = (*promise == Promise::New).then_some(core.epochs.current());
-                let last_logged = core.sound_last_logged();
+                let last_logged = match mutant::active(8) {
+                    true => Some(core.history.last_committed()),
+                    false => core.sound_last_logged(),
+                };
                 let packet = LearnerPacket::AckEpoch { last_logged, current_epoch };
                 effects.push(Effect::ToLeader { link: *link, packet });
                 self.phase = Phase::Synchronizing(*link, Synchronization::new(*epoch));
@@ -220,7 +223,7 @@ impl Following {
         if let Phase::Synchronizing(_, synchronization) = &self.phase
             && synchronization.may_get_snapshot()
         {
-            core.obstacle = Some(Obstacle::Closing(link));
+            core.obstacle = Some(Obstacle::Closing(link)).filter(|_| !mutant::active(130));
         }
         effects.push(Effect::Close { link, reason });
         self.phase = Phase::Over;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use types::{Counter, Epoch, Zxid};
+use types::{Counter, Epoch, Zxid, mutant};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 
@@ -113,14 +113,29 @@ impl History {
         }
         self.kept_after = self.kept_after.min(keep);
         self.last_logged = keep;
-        self.last_synced = self.last_synced.min(keep);
+        if !mutant::active(17) {
+            self.last_synced = self.last_synced.min(keep);
+        }
         self.last_committed = self.last_committed.min(keep);
     }
 
     /// Forgets everything: a snapshot has taken its place.
     pub(crate) fn replace(&mut self, last_applied: Zxid) {
         let known_committed = self.known_committed;
-        *self = Self { known_committed, ..Self::recovered(last_applied, self.kept_min) };
+        let new = Self { known_committed, ..Self::recovered(last_applied, self.kept_min) };
+        let old = std::mem::replace(self, new);
+        if mutant::active(18) {
+            (self.batches, self.kept, self.kept_bytes, self.kept_after) =
+                (old.batches, old.kept, old.kept_bytes, old.kept_after);
+        }
+    }
+
+    /// Loses the newest of what is kept. Only a planted bug does that.
+    pub(crate) fn lose_newest(&mut self) {
+        if let Some(batch) = self.batches.pop_back() {
+            self.kept -= batch.count();
+            self.kept_bytes -= batch.as_bytes().len();
+        }
     }
 
     pub(crate) const fn last_logged(&self) -> Zxid {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
-use types::{Epoch, Instant, Now, Sid, Zxid};
+use types::{Epoch, Instant, Now, Sid, Zxid, mutant};
 use wire::quorum::{LearnerInfo, ToLeader};
 use wire::stored::LogBatch;
 
@@ -327,6 +327,7 @@ impl Leading {
         if let (Phase::Proposed(_), Some(epoch), Some(last_logged)) =
             (&self.phase, current_epoch, last_logged)
             && (epoch, last_logged) > self.claim
+            && !mutant::active(28)
         {
             return Err(PeerMisbehaved::LaterHistory { sid, epoch, last_logged });
         }
@@ -379,9 +380,13 @@ impl Leading {
         match self.phase {
             Phase::Gathering if self.has_quorum(core, Learner::is_introduced) => {
                 let accepted = self.learners.values().filter_map(Learner::accepted_epoch);
-                let ours = core.epochs.accepted().max(core.latest_accepted);
+                let heard = core.latest_accepted;
+                let heard = if mutant::active(132) { Epoch::default() } else { heard };
+                let ours = core.epochs.accepted().max(heard);
                 let latest = accepted.max().unwrap_or_default().max(ours);
-                let Some(epoch) = latest.0.checked_add(1).map(Epoch) else { return false };
+                let Some(next) = latest.0.checked_add(1).map(Epoch) else { return false };
+                let is_ahead = latest > core.epochs.accepted();
+                let epoch = if mutant::active(27) && is_ahead { latest } else { next };
                 self.phase = Phase::Accepting(epoch);
                 core.epochs.accept(epoch, effects);
             }
@@ -515,6 +520,10 @@ fn has_quorum(
     learners: &BTreeMap<Link, Learner>,
     has: impl Fn(&Learner) -> bool,
 ) -> bool {
+    if mutant::active(24) {
+        let count = learners.values().filter(|it| has(it)).count() + 1;
+        return count > core.quorums.voters().count() / 2;
+    }
     let has_sid = |sid: Sid| {
         sid == core.options.sid
             || learners.values().any(|it| it.sid == Some(sid) && it.may_vote() && has(it))

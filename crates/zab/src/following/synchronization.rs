@@ -17,7 +17,7 @@
 use std::collections::VecDeque;
 
 use tracing::info;
-use types::{Epoch, Zxid};
+use types::{Epoch, Zxid, mutant};
 use wire::quorum::{Proposal, ToLearner};
 
 use super::not_due;
@@ -90,12 +90,21 @@ impl Synchronization {
                     let expected = self.epoch;
                     return Err(PeerMisbehaved::OtherEpoch { expected, found: *epoch });
                 }
+                if mutant::active(3) {
+                    core.epochs.adopt(self.epoch, effects);
+                }
                 self.step = Step::MakesDurable(self.reception.last());
             }
             (Step::AwaitsQuorum, ToLearner::UpToDate) => {
                 let packet = LearnerPacket::AckNewLeader(self.epoch);
                 effects.push(Effect::ToLeader { link, packet });
+                if mutant::active(7) {
+                    self.reception = Reception::after(core.history.last_logged(), self.epoch);
+                }
                 self.reception.log(core, effects);
+                if mutant::active(5) {
+                    self.committed = core.history.last_logged();
+                }
                 core.history.commit(self.committed, self.committed);
                 effects.push(Effect::Deliver(self.committed));
                 return Ok(Some(self.epoch));
@@ -111,11 +120,24 @@ impl Synchronization {
         if core.obstacle.is_some() {
             return;
         }
-        self.reception.log(core, effects);
+        if !mutant::active(1) {
+            self.reception.log(core, effects);
+        }
+        if mutant::active(4) && core.history.last_synced().epoch() == self.epoch {
+            let last = core.history.last_synced();
+            let packet = LearnerPacket::Acks { first: last, last };
+            effects.push(Effect::ToLeader { link, packet });
+        }
+        let may_adopt = [1, 2].into_iter().any(mutant::active);
         match self.step {
-            Step::MakesDurable(last) if core.history.last_synced() >= last => {
+            Step::MakesDurable(last) if core.history.last_synced() >= last || may_adopt => {
                 self.step = Step::Adopts;
-                core.epochs.adopt(self.epoch, effects);
+                if mutant::active(6) {
+                    core.history.lose_newest();
+                }
+                if !mutant::active(3) {
+                    core.epochs.adopt(self.epoch, effects);
+                }
             }
             Step::Adopts if core.epochs.are_stored() => {
                 self.step = Step::AwaitsQuorum;
@@ -157,6 +179,9 @@ impl Synchronization {
             }
             ToLearner::Snapshot { last_applied } => {
                 core.obstacle = Some(Obstacle::Snapshot(link));
+                if mutant::active(10) {
+                    core.history.replace(last_applied);
+                }
                 self.skip_up_to = last_applied;
                 last_applied
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{Epoch, Instant, Now, Zxid};
+use types::{Epoch, Instant, Now, Zxid, mutant};
 use wire::stored::LogBatch;
 
 use super::learner::Learner;
@@ -96,15 +96,22 @@ impl Broadcast {
         }
         self.looked = now.instant;
         let limit = core.options.tick * core.options.sync_limit;
-        has_quorum(core, learners, |it| it.is_following() && now.instant.since(it.heard) <= limit)
+        mutant::active(33)
+            || has_quorum(core, learners, |it| {
+                it.is_following() && now.instant.since(it.heard) <= limit
+            })
     }
 
     /// The last transaction that a quorum has durably, if that is more than is committed. This
     /// server counts like any other: as soon as its log is synced.
     fn newly_committed(&self, core: &Core, learners: &BTreeMap<Link, Learner>) -> Option<Zxid> {
-        let own = core.history.last_synced();
+        let own = match mutant::active(21) {
+            true => core.history.last_logged(),
+            false => core.history.last_synced(),
+        };
         let first = next_in(self.epoch, core.history.last_committed())?;
         let is_committed = |zxid: Zxid| {
+            let zxid = if mutant::active(22) { first } else { zxid };
             core.quorums.is_quorum(|sid| match sid == core.options.sid {
                 true => own >= zxid,
                 false => learners.values().any(|it| {
@@ -161,7 +168,7 @@ impl Broadcast {
                 learner.ping(link, last_proposed, effects);
             }
         }
-        if core.quorums.is_quorum(|sid| sid == core.options.sid) {
+        if core.quorums.is_quorum(|sid| sid == core.options.sid) || mutant::active(34) {
             self.confirmation.asked = None;
             effects.push(Effect::LeadershipConfirmed { count });
         }

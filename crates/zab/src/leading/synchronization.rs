@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracing::info;
-use types::Zxid;
+use types::{Zxid, mutant};
 
 use super::learner::Stage;
 use super::{Leading, Phase, send};
@@ -35,13 +35,16 @@ enum Way {
 /// zxid with counter 0 stands for the state in which an epoch began; nothing was logged under it.
 fn way(history: &History, max: Zxid, theirs: Option<Zxid>) -> Way {
     let Some(theirs) = theirs else { return Way::Snapshot };
-    let begins_epoch = theirs.counter().0 == 0;
+    let begins_epoch = theirs.counter().0 == 0 && !mutant::active(20);
     if theirs == max {
         return Way::Diff { after: theirs };
     }
     if theirs > max {
         return match begins_epoch {
             true => Way::Snapshot,
+            false if mutant::active(16) => {
+                Way::Truncate { keep: Zxid::from_raw(theirs.raw() - 1).max(max) }
+            }
             false => Way::Truncate { keep: max },
         };
     }
@@ -84,13 +87,16 @@ impl Leading {
                 keep
             }
             Way::Snapshot => {
-                if core.history.last_committed() < max {
+                if core.history.last_committed() < max && !mutant::active(131) {
                     // The learner forgets what it has, and may be one of few that have it: it must get
                     // no less.
                     core.history.assume_committed();
                     effects.push(Effect::Deliver(max));
                 }
-                let last_applied = core.history.last_committed();
+                let last_applied = match mutant::active(11) {
+                    true => core.history.last_logged(),
+                    false => core.history.last_committed(),
+                };
                 learner.stage = Stage::TakesSnapshot { last_applied };
                 effects.push(Effect::SendSnapshot { link, last_applied });
                 return;
@@ -118,6 +124,11 @@ impl Leading {
         let Some(learner) = self.learners.get_mut(&link) else { return };
         learner.stage = Stage::CatchesUp;
         let kind = learner.kind();
+        let config = Arc::clone(&core.options.config);
+        let end = LeaderPacket::NewLeader { epoch, config };
+        if mutant::active(9) {
+            send(link, end.clone(), effects);
+        }
         let mut after = after;
         for batch in core.history.after(after) {
             let Some(last) = batch.last_zxid() else { continue };
@@ -136,8 +147,9 @@ impl Leading {
             }
             after = last;
         }
-        let config = Arc::clone(&core.options.config);
-        send(link, LeaderPacket::NewLeader { epoch, config }, effects);
+        if !mutant::active(9) {
+            send(link, end, effects);
+        }
     }
 
     /// The end of what learners may take for committed once they follow.

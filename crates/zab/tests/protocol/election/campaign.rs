@@ -41,6 +41,12 @@ fn a_whole_ensemble_elects_one_leader_whatever_happened_before() {
     }
 }
 
+/// One run, which panics if anything is wrong.
+#[cfg(feature = "mutants")]
+pub(crate) fn run(seed: u64) {
+    Campaign::new(seed).run();
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in 0..10 {

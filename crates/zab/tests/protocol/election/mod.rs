@@ -4,7 +4,7 @@
 //! plays with chance. Both drive the ensemble of `ensemble.rs`, and what servers decide is checked
 //! there each time, from what they have heard.
 
-mod campaign;
+pub(crate) mod campaign;
 mod checks;
 mod ensemble;
 mod scripts;

@@ -4,6 +4,6 @@
 //! with chance and faults: nothing that was committed is ever lost or reordered, and when the faults
 //! end all servers agree again. Both drive the servers of `world.rs`.
 
-mod campaign;
-mod scripts;
+pub(crate) mod campaign;
+pub(crate) mod scripts;
 pub(crate) mod world;

@@ -49,7 +49,7 @@ use crate::support::script::{self, Command};
 const SETTLING: Duration = Duration::from_secs(60);
 
 #[test]
-fn scripts_print_what_they_say() {
+pub(crate) fn scripts_print_what_they_say() {
     script::check("protocol", || World::new(1, Plan::calm()), run);
 }
 

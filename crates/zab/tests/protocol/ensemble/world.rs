@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{Counter, Instant, Now, Sid, Zxid};
+use types::{Counter, Epoch, Instant, Now, Sid, Zxid};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 use zab::{ElectionOptions, Input, LearnerKind, Link, Options, Peer, Quorum, Quorums};
@@ -178,6 +178,7 @@ impl World {
             backlog: BTreeMap::new(),
             awaits: None,
             conversation: Conversation::default(),
+            accepted_by_others: Epoch::default(),
             asked: VecDeque::new(),
             paused_until: Instant::default(),
             held: VecDeque::new(),
@@ -201,12 +202,27 @@ impl World {
                 self.carry_out_job(sid);
             }
         }
+        if self.plan.faults.tears && self.chance.percent(50) {
+            self.name_snapshot(sid);
+        }
         let server = self.server(sid);
         server.disk.lose();
         server.process = None;
         server.run += 1;
         server.disk_busy_until = Instant::default();
         self.network.crash(sid);
+    }
+
+    /// A leader has written a snapshot before it proposed anything: it is named by the beginning of
+    /// the epoch.
+    fn name_snapshot(&mut self, sid: Sid) {
+        let server = self.server(sid);
+        let Some(Role::Leading(epoch)) = server.role() else { return };
+        let beginning = Zxid::new(epoch, Counter(0));
+        let durable = &mut server.disk.durable;
+        if durable.last_logged() < beginning {
+            durable.snapshot = beginning;
+        }
     }
 
     /// A leader proposes.
@@ -263,7 +279,7 @@ impl World {
         };
         let has_all = |server: &Server| {
             let process = server.process.as_ref().expect("it has a role");
-            process.delivered == self.ledger.last() && process.log == self.ledger.committed
+            process.delivered >= self.ledger.last() && process.log == self.ledger.committed
         };
         let mut running = self.servers.values().filter(|it| it.process.is_some());
         running.all(|server| follows(server) && has_all(server))
@@ -330,8 +346,9 @@ impl World {
     fn passes(&mut self, sid: Sid, moment: Moment) -> bool {
         if let Some(crash_in) = self.plan.faults.crash_in
             && self.chance.once_in(crash_in)
+            && (!moment.is_common() || self.chance.once_in(20))
         {
-            self.record.count(&format!("crash {} {}", moment.verb, moment.noun));
+            self.record.count(format!("crash {} {}", moment.verb, moment.noun).trim_end());
             self.crash(sid);
             self.start_later(sid);
             return false;

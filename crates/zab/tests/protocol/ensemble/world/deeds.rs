@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use types::{Sid, Zxid};
+use types::{Epoch, Sid, Zxid};
 use wire::election::{Form, Notification};
 use wire::quorum::{ToLeader, Touches};
 use wire::stored::LogBatch;
@@ -12,7 +12,7 @@ use super::World;
 use super::disk::{Job, entries};
 use super::packets;
 use super::record::{Moment, Shown};
-use super::server::{Door, Event, Item, Role};
+use super::server::{Conversation, Door, Event, Item, Role};
 use crate::support::network::Port;
 
 impl World {
@@ -28,7 +28,8 @@ impl World {
                 self.network.call(sid, to, Port::Quorum);
                 Moment::new("dialled", "")
             }
-            Effect::Notify { link, announcement } => {
+            Effect::Notify { link, mut announcement } => {
+                self.twist(&mut announcement);
                 self.network.send(link, Item::Notification(encoded(&announcement)));
                 Moment::new("sent", "Notification")
             }
@@ -79,6 +80,7 @@ impl World {
                 (Job::Append(batch), format!("logs {}", packets::range(ends.0, ends.1)))
             }
             Effect::StoreAcceptedEpoch(epoch) => {
+                self.check_epoch(sid, epoch);
                 (Job::Accept(epoch), format!("accepts epoch {}", epoch.0))
             }
             Effect::StoreCurrentEpoch(epoch) => {
@@ -118,6 +120,8 @@ impl World {
         match effect {
             Effect::AdmitLearners => {
                 process.door = Door::Admit;
+                process.conversation = Conversation::default();
+                process.accepted_by_others = Epoch::default();
                 self.schedule(Duration::ZERO, Event::Admit { sid, run });
             }
             Effect::RefuseLearners => {
@@ -141,7 +145,7 @@ impl World {
         let run = server.run;
         let Some(process) = &server.process else { return Moment::new("sent", "Snapshot") };
         let has_all = process.delivered >= last_applied || last_applied <= self.recovered(sid);
-        assert!(has_all, "the snapshot of {sid:?} is to have more than is delivered");
+        assert!(has_all, "Z13: the snapshot of {sid:?} is to have what it has not delivered");
         let entries = process.log.iter().filter(|it| it.zxid <= last_applied).cloned().collect();
         self.network.send(link, Item::ToLearner(packets::snapshot(last_applied)));
         let event = Event::StreamSent { sid, run, link, last_applied, entries };

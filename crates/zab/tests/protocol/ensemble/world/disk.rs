@@ -101,7 +101,11 @@ impl Durable {
             }
             Job::Truncate(keep) => {
                 self.log.retain(|entry| entry.zxid <= keep);
-                self.snapshot = self.snapshot.min(keep);
+                // The beginning of an epoch is the state in which the one before ended.
+                self.snapshot = match keep.counter().0 {
+                    0 => keep,
+                    _ => self.snapshot.min(keep),
+                };
                 Input::Truncated { last_logged: keep }
             }
             Job::Install { link, last_applied, entries } => {

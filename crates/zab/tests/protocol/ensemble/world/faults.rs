@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use types::{Instant, Sid};
+use types::{Epoch, Instant, Sid, Zxid};
+use wire::election::LastLogged;
+use zab::Announcement;
 
 use super::server::Event;
 use super::{Plan, World};
@@ -27,6 +29,8 @@ pub(crate) struct Faults {
     pub(crate) stalls: u64,
     /// A process does nothing for a while.
     pub(crate) pauses: u64,
+    /// A vote says something else than it should: whatever an election comes to, no data is lost.
+    pub(crate) lies: u64,
     /// How often a peer takes in several things before it settles.
     pub(crate) batches: u64,
     /// Whether what is on its way to the disk may be there after a crash, in part.
@@ -43,6 +47,7 @@ impl Faults {
         silences: 0,
         stalls: 0,
         pauses: 0,
+        lies: 0,
         batches: 0,
         tears: false,
     };
@@ -55,8 +60,9 @@ impl Faults {
         };
         let (crashes, outages, cuts, isolations) = (weight(25), weight(4), weight(40), weight(10));
         let (silences, stalls, pauses, batches) = (weight(30), weight(30), weight(20), weight(60));
-        let crash_in = match chance.percent(50) {
-            true => Some(chance.pick(&[50, 200, 1000])),
+        let lies = weight(40);
+        let crash_in = match chance.percent(75) {
+            true => Some(chance.pick(&[15, 60, 300])),
             false => None,
         };
         let tears = true;
@@ -69,6 +75,7 @@ impl Faults {
             silences,
             stalls,
             pauses,
+            lies,
             batches,
             tears,
         }
@@ -97,6 +104,29 @@ impl Plan {
 }
 
 impl World {
+    /// Some server has accepted an epoch of a leader that came to nothing long ago.
+    pub(crate) fn begin_uneven(&mut self) {
+        if self.chance.percent(30) {
+            let sid =
+                Sid(1 + self.chance.clone().number().cast_signed().rem_euclid(self.plan.voters));
+            let epoch = i32::try_from(self.chance.below(5000)).expect("small");
+            self.server(sid).disk.durable.accepted = Epoch(epoch);
+        }
+    }
+
+    /// Makes a vote say something else, now and then.
+    pub(super) fn twist(&mut self, announcement: &mut Announcement) {
+        if !self.chance.percent(self.plan.faults.lies) {
+            return;
+        }
+        let voter = 1 + self.chance.below(self.plan.voters.unsigned_abs());
+        match self.chance.below(3) {
+            0 => announcement.leader = Some(Sid(voter.cast_signed())),
+            1 => announcement.epoch = Some(Epoch(0)),
+            _ => announcement.last_logged = LastLogged::Zxid(Zxid::ZERO),
+        }
+    }
+
     /// Lets time pass with faults, proposals and questions.
     pub(crate) fn run_wild(&mut self, time: Duration) {
         let end = self.network.now.after(time);
@@ -121,7 +151,12 @@ impl World {
         self.plan.faults = Faults::NONE;
         self.network.heal();
         for sid in self.sids() {
-            self.server(sid).stalled_until = Instant::default();
+            let server = self.server(sid);
+            server.stalled_until = Instant::default();
+            if let Some(process) = &mut server.process {
+                process.paused_until = Instant::default();
+            }
+            self.pause(sid, Duration::ZERO);
             self.start(sid);
         }
     }

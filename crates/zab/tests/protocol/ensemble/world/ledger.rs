@@ -69,12 +69,14 @@ impl Ledger {
         self.reigns += 1;
     }
 
-    /// A disk was changed: what was committed is where it was.
-    pub(crate) fn changed(&self, who: Sid, before: &Durable, after: &Durable) {
-        for entry in &self.committed {
-            let is_lost = before.has(entry.zxid) && !after.has(entry.zxid);
-            assert!(!is_lost, "M4: {who:?} forgets {}, which is committed", entry.zxid);
-        }
+    /// What is committed and was on a disk, and is not any longer.
+    pub(crate) fn forgotten(
+        &self,
+        before: &Durable,
+        after: &Durable,
+    ) -> impl Iterator<Item = Zxid> {
+        let zxids = self.committed.iter().map(|entry| entry.zxid);
+        zxids.filter(|&zxid| before.has(zxid) && !after.has(zxid))
     }
 
     /// The last transaction that any server has delivered.

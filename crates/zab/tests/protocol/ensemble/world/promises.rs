@@ -5,10 +5,10 @@ use wire::quorum::ToLearner;
 use zab::{LearnerKind, LearnerPacket, Link};
 
 use super::World;
-use super::disk::Durable;
+use super::disk::{Durable, Job};
 use super::packets;
 use super::record::Shown;
-use super::server::{Conversation, Process, Role};
+use super::server::{Conversation, Door, Process, Role};
 
 impl World {
     pub(super) fn deliver(&mut self, sid: Sid, zxid: Zxid, begins: bool) {
@@ -98,6 +98,35 @@ impl World {
                     process.conversation.acknowledged = Some(last);
                 }
             }
+        }
+    }
+
+    /// A leader begins an epoch that is later than all it has heard of.
+    pub(super) fn check_epoch(&self, sid: Sid, epoch: Epoch) {
+        let Some(process) = &self.servers[&sid].process else { return };
+        let is_leader = process.door == Door::Admit;
+        let is_later = epoch > process.accepted_by_others;
+        assert!(!is_leader || is_later, "Z2: {sid:?} begins {epoch:?} once more");
+    }
+
+    /// What the disk is given to do may be done.
+    pub(super) fn check_job(&self, sid: Sid, job: &Job) {
+        let server = &self.servers[&sid];
+        let durable = &server.disk.durable;
+        match job {
+            Job::Adopt(epoch) => {
+                let Some(process) = &server.process else { return };
+                let talk = process.conversation;
+                if talk.epoch == *epoch {
+                    let has_all = talk.history_end.is_some_and(|end| durable.last_logged() >= end);
+                    assert!(has_all, "D1: {sid:?} adopts an epoch without its history");
+                }
+            }
+            Job::Truncate(keep) => {
+                let is_needed = durable.log.last().is_some_and(|entry| entry.zxid > *keep);
+                assert!(is_needed, "Z12: {sid:?} is to cut what is not there");
+            }
+            Job::Append(_) | Job::Accept(_) | Job::Install { .. } => {}
         }
     }
 

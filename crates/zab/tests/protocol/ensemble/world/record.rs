@@ -43,6 +43,21 @@ impl Moment {
         Self { verb, noun }
     }
 
+    /// Whether it comes all the time, in elections or while nothing happens.
+    pub(crate) fn is_common(&self) -> bool {
+        const COMMON: [&str; 8] = [
+            "Notification",
+            "Ping",
+            "Deadline",
+            "Called",
+            "CallThrough",
+            "CallFailed",
+            "ElectionLinkClosed",
+            "Stored",
+        ];
+        self.verb == "called" || COMMON.contains(&self.noun)
+    }
+
     /// Whether it is the one that a script names, as `verb` or `verb:noun`.
     pub(crate) fn is(&self, name: &str) -> bool {
         match name.split_once(':') {

@@ -38,6 +38,8 @@ pub(crate) struct Process {
     /// Over which connection it waits for a snapshot.
     pub(crate) awaits: Option<Link>,
     pub(crate) conversation: Conversation,
+    /// The latest epoch that followers have said to have accepted, since this server was elected.
+    pub(crate) accepted_by_others: Epoch,
     /// Who has asked for a confirmation, with what was committed at that time.
     pub(crate) asked: VecDeque<usize>,
     /// Nothing happens to a process that is stopped; it comes all at once afterwards.

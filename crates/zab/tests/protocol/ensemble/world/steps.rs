@@ -229,6 +229,10 @@ impl World {
             Item::ToLeader(bytes) => {
                 let (packet, _) =
                     ToLeader::decode(&bytes, PACKET_BYTES_MAX).expect("ours").expect("whole");
+                if let ToLeader::FollowerInfo(info) = &packet {
+                    process.accepted_by_others =
+                        process.accepted_by_others.max(info.accepted_epoch);
+                }
                 let name = to_leader_name(&packet);
                 self.step(sid, name, Input::FromLearner { link, packet });
             }
@@ -327,12 +331,17 @@ impl World {
         let before = removes.then(|| self.servers[&sid].disk.durable.clone());
         let input = self.server(sid).disk.next()?;
         if let Some(before) = before {
-            self.ledger.changed(sid, &before, &self.servers[&sid].disk.durable);
+            // Who comes back to a leader forgets what that one has not committed at that time, and
+            // does not count until it has it again.
+            for zxid in self.ledger.forgotten(&before, &self.servers[&sid].disk.durable) {
+                assert!(self.has_quorum(|it| it.has(zxid)), "M4: {sid:?} forgets {zxid}");
+            }
         }
         Some((job.name(), input))
     }
 
     pub(super) fn submit(&mut self, sid: Sid, job: Job) {
+        self.check_job(sid, &job);
         let jitter = u64::try_from(self.plan.job_jitter.as_micros()).expect("short");
         let time = self.plan.job + Duration::from_micros(self.chance.below(jitter + 1));
         let now = self.network.now;
