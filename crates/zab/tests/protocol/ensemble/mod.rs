@@ -5,5 +5,6 @@
 //! end all servers agree again. Both drive the servers of `world.rs`.
 
 pub(crate) mod campaign;
+mod hostile;
 pub(crate) mod scripts;
 pub(crate) mod world;

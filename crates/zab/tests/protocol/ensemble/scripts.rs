@@ -6,6 +6,7 @@
 //!          history=500 snapshots=only    what is kept for learners, and whether they get it
 //!          stream=10ms                   how long a snapshot takes to be sent
 //! server 1 accepted=1 current=1 log=1/1..1/3,2/1     what is on its disk
+//!          snapshot=2/0                  ... with a snapshot of this name
 //! show packets storage roles deliveries pings times   what is printed; at first packets and roles
 //! start 1,2        without ids all
 //! crash 1
@@ -133,6 +134,7 @@ fn describe(world: &mut World, sid: Sid, command: &Command) {
     let durable = &mut world.servers.get_mut(&sid).unwrap().disk.durable;
     let epoch =
         |key, default: Epoch| command.value(key).map_or(default, |it| Epoch(it.parse().unwrap()));
+    durable.snapshot = command.value("snapshot").map_or(Zxid::ZERO, zxid);
     durable.current = epoch("current", durable.last_logged().epoch());
     durable.accepted = epoch("accepted", durable.current);
 }
