@@ -169,11 +169,15 @@ impl<'h> Case<'h> {
     }
 }
 
-/// Whether a leader refused a request because its session had moved: it was on its way over the old
-/// server when the client was with a new one already, and may come after what the client asked there.
+/// Whether a leader refused a request because its session had moved, or was over: it was on its way
+/// over the old server when the client was with a new one already, and may come after what the client
+/// asked there.
 fn is_left_behind(case: &Case<'_>, logged: &crate::history::LoggedTxn) -> bool {
     case.reads == Reads::MayLag
-        && matches!(logged.txn, Txn::Error { code } if code == ErrorCode::SessionMoved.raw())
+        && matches!(
+            logged.txn, Txn::Error { code }
+            if [ErrorCode::SessionMoved, ErrorCode::SessionExpired].map(ErrorCode::raw).contains(&code)
+        )
 }
 
 /// Whether a transaction was made by the server on its own account.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use types::{ErrorCode, MultiOp, Op, SessionId, Stat, Txn, Write, Xid, Zxid};
 
-use super::{Case, Promise, Reads, Violation, is_internal, is_left_behind};
+use super::{Case, Promise, Violation, is_internal, is_left_behind};
 use crate::history::{Answer, LoggedTxn};
 use crate::model::{Asker, Model};
 use crate::operations::Operation;
@@ -36,8 +36,7 @@ pub fn check(case: &Case<'_>) -> Result<(), Violation> {
                 let detail = format!("{} was done at {before} and again", operation.label());
                 return broken(Promise::P7, format!("{detail}: {logged}"));
             }
-            let comes_too_late =
-                is_left_behind(case, logged) || replay.is_of_the_past(case, logged);
+            let comes_too_late = is_left_behind(case, logged) && replay.may_refuse(logged);
             if comes_too_late && operation.reply.is_none() {
                 replay.model.apply(&logged.header, &logged.txn);
             } else {
@@ -62,13 +61,13 @@ struct Replay<'c, 'h> {
 }
 
 impl Replay<'_, '_> {
-    /// Whether a leader refused a request of a session that was over: the learner that sent it on did
-    /// not know yet, and tells nobody of it when it does.
-    fn is_of_the_past(&self, case: &Case<'_>, logged: &LoggedTxn) -> bool {
-        let is_refused = matches!(
+    /// Whether a leader may refuse a request that was left behind: unless it says that the session is
+    /// over, and it is not.
+    fn may_refuse(&self, logged: &LoggedTxn) -> bool {
+        let is_over = matches!(
             logged.txn, Txn::Error { code } if code == ErrorCode::SessionExpired.raw()
         );
-        case.reads == Reads::MayLag && is_refused && !self.model.is_live(logged.header.session)
+        !is_over || !self.model.is_live(logged.header.session)
     }
 
     fn apply_internal(&mut self, logged: &LoggedTxn) -> Result<(), Violation> {
