@@ -250,9 +250,16 @@ impl World {
 
     /// Somebody wants to know whether a server still leads.
     pub(crate) fn ask(&mut self, leader: Sid) {
-        let committed = self.ledger.committed.len();
         let now = self.network.now;
-        if let Some(process) = self.server(leader).awake(now)
+        if self.server(leader).awake(now).is_some() {
+            self.ask_whoever(leader);
+        }
+    }
+
+    /// ... also of one that has not taken in yet what came while it stood still.
+    fn ask_whoever(&mut self, leader: Sid) {
+        let committed = self.ledger.committed.len();
+        if let Some(process) = &mut self.server(leader).process
             && matches!(process.role, Role::Leading(_))
         {
             process.asked.push_back(committed);

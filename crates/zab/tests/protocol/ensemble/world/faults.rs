@@ -185,7 +185,12 @@ impl World {
 
     fn strike(&mut self) {
         let sids = self.sids();
-        let (one, other) = (self.chance.pick(&sids), self.chance.pick(&sids));
+        let (mut one, other) = (self.chance.pick(&sids), self.chance.pick(&sids));
+        if let Some(&leader) = self.leaders().last()
+            && self.chance.percent(30)
+        {
+            one = leader;
+        }
         let faults = self.plan.faults;
         if self.chance.percent(faults.crashes) {
             self.crash(one);

@@ -132,8 +132,11 @@ impl World {
         if server.run != run || !server.process.as_ref().is_some_and(is_awake) {
             return;
         }
-        if self.chance.percent(50) {
-            self.step(sid, "Deadline", Input::Deadline);
+        match self.chance.below(3) {
+            0 => self.step(sid, "Deadline", Input::Deadline),
+            // Whoever has led before it stood still is asked whether it does.
+            1 => self.ask_whoever(sid),
+            _ => {}
         }
         loop {
             let server = self.server(sid);
