@@ -15,6 +15,9 @@
 #include <unistd.h>
 #include <zookeeper/zookeeper.h>
 
+/* The word that makes this program the second process of `session_suite`. */
+#define LEASE "lease"
+
 enum { SESSION_TIMEOUT_MS = 10000, WAIT_SECONDS = 20, PATH_BYTES = 512 };
 
 static const char *address;
@@ -438,6 +441,15 @@ static void acl_suite(void)
     zookeeper_close(zk);
 }
 
+/* What the second process does: opens a session, tells its id, and dies without closing it. */
+static int take_lease(void)
+{
+    zhandle_t *zk = connect_new();
+    zoo_create(zk, "/lease", "", 0, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, NULL, 0);
+    ssize_t written = write(STDOUT_FILENO, zoo_client_id(zk), sizeof(clientid_t));
+    _exit(written == sizeof(clientid_t) ? 0 : 1);
+}
+
 static void session_suite(void)
 {
     zhandle_t *observer = connect_new();
@@ -452,11 +464,12 @@ static void session_suite(void)
         exit(1);
     pid_t child = fork();
     if (child == 0) {
-        zhandle_t *zk = connect_new();
-        zoo_create(zk, "/lease", "", 0, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, NULL, 0);
-        ssize_t written = write(channel[1], zoo_client_id(zk), sizeof(clientid_t));
-        _exit(written == sizeof(clientid_t) ? 0 : 1);   /* without closing the session */
+        /* A new program: this one may have been forked while a thread of the client held a lock. */
+        dup2(channel[1], STDOUT_FILENO);
+        execl("/proc/self/exe", "c-client", address, LEASE, (char *)NULL);
+        _exit(1);
     }
+    close(channel[1]);
     ssize_t got = read(channel[0], &id, sizeof id);
     waitpid(child, NULL, 0);
     check(got == sizeof id, "a process opened a session and died");
@@ -485,10 +498,12 @@ static void session_suite(void)
 
 int main(int count, char **words)
 {
-    if (count != 2)
+    if (count < 2 || count > 3)
         return 2;
     address = words[1];
     zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
+    if (count == 3)
+        return strcmp(words[2], LEASE) == 0 ? take_lease() : 2;
     data_suite();
     children_suite();
     watch_suite();
