@@ -35,6 +35,14 @@ pub fn answer(frame: &[u8], is_established: bool, value: &[u8], replies: &mut Ve
     given.unwrap_or(Answer::Unintelligible)
 }
 
+/// Whether a request (a frame without its length) is one that a server has to log.
+pub fn changes_something(frame: &[u8]) -> bool {
+    let opcode = frame.get(4..).and_then(|rest| rest.first_chunk());
+    opcode.is_some_and(|&opcode| {
+        matches!(i32::from_be_bytes(opcode), CREATE | DELETE | SET_DATA | CLOSE_SESSION)
+    })
+}
+
 /// Grants whatever timeout was asked for, to a session whose id is always the same.
 fn connect_response(frame: &[u8], replies: &mut Vec<u8>) -> Option<()> {
     let timeout_ms = frame.get(12..16)?;
@@ -146,6 +154,13 @@ mod tests {
         let mut lying = request(CREATE, "/a");
         lying[8..12].copy_from_slice(&1000_i32.to_be_bytes());
         assert_eq!(answer(&lying, true, b"", &mut replies), Answer::Unintelligible);
+    }
+
+    #[test]
+    fn tells_reads_from_writes() {
+        assert!(changes_something(&request(SET_DATA, "/a")));
+        assert!(!changes_something(&request(GET_DATA, "/a")));
+        assert!(!changes_something(&[0; 7]));
     }
 
     #[test]

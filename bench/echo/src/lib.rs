@@ -8,6 +8,9 @@
 //! ```text
 //! ready -> read everything -> [answer] per frame -> one write -> (did not fit: wait for OUT)
 //! ```
+//!
+//! With a [`Log`], requests that change something are written to a file and synced, all that came
+//! in one turn together, before anything of that turn is sent: the floor under durable writes.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,8 +21,10 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 mod answer;
+mod log;
 
-pub use answer::{Answer, answer};
+pub use answer::{Answer, answer, changes_something};
+pub use log::Log;
 
 /// Bytes taken from a socket at once; a frame of this size or more ends its connection.
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -36,17 +41,21 @@ pub struct Echo {
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     value: Vec<u8>,
+    log: Option<Log>,
+    /// Connections with replies that wait for the turn's sync.
+    answered: Vec<usize>,
     /// Reused by all connections, as only one is served at a time.
     received: Vec<u8>,
     replies: Vec<u8>,
 }
 
 impl Echo {
-    /// Listens on `address`; get requests are answered with `value_bytes` bytes of data.
+    /// Listens on `address`; get requests are answered with `value_bytes` bytes of data, and
+    /// requests that change something after they are in `log`, if there is one.
     ///
     /// # Errors
     /// If the address can not be bound.
-    pub fn bind(address: SocketAddr, value_bytes: usize) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, value_bytes: usize, log: Option<Log>) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -57,6 +66,8 @@ impl Echo {
             connections: Vec::new(),
             free: Vec::new(),
             value: vec![b'e'; value_bytes],
+            log,
+            answered: Vec::new(),
             received: vec![0; READ_BYTES_MAX],
             replies: Vec::with_capacity(READ_BYTES_MAX),
         })
@@ -65,7 +76,7 @@ impl Echo {
     /// Serves until the process ends.
     ///
     /// # Errors
-    /// If the listener or epoll fail; a connection that fails is dropped.
+    /// If the listener, epoll or the log fail; a connection that fails is dropped.
     pub fn serve(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         loop {
@@ -79,6 +90,7 @@ impl Echo {
                     _ => self.accept()?,
                 }
             }
+            self.settle()?;
         }
     }
 
@@ -108,15 +120,30 @@ impl Echo {
         }
     }
 
+    /// Makes what came in this turn durable, and sends the replies that waited for it.
+    fn settle(&mut self) -> io::Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        log.sync()?;
+        for place in std::mem::take(&mut self.answered) {
+            self.advance(place);
+        }
+        Ok(())
+    }
+
     fn advance(&mut self, place: usize) {
         let Some(connection) = &mut self.connections[place] else { return };
-        let was_blocked = !connection.unsent.is_empty();
-        let progress = if was_blocked {
-            connection.flush()
+        let was_blocked = connection.is_blocked;
+        let progress = if connection.unsent.is_empty() {
+            connection.exchange(&mut self.received, &mut self.replies, &self.value, &mut self.log)
         } else {
-            connection.exchange(&mut self.received, &mut self.replies, &self.value)
+            connection.flush()
         };
-        let is_blocked = !connection.unsent.is_empty();
+        if progress.is_ok() && connection.holds_replies {
+            self.answered.push(place);
+            return;
+        }
+        connection.is_blocked = !connection.unsent.is_empty();
+        let is_blocked = connection.is_blocked;
         let progress = progress.and_then(|()| {
             if was_blocked != is_blocked {
                 let interest = if is_blocked { EventFlags::OUT } else { EventFlags::IN };
@@ -137,8 +164,12 @@ struct Connection {
     stream: TcpStream,
     /// The beginning of a frame whose rest has not arrived.
     partial: Vec<u8>,
-    /// Replies that the socket did not take.
+    /// Replies that the socket did not take, or may not have yet.
     unsent: Vec<u8>,
+    /// Whether `unsent` waits for the sync of this turn.
+    holds_replies: bool,
+    /// Whether the socket took less than there was.
+    is_blocked: bool,
     is_established: bool,
     /// Whether the session was closed: the connection ends when everything is sent.
     is_over: bool,
@@ -150,17 +181,21 @@ impl Connection {
             stream,
             partial: Vec::new(),
             unsent: Vec::new(),
+            holds_replies: false,
+            is_blocked: false,
             is_established: false,
             is_over: false,
         }
     }
 
-    /// Reads what has arrived, answers the whole frames in it, sends the answers.
+    /// Reads what has arrived, answers the whole frames in it, and sends the answers, or holds them
+    /// until the log is synced.
     fn exchange(
         &mut self,
         received: &mut [u8],
         replies: &mut Vec<u8>,
         value: &[u8],
+        log: &mut Option<Log>,
     ) -> io::Result<()> {
         let kept = self.partial.len();
         received[..kept].copy_from_slice(&self.partial);
@@ -177,6 +212,12 @@ impl Connection {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             let Some((frame, following)) = body.split_at_checked(length) else { break };
+            if let Some(log) = log
+                && self.is_established
+                && changes_something(frame)
+            {
+                log.append(frame);
+            }
             match answer(frame, self.is_established, value, replies) {
                 Answer::Given => self.is_established = true,
                 Answer::Closed => self.is_over = true,
@@ -185,6 +226,11 @@ impl Connection {
             rest = following;
         }
         self.partial.extend_from_slice(rest);
+        if log.is_some() && !replies.is_empty() {
+            self.unsent.extend_from_slice(replies);
+            self.holds_replies = true;
+            return Ok(());
+        }
         self.send(replies)
     }
 
@@ -202,7 +248,12 @@ impl Connection {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let sent = self.stream.write(&self.unsent)?;
+        self.holds_replies = false;
+        let sent = match self.stream.write(&self.unsent) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
         self.unsent.drain(..sent);
         Ok(())
     }

@@ -12,7 +12,7 @@ const VALUE_BYTES: usize = 100;
 /// The address of an echo server that lives as long as the test's process.
 fn echo() -> String {
     let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let echo = Echo::bind(any_port, VALUE_BYTES).expect("loopback has free ports");
+    let echo = Echo::bind(any_port, VALUE_BYTES, None).expect("loopback has free ports");
     let address = echo.local_addr().expect("it is bound").to_string();
     std::thread::spawn(move || echo.serve());
     address
