@@ -68,6 +68,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether the connection broke, or there was none, before an answer came.
+    pub(crate) const fn is_lost_connection(&self) -> bool {
+        matches!(self, Self::Client { error: ClientError::ConnectionLost { .. }, .. })
+    }
+
     /// The exit code of a shell that was started for one command.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {

@@ -133,15 +133,16 @@ async fn run_command(shell: &mut Shell, command: Vec<String>) -> u8 {
         Ok(()) => shell.run_words(command).await.map(|_| ()),
         Err(failure) => Err(failure),
     };
-    shell.close().await;
-    match ran {
+    let code = match ran {
         Ok(()) => 0,
         Err(failure) => match shell.report(&failure) {
             Ok(()) => failure.exit_code(),
             // There is nobody to tell it to.
             Err(_) => FAILED,
         },
-    }
+    };
+    shell.close().await;
+    code
 }
 
 /// Runs line after line.

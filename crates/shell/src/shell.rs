@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use reefkeeper_client::{Client, Error, States};
+use reefkeeper_client::{Client, Error, SessionState, States};
 use tokio::time::timeout;
 
 use crate::connection::Connection;
@@ -142,7 +142,16 @@ impl Shell {
             Failure::NotConnected => self.screen.result(&failure.to_string())?,
             failure => self.screen.error(&failure.to_string())?,
         }
+        if failure.is_lost_connection() && self.was_never_connected() {
+            let servers = &self.options.server;
+            self.screen.error(&format!("No server answers at {servers}. Is one running there?"))?;
+        }
         Ok(())
+    }
+
+    fn was_never_connected(&self) -> bool {
+        let state = self.connection.as_ref().map(|connection| connection.client.state());
+        state == Some(SessionState::Connecting)
     }
 
     /// The session.

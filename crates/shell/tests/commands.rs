@@ -377,7 +377,9 @@ fn without_a_server_the_connection_is_lost() {
     let words = ["-server", "127.0.0.1:1", "ls", "/"].map(str::to_owned);
     let code = shell::run_over(words, io::empty(), io::sink(), errors.clone());
     assert_eq!(code, 1);
-    assert_eq!(errors.text(), "KeeperErrorCode = ConnectionLoss for /\n");
+    let expected = "KeeperErrorCode = ConnectionLoss for /\n\
+                    No server answers at 127.0.0.1:1. Is one running there?\n";
+    assert_eq!(errors.text(), expected);
 }
 
 #[test]
