@@ -14,14 +14,19 @@ pub(crate) const PEER_PORT: u8 = 14;
 /// Anything else.
 pub(crate) const FAILED: u8 = 1;
 
-/// Says what is wrong with a subcommand, with everything that led to it.
+/// Says what is wrong with a subcommand.
 pub(crate) fn give_up(command: &str, failure: &dyn Error, code: u8) -> ExitCode {
+    eprintln!("reefkeeper {command}: {}", told(failure));
+    ExitCode::from(code)
+}
+
+/// A failure with everything that led to it.
+pub(crate) fn told(failure: &dyn Error) -> String {
     let mut words = failure.to_string();
     let mut cause = failure.source();
     while let Some(source) = cause {
         words = format!("{words}: {source}");
         cause = source.source();
     }
-    eprintln!("reefkeeper {command}: {words}");
-    ExitCode::from(code)
+    words
 }

@@ -2,6 +2,7 @@
 
 mod effective;
 mod exit;
+mod playground;
 mod serve;
 
 use std::process::ExitCode;
@@ -42,15 +43,28 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Runs an ensemble on this machine, and stops, kills and restarts its servers as told.
+    ///
+    /// `playground` starts it and reads commands; `playground kill leader`, or any other command, tells
+    /// the one that runs what to do.
+    Playground(playground::PlaygroundArgs),
+    /// Runs one server of a playground.
+    #[command(hide = true)]
+    PlaygroundMember {
+        /// Its configuration file.
+        config: String,
+    },
     /// Measures any ZooKeeper server: throughput, processor time, latencies.
     Bench(loadgen::BenchArgs),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Server { words } => serve::run(words),
+        Command::Server { words } => serve::run(words, None),
         Command::Config { words } => effective::run(words),
         Command::Shell { words } => ExitCode::from(shell::run(words)),
+        Command::Playground(args) => playground::run(args),
+        Command::PlaygroundMember { config } => playground::run_member(&config),
         Command::Bench(args) => match args.run(&mut std::io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => exit::give_up("bench", &failure, exit::FAILED),

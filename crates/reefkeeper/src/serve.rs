@@ -17,8 +17,11 @@ use crate::exit::{
 /// How its last line begins when it does not start.
 const COMMAND: &str = "server";
 
-/// Runs a server until a signal ends it; the exit codes are Apache's.
-pub(crate) fn run(words: Vec<String>) -> ExitCode {
+/// Waits for what ends a server beside signals; returns what that was.
+pub(crate) type Guard = fn() -> String;
+
+/// Runs a server until a signal ends it, or the guard; the exit codes are Apache's.
+pub(crate) fn run(words: Vec<String>, guard: Option<Guard>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -51,6 +54,14 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
         }
         Err(failure) => return give_up(COMMAND, &failure, FAILED),
     };
+    if let Some(guard) = guard {
+        let stop = server.stopper();
+        std::thread::spawn(move || {
+            let reason = guard();
+            info!(reason, "told to stop");
+            stop();
+        });
+    }
     let stop = server.stopper();
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {

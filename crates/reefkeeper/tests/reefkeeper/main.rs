@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not be set up has failed")]
 
 mod overload;
+mod playground;
 mod process;
 mod start;
 mod subcommands;
