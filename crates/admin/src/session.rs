@@ -11,7 +11,9 @@ use crate::java::{Address, Date};
 /// Displays as the answer to `dump`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SessionDump {
-    /// All sessions, also those that own nothing.
+    /// The sessions that only this server knows of; `None` if it opens none of that kind.
+    pub local: Option<Vec<SessionBucket>>,
+    /// All others, also those that own nothing.
     pub sessions: KnownSessions,
     /// Sessions that own ephemeral znodes.
     pub ephemerals: Vec<SessionEphemerals>,
@@ -64,7 +66,22 @@ pub struct ConnectionBucket {
 impl fmt::Display for SessionDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionTracker dump:\n")?;
-        self.sessions.fmt(f)?;
+        if let Some(local) = &self.local {
+            f.write_str("Local ")?;
+            write_buckets(f, local)?;
+        }
+        match &self.sessions {
+            KnownSessions::Expiring(buckets) => {
+                f.write_str(if self.local.is_some() { "Global " } else { "" })?;
+                write_buckets(f, buckets)?;
+            }
+            KnownSessions::Listed(sessions) => {
+                writeln!(f, "Global Sessions({}):", sessions.len())?;
+                for (session, timeout_ms) in sessions {
+                    writeln!(f, "{session}\t{timeout_ms}ms")?;
+                }
+            }
+        }
         f.write_str("ephemeral nodes dump:\n")?;
         writeln!(f, "Sessions with Ephemerals ({}):", self.ephemerals.len())?;
         for SessionEphemerals { session, paths } in &self.ephemerals {
@@ -87,28 +104,16 @@ impl fmt::Display for SessionDump {
     }
 }
 
-impl fmt::Display for KnownSessions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Expiring(buckets) => {
-                let elements = buckets.iter().map(|bucket| bucket.sessions.len()).sum::<usize>();
-                writeln!(f, "Session Sets ({})/({elements}):", buckets.len())?;
-                for SessionBucket { expire_wall_ms, sessions } in buckets {
-                    write_bucket(f, sessions.len(), *expire_wall_ms)?;
-                    for session in sessions {
-                        writeln!(f, "\t{session}")?;
-                    }
-                }
-            }
-            Self::Listed(sessions) => {
-                writeln!(f, "Global Sessions({}):", sessions.len())?;
-                for (session, timeout_ms) in sessions {
-                    writeln!(f, "{session}\t{timeout_ms}ms")?;
-                }
-            }
+fn write_buckets(f: &mut fmt::Formatter<'_>, buckets: &[SessionBucket]) -> fmt::Result {
+    let elements = buckets.iter().map(|bucket| bucket.sessions.len()).sum::<usize>();
+    writeln!(f, "Session Sets ({})/({elements}):", buckets.len())?;
+    for SessionBucket { expire_wall_ms, sessions } in buckets {
+        write_bucket(f, sessions.len(), *expire_wall_ms)?;
+        for session in sessions {
+            writeln!(f, "\t{session}")?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn write_bucket(f: &mut fmt::Formatter<'_>, elements: usize, wall_ms: i64) -> fmt::Result {

@@ -265,6 +265,7 @@ fn dump_is_apaches() {
         connections: connections.iter().map(|&(port, session)| (address(port), session)).collect(),
     };
     let view = SessionDump {
+        local: None,
         sessions: KnownSessions::Expiring(vec![
             bucket(0, &[]),
             bucket(2, &[SECOND]),
@@ -283,6 +284,13 @@ fn dump_is_apaches() {
         ..SessionDump::default()
     };
     assert_eq!(fresh.to_string(), golden!("fresh-dump"));
+    let local = Some(vec![bucket(2, &[SECOND])]);
+    let sessions = KnownSessions::Expiring(vec![bucket(20, &[FIRST])]);
+    let of_leader = SessionDump { local, sessions, ..SessionDump::default() }.to_string();
+    let lines: Vec<&str> = of_leader.lines().collect();
+    let (second, first) = (format!("\t{SECOND}"), format!("\t{FIRST}"));
+    assert_eq!((lines[1], lines[3]), ("Local Session Sets (1)/(1):", &*second));
+    assert_eq!((lines[4], lines[6]), ("Global Session Sets (1)/(1):", &*first));
     let sessions = KnownSessions::Listed(vec![(FIRST, 4000), (THIRD, 30_000)]);
     let of_learner = SessionDump { sessions, ..SessionDump::default() }.to_string();
     let expected = format!(

@@ -1,6 +1,7 @@
 //! A server's place among others, and what waits for their word.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -15,6 +16,18 @@ use crate::effect::Effect;
 use crate::published::Address;
 use crate::request::Position;
 
+/// Whether sessions are known only to the server of their client, which makes them cheap: the leader
+/// and the log hear nothing of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LocalSessions {
+    /// All are known to all servers.
+    Off,
+    /// They are, and can not create ephemerals.
+    Fixed,
+    /// They are, until they create an ephemeral.
+    Upgradable,
+}
+
 /// What a member of an ensemble is told beside.
 #[derive(Clone, Debug)]
 pub struct EnsembleOptions {
@@ -24,6 +37,11 @@ pub struct EnsembleOptions {
     pub quorums: Quorums,
     /// What its storage knows.
     pub recovered: Recovered,
+    /// Which servers know of new sessions.
+    pub local_sessions: LocalSessions,
+    /// How long it looks for a leader before it serves clients that are content with reads; `None`:
+    /// it never does.
+    pub read_only_after: Option<Duration>,
 }
 
 /// What a server does.
@@ -31,6 +49,8 @@ pub struct EnsembleOptions {
 pub(crate) enum Standing {
     /// It has no leader, and serves nobody.
     Looking,
+    /// It has had no leader for a while, and serves what it has to those who only read.
+    ReadOnly,
     /// It decides over writes: as a leader, or alone.
     Leading,
     /// It forwards writes over this connection.
@@ -41,6 +61,10 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct Ensemble {
     pub(crate) standing: Standing,
+    pub(crate) local_sessions: LocalSessions,
+    read_only_after: Option<Duration>,
+    /// When it begins to serve reads, unless it has a leader before.
+    pub(crate) read_only_at: Option<Instant>,
     pub(crate) asked: Asked,
     /// On a learner: who wants to resume which session, while the leader is asked about it.
     pub(crate) claims: HashMap<SessionId, Claim, FixedState>,
@@ -91,9 +115,13 @@ pub(crate) enum Asker {
 }
 
 impl Ensemble {
-    pub(crate) fn new(standing: Standing, seed: u64) -> Self {
+    /// Of a member with these options; `None`: of a server that is alone.
+    pub(crate) fn new(options: Option<&EnsembleOptions>, seed: u64) -> Self {
         Self {
-            standing,
+            standing: if options.is_some() { Standing::Looking } else { Standing::Leading },
+            local_sessions: options.map_or(LocalSessions::Off, |it| it.local_sessions),
+            read_only_after: options.and_then(|it| it.read_only_after),
+            read_only_at: None,
             asked: Asked::new(seed),
             claims: HashMap::with_hasher(FixedState::with_seed(seed)),
             confirming: VecDeque::new(),
@@ -102,6 +130,12 @@ impl Ensemble {
             touched_until: Instant::default(),
             outgoing: Vec::new(),
         }
+    }
+
+    /// It has no leader from now on.
+    pub(crate) fn look(&mut self, now: Instant) {
+        self.standing = Standing::Looking;
+        self.read_only_at = self.read_only_after.map(|after| now.after(after));
     }
 
     /// Asks for a confirmation that this server leads.

@@ -408,7 +408,9 @@ impl Desk {
             .then(|| (request.session, request.password.into()));
         let address = Address { front: tree.reader.front(), conn };
         let timeout_ms = request.timeout_ms;
-        self.inputs.push(Input::Connect(Connect { address, resume, timeout_ms }));
+        let accepts_read_only = request.read_only == Some(true);
+        let connect = Connect { address, resume, timeout_ms, accepts_read_only };
+        self.inputs.push(Input::Connect(connect));
     }
 
     /// Works a request off; if it is a large one and goes to the replica, it takes up room until it

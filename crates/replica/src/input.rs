@@ -69,6 +69,8 @@ pub struct Connect {
     pub resume: Option<(SessionId, Box<[u8]>)>,
     /// The timeout it wishes, in milliseconds.
     pub timeout_ms: i32,
+    /// Whether it is content with a server that serves reads only.
+    pub accepts_read_only: bool,
 }
 
 /// A request that takes its place behind others.

@@ -26,7 +26,7 @@
 //!   `request::Durable` is made from that answer only.
 //! - Replies of a connection leave in the order of its requests; see `frontend`.
 //! - A connection gets the event of a change before any reply that shows it; see `published`.
-//! - A session ends by a transaction and by nothing else.
+//! - A session that is in the tree ends by a transaction and by nothing else.
 //!
 //! # Absent by design
 //!
@@ -62,7 +62,7 @@ mod watch;
 
 pub use connection_throttle::ConnectionThrottleOptions;
 pub use effect::Effect;
-pub use ensemble::EnsembleOptions;
+pub use ensemble::{EnsembleOptions, LocalSessions};
 pub use frontend::{Frontend, FrontendOptions, slot_of};
 pub use input::{Ask, Connect, Input, Request};
 pub use large_requests::LargeRequests;

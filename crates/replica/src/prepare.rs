@@ -38,6 +38,8 @@ pub(crate) struct Preparation<'a> {
     pub(crate) options: &'a PrepareOptions,
     /// Who asks.
     pub(crate) session: SessionId,
+    /// Whether it may own znodes, or what it is told.
+    pub(crate) ownership: Result<(), ErrorCode>,
     pub(crate) identities: &'a Identities,
     /// The place it takes in the order.
     pub(crate) zxid: Zxid,

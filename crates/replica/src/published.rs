@@ -57,7 +57,7 @@ pub(crate) enum Mail {
     /// The session is there: answer the handshake.
     Established(Box<Established>),
     /// The session can not be resumed: answer the handshake so, and close.
-    Refused { conn: ConnId },
+    Refused { conn: ConnId, is_read_only: bool },
     /// Close the connection after what was sent.
     Close { conn: ConnId },
 }
@@ -79,6 +79,8 @@ pub(crate) struct Established {
     pub(crate) session: SessionId,
     pub(crate) timeout_ms: i32,
     pub(crate) heartbeat: Heartbeat,
+    /// Whether the server serves reads only.
+    pub(crate) is_read_only: bool,
 }
 
 /// What happened to a znode.

@@ -3,7 +3,9 @@
 mod delivery;
 mod forwarding;
 mod intake;
+mod local;
 mod member;
+mod read_only;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +33,7 @@ use crate::published::{Address, FrontId, Publisher, TreeReader};
 use crate::reap::{ReapOptions, Reaper};
 use crate::request::{Committed, Origin, Position, Proposal, Proposals};
 use crate::request_throttle::{RequestThrottle, RequestThrottleOptions};
-use crate::session::Sessions;
+use crate::session::{Scope, Sessions};
 use crate::snapshot::{SnapshotOptions, Snapshots};
 use crate::view::{Inspection, Role, SessionView, Stats, TreeView};
 use intake::Intake;
@@ -127,14 +129,15 @@ struct Core {
 impl Replica {
     /// A replica that goes on from a recovered tree. Every session gets its full timeout again.
     pub fn new(mut options: Options, mut tree: Tree, now: Now) -> Self {
-        let member = options.ensemble.take().map(|ensemble| Member::new(ensemble, now));
+        let ensemble = options.ensemble.take();
+        let place = Ensemble::new(ensemble.as_ref(), options.seed);
+        let member = ensemble.map(|ensemble| Member::new(ensemble, now));
         if let Some(member) = &member {
             member.write_config(&mut tree, now);
         }
         let is_member = member.is_some();
-        let standing = if is_member { Standing::Looking } else { Standing::Leading };
         let mut core = Core {
-            ensemble: Ensemble::new(standing, options.seed),
+            ensemble: place,
             is_member,
             pending: Pending::new(tree.digest().unwrap_or_default(), options.seed),
             proposals: Proposals::default(),
@@ -218,8 +221,10 @@ impl Replica {
         let peer = self.member.as_ref().and_then(Member::next_deadline);
         let leads = self.core.ensemble.standing == Standing::Leading;
         let reaping = leads.then(|| self.core.reaper.next_deadline());
-        let expiry = self.core.sessions.next_deadline().filter(|_| leads);
-        let next = [peer, reaping, expiry].into_iter().flatten().min();
+        let expires = self.core.expires_sessions();
+        let expiry = self.core.sessions.next_deadline().filter(|_| expires);
+        let read_only = self.core.ensemble.read_only_at;
+        let next = [peer, reaping, expiry, read_only].into_iter().flatten().min();
         next.unwrap_or(Instant::from_nanos(u64::MAX))
     }
 
@@ -314,6 +319,7 @@ impl Replica {
         }
         if self.core.is_member {
             self.settle_member(now, effects);
+            self.settle_read_only(now);
         } else if !self.core.batch.is_empty() {
             let empty = self.core.spare_batches.pop().unwrap_or_default();
             let batch = std::mem::replace(&mut self.core.batch, empty);
@@ -321,6 +327,8 @@ impl Replica {
             effects.push(Effect::Append(Arc::new(batch)));
         }
         self.begin_snapshots(effects);
+        let locals = i64::try_from(self.core.sessions.locals()).unwrap_or(i64::MAX);
+        self.core.stats.local_sessions.set(locals);
         self.publisher.post(|front| effects.push(Effect::Wake(front)));
     }
 
@@ -337,7 +345,9 @@ impl Replica {
     /// Begins what is due. No file is written while it is unknown whether what is applied is
     /// committed; learners get it, as it may take them to commit it.
     fn begin_snapshots(&mut self, effects: &mut Vec<Effect>) {
-        if self.core.ensemble.standing != Standing::Looking && self.core.snapshots.is_due() {
+        let has_leader =
+            matches!(self.core.ensemble.standing, Standing::Leading | Standing::Following(_));
+        if has_leader && self.core.snapshots.is_due() {
             self.begin_snapshot(effects);
         }
         if self.core.snapshots.is_stream_due() {
@@ -366,7 +376,9 @@ impl Core {
     }
 
     fn session_views(&self) -> Vec<SessionView> {
-        self.sessions.iter().map(|(id, expires)| SessionView { id, expires }).collect()
+        let view =
+            |(id, expires, scope)| SessionView { id, expires, is_local: scope == Scope::Local };
+        self.sessions.iter().map(view).collect()
     }
 
     /// The timeout that a session gets whose client wishes this one.

@@ -14,7 +14,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use types::{ErrorCode, Instant, Read, SessionId, Txn, TxnHeader, Xid, Zxid, mutant};
-use zab::Link;
 
 use crate::access::Identities;
 use crate::input::Ask;
@@ -38,8 +37,8 @@ pub(crate) enum Origin {
     /// A connection that wants a new session.
     Handshake(Address),
     /// A learner, which answers its client itself.
-    Learner(Link),
-    /// Nobody: the server itself decided.
+    Learner,
+    /// Nobody: the server itself decided, or asked the leader to.
     Server,
 }
 
@@ -63,6 +62,8 @@ pub(crate) enum Question {
     Sync {
         path: Box<str>,
     },
+    /// The end of a local session.
+    End,
     /// A connection that resumes its session: it gets to speak once everything is applied that an
     /// earlier connection of the session may have asked for.
     Resume(Box<Established>),

@@ -51,6 +51,15 @@ pub(crate) enum Owner {
     Learner(Link),
 }
 
+/// Which servers know of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Scope {
+    /// All: it is in the tree, and the leader ends it.
+    Global,
+    /// This one alone, which ends it. There is no transaction about it.
+    Local,
+}
+
 /// What the tracking server knows of one session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -62,6 +71,8 @@ pub(crate) struct Session {
     pub(crate) owner: Option<Owner>,
     /// The transaction that ends it was decided: nothing more is accepted for it.
     pub(crate) is_closing: bool,
+    /// Changes only from local to global, by [`Sessions::make_global`].
+    scope: Scope,
     /// The end of the tick in whose bucket it waits.
     bucket: u64,
 }
@@ -73,28 +84,46 @@ pub(crate) struct Sessions {
     by_id: BTreeMap<SessionId, Session>,
     /// Number of the tick at whose start a session is looked at, and which.
     buckets: BTreeMap<u64, BTreeSet<SessionId>>,
+    /// How many of `by_id` are local.
+    locals: usize,
     next_id: SessionId,
 }
 
 impl Sessions {
     /// No sessions yet; new ones are numbered from `first` on.
     pub(crate) fn new(tick: Duration, first: SessionId) -> Self {
-        Self { tick, by_id: BTreeMap::new(), buckets: BTreeMap::new(), next_id: first }
+        let (by_id, buckets) = (BTreeMap::new(), BTreeMap::new());
+        Self { tick, by_id, buckets, locals: 0, next_id: first }
     }
 
     /// Forgets all sessions; ids go on.
     pub(crate) fn clear(&mut self) {
         self.by_id.clear();
         self.buckets.clear();
+        self.locals = 0;
     }
 
-    /// The sessions with a connection here whose clients were heard of at a moment or after it.
+    /// Forgets all global sessions. The local ones have no connection now, and their full timeouts
+    /// ahead.
+    pub(crate) fn keep_local(&mut self, now: Instant) {
+        let mut sessions = std::mem::take(&mut self.by_id);
+        self.clear();
+        sessions.retain(|_, session| session.scope == Scope::Local);
+        for (id, session) in sessions {
+            self.insert(now, id, session.timeout, Scope::Local);
+        }
+    }
+
+    /// The global sessions with a connection here whose clients were heard of at a moment or after it.
     pub(crate) fn heard_since(
         &self,
         since: Instant,
     ) -> impl Iterator<Item = (SessionId, Duration)> {
-        let is_heard =
-            move |session: &Session| session.address.is_some() && session.heartbeat.last() >= since;
+        let is_heard = move |session: &Session| {
+            session.address.is_some()
+                && session.scope == Scope::Global
+                && session.heartbeat.last() >= since
+        };
         let heard = self.by_id.iter().filter(move |(_, session)| is_heard(session));
         heard.map(|(&id, session)| (id, session.timeout))
     }
@@ -106,25 +135,30 @@ impl Sessions {
         id
     }
 
-    /// Tracks a session from now on, with its full timeout ahead; it may be tracked already.
+    /// Tracks a global session from now on, with its full timeout ahead; it may be tracked already.
     pub(crate) fn track(&mut self, now: Instant, id: SessionId, timeout: Duration) {
-        self.forget(id);
-        let bucket = self.bucket_of(now, timeout);
-        let session = Session {
-            timeout,
-            heartbeat: Heartbeat::new(now),
-            address: None,
-            owner: None,
-            is_closing: false,
-            bucket,
-        };
-        self.by_id.insert(id, session);
-        self.buckets.entry(bucket).or_default().insert(id);
+        self.insert(now, id, timeout, Scope::Global);
+    }
+
+    /// Tracks a new local session.
+    pub(crate) fn track_local(&mut self, now: Instant, id: SessionId, timeout: Duration) {
+        self.insert(now, id, timeout, Scope::Local);
+    }
+
+    /// All servers are told of a session that was local.
+    pub(crate) fn make_global(&mut self, id: SessionId) {
+        if let Some(session) = self.by_id.get_mut(&id)
+            && session.scope == Scope::Local
+        {
+            session.scope = Scope::Global;
+            self.locals -= 1;
+        }
     }
 
     /// Stops tracking a session, and returns what was known of it.
     pub(crate) fn forget(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
+        self.locals -= usize::from(session.scope == Scope::Local);
         self.leave_bucket(session.bucket, id);
         Some(session)
     }
@@ -148,6 +182,21 @@ impl Sessions {
     /// A session that accepts requests.
     pub(crate) fn open(&self, id: SessionId) -> Option<&Session> {
         self.by_id.get(&id).filter(|session| !session.is_closing)
+    }
+
+    /// Whether a session is tracked, be it closing.
+    pub(crate) fn is_tracked(&self, id: SessionId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    /// Whether a session is known here alone.
+    pub(crate) fn is_local(&self, id: SessionId) -> bool {
+        self.by_id.get(&id).is_some_and(|session| session.scope == Scope::Local)
+    }
+
+    /// How many are.
+    pub(crate) fn locals(&self) -> usize {
+        self.locals
     }
 
     /// The sessions whose time is over. They stay tracked until their end was decided and applied.
@@ -180,11 +229,28 @@ impl Sessions {
     }
 
     /// Every session with the time at which it ends unless its client is heard of, in order of ids.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, Instant)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, Instant, Scope)> {
         self.by_id.iter().map(|(&id, session)| {
             let bucket = self.bucket_of(session.heartbeat.last(), session.timeout);
-            (id, self.bucket_start(bucket))
+            (id, self.bucket_start(bucket), session.scope)
         })
+    }
+
+    fn insert(&mut self, now: Instant, id: SessionId, timeout: Duration, scope: Scope) {
+        self.forget(id);
+        let bucket = self.bucket_of(now, timeout);
+        let session = Session {
+            timeout,
+            heartbeat: Heartbeat::new(now),
+            address: None,
+            owner: None,
+            is_closing: false,
+            scope,
+            bucket,
+        };
+        self.locals += usize::from(scope == Scope::Local);
+        self.by_id.insert(id, session);
+        self.buckets.entry(bucket).or_default().insert(id);
     }
 
     fn leave_bucket(&mut self, bucket: u64, id: SessionId) {
@@ -242,7 +308,9 @@ mod tests {
     fn a_sign_of_life_counts_from_when_it_was_heard() {
         let mut sessions = sessions();
         sessions.find_mut(A).expect("tracked").heartbeat.beat(at(120));
-        assert_eq!(sessions.iter().collect::<Vec<_>>(), [(A, at(400)), (B, at(400))]);
+        let global = Scope::Global;
+        let expected = [(A, at(400), global), (B, at(400), global)];
+        assert_eq!(sessions.iter().collect::<Vec<_>>(), expected);
         assert_eq!(sessions.expired(at(300)), []);
         assert_eq!(sessions.next_deadline(), Some(at(400)));
         assert_eq!(sessions.expired(at(399)), []);
@@ -264,6 +332,21 @@ mod tests {
         assert_eq!(sessions.expired(at(10_000)), [B]);
         assert!(sessions.open(A).is_none());
         assert_eq!(sessions.iter().count(), 1);
+    }
+
+    #[test]
+    fn local_sessions_stay_when_global_ones_are_forgotten() {
+        let mut sessions = sessions();
+        let local = SessionId(3);
+        sessions.track_local(at(0), local, Duration::from_millis(250));
+        assert!(sessions.is_local(local) && !sessions.is_local(A));
+        sessions.keep_local(at(1000));
+        assert_eq!(sessions.iter().collect::<Vec<_>>(), [(local, at(1300), Scope::Local)]);
+        sessions.make_global(local);
+        sessions.make_global(local);
+        assert_eq!((sessions.is_local(local), sessions.locals()), (false, 0));
+        sessions.keep_local(at(1000));
+        assert_eq!(sessions.iter().count(), 0);
     }
 
     #[test]

@@ -134,11 +134,19 @@ pub enum Role {
     Following,
     /// It forwards writes to a leader, and does not vote.
     Observing,
+    /// It has no leader, and serves those who only read.
+    ReadOnly,
 }
 
 impl Role {
-    const ALL: [Self; 5] =
-        [Self::Alone, Self::Looking, Self::Leading, Self::Following, Self::Observing];
+    const ALL: [Self; 6] = [
+        Self::Alone,
+        Self::Looking,
+        Self::Leading,
+        Self::Following,
+        Self::Observing,
+        Self::ReadOnly,
+    ];
 }
 
 /// What is known of a server that leads others. Without meaning in other roles.
@@ -199,6 +207,8 @@ pub struct Stats {
     pub commits: Count,
     /// Sessions ended for silence.
     pub expired_sessions: Count,
+    /// Sessions that only this server knows of.
+    pub local_sessions: Gauge,
     /// Connections closed since too many wanted a session.
     pub throttled_connections: Count,
     /// How probable that is for the next one though there is room: parts per million.
@@ -326,6 +336,8 @@ pub struct SessionView {
     pub id: SessionId,
     /// When it ends, unless its client is heard of.
     pub expires: Instant,
+    /// Whether only this server knows of it.
+    pub is_local: bool,
 }
 
 /// The tree as operators see it. Any thread may have one.

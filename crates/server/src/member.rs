@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Ensemble};
-use replica::EnsembleOptions;
+use replica::{EnsembleOptions, LocalSessions};
 use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
 use tracing::warn;
 use zab::{ElectionOptions, LearnerKind, Quorum, Quorums};
 
 /// How long an election that could end is kept open for a better candidate, as Apache's servers do.
 const FINALIZE: Duration = Duration::from_millis(200);
+
+/// How long a server without a leader waits for one before it serves reads only, or a tick if that is
+/// longer; as Apache's.
+const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 
 /// How a member takes part in its ensemble, given what it has recovered.
 ///
@@ -39,6 +43,15 @@ pub(crate) fn ensemble_options(
             last_logged: recovered.last_logged,
             is_whole,
         },
+        local_sessions: match ensemble.local_sessions {
+            config::LocalSessions::Off => LocalSessions::Off,
+            config::LocalSessions::Fixed => LocalSessions::Fixed,
+            config::LocalSessions::Upgradable => LocalSessions::Upgradable,
+        },
+        read_only_after: config
+            .operator
+            .read_only_mode
+            .then_some(READ_ONLY_AFTER_MIN.max(config.sessions.tick)),
     })
 }
 

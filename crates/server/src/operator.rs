@@ -22,8 +22,8 @@ use admin::{
     ServerView, SessionBucket, SessionDump, SessionEphemerals, SessionWatches, StatView, TraceMask,
     WatchSummary, WatchesByPath, WatchesBySession,
 };
-use config::{Config, Ensemble};
-use replica::view::{Inspection, TreeView, WatchesFrom, WatchesPage};
+use config::{Config, Ensemble, LocalSessions};
+use replica::view::{Inspection, SessionView, TreeView, WatchesFrom, WatchesPage};
 use replica::{Address, Input};
 use storage::Directories;
 use types::membership::Member;
@@ -81,6 +81,8 @@ pub(crate) struct Facts {
     conf: ConfView,
     /// How many members vote; `None` if it is none's member.
     quorum_size: Option<u64>,
+    /// Whether it opens sessions that only it knows of.
+    opens_local: bool,
     environment: EnvironmentView,
 }
 
@@ -109,7 +111,9 @@ impl Facts {
             member: config.ensemble.as_ref().map(member_conf),
         };
         let quorum_size = config.ensemble.as_ref().map(|it| it.membership.voters().count() as u64);
-        Self { conf, quorum_size, environment: host::environment() }
+        let opens_local = |ensemble: &Ensemble| ensemble.local_sessions != LocalSessions::Off;
+        let opens_local = config.ensemble.as_ref().is_some_and(opens_local);
+        Self { conf, quorum_size, opens_local, environment: host::environment() }
     }
 }
 
@@ -248,6 +252,7 @@ impl Operator {
             ephemerals_count: tree.ephemerals as u64,
             approximate_data_size: tree.data_bytes + SECOND_NAME_OF_ROOT,
             global_sessions: tree.sessions as u64,
+            local_sessions: self.views.local_sessions(),
             open_file_descriptor_count: descriptors.open,
             max_file_descriptor_count: descriptors.max,
             auth_failed_count: front.refused_credentials,
@@ -272,32 +277,24 @@ impl Operator {
     }
 
     fn dump(&self, now: Now, mode: Mode) -> Option<SessionDump> {
+        let (local, global): (Vec<_>, Vec<_>) =
+            self.inspect()?.sessions.into_iter().partition(|session| session.is_local);
+        let opens_local = self.facts.opens_local || !local.is_empty();
         let sessions = match mode {
-            Mode::Follower | Mode::Observer => KnownSessions::Listed(self.tree.sessions()),
-            Mode::Standalone | Mode::Leader | Mode::ReadOnly => {
-                KnownSessions::Expiring(self.expiring_sessions(now)?)
+            Mode::Follower | Mode::Observer | Mode::ReadOnly => {
+                KnownSessions::Listed(self.tree.sessions())
             }
+            Mode::Standalone | Mode::Leader => KnownSessions::Expiring(by_end(now, &global)),
         };
         let ephemerals = self.tree.ephemerals().into_iter();
         let ephemerals = ephemerals.map(|(session, paths)| SessionEphemerals { session, paths });
         let entries = self.views.connections();
         Some(SessionDump {
+            local: opens_local.then(|| by_end(now, &local)),
             sessions,
             ephemerals: ephemerals.collect(),
             connections: connections::buckets(now, &entries, self.handshake_timeout),
         })
-    }
-
-    fn expiring_sessions(&self, now: Now) -> Option<Vec<SessionBucket>> {
-        let mut buckets = BTreeMap::<_, Vec<SessionId>>::new();
-        for session in self.inspect()?.sessions {
-            buckets.entry(session.expires).or_default().push(session.id);
-        }
-        let buckets = buckets.into_iter().map(|(expires, sessions)| SessionBucket {
-            expire_wall_ms: connections::wall_ms_of(now, expires),
-            sessions,
-        });
-        Some(buckets.collect())
     }
 
     fn watch_summary(&self) -> Option<WatchSummary> {
@@ -371,4 +368,17 @@ impl Operator {
             }
         }
     }
+}
+
+/// The sessions by the time at which they end, as they end.
+fn by_end(now: Now, sessions: &[SessionView]) -> Vec<SessionBucket> {
+    let mut buckets = BTreeMap::<_, Vec<SessionId>>::new();
+    for session in sessions {
+        buckets.entry(session.expires).or_default().push(session.id);
+    }
+    let bucket = |(expires, sessions)| SessionBucket {
+        expire_wall_ms: connections::wall_ms_of(now, expires),
+        sessions,
+    };
+    buckets.into_iter().map(bucket).collect()
 }

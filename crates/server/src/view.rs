@@ -83,7 +83,13 @@ impl Views {
             Role::Leading => Some(Mode::Leader),
             Role::Following => Some(Mode::Follower),
             Role::Observing => Some(Mode::Observer),
+            Role::ReadOnly => Some(Mode::ReadOnly),
         }
+    }
+
+    /// Sessions that only this server knows of.
+    pub(crate) fn local_sessions(&self) -> u64 {
+        u64::try_from(self.replica.local_sessions.value()).unwrap_or_default()
     }
 
     /// What is known of a server that leads others; `None` if it does not.

@@ -45,7 +45,7 @@ impl Desk {
             }
             Mail::WatchRequest(request) => self.on_watch_request(now, *request),
             Mail::Established(established) => self.on_established(now, *established, reader),
-            Mail::Refused { conn } => self.on_refused(conn),
+            Mail::Refused { conn, is_read_only } => self.on_refused(conn, is_read_only),
             Mail::Close { conn } => {
                 debug!(?conn, "session ended or moved");
                 self.connections.close(conn);
@@ -85,7 +85,7 @@ impl Desk {
     }
 
     fn on_established(&mut self, now: Now, established: Established, reader: &TreeReader) {
-        let Established { conn, session, timeout_ms, heartbeat } = established;
+        let Established { conn, session, timeout_ms, heartbeat, is_read_only } = established;
         let Some(connection) = self.connections.answering(conn) else {
             // It was closed while the session was opened; the session has no connection now.
             let address = Address { front: reader.front(), conn };
@@ -103,7 +103,7 @@ impl Desk {
             timeout_ms,
             session,
             password: session.password(),
-            read_only: connection.read_only_known.then_some(false),
+            read_only: connection.read_only_known.then_some(is_read_only),
         };
         response.encode(&mut connection.out);
         connection.answered(now.instant, now.instant, Xid::INTERNAL, self.seen);
@@ -113,9 +113,9 @@ impl Desk {
     }
 
     /// The session can not be resumed: the client is told that it is over.
-    fn on_refused(&mut self, conn: ConnId) {
+    fn on_refused(&mut self, conn: ConnId, is_read_only: bool) {
         if let Some(connection) = self.connections.answering(conn) {
-            let read_only = connection.read_only_known.then_some(false);
+            let read_only = connection.read_only_known.then_some(is_read_only);
             ConnectResponse::refused(read_only).encode(&mut connection.out);
         }
         self.connections.close(conn);

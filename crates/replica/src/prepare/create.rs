@@ -14,6 +14,9 @@ impl Preparation<'_> {
     pub(super) fn create(&mut self, create: Create<'static>) -> Result<Txn, ErrorCode> {
         let Create { call, path, data, acl, mode } = create;
         self.check_ttl(mode.ttl_ms())?;
+        if mode.is_ephemeral() {
+            self.ownership?;
+        }
         let parent = parent_of(&path).ok_or(ErrorCode::BadArguments)?;
         let acl = self.access.stored_list(&acl, self.identities)?;
         let parent_before = self.latest(parent)?;

@@ -8,6 +8,7 @@ use types::{AclList, ErrorCode, Now, SessionId, Txn, Zxid, mutant};
 use wire::reply::{Body, Reply};
 
 use super::{Core, Speaker};
+use crate::ensemble::Standing;
 use crate::published::{
     Address, ChangeKind, Established, Mail, Post, PublishedChange, WatchRequest,
 };
@@ -63,13 +64,7 @@ impl Core {
                     reply::to_write(xid, zxid, &txn, &applied, out);
                 });
             }
-            (Txn::CreateSession { timeout_ms }, Origin::Learner(link)) => {
-                self.track(now, header.session, *timeout_ms);
-                if let Some(session) = self.sessions.find_mut(header.session) {
-                    session.owner = Some(Owner::Learner(link));
-                }
-            }
-            (_, Origin::Handshake(_) | Origin::Server | Origin::Learner(_)) => {}
+            (_, Origin::Handshake(_) | Origin::Server | Origin::Learner) => {}
         }
         if matches!(txn, Txn::CloseSession { .. }) {
             self.end(post, header.session);
@@ -88,6 +83,17 @@ impl Core {
         address: Address,
     ) {
         self.track(now, id, timeout_ms);
+        self.give(post, id, timeout_ms, address);
+    }
+
+    /// Lets a connection speak for a new session.
+    pub(super) fn give(
+        &mut self,
+        post: &mut Post<'_>,
+        id: SessionId,
+        timeout_ms: i32,
+        address: Address,
+    ) {
         let Some(session) = self.sessions.find_mut(id) else { return };
         session.address = Some(address);
         session.owner = Some(Owner::Here);
@@ -96,6 +102,7 @@ impl Core {
             session: id,
             timeout_ms,
             heartbeat: session.heartbeat.clone(),
+            is_read_only: self.ensemble.standing == Standing::ReadOnly,
         };
         let mail = Mail::Established(Box::new(established));
         post.outbox(address.front).mail.push(mail);
@@ -116,7 +123,7 @@ impl Core {
     }
 
     /// The session is over: its connection, if there is one, is closed after what it was sent.
-    fn end(&mut self, post: &mut Post<'_>, id: SessionId) {
+    pub(super) fn end(&mut self, post: &mut Post<'_>, id: SessionId) {
         self.ensemble.asked.forget(id);
         let Some(session) = self.sessions.forget(id) else { return };
         if let Some(address) = session.address {
@@ -126,7 +133,7 @@ impl Core {
     }
 
     /// Answers what is no longer behind anything.
-    pub(super) fn answer(&self, tree: &Tree, post: &mut Post<'_>, waiting: Waiting) {
+    pub(super) fn answer(&mut self, tree: &Tree, post: &mut Post<'_>, waiting: Waiting) {
         let Waiting { address, session, xid, received, identities, question } = waiting;
         let Address { front, conn } = address;
         let zxid = tree.last_applied();
@@ -137,6 +144,12 @@ impl Core {
             Question::Refused(code) => post.outbox(front).reply(conn, received, |out| {
                 Reply { xid, zxid, result: Err(code) }.encode(out);
             }),
+            Question::End => {
+                post.outbox(front).reply(conn, received, |out| {
+                    Reply { xid, zxid, result: Ok(Body::Empty) }.encode(out);
+                });
+                self.end(post, session);
+            }
             // Waits only behind syncs, which go on with it themselves.
             Question::Ask(_) => {}
             Question::Resume(established) => {

@@ -10,7 +10,7 @@ use zab::Link;
 
 use super::{Intake, Speaker};
 use crate::access::Identities;
-use crate::ensemble::{Asker, Claim, LearnerAnswer};
+use crate::ensemble::{Asker, Claim, LearnerAnswer, Standing};
 use crate::input::{Ask, Request};
 use crate::published::{Address, Established, Mail};
 use crate::request::{Origin, Question, Waiting};
@@ -68,11 +68,7 @@ impl Intake<'_, '_> {
     pub(super) fn on_revalidated(&mut self, now: Now, session: SessionId, is_valid: bool) {
         let Some(claim) = self.core.ensemble.claims.remove(&session) else { return };
         if !is_valid {
-            self.post
-                .outbox(claim.address.front)
-                .mail
-                .push(Mail::Refused { conn: claim.address.conn });
-            return;
+            return self.refuse_session(claim.address);
         }
         let timeout = self.core.clamped(claim.timeout_ms);
         let before = self.core.sessions.find_mut(session).and_then(|it| it.address.take());
@@ -98,11 +94,16 @@ impl Intake<'_, '_> {
             }
         };
         let xid = request.xid;
-        let origin = Origin::Learner(link);
+        let origin = Origin::Learner;
         match request.op {
             Op::Write(Write::CreateSession { timeout_ms }) => {
                 let header = self.core.next_header(now, session, xid);
                 self.core.propose(header, Txn::CreateSession { timeout_ms }, origin);
+                // From now on, as what an upgraded session asks next comes right behind it.
+                self.core.track(now, session, timeout_ms);
+                if let Some(session) = self.core.sessions.find_mut(session) {
+                    session.owner = Some(Owner::Learner(link));
+                }
             }
             Op::Write(write) => {
                 let header = self.core.next_header(now, session, xid);
@@ -133,7 +134,9 @@ impl Intake<'_, '_> {
 
     /// A client wants to resume its session at a learner.
     pub(super) fn on_revalidate(&mut self, now: Now, link: Link, id: SessionId) {
-        let session = self.core.sessions.find_mut(id).filter(|session| !session.is_closing);
+        let is_local = self.core.sessions.is_local(id);
+        let session = self.core.sessions.find_mut(id);
+        let session = session.filter(|session| !session.is_closing && !is_local);
         let is_valid = session.is_some();
         let mut moved = None;
         if let Some(session) = session {
@@ -152,6 +155,9 @@ impl Intake<'_, '_> {
 
     /// Whether a session's requests may come over this connection.
     fn owned_by(&mut self, id: SessionId, link: Link) -> Result<(), ErrorCode> {
+        if self.core.may_be_local_elsewhere(id) {
+            return Ok(());
+        }
         let session = self.core.sessions.find_mut(id).filter(|session| !session.is_closing);
         let session = session.ok_or(ErrorCode::SessionExpired)?;
         match *session.owner.get_or_insert(Owner::Learner(link)) {
@@ -198,6 +204,7 @@ impl Intake<'_, '_> {
             session: id,
             timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
             heartbeat: session.heartbeat.clone(),
+            is_read_only: self.core.ensemble.standing == Standing::ReadOnly,
         };
         self.core.sessions.set_timeout(id, timeout);
         self.core.speakers.insert(address, Speaker { session: id, last: None });

@@ -25,7 +25,7 @@ pub(super) struct Intake<'a, 'p> {
 
 impl Intake<'_, '_> {
     pub(super) fn on_connect(&mut self, now: Now, connect: &Connect) {
-        let Connect { address, ref resume, timeout_ms } = *connect;
+        let Connect { address, ref resume, timeout_ms, accepts_read_only: _ } = *connect;
         if !self.core.admits(now, connect) {
             if let Some(suppressed) = self.core.throttled.admit(now.instant) {
                 info!(
@@ -41,16 +41,22 @@ impl Intake<'_, '_> {
         let clamped_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         match (self.core.ensemble.standing, resume) {
             (Standing::Looking, _) => self.close(address),
+            (Standing::ReadOnly, _) => self.connect_read_only(now, connect),
             (Standing::Leading, Some((session, password))) => {
                 self.resume(now, address, *session, password, timeout);
             }
+            (Standing::Leading | Standing::Following(_), None) if self.core.opens_local() => {
+                self.open_local(now, address, timeout);
+            }
             (Standing::Leading, None) => self.open(now, address, timeout),
             (Standing::Following(link), Some((session, password))) => {
-                if session.password().0 == **password {
+                if self.core.sessions.is_local(*session) {
+                    self.resume(now, address, *session, password, timeout);
+                } else if session.password().0 == **password {
                     let claim = Claim { address, timeout_ms: clamped_ms };
                     self.ask_about(link, *session, claim);
                 } else {
-                    self.post.outbox(address.front).mail.push(Mail::Refused { conn: address.conn });
+                    self.refuse_session(address);
                 }
             }
             (Standing::Following(link), None) => self.forward_open(link, address, clamped_ms),
@@ -68,7 +74,7 @@ impl Intake<'_, '_> {
 
     /// Binds a connection to a session that is there, if it knows its password. The connection that
     /// spoke for it before is closed.
-    fn resume(
+    pub(super) fn resume(
         &mut self,
         now: Now,
         address: Address,
@@ -82,7 +88,7 @@ impl Intake<'_, '_> {
             if mutant::active(46) {
                 return self.open(now, address, timeout);
             }
-            self.post.outbox(address.front).mail.push(Mail::Refused { conn: address.conn });
+            self.refuse_session(address);
             return;
         };
         if let Some(before) = session.address.take() {
@@ -92,6 +98,13 @@ impl Intake<'_, '_> {
             self.close(before);
         }
         self.bind(now, id, address, timeout);
+    }
+
+    /// Tells a connection that there is no such session, or that it is not its own.
+    pub(super) fn refuse_session(&mut self, address: Address) {
+        let conn = address.conn;
+        let is_read_only = self.core.ensemble.standing == Standing::ReadOnly;
+        self.post.outbox(address.front).mail.push(Mail::Refused { conn, is_read_only });
     }
 
     /// Works a request off, or lets it wait if the operator limits how many are under way.
@@ -130,7 +143,7 @@ impl Intake<'_, '_> {
     }
 
     /// Answers a request with an error, in its place among those of its connection.
-    fn refuse(&mut self, request: Request, code: ErrorCode) {
+    pub(super) fn refuse(&mut self, request: Request, code: ErrorCode) {
         let Request { address, xid, received, identities, .. } = request;
         let Some(speaker) = self.core.speakers.get(&address) else { return };
         let session = speaker.session;
@@ -157,11 +170,19 @@ impl Intake<'_, '_> {
                 self.queue(Waiting { address, session, xid, received, identities, question });
                 return;
             }
+            if self.core.sessions.is_local(session) {
+                return self.on_local_request(now, session, request);
+            }
             if let Standing::Following(link) = self.core.ensemble.standing {
                 return self.forward(link, session, request);
             }
         }
-        let Request { received, identities, ask, .. } = request;
+        self.decide(now, session, request);
+    }
+
+    /// Decides over a request, or lets it wait for what it stands behind.
+    pub(super) fn decide(&mut self, now: Now, session: SessionId, request: Request) {
+        let Request { address, xid, received, identities, ask } = request;
         let origin = Origin::Request { address, xid, received };
         let question = match ask {
             Ask::Write(write) => {
@@ -208,18 +229,25 @@ impl Intake<'_, '_> {
         }
     }
 
-    /// Ends the sessions whose time is over. Only who leads knows that.
+    /// Ends the sessions whose time is over. Of global ones only who leads knows that.
     pub(super) fn expire(&mut self, now: Now) {
-        if self.core.ensemble.standing != Standing::Leading {
+        if !self.core.expires_sessions()
+            || self.core.sessions.next_deadline().is_none_or(|deadline| now.instant < deadline)
+        {
             return;
         }
-        if self.core.sessions.next_deadline().is_none_or(|deadline| now.instant < deadline) {
-            return;
-        }
+        let leads = self.core.ensemble.standing == Standing::Leading;
         for session in self.core.sessions.expired(now.instant) {
+            let is_local = self.core.sessions.is_local(session);
+            if !is_local && !leads {
+                continue;
+            }
             info!(%session, "session expired");
             self.core.stats.expired_sessions.add(1);
-            self.propose_close(now, session, Xid::INTERNAL, Origin::Server);
+            match is_local {
+                true => self.core.end(self.post, session),
+                false => self.propose_close(now, session, Xid::INTERNAL, Origin::Server),
+            }
         }
     }
 
@@ -255,12 +283,14 @@ impl Intake<'_, '_> {
         identities: &Identities,
         decide: impl FnOnce(&mut Preparation<'_>) -> Result<Txn, ErrorCode>,
     ) -> Txn {
+        let ownership = self.core.ownership(header.session);
         let mut preparation = Preparation {
             tree: self.tree,
             pending: &mut self.core.pending,
             access: &self.core.options.access,
             options: &self.core.options.prepare,
             session: header.session,
+            ownership,
             identities,
             zxid: header.zxid,
             now,

@@ -31,7 +31,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(options: EnsembleOptions, now: Now) -> Self {
-        let EnsembleOptions { peer, quorums, recovered } = options;
+        let EnsembleOptions { peer, quorums, recovered, .. } = options;
         let mut effects = Vec::new();
         let (kind, config) = (peer.kind, Arc::clone(&peer.config));
         let config_version = peer.config_version;
@@ -179,7 +179,7 @@ impl Replica {
                 self.core.last_logged = keep;
                 effects.push(Effect::Peer(zab::Effect::Truncate(keep)));
             }
-            zab::Effect::Look => self.look(),
+            zab::Effect::Look => self.look(now),
             zab::Effect::Lead { epoch } => self.lead(now, epoch),
             zab::Effect::Follow { link, leader, epoch } => {
                 info!(leader = leader.0, epoch = epoch.0, "serving as a learner");
@@ -199,12 +199,14 @@ impl Replica {
             zab::Effect::LeadershipConfirmed { count } => self.confirmed(now, count),
             // Memberships change only with their files, so far.
             zab::Effect::LearnMembership(_) => {}
+            zab::Effect::AdmitLearners | zab::Effect::RefuseLearners => {
+                self.end_read_only(now);
+                effects.push(Effect::Peer(effect));
+            }
             zab::Effect::Call { .. }
             | zab::Effect::Notify { .. }
             | zab::Effect::Close { .. }
             | zab::Effect::ConnectToLeader(_)
-            | zab::Effect::AdmitLearners
-            | zab::Effect::RefuseLearners
             | zab::Effect::LetLearnersWait
             | zab::Effect::ToLeader { .. }
             | zab::Effect::ToLearner { .. }
@@ -214,12 +216,12 @@ impl Replica {
     }
 
     /// There is no leader: every client has to find a server that has one.
-    fn look(&mut self) {
-        self.core.ensemble.standing = Standing::Looking;
+    pub(super) fn look(&mut self, now: Now) {
+        self.core.ensemble.look(now.instant);
         self.core.stats.set_role(Role::Looking);
         let mut section = self.publisher.write();
         let (_, mut post) = section.parts();
-        for address in self.core.disconnect_all() {
+        for address in self.core.disconnect_all(now) {
             post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
         }
     }
@@ -234,7 +236,7 @@ impl Replica {
         core.stats.leadership.begin(now.instant);
         core.last_logged = core.last_logged.max(Zxid::new(epoch, Counter(0)));
         core.pending = Pending::new(tree.digest().unwrap_or_default(), core.options.seed);
-        core.sessions.clear();
+        core.sessions.keep_local(now.instant);
         core.track_all(now, &tree);
     }
 
@@ -322,13 +324,13 @@ impl Core {
     }
 
     /// Forgets all clients. Returns their connections.
-    fn disconnect_all(&mut self) -> Vec<crate::Address> {
+    fn disconnect_all(&mut self, now: Now) -> Vec<crate::Address> {
         let mut addresses: Vec<_> = self.speakers.drain().map(|(address, _)| address).collect();
         addresses.extend(self.proposals.orphan());
         addresses.extend(self.ensemble.forget());
         addresses.sort_unstable();
         addresses.dedup();
-        self.sessions.clear();
+        self.sessions.keep_local(now.instant);
         addresses
     }
 

@@ -1,5 +1,7 @@
 //! What clients of an ensemble see, whichever member they talk to.
 
+mod local;
+mod read_only;
 #[path = "../core/world/transcript.rs"]
 mod transcript;
 mod world;

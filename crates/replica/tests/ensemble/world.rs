@@ -9,9 +9,9 @@ use std::time::Duration;
 use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::view::TreeSummary;
 use replica::{
-    Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES, Options,
-    Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SNAPSHOT_PART_BYTES,
-    SnapshotOptions, first_session,
+    Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES,
+    LocalSessions, Options, Outstanding, PrepareOptions, ReapOptions, Replica,
+    RequestThrottleOptions, SNAPSHOT_PART_BYTES, SnapshotOptions, first_session,
 };
 use tree::Tree;
 use types::{ConnId, ExtendedTypes, Instant, Now, Op, SessionId, SessionPassword, Sid, Xid, Zxid};
@@ -81,9 +81,24 @@ pub(crate) struct World {
     isolated: Option<Sid>,
 }
 
+/// What servers are like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Servers 1 to this one vote.
+    pub(crate) voters: i64,
+    pub(crate) local_sessions: LocalSessions,
+    pub(crate) read_only_after: Option<Duration>,
+}
+
 impl World {
     /// Servers 1 to `voters`, which have elected the last one.
     pub(crate) fn new(voters: i64) -> Self {
+        Self::of(Plan { voters, local_sessions: LocalSessions::Off, read_only_after: None })
+    }
+
+    /// Servers of which the last one is elected.
+    pub(crate) fn of(plan: Plan) -> Self {
+        let voters = plan.voters;
         let now = Now { instant: Instant::default(), wall_ms: 1_000_000 };
         let mut world = Self {
             servers: BTreeMap::new(),
@@ -95,7 +110,7 @@ impl World {
             isolated: None,
         };
         for sid in (1..=voters).map(Sid) {
-            let server = server(sid, voters, now);
+            let server = server(sid, plan, now);
             world.servers.insert(sid, server);
         }
         for sid in (1..=voters).map(Sid) {
@@ -127,6 +142,17 @@ impl World {
 
     /// Sends the first frame of a connection.
     pub(crate) fn greet(&mut self, client: Client, resume: Option<Ticket>) {
+        self.greet_as(client, resume, Some(false));
+    }
+
+    /// Sends the first frame of a connection, which says whether a server will do that serves reads
+    /// only.
+    pub(crate) fn greet_as(
+        &mut self,
+        client: Client,
+        resume: Option<Ticket>,
+        read_only: Option<bool>,
+    ) {
         let none = Ticket { session: SessionId::NONE, password: SessionPassword([0; 16]) };
         let Ticket { session, password } = resume.unwrap_or(none);
         let mut bytes = Vec::new();
@@ -135,7 +161,7 @@ impl World {
             timeout_ms: i32::try_from(TIMEOUT.as_millis()).expect("a short timeout"),
             session,
             password: &password.0,
-            read_only: Some(false),
+            read_only,
         }
         .encode(&mut bytes);
         self.send(client, &bytes);
@@ -226,6 +252,11 @@ impl World {
     /// Nothing that a server sends arrives any longer, nor anything that is sent to it.
     pub(crate) fn isolate(&mut self, sid: i64) {
         self.isolated = Some(Sid(sid));
+    }
+
+    /// What a server sends arrives again, and what is sent to it.
+    pub(crate) fn heal(&mut self) {
+        self.isolated = None;
     }
 
     /// What a server's tree is like.
@@ -474,7 +505,7 @@ impl World {
     }
 }
 
-fn server(sid: Sid, voters: i64, now: Now) -> Server {
+fn server(sid: Sid, plan: Plan, now: Now) -> Server {
     let tree = Tree::new(tree::Options {
         extended_types: ExtendedTypes::Enabled,
         digest: true,
@@ -503,7 +534,7 @@ fn server(sid: Sid, voters: i64, now: Now) -> Server {
             seed: 1,
         },
     };
-    let committed = Quorum::majority((1..=voters).map(Sid));
+    let committed = Quorum::majority((1..=plan.voters).map(Sid));
     let quorums = Quorums { committed, pending: None };
     let recovered = Recovered {
         accepted_epoch: types::Epoch(0),
@@ -537,7 +568,13 @@ fn server(sid: Sid, voters: i64, now: Now) -> Server {
         fronts: 1,
         first_session: first_session(sid, 0, &tree),
         seed: 5,
-        ensemble: Some(EnsembleOptions { peer, quorums, recovered }),
+        ensemble: Some(EnsembleOptions {
+            peer,
+            quorums,
+            recovered,
+            local_sessions: plan.local_sessions,
+            read_only_after: plan.read_only_after,
+        }),
     };
     let replica = Replica::new(options, tree, now);
     let front = Frontend::new(

@@ -159,7 +159,10 @@ pub(super) fn replica_options(
             never_used_max_ms: never_used
                 .map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX)),
         },
-        connection_throttle: config.throttle.connections.map(connection_throttle),
+        connection_throttle: config
+            .throttle
+            .connections
+            .map(|throttle| connection_throttle(throttle, opens_local(config))),
         request_throttle: request_throttle(&config.throttle),
         fronts: io_threads(config),
         first_session,
@@ -168,7 +171,17 @@ pub(super) fn replica_options(
     }
 }
 
-fn connection_throttle(throttle: config::ConnectionThrottle) -> ConnectionThrottleOptions {
+/// Whether new sessions are known to this server alone.
+fn opens_local(config: &Config) -> bool {
+    let local_sessions = config.ensemble.as_ref().map(|ensemble| ensemble.local_sessions);
+    local_sessions.is_some_and(|it| it != config::LocalSessions::Off)
+}
+
+fn connection_throttle(
+    throttle: config::ConnectionThrottle,
+    opens_local: bool,
+) -> ConnectionThrottleOptions {
+    let weights = throttle.weights;
     ConnectionThrottleOptions {
         tokens: throttle.tokens,
         fill_time: throttle.fill_time,
@@ -177,8 +190,8 @@ fn connection_throttle(throttle: config::ConnectionThrottle) -> ConnectionThrott
         drop_increase: throttle.drop_increase,
         drop_decrease: throttle.drop_decrease,
         decrease_ratio: throttle.decrease_ratio,
-        new_session_tokens: throttle.weights.global,
-        resumed_session_tokens: throttle.weights.renew,
+        new_session_tokens: if opens_local { weights.local } else { weights.global },
+        resumed_session_tokens: weights.renew,
     }
 }
 

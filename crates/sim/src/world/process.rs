@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 use replica::access::{AccessOptions, DigestAlgorithm};
 use replica::{
-    Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, Options, Outstanding,
-    PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions, first_session,
+    Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, LocalSessions, Options,
+    Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
+    first_session,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Epochs, Log, LogOptions, Memory,
@@ -514,6 +515,8 @@ fn ensemble_options(
             last_logged,
             is_whole: epochs.memory == Memory::Whole,
         },
+        local_sessions: LocalSessions::Off,
+        read_only_after: None,
     }
 }
 

@@ -70,12 +70,13 @@ impl Transcript {
         if !self.is_greeted {
             self.is_greeted = true;
             let response = ConnectResponse::decode(body).expect("an answer to the handshake");
+            let only = if response.read_only == Some(true) { ", read-only" } else { "" };
             if response.is_refusal() {
-                return self.line("session refused");
+                return self.line(&format!("session refused{only}"));
             }
             let ConnectResponse { session, password, timeout_ms, .. } = response;
             self.ticket = Some(Ticket { session, password });
-            return self.line(&format!("session for {timeout_ms} ms"));
+            return self.line(&format!("session for {timeout_ms} ms{only}"));
         }
         let (header, record) = ReplyHeader::decode(body).expect("a header");
         if header.xid == Xid::NOTIFICATION {

@@ -1,0 +1,62 @@
+//! A server without a leader that serves those who only read.
+//!
+//! ```text
+//!            no leader for a while                elected, or one was
+//!  Looking ────────────────────────> ReadOnly ─────────────────────────> Looking, then more
+//!                                       │ connections are closed as this begins and ends
+//! ```
+//!
+//! It shows what it has: the state that it last applied, or that its files had. It admits clients that
+//! say that they are content with that, refuses every write, and opens no session of which others know.
+//! Who has such a session may have used it elsewhere in the meantime, and finds no connection here.
+
+use tracing::info;
+use types::{Now, SessionId};
+
+use super::{Intake, Replica};
+use crate::ensemble::{LocalSessions, Standing};
+use crate::input::Connect;
+use crate::view::Role;
+
+impl Replica {
+    /// Begins to serve reads, if it is time.
+    pub(super) fn settle_read_only(&mut self, now: Now) {
+        let ensemble = &mut self.core.ensemble;
+        if ensemble.read_only_at.is_none_or(|at| now.instant < at) {
+            return;
+        }
+        ensemble.read_only_at = None;
+        if ensemble.standing == Standing::Looking {
+            info!("no leader: serving clients that only read");
+            ensemble.standing = Standing::ReadOnly;
+            self.core.stats.set_role(Role::ReadOnly);
+        }
+    }
+
+    /// An election is over. What it leads to may change what this server has: nobody reads any longer.
+    pub(super) fn end_read_only(&mut self, now: Now) {
+        let was_read_only = self.core.ensemble.standing == Standing::ReadOnly;
+        if was_read_only {
+            self.look(now);
+            if self.core.ensemble.local_sessions == LocalSessions::Off {
+                self.core.sessions.clear();
+            }
+        }
+        self.core.ensemble.read_only_at = None;
+    }
+}
+
+impl Intake<'_, '_> {
+    /// Admits a connection that is content with reads.
+    pub(super) fn connect_read_only(&mut self, now: Now, connect: &Connect) {
+        let Connect { address, ref resume, timeout_ms, accepts_read_only } = *connect;
+        let timeout = self.core.clamped(timeout_ms);
+        let is_global = |session: SessionId| self.tree.session_timeout(session).is_some();
+        match resume {
+            _ if !accepts_read_only => self.close(address),
+            Some((session, _)) if is_global(*session) => self.close(address),
+            Some((session, password)) => self.resume(now, address, *session, password, timeout),
+            None => self.open_local(now, address, timeout),
+        }
+    }
+}
