@@ -90,7 +90,6 @@ pub(crate) const NOT_ACTED_ON: &[(&str, &str)] = &[
     ("admin.*", "the HTTP admin server is"),
     ("allowSaslFailedClients", "SASL is"),
     ("leaderServes", "a leader without clients is"),
-    ("oraclePath", "the oracle is"),
     ("leader.maxTimeToWaitForEpoch", "another wait than initLimit is"),
     ("leader.maxConcurrent*", "a limit on learners that are synchronized at once is"),
     ("snapshotSizeFactor", "reading the log for learners is"),

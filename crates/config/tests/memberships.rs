@@ -243,7 +243,6 @@ fn an_oracle_makes_groups_and_weights_mean_nothing() {
     setup.check(expect![[r#"
         DIR/zoo.cfg:9: group.1 has no effect here: with oraclePath all votes weigh the same
         DIR/zoo.cfg:10: weight.1 has no effect here: with oraclePath all votes weigh the same
-        DIR/zoo.cfg:8: oraclePath has no effect yet: the oracle is not supported by this version
         1 of:
         server.1=zk1:2888:3888:participant
         server.2=zk2:2888:3888:participant

@@ -81,6 +81,8 @@ pub(crate) struct Outlets {
     pub(crate) desk: Arc<Desk>,
     /// Only a member of an ensemble has them.
     pub(crate) peers: Option<Peers>,
+    /// Only a member of an ensemble with an oracle has it: each entry asks what that says.
+    pub(crate) oracle: Option<Arc<Inbox<()>>>,
 }
 
 #[derive(Default)]
@@ -278,6 +280,11 @@ impl Outlets {
             Effect::Peer(zab::Effect::Truncate(keep)) => {
                 self.log.put(LogJob::Change(Change::Cut(keep)));
             }
+            Effect::Peer(zab::Effect::AskOracle) => {
+                if let Some(oracle) = &self.oracle {
+                    oracle.put(());
+                }
+            }
             Effect::Peer(effect) => {
                 errands.push(Errand::of(effect).expect("the replica keeps its own effects"));
             }
@@ -305,6 +312,9 @@ impl Outlets {
         self.desk.close();
         if let Some(peers) = &self.peers {
             peers.stop();
+        }
+        if let Some(oracle) = &self.oracle {
+            oracle.close();
         }
         for handover in &self.handovers {
             handover.letterbox.stop();

@@ -37,6 +37,7 @@ mod letterbox;
 mod log_thread;
 mod member;
 mod operator;
+mod oracle;
 mod peers;
 mod server;
 mod snapshot_thread;

@@ -68,6 +68,7 @@ fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options
         sync_limit: limits.sync_ticks,
         history_min: usize::try_from(synchronization.committed_kept).unwrap_or(usize::MAX),
         snapshots_only: synchronization.always_sends_snapshot,
+        has_oracle: ensemble.oracle_path.is_some(),
         config: Arc::clone(&text),
         config_version,
         election: ElectionOptions {

@@ -116,6 +116,9 @@ pub enum Effect {
     },
     /// The membership that others have is newer than this server's.
     LearnMembership(Arc<str>),
+    /// Find out what the oracle says; answered with [`crate::Input::OracleSays`]. Only with
+    /// [`crate::Options::has_oracle`].
+    AskOracle,
 }
 
 /// A notification that owns what it says.

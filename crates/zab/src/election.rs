@@ -236,11 +236,11 @@ impl Election {
         self.offered_version = self.offered_version.max(version);
     }
 
-    /// The oracle of an ensemble of two voters says this now. It decides when one of them is not
-    /// there: the other leads alone, or follows whoever says that it leads. It should be asked
-    /// again and again during an election.
-    pub fn on_oracle(&mut self, oracle: Oracle) {
-        self.oracle = Some(oracle);
+    /// The oracle of an ensemble of two voters says this now; `None`: nothing that still holds. It
+    /// decides when one of them is not there: the other leads alone, or follows whoever says that it
+    /// leads. It should be asked again and again during an election.
+    pub fn on_oracle(&mut self, oracle: Option<Oracle>) {
+        self.oracle = oracle;
     }
 
     /// See [`crate::Input::Called`].

@@ -7,6 +7,8 @@ use wire::election::Notification;
 use wire::quorum::{ToLeader, ToLearner};
 use wire::stored::LogBatch;
 
+use crate::quorum::Oracle;
+
 /// A connection between two servers. Numbers are never used twice, so that what still arrives from
 /// an old connection is told from what comes over a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -128,6 +130,8 @@ pub enum Input<'a> {
     EpochUsedUp,
     /// The replica wants to know whether this server still leads.
     ConfirmLeadership,
+    /// What the oracle says now.
+    OracleSays(Oracle),
     /// Time has passed.
     Deadline,
 }

@@ -213,6 +213,11 @@ impl Leading {
         self.learners.get(&link).is_some_and(Learner::is_following)
     }
 
+    /// Whether no other voter is there to follow this server.
+    pub(crate) fn lacks_the_other_voter(&self, core: &Core) -> bool {
+        !has_another_voter(core, &self.learners)
+    }
+
     /// How many there are of each kind.
     pub(crate) fn learners(&self, core: &Core) -> Learners {
         let mut learners = Learners { connected: self.learners.len(), ..Learners::default() };
@@ -528,7 +533,26 @@ fn has_quorum(
         sid == core.options.sid
             || learners.values().any(|it| it.sid == Some(sid) && it.may_vote() && has(it))
     };
-    core.quorums.is_quorum(has_sid)
+    core.quorums.is_quorum(has_sid) || may_decide_alone(core, learners)
+}
+
+/// Whether the oracle lets this server decide without the other one of two voters, which does not
+/// follow it.
+fn may_decide_alone(core: &Core, learners: &BTreeMap<Link, Learner>) -> bool {
+    core.quorums.pending.is_none()
+        && core.quorums.is_voter(core.options.sid)
+        && core
+            .consultation
+            .answer()
+            .is_some_and(|it| core.quorums.committed.is_lone_voter_enough(it))
+        && !has_another_voter(core, learners)
+}
+
+/// Whether another voter is connected as a follower, be it one that has to catch up: then it is waited
+/// for.
+fn has_another_voter(core: &Core, learners: &BTreeMap<Link, Learner>) -> bool {
+    let is_voter = |sid: Sid| core.quorums.is_voter(sid);
+    learners.values().any(|learner| learner.may_vote() && learner.sid.is_some_and(is_voter))
 }
 
 /// Pings all learners that are sent what is proposed.

@@ -62,6 +62,7 @@ mod input;
 mod leading;
 mod limits;
 mod misbehaved;
+mod oracle;
 mod peer;
 mod quorum;
 

@@ -59,5 +59,9 @@ pub(crate) const ANSWERS_MAX: u32 = 32;
 /// See [`ANSWERS_MAX`].
 pub(crate) const ANSWERS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Ticks for which the word of the oracle holds, and for which a first one is waited for. It is asked
+/// twice in a tick, so this bridges a read that takes long.
+pub(crate) const ORACLE_ANSWER_TICKS: u32 = 2;
+
 const _: () = assert!(CALL_DELAY_MIN.as_nanos() < CALL_DELAY_MAX.as_nanos());
 const _: () = assert!(CALL_DELAY_MAX.as_nanos() < SILENCE_MAX.as_nanos());

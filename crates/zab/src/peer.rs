@@ -14,7 +14,8 @@ use crate::following::Following;
 use crate::history::History;
 use crate::input::{Input, Link};
 use crate::leading::Leading;
-use crate::quorum::{Quorum, Quorums};
+use crate::oracle::Consultation;
+use crate::quorum::{Oracle, Quorum, Quorums};
 
 /// How a peer behaves.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Options {
     pub history_min: usize,
     /// Whether every learner is sent a snapshot, whatever it has.
     pub snapshots_only: bool,
+    /// Whether there is an oracle, which may let one of two voters decide alone.
+    pub has_oracle: bool,
     /// The membership in force, as text.
     pub config: Arc<str>,
     /// Its version.
@@ -86,6 +89,7 @@ pub(crate) struct Core {
     pub(crate) quorums: Quorums,
     pub(crate) epochs: Epochs,
     pub(crate) history: History,
+    pub(crate) consultation: Consultation,
     /// Why nothing can be logged now.
     pub(crate) obstacle: Option<Obstacle>,
     /// Whether everything that was acknowledged is there.
@@ -245,6 +249,9 @@ impl Peer {
                     leading.confirm();
                 }
             }
+            Input::OracleSays(oracle) => {
+                self.core.consultation.on_answer(now, oracle);
+            }
             Input::Deadline => {}
         }
     }
@@ -252,6 +259,7 @@ impl Peer {
     /// Derives what follows from everything that was taken in, and from the time.
     pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         loop {
+            self.consult(now, effects);
             let elected = self.election.settle(now, effects);
             let course = match (&mut self.role, elected) {
                 (Role::Looking, Some(elected)) => {
@@ -299,7 +307,22 @@ impl Peer {
             Role::Leading(leading) => Some(leading.next_deadline()),
             Role::Following(following) => Some(following.next_deadline()),
         };
-        [of_role, self.election.next_deadline()].into_iter().flatten().min()
+        let of_oracle = self.core.consultation.next_deadline();
+        [of_role, of_oracle, self.election.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Asks the oracle as long as it has something to decide.
+    fn consult(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let core = &mut self.core;
+        let is_needed = core.options.has_oracle
+            && core.quorums.committed.is_lone_voter_enough(Oracle::MayDecideAlone)
+            && match &self.role {
+                Role::Looking => true,
+                Role::Leading(leading) => leading.lacks_the_other_voter(core),
+                Role::Following(_) => false,
+            };
+        core.consultation.settle(now, is_needed, core.options.tick, effects);
+        self.election.on_oracle(core.consultation.answer());
     }
 
     /// The epoch in which this server leads or follows, once a quorum does.
@@ -403,6 +426,7 @@ impl Core {
             quorums,
             epochs,
             history,
+            consultation: Consultation::default(),
             obstacle: None,
             is_whole,
             latest_accepted: accepted_epoch,

@@ -211,7 +211,8 @@ impl Replica {
             | zab::Effect::ToLeader { .. }
             | zab::Effect::ToLearner { .. }
             | zab::Effect::StoreAcceptedEpoch(_)
-            | zab::Effect::StoreCurrentEpoch(_) => effects.push(Effect::Peer(effect)),
+            | zab::Effect::StoreCurrentEpoch(_)
+            | zab::Effect::AskOracle => effects.push(Effect::Peer(effect)),
         }
     }
 

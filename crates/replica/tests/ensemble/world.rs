@@ -521,6 +521,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         sync_limit: 5,
         history_min: 500,
         snapshots_only: false,
+        has_oracle: false,
         config: Arc::clone(&config),
         config_version: 0,
         election: ElectionOptions {

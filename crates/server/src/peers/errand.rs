@@ -112,7 +112,8 @@ impl Errand {
             | Effect::Lead { .. }
             | Effect::Follow { .. }
             | Effect::LeadershipConfirmed { .. }
-            | Effect::LearnMembership(_) => return Err(effect),
+            | Effect::LearnMembership(_)
+            | Effect::AskOracle => return Err(effect),
         })
     }
 }

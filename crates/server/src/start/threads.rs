@@ -24,6 +24,7 @@ use crate::inbox::Inbox;
 use crate::io_thread::IoThread;
 use crate::log_thread::{LogJob, LogThread};
 use crate::operator::{Desk, Facts, Operator};
+use crate::oracle::OracleThread;
 use crate::peers::{Peers, PeersError, PeersThread};
 use crate::server::{Failure, FailureKind, Shared};
 use crate::snapshot_thread::{Keeper, Receiver, SnapshotJob};
@@ -97,12 +98,15 @@ impl Threads {
         let handovers: Vec<_> = frontends.iter().map(|(.., it)| Arc::clone(it)).collect();
         let desk = Arc::new(Desk::default());
         let tree = replica.tree_view();
+        let oracle = config.ensemble.as_ref().and_then(|it| it.oracle_path.clone());
+        let oracle = oracle.map(OracleThread::new);
         let outlets = Outlets {
             log: Arc::clone(&jobs.log),
             snapshots: Arc::clone(&jobs.snapshots),
             handovers: handovers.clone(),
             desk: Arc::clone(&desk),
             peers,
+            oracle: oracle.as_ref().map(|oracle| Arc::clone(&oracle.questions)),
         };
         let shared = Arc::new(Shared::new(Helm::new(replica, clock, outlets)));
         let port = listener.as_ref().and_then(|it| it.local_addr().ok()).map(|it| it.port());
@@ -128,6 +132,12 @@ impl Threads {
         })?;
         if let Some(peers_thread) = peers_thread {
             crew.start_peers_thread(peers_thread, Arc::clone(&jobs.snapshots))?;
+        }
+        if let Some(oracle) = oracle {
+            crew.spawn("oracle", move |shared| {
+                oracle.run(&shared.helm);
+                Ok(())
+            })?;
         }
         crew.start_storage_threads(keeper, log_thread, log, jobs)?;
         if wants_snapshot {

@@ -81,7 +81,9 @@ impl World {
             | zab::Effect::Lead { .. }
             | zab::Effect::Follow { .. }
             | zab::Effect::LeadershipConfirmed { .. }
-            | zab::Effect::LearnMembership(_) => {}
+            | zab::Effect::LearnMembership(_)
+            // There is none.
+            | zab::Effect::AskOracle => {}
         }
         Ok(())
     }

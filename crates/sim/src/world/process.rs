@@ -492,6 +492,7 @@ fn ensemble_options(
         sync_limit: limits.sync_limit,
         history_min: limits.history_min,
         snapshots_only: limits.snapshots_only,
+        has_oracle: false,
         config: Arc::clone(&config),
         config_version: 0,
         election: ElectionOptions {

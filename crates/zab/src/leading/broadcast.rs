@@ -8,11 +8,14 @@ use wire::stored::LogBatch;
 
 use super::learner::Learner;
 use super::synchronization::first_behind;
-use super::{has_quorum, last_proposed, needed, ping_all, send};
+use super::{
+    has_another_voter, has_quorum, last_proposed, may_decide_alone, needed, ping_all, send,
+};
 use crate::effect::{Effect, LeaderPacket, LearnerKind};
 use crate::history::next_in;
 use crate::input::Link;
 use crate::peer::Core;
+use crate::quorum::Oracle;
 
 /// What a leader knows once it is established.
 #[derive(Clone, Debug)]
@@ -100,6 +103,7 @@ impl Broadcast {
             || has_quorum(core, learners, |it| {
                 it.is_following() && now.instant.since(it.heard) <= limit
             })
+            || may_be_let_alone(core, now, learners)
     }
 
     /// The last transaction that a quorum has durably, if that is more than is committed. This
@@ -112,12 +116,13 @@ impl Broadcast {
         let first = next_in(self.epoch, core.history.last_committed())?;
         let is_committed = |zxid: Zxid| {
             let zxid = if mutant::active(22) { first } else { zxid };
-            core.quorums.is_quorum(|sid| match sid == core.options.sid {
+            let is_quorum = core.quorums.is_quorum(|sid| match sid == core.options.sid {
                 true => own >= zxid,
                 false => learners.values().any(|it| {
                     it.sid == Some(sid) && it.may_vote() && it.acknowledged() >= Some(zxid)
                 }),
-            })
+            });
+            is_quorum || own >= zxid && may_decide_alone(core, learners)
         };
         let acknowledged = learners.values().filter_map(Learner::acknowledged);
         acknowledged.chain([own]).filter(|&zxid| zxid >= first && is_committed(zxid)).max()
@@ -168,11 +173,20 @@ impl Broadcast {
                 learner.ping(link, last_proposed, effects);
             }
         }
-        if core.quorums.is_quorum(|sid| sid == core.options.sid) || mutant::active(34) {
+        let is_enough = core.quorums.is_quorum(|sid| sid == core.options.sid);
+        if is_enough || may_decide_alone(core, learners) || mutant::active(34) {
             self.confirmation.asked = None;
             effects.push(Effect::LeadershipConfirmed { count });
         }
     }
+}
+
+/// Whether the other one of two voters is gone, and the oracle has not said yet what that means.
+fn may_be_let_alone(core: &Core, now: Now, learners: &BTreeMap<Link, Learner>) -> bool {
+    core.options.has_oracle
+        && core.quorums.committed.is_lone_voter_enough(Oracle::MayDecideAlone)
+        && !has_another_voter(core, learners)
+        && core.consultation.is_open(now.instant, core.options.tick)
 }
 
 /// Sends an observer what was committed.

@@ -198,7 +198,7 @@ impl Ensemble {
         self.drive(sid, |_, process, _| {
             process.has_oracle = true;
             if let Some(election) = &mut process.election {
-                election.on_oracle(oracle);
+                election.on_oracle(Some(oracle));
             }
         });
     }

@@ -4,6 +4,7 @@
 //! ensemble voters=3 observers=1          who there is: 1, 2, 3 vote, 4 does not; at first nobody runs
 //!          init_limit=20 sync_limit=5    in ticks of 100 ms
 //!          history=500 snapshots=only    what is kept for learners, and whether they get it
+//!          oracle=yes                    there is one, which says nothing so far
 //!          stream=10ms                   how long a snapshot takes to be sent
 //! server 1 accepted=1 current=1 log=1/1..1/3,2/1     what is on its disk
 //!          snapshot=2/0                  ... with a snapshot of this name
@@ -16,6 +17,7 @@
 //! run settled      ... until all follow one leader and have delivered what it has
 //! propose 3 2      leader 3 proposes two transactions
 //! confirm 3        somebody asks leader 3 whether it leads
+//! oracle 1 yes     from now on the oracle lets server 1 decide alone; or `no`, or `silent`
 //! use_up 3         leader 3 has no zxids left in its epoch
 //! pause 1 1s       its process stands still; `stall` its disk
 //! cut 1-2          silence 1-2          mute 1-2         from 1 to 2 only         heal
@@ -37,7 +39,7 @@ use std::time::Duration;
 
 use types::{Counter, Epoch, Sid, Zxid};
 use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
-use zab::Input;
+use zab::{Input, Oracle};
 
 use crate::ensemble::world::disk::Entry;
 use crate::ensemble::world::record::Shown;
@@ -78,6 +80,17 @@ fn run(world: &mut World, command: &Command) -> String {
         ["run", time] => world.run_for(duration(time)),
         ["propose", leader, count] => world.propose(sid(leader), count.parse().unwrap()),
         ["confirm", leader] => world.ask(sid(leader)),
+        ["oracle", sid, "silent"] => {
+            world.oracles.remove(&self::sid(sid));
+        }
+        ["oracle", sid, answer] => {
+            let oracle = match answer {
+                "yes" => Oracle::MayDecideAlone,
+                "no" => Oracle::MustWait,
+                _ => panic!("no such answer: {answer}"),
+            };
+            world.oracles.insert(self::sid(sid), oracle);
+        }
         ["use_up", leader] => world.step(sid(leader), "EpochUsedUp", Input::EpochUsedUp),
         ["pause", sid, time] => world.pause(self::sid(sid), duration(time)),
         ["stall", sid, time] => world.stall(self::sid(sid), duration(time)),
@@ -113,6 +126,7 @@ fn create(command: &Command) -> World {
         sync_limit: limit("sync_limit", calm.sync_limit),
         history_min: usize::try_from(number("history", 500)).unwrap(),
         snapshots_only: command.value("snapshots") == Some("only"),
+        has_oracle: command.value("oracle") == Some("yes"),
         stream: command.value("stream").map_or(calm.stream, duration),
         ..calm
     };

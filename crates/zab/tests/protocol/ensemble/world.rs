@@ -20,7 +20,7 @@ use std::time::Duration;
 use types::{Counter, Epoch, Instant, Now, Sid, Zxid};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
-use zab::{ElectionOptions, Input, LearnerKind, Link, Options, Peer, Quorum, Quorums};
+use zab::{ElectionOptions, Input, LearnerKind, Link, Options, Oracle, Peer, Quorum, Quorums};
 
 use self::disk::{Disk, Entry, entries};
 pub(crate) use self::faults::Faults;
@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     /// Committed transactions that are kept for learners.
     pub(crate) history_min: usize,
     pub(crate) snapshots_only: bool,
+    /// Whether one of two voters may decide alone if an oracle says so.
+    pub(crate) has_oracle: bool,
     /// How long a message takes, and how much longer at most.
     pub(crate) delay: Duration,
     pub(crate) jitter: Duration,
@@ -66,6 +68,8 @@ pub(crate) struct World {
     scheduled: u64,
     pub(crate) ledger: Ledger,
     pub(crate) record: Record,
+    /// What the oracle tells whom; nothing if it does not answer.
+    pub(crate) oracles: BTreeMap<Sid, Oracle>,
     /// Where servers crash.
     pub(crate) traps: Vec<Trap>,
     is_stopped: bool,
@@ -101,6 +105,7 @@ impl Plan {
             sync_limit: 5,
             history_min: 500,
             snapshots_only: false,
+            has_oracle: false,
             delay: Duration::from_millis(1),
             jitter: Duration::ZERO,
             closing: Duration::ZERO,
@@ -138,6 +143,7 @@ impl World {
             scheduled: 0,
             ledger: Ledger::default(),
             record: Record::default(),
+            oracles: BTreeMap::new(),
             traps: Vec::new(),
             is_stopped: false,
             forged: BTreeSet::new(),
@@ -316,6 +322,7 @@ impl World {
             sync_limit: self.plan.sync_limit,
             history_min: self.plan.history_min,
             snapshots_only: self.plan.snapshots_only,
+            has_oracle: self.plan.has_oracle,
             config: Arc::clone(&config),
             config_version: 0,
             election: ElectionOptions {

@@ -69,6 +69,13 @@ impl World {
                 Moment::new("confirmed", "")
             }
             Effect::LearnMembership(_) => Moment::new("learns", ""),
+            Effect::AskOracle => {
+                let run = self.servers[&sid].run;
+                if let Some(&oracle) = self.oracles.get(&sid) {
+                    self.schedule(self.plan.job, Event::OracleSays { sid, run, oracle });
+                }
+                Moment::new("asks", "oracle")
+            }
         }
     }
 

@@ -91,6 +91,7 @@ impl Plan {
         Self {
             history_min: chance.pick(&[0, 1, 5, 20, 500]),
             snapshots_only: chance.percent(10),
+            has_oracle: false,
             delay: Duration::from_micros(20),
             jitter: ms(chance.pick(&[1, 5, 20, 80])),
             closing: Duration::from_micros(20),

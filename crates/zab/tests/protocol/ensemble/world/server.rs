@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use types::{Epoch, Instant, Sid, Zxid};
-use zab::{Effect, LearnerKind, Link, Peer};
+use zab::{Effect, LearnerKind, Link, Oracle, Peer};
 
 use crate::ensemble::world::disk::{Disk, Entry};
 use crate::support::network::Happening;
@@ -101,6 +101,7 @@ pub(crate) enum Event {
     Admit { sid: Sid, run: u64 },
     Start { sid: Sid },
     Wake { sid: Sid, run: u64 },
+    OracleSays { sid: Sid, run: u64, oracle: Oracle },
     Mend { one: Sid, other: Sid },
     Speak { from: Sid, to: Sid },
 }
@@ -124,6 +125,7 @@ impl Event {
             Self::DiskDone { sid, run }
             | Self::StreamSent { sid, run, .. }
             | Self::Settle { sid, run }
+            | Self::OracleSays { sid, run, .. }
             | Self::Admit { sid, run } => Some((sid, run)),
             Self::Start { .. } | Self::Wake { .. } | Self::Mend { .. } | Self::Speak { .. } => None,
         }

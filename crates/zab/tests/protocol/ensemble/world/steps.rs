@@ -119,6 +119,9 @@ impl World {
             Event::Admit { sid, .. } => self.admit(sid),
             Event::Start { sid } => self.start(sid),
             Event::Wake { sid, run } => self.wake(sid, run),
+            Event::OracleSays { sid, oracle, .. } => {
+                self.step(sid, "OracleSays", Input::OracleSays(oracle));
+            }
             Event::Mend { one, other } => self.network.mend(one, other),
             Event::Speak { from, to } => self.network.speak(from, to),
         }
