@@ -89,14 +89,10 @@ pub(crate) const KNOWN: &[(&str, Fate)] = &[
 pub(crate) const NOT_ACTED_ON: &[(&str, &str)] = &[
     ("admin.*", "the HTTP admin server is"),
     ("allowSaslFailedClients", "SASL is"),
-    ("leaderServes", "a leader without clients is"),
-    ("leader.maxTimeToWaitForEpoch", "another wait than initLimit is"),
     ("leader.maxConcurrent*", "a limit on learners that are synchronized at once is"),
     ("snapshotSizeFactor", "reading the log for learners is"),
     ("syncEnabled", "an observer without files is"),
     ("observer.syncEnabled", "an observer without files is"),
-    ("observer.reconnectDelayMs", "a pause of observers is"),
-    ("observer.election.DelayMs", "a pause of observers is"),
     ("observerMaster*", "a follower that has observers is"),
 ];
 

@@ -39,6 +39,8 @@ pub struct EnsembleOptions {
     pub recovered: Recovered,
     /// Which servers know of new sessions.
     pub local_sessions: LocalSessions,
+    /// Whether it serves clients while it leads.
+    pub leader_serves: bool,
     /// How long it looks for a leader before it serves clients that are content with reads; `None`:
     /// it never does.
     pub read_only_after: Option<Duration>,
@@ -62,6 +64,7 @@ pub(crate) enum Standing {
 pub(crate) struct Ensemble {
     pub(crate) standing: Standing,
     pub(crate) local_sessions: LocalSessions,
+    pub(crate) leader_serves: bool,
     read_only_after: Option<Duration>,
     /// When it begins to serve reads, unless it has a leader before.
     pub(crate) read_only_at: Option<Instant>,
@@ -120,6 +123,7 @@ impl Ensemble {
         Self {
             standing: if options.is_some() { Standing::Looking } else { Standing::Leading },
             local_sessions: options.map_or(LocalSessions::Off, |it| it.local_sessions),
+            leader_serves: options.is_none_or(|it| it.leader_serves),
             read_only_after: options.and_then(|it| it.read_only_after),
             read_only_at: None,
             asked: Asked::new(seed),

@@ -7,7 +7,7 @@ use config::{Config, Ensemble};
 use replica::{EnsembleOptions, LocalSessions};
 use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
 use tracing::warn;
-use zab::{ElectionOptions, LearnerKind, Quorum, Quorums};
+use zab::{ElectionOptions, LearnerKind, ObserverPauses, Quorum, Quorums};
 
 /// How long an election that could end is kept open for a better candidate, as Apache's servers do.
 const FINALIZE: Duration = Duration::from_millis(200);
@@ -48,6 +48,7 @@ pub(crate) fn ensemble_options(
             config::LocalSessions::Fixed => LocalSessions::Fixed,
             config::LocalSessions::Upgradable => LocalSessions::Upgradable,
         },
+        leader_serves: ensemble.leader_serves,
         read_only_after: config
             .operator
             .read_only_mode
@@ -69,6 +70,11 @@ fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options
         history_min: usize::try_from(synchronization.committed_kept).unwrap_or(usize::MAX),
         snapshots_only: synchronization.always_sends_snapshot,
         has_oracle: ensemble.oracle_path.is_some(),
+        epoch_wait_max: synchronization.epoch_wait_max,
+        observer_pauses: ObserverPauses {
+            each: ensemble.observers.reconnect_delay_max,
+            again: ensemble.observers.election_delay_max,
+        },
         config: Arc::clone(&text),
         config_version,
         election: ElectionOptions {

@@ -15,6 +15,8 @@ pub(crate) struct Views {
     fronts: Vec<Arc<FrontStats>>,
     replica: Arc<Stats>,
     outstanding: Arc<Outstanding>,
+    /// Whether clients are served by a leader.
+    leader_serves: bool,
     /// What the threads around the replica count.
     pub(crate) metrics: Metrics,
     connections: Mutex<BTreeMap<(FrontId, ConnId), ConnectionEntry>>,
@@ -48,9 +50,10 @@ impl Views {
         fronts: Vec<Arc<FrontStats>>,
         replica: Arc<Stats>,
         outstanding: Arc<Outstanding>,
+        leader_serves: bool,
     ) -> Self {
         let (metrics, connections) = (Metrics::default(), Mutex::default());
-        Self { fronts, replica, outstanding, metrics, connections }
+        Self { fronts, replica, outstanding, leader_serves, metrics, connections }
     }
 
     pub(crate) fn opened(
@@ -80,7 +83,7 @@ impl Views {
         match self.replica.role() {
             Role::Alone => Some(Mode::Standalone),
             Role::Looking => None,
-            Role::Leading => Some(Mode::Leader),
+            Role::Leading => self.leader_serves.then_some(Mode::Leader),
             Role::Following => Some(Mode::Follower),
             Role::Observing => Some(Mode::Observer),
             Role::ReadOnly => Some(Mode::ReadOnly),
@@ -204,7 +207,7 @@ mod tests {
         fronts[2].received.add(4);
         fronts[1].latency.add(Duration::from_millis(7), 2);
         fronts[2].latency.add(Duration::from_millis(5), 1);
-        let views = Views::new(fronts, Arc::default(), Arc::new(Outstanding::new(1000)));
+        let views = Views::new(fronts, Arc::default(), Arc::new(Outstanding::new(1000)), true);
         let totals = views.front_totals();
         assert_eq!(totals.received, 7);
         assert_eq!(totals.latency, LatencyView { min_ms: 5, max_ms: 7, sum_ms: 19, count: 3 });

@@ -60,7 +60,7 @@ enum Promise {
 }
 
 impl Following {
-    pub(crate) fn new(core: &Core, leader: Sid, now: Now, effects: &mut Vec<Effect>) -> Self {
+    pub(crate) fn new(core: &mut Core, leader: Sid, now: Now, effects: &mut Vec<Effect>) -> Self {
         let patience = core.options.tick * core.options.init_limit;
         let phase = Phase::Hesitating(now.instant.after(core.hesitation()));
         let mut following = Self { leader, phase, patience_ends: now.instant.after(patience) };

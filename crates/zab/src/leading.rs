@@ -42,6 +42,7 @@ pub(crate) struct Leading {
     learners: BTreeMap<Link, Learner>,
     /// This server's own claim: no learner of the quorum that consents may have more.
     claim: (Epoch, Zxid),
+    began: Instant,
     /// When it gives up, unless a quorum has gone along to the next phase by then.
     patience_ends: Instant,
     next_ping: Instant,
@@ -75,6 +76,7 @@ impl Leading {
             phase: Phase::Gathering,
             learners: BTreeMap::new(),
             claim: (core.epochs.current(), core.history.last_logged()),
+            began: now.instant,
             patience_ends: now.instant.after(core.patience()),
             next_ping: now.instant.after(core.ping_interval()),
             is_overtaken: false,
@@ -88,6 +90,7 @@ impl Leading {
             phase: Phase::Broadcasting(Broadcast::new(epoch, now)),
             learners: BTreeMap::new(),
             claim: (epoch, core.history.last_logged()),
+            began: now.instant,
             patience_ends: now.instant,
             next_ping: now.instant.after(core.ping_interval()),
             is_overtaken: false,
@@ -211,6 +214,11 @@ impl Leading {
     /// Whether a connection is one of a learner that follows.
     pub(crate) fn has_learner(&self, link: Link) -> bool {
         self.learners.get(&link).is_some_and(Learner::is_following)
+    }
+
+    /// Since when it waits for a quorum to say which epochs it has accepted, if it does.
+    pub(crate) fn gathers_since(&self) -> Option<Instant> {
+        matches!(self.phase, Phase::Gathering).then_some(self.began)
     }
 
     /// Whether no other voter is there to follow this server.

@@ -13,6 +13,7 @@ use crate::epochs::Epochs;
 use crate::following::Following;
 use crate::history::History;
 use crate::input::{Input, Link};
+use crate::jitter::Jitter;
 use crate::leading::Leading;
 use crate::oracle::Consultation;
 use crate::quorum::{Oracle, Quorum, Quorums};
@@ -36,12 +37,26 @@ pub struct Options {
     pub snapshots_only: bool,
     /// Whether there is an oracle, which may let one of two voters decide alone.
     pub has_oracle: bool,
+    /// How long a leader whose voters look for another may wait for a quorum to say which epochs it
+    /// has accepted; `None`: as long as `init_limit` allows.
+    pub epoch_wait_max: Option<Duration>,
+    /// What observers do so that they do not all come at once.
+    pub observer_pauses: ObserverPauses,
     /// The membership in force, as text.
     pub config: Arc<str>,
     /// Its version.
     pub config_version: i64,
     /// How elections are held.
     pub election: ElectionOptions,
+}
+
+/// How long an observer hesitates at most before it connects; a random time below it each time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ObserverPauses {
+    /// Always.
+    pub each: Duration,
+    /// In addition, if it had a leader or an attempt to have one before.
+    pub again: Duration,
 }
 
 /// What a server's storage knows when it starts.
@@ -90,6 +105,8 @@ pub(crate) struct Core {
     pub(crate) epochs: Epochs,
     pub(crate) history: History,
     pub(crate) consultation: Consultation,
+    /// For the pauses of observers.
+    jitter: Jitter,
     /// Why nothing can be logged now.
     pub(crate) obstacle: Option<Obstacle>,
     /// Whether everything that was acknowledged is there.
@@ -158,11 +175,18 @@ impl Core {
 
     /// How long to wait before the next attempt to follow. The first ones are made at once: elections may
     /// need two. Who is refused again and again must not keep its leader busy.
-    pub(crate) fn hesitation(&self) -> Duration {
-        match self.futile.checked_sub(2) {
+    pub(crate) fn hesitation(&mut self) -> Duration {
+        let ObserverPauses { each, again } = self.options.observer_pauses;
+        let pause = match (self.options.kind, self.futile) {
+            (LearnerKind::Follower, _) => Duration::ZERO,
+            (LearnerKind::Observer, 0) => self.jitter.below(each),
+            (LearnerKind::Observer, _) => self.jitter.below(each) + self.jitter.below(again),
+        };
+        let patience = match self.futile.checked_sub(2) {
             None => Duration::ZERO,
             Some(more) => self.options.tick / 16 * (1 << more.min(4)),
-        }
+        };
+        pause + patience
     }
 
     /// What a vote for this server, and its word on how far it goes, can be based on; `None` if it
@@ -275,7 +299,7 @@ impl Peer {
                 self.election.established(epoch);
             }
             match course {
-                Course::Stay if self.election.is_dissolved() => {
+                Course::Stay if self.election.is_dissolved() || self.is_deserted() => {
                     self.leave(now, LeaveReason::VotersGone, effects);
                 }
                 Course::Stay => return,
@@ -309,6 +333,17 @@ impl Peer {
         };
         let of_oracle = self.core.consultation.next_deadline();
         [of_role, of_oracle, self.election.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether a voter looks for a leader while this server has waited for too long for a quorum's
+    /// epochs.
+    fn is_deserted(&self) -> bool {
+        let (Role::Leading(leading), Some(max)) = (&self.role, self.core.options.epoch_wait_max)
+        else {
+            return false;
+        };
+        let since = leading.gathers_since().map(|since| since.after(max));
+        since.is_some_and(|since| self.election.deserters(since).next().is_some())
     }
 
     /// Asks the oracle as long as it has something to decide.
@@ -384,7 +419,7 @@ impl Peer {
 
     /// Takes the role that the election has given to this server.
     fn enter(&mut self, now: Now, leader: Sid, effects: &mut Vec<Effect>) {
-        let core = &self.core;
+        let core = &mut self.core;
         info!(?leader, last_logged = %core.history.last_logged(), "elected");
         self.role = if leader == core.options.sid {
             Role::Leading(Leading::new(core, now, effects))
@@ -421,12 +456,14 @@ impl Core {
         let Recovered { accepted_epoch, current_epoch, last_logged, is_whole } = recovered;
         let history = History::recovered(last_logged, options.history_min);
         let epochs = Epochs::recovered(accepted_epoch, current_epoch);
+        let jitter = Jitter::new(options.election.seed);
         Self {
             options,
             quorums,
             epochs,
             history,
             consultation: Consultation::default(),
+            jitter,
             obstacle: None,
             is_whole,
             latest_accepted: accepted_epoch,

@@ -41,6 +41,7 @@ impl Intake<'_, '_> {
         let clamped_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         match (self.core.ensemble.standing, resume) {
             (Standing::Looking, _) => self.close(address),
+            (Standing::Leading, _) if !self.core.ensemble.leader_serves => self.close(address),
             (Standing::ReadOnly, _) => self.connect_read_only(now, connect),
             (Standing::Leading, Some((session, password))) => {
                 self.resume(now, address, *session, password, timeout);

@@ -9,7 +9,7 @@ use crate::world::{Plan, TIMEOUT, World};
 use crate::{create, get, sync};
 
 fn world(local_sessions: LocalSessions) -> World {
-    World::of(Plan { voters: 3, local_sessions, read_only_after: None })
+    World::of(Plan { local_sessions, ..Plan::plain(3) })
 }
 
 fn multi<'a>(ops: impl IntoIterator<Item = Op<'a>>) -> Op<'a> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use types::{AclList, Create, CreateCall, CreateMode, Op, Read, Write};
 
 pub(crate) use world::Ticket;
-use world::{TIMEOUT, World};
+use world::{Plan, TIMEOUT, World};
 
 fn create(path: &str, mode: CreateMode) -> Op<'_> {
     Op::Write(Write::Create(Create {
@@ -181,4 +181,17 @@ fn a_leader_that_is_cut_off_answers_no_sync_and_no_write() {
     assert_eq!(world.told(client), "closed\n");
     let other = world.client(1);
     assert!(world.ask(other, [sync(), get("/lost")]).contains("NoNode"));
+}
+
+#[test]
+fn a_leader_that_serves_nobody_leads_those_who_do() {
+    let mut world = World::of(Plan { leader_serves: false, ..Plan::plain(3) });
+    let client = world.client(1);
+    assert!(world.ask(client, [create("/a", CreateMode::Ephemeral), sync()]).contains("/a"));
+    for resume in [None, Some(world.ticket(client))] {
+        let refused = world.dial(3);
+        world.greet(refused, resume);
+        assert_eq!(world.told(refused), "closed\n");
+    }
+    assert!(world.ask(client, [get("/a")]).contains("data"));
 }

@@ -12,7 +12,8 @@ const AFTER: Duration = Duration::from_millis(2000);
 
 /// Three servers, of which the first is left alone with a znode, and a client of the time before.
 fn cut_off(local_sessions: LocalSessions) -> (World, Client) {
-    let mut world = World::of(Plan { voters: 3, local_sessions, read_only_after: Some(AFTER) });
+    let mut world =
+        World::of(Plan { local_sessions, read_only_after: Some(AFTER), ..Plan::plain(3) });
     let client = world.client(1);
     world.ask(client, [create("/seen", CreateMode::Persistent)]);
     world.isolate(1);

@@ -21,8 +21,8 @@ use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner};
 use wire::request::Request;
 use wire::stored::LogBatch;
 use zab::{
-    CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, Quorum, Quorums,
-    Recovered,
+    CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, ObserverPauses,
+    Quorum, Quorums, Recovered,
 };
 
 use crate::transcript::Transcript;
@@ -87,13 +87,22 @@ pub(crate) struct Plan {
     /// Servers 1 to this one vote.
     pub(crate) voters: i64,
     pub(crate) local_sessions: LocalSessions,
+    pub(crate) leader_serves: bool,
     pub(crate) read_only_after: Option<Duration>,
+}
+
+impl Plan {
+    /// Servers without anything special.
+    pub(crate) fn plain(voters: i64) -> Self {
+        let local_sessions = LocalSessions::Off;
+        Self { voters, local_sessions, leader_serves: true, read_only_after: None }
+    }
 }
 
 impl World {
     /// Servers 1 to `voters`, which have elected the last one.
     pub(crate) fn new(voters: i64) -> Self {
-        Self::of(Plan { voters, local_sessions: LocalSessions::Off, read_only_after: None })
+        Self::of(Plan::plain(voters))
     }
 
     /// Servers of which the last one is elected.
@@ -522,6 +531,8 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         history_min: 500,
         snapshots_only: false,
         has_oracle: false,
+        epoch_wait_max: None,
+        observer_pauses: ObserverPauses::default(),
         config: Arc::clone(&config),
         config_version: 0,
         election: ElectionOptions {
@@ -574,6 +585,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
             quorums,
             recovered,
             local_sessions: plan.local_sessions,
+            leader_serves: plan.leader_serves,
             read_only_after: plan.read_only_after,
         }),
     };

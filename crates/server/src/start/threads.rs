@@ -77,7 +77,8 @@ impl Threads {
             frontends.push((frontend, poll, handover));
         }
         let stats = frontends.iter().map(|(frontend, ..)| frontend.stats()).collect();
-        let views = Arc::new(Views::new(stats, replica.stats(), outstanding));
+        let leader_serves = config.ensemble.as_ref().is_none_or(|it| it.leader_serves);
+        let views = Arc::new(Views::new(stats, replica.stats(), outstanding, leader_serves));
         Ok(Self { clock, seed, replica, frontends, counts, views, wants_snapshot })
     }
 

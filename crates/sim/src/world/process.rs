@@ -31,7 +31,7 @@ use wire::election::Notification;
 use wire::limits::PACKET_BYTES_MAX;
 use wire::quorum::{ToLeader, ToLearner};
 use wire::stored::LogBatch;
-use zab::{ElectionOptions, LearnerKind, Link, Quorum, Quorums};
+use zab::{ElectionOptions, LearnerKind, Link, ObserverPauses, Quorum, Quorums};
 
 use super::link::LinkId;
 use super::node::{Life, NodeId};
@@ -493,6 +493,8 @@ fn ensemble_options(
         history_min: limits.history_min,
         snapshots_only: limits.snapshots_only,
         has_oracle: false,
+        epoch_wait_max: None,
+        observer_pauses: ObserverPauses::default(),
         config: Arc::clone(&config),
         config_version: 0,
         election: ElectionOptions {
@@ -517,6 +519,7 @@ fn ensemble_options(
             is_whole: epochs.memory == Memory::Whole,
         },
         local_sessions: LocalSessions::Off,
+        leader_serves: true,
         read_only_after: None,
     }
 }

@@ -36,6 +36,7 @@ use types::{Instant, Sid};
 
 use crate::effect::{CloseReason, Effect};
 use crate::input::{CallFailure, Link};
+use crate::jitter::Jitter;
 use crate::limits::{
     ANSWERS_INTERVAL, ANSWERS_MAX, CALL_DELAY_MAX, CALL_DELAY_MIN, CALLS_TO_STRANGERS_MAX,
     SILENCE_MAX, STEADY, STRANGERS_MAX,
@@ -114,7 +115,7 @@ impl Mesh {
             is_looking: false,
             contacts: BTreeMap::new(),
             sids: BTreeMap::new(),
-            jitter: Jitter(seed),
+            jitter: Jitter::new(seed),
         };
         mesh.set_voters(voters);
         mesh
@@ -382,22 +383,6 @@ impl Contact {
     fn put_off(&mut self, now: Instant, delay: Duration) {
         self.next_call = now.after(delay);
         self.delay = CALL_DELAY_MAX.min(self.delay * 2);
-    }
-}
-
-/// Numbers that differ from server to server, by a seed (the generator is Vigna's splitmix64).
-#[derive(Clone, Debug)]
-struct Jitter(u64);
-
-impl Jitter {
-    /// Between three quarters of a delay and all of it.
-    fn vary(&mut self, delay: Duration) -> Duration {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let sixteenths = ((mixed ^ (mixed >> 31)) & 3) as u32;
-        delay * (16 - sixteenths) / 16
     }
 }
 

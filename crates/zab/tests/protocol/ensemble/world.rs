@@ -20,7 +20,10 @@ use std::time::Duration;
 use types::{Counter, Epoch, Instant, Now, Sid, Zxid};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
-use zab::{ElectionOptions, Input, LearnerKind, Link, Options, Oracle, Peer, Quorum, Quorums};
+use zab::{
+    ElectionOptions, Input, LearnerKind, Link, ObserverPauses, Options, Oracle, Peer, Quorum,
+    Quorums,
+};
 
 use self::disk::{Disk, Entry, entries};
 pub(crate) use self::faults::Faults;
@@ -323,6 +326,8 @@ impl World {
             history_min: self.plan.history_min,
             snapshots_only: self.plan.snapshots_only,
             has_oracle: self.plan.has_oracle,
+            epoch_wait_max: None,
+            observer_pauses: ObserverPauses::default(),
             config: Arc::clone(&config),
             config_version: 0,
             election: ElectionOptions {
