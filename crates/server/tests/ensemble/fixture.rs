@@ -149,6 +149,26 @@ impl Ensemble {
         leaders[0]
     }
 
+    /// Waits until one of those that run says that it does this.
+    pub(crate) fn wait_until_mode(&self, index: usize, expected: &str) {
+        self.wait(&format!("{index} is not {expected}"), |modes| {
+            modes.iter().any(|(it, mode)| *it == index && mode.as_deref() == Some(expected))
+        });
+    }
+
+    /// Waits until what those that run say is as expected, and tells what that is.
+    pub(crate) fn wait_for_modes(
+        &self,
+        is_expected: impl Fn(&[Option<String>]) -> bool,
+    ) -> Vec<Option<String>> {
+        let mut said = Vec::new();
+        self.wait("they do something else", |modes| {
+            said = modes.iter().map(|(_, mode)| mode.clone()).collect();
+            is_expected(&said)
+        });
+        said
+    }
+
     /// Waits until none of those that run serves.
     pub(crate) fn wait_until_nobody_serves(&self) {
         self.wait("somebody serves", |modes| modes.iter().all(|(_, mode)| mode.is_none()));

@@ -1,0 +1,173 @@
+//! Members that do something else than the others: alone by an oracle's word, without a leader,
+//! leading without clients; and sessions that only one of them knows.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use reefkeeper_client::{CreateMode, Error, ErrorCode};
+
+use crate::fixture::{Ensemble, Kind, PATIENCE};
+use crate::{read, write};
+
+/// What a server that serves nobody says.
+const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+
+/// Asks for a session as a client does that is content with reads, or is not; returns the
+/// connection and what the server said, up to its end if it closes.
+fn handshake(address: SocketAddr, accepts_read_only: bool) -> (TcpStream, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut frame = 45_u32.to_be_bytes().to_vec();
+    frame.extend([0; 12]);
+    frame.extend(5_000_u32.to_be_bytes());
+    frame.extend([0; 8]);
+    frame.extend(16_u32.to_be_bytes());
+    frame.extend([0; 16]);
+    frame.push(u8::from(accepts_read_only));
+    stream.write_all(&frame).expect("sent");
+    let mut answer = vec![0; 41];
+    match stream.read_exact(&mut answer) {
+        Ok(()) => (stream, answer),
+        Err(_) => (stream, Vec::new()),
+    }
+}
+
+#[tokio::test]
+async fn the_oracle_lets_one_of_two_voters_go_on_and_stops_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let oracle = directory.path().join("oracle");
+    let say = |word: &str| fs::write(&oracle, word).expect("written");
+    say("0");
+    let setting = format!("oraclePath={}", oracle.display());
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 2], &[&setting]);
+    let leader = ensemble.leader();
+    write(&ensemble.client(leader).await, "/both", "1").await;
+    say("1");
+    ensemble.stop(1 - leader);
+    assert_eq!(ensemble.leader(), leader);
+    write(&ensemble.client(leader).await, "/alone", "2").await;
+
+    say("0");
+    ensemble.wait_until_nobody_serves();
+    say("1");
+    assert_eq!(ensemble.leader(), leader, "alone from the start");
+    let client = ensemble.client(leader).await;
+    write(&client, "/alone-again", "3").await;
+
+    // Both read the same file, and must not both be told that they may.
+    say("0");
+    ensemble.start_again(1 - leader);
+    assert_eq!(ensemble.leader(), leader);
+    let other = ensemble.client(1 - leader).await;
+    for (path, value) in [("/both", "1"), ("/alone", "2"), ("/alone-again", "3")] {
+        assert_eq!(read(&other, path).await, value);
+    }
+}
+
+#[tokio::test]
+async fn one_of_two_voters_waits_for_the_other_if_the_oracle_says_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let setting = format!("oraclePath={}", directory.path().join("missing").display());
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 2], &[&setting]);
+    let leader = ensemble.leader();
+    ensemble.stop(1 - leader);
+    ensemble.wait_until_nobody_serves();
+    ensemble.start_again(1 - leader);
+    ensemble.leader();
+}
+
+#[tokio::test]
+async fn a_server_without_its_ensemble_serves_those_who_only_read() {
+    let settings = ["readonlymode.enabled=true", "4lw.commands.whitelist=*"];
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &settings);
+    let leader = ensemble.leader();
+    let left = (leader + 1) % 3;
+    write(&ensemble.client(left).await, "/seen", "1").await;
+    ensemble.stop(leader);
+    let other = ensemble.leader();
+    let (left, other) = if other == left { (left, (leader + 2) % 3) } else { (left, other) };
+    ensemble.stop(other);
+    ensemble.wait_until_mode(left, "read-only");
+
+    assert_eq!(ensemble.ask(left, "isro"), "ro");
+    let answer = ensemble.ask(left, "srvr");
+    assert!(answer.contains("\nREAD-ONLY mode; serving only read-only clients\n"), "{answer}");
+    let (_, refused) = handshake(ensemble.address(left), false);
+    assert_eq!(refused, []);
+    let (reader, admitted) = handshake(ensemble.address(left), true);
+    assert_eq!(admitted.last(), Some(&1));
+    assert!(ensemble.ask(left, "dump").contains("\nLocal Session Sets ("));
+    assert!(ensemble.ask(left, "mntr").contains("\nzk_local_sessions\t1\n"));
+
+    ensemble.start_again(other);
+    ensemble.leader();
+    let mut end = Vec::new();
+    (&reader).read_to_end(&mut end).expect("closed");
+    assert_eq!(ensemble.ask(left, "isro"), "rw");
+    let (_, admitted) = handshake(ensemble.address(left), true);
+    assert_eq!(admitted.last(), Some(&0));
+    assert_eq!(read(&ensemble.client(left).await, "/seen").await, "1");
+}
+
+#[tokio::test]
+async fn operators_see_which_sessions_are_local() {
+    let settings = [
+        "localSessionsEnabled=true",
+        "localSessionsUpgradingEnabled=true",
+        "4lw.commands.whitelist=*",
+    ];
+    let ensemble = Ensemble::start(&[Kind::Voter; 3], &settings);
+    let leader = ensemble.leader();
+    for member in [leader, (leader + 1) % 3] {
+        let client = ensemble.client(member).await;
+        let sessions = |kind: &str| format!("\nzk_{kind}_sessions\t");
+        let count = |kind: &str, count: u32| {
+            let answer = ensemble.ask(member, "mntr");
+            let line = format!("{}{count}\n", sessions(kind));
+            assert!(answer.contains(&line), "{line:?} of {member} in {answer}");
+        };
+        count("local", 1);
+        count("global", 0);
+        write(&client, &format!("/by-{member}"), "1").await;
+        count("global", 0);
+        let dump = ensemble.ask(member, "dump");
+        assert!(dump.starts_with("SessionTracker dump:\nLocal Session Sets ("), "{dump}");
+        let global =
+            if member == leader { "\nGlobal Session Sets (" } else { "\nGlobal Sessions(0):" };
+        assert!(dump.contains(global), "{dump}");
+        client.create("/mine", "1", CreateMode::Ephemeral).await.expect("created");
+        count("local", 0);
+        count("global", 1);
+        client.close().await.expect("closed");
+        count("global", 0);
+    }
+}
+
+#[tokio::test]
+async fn a_local_session_that_is_not_upgraded_creates_no_ephemeral() {
+    let ensemble = Ensemble::start(&[Kind::Voter; 3], &["localSessionsEnabled=true"]);
+    ensemble.leader();
+    for member in 0..3 {
+        let client = ensemble.client(member).await;
+        let refused = client.create("/mine", "1", CreateMode::Ephemeral).await;
+        let Err(Error::Refused(code)) = refused else { panic!("{refused:?} at {member}") };
+        assert_eq!(code, ErrorCode::EphemeralOnLocalSession);
+        write(&client, &format!("/by-{member}"), "1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_is_not_to_serve_has_no_clients() {
+    let ensemble = Ensemble::start(&[Kind::Voter; 3], &["leaderServes=no"]);
+    let followers = ensemble.wait_for_modes(|modes| {
+        modes.iter().filter(|mode| mode.as_deref() == Some("follower")).count() == 2
+    });
+    let leader = followers.iter().position(Option::is_none).expect("it says nothing");
+    assert_eq!(ensemble.ask(leader, "srvr"), NOT_SERVING);
+    let (_, refused) = handshake(ensemble.address(leader), true);
+    assert_eq!(refused, []);
+    let client = ensemble.client((leader + 1) % 3).await;
+    write(&client, "/a", "1").await;
+    assert_eq!(read(&ensemble.client((leader + 2) % 3).await, "/a").await, "1");
+}
