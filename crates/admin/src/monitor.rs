@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use types::Sid;
+
 use crate::java::Double;
 use crate::metrics::{Metrics, ServerStats, Summary};
 use crate::server::{LatencyView, Mode, ProposalSizes, SizeText};
@@ -27,6 +29,10 @@ pub struct MonitorView<'a> {
 pub struct MemberGauges {
     /// How many servers vote.
     pub quorum_size: u64,
+    /// On an observer only: the server from which it learns.
+    pub observer_master: Option<Sid>,
+    /// On a follower only, if it may have observers of its own: how many it has.
+    pub own_observers: Option<u64>,
     /// On a leader only.
     pub leader: Option<LeaderGauges>,
 }
@@ -94,6 +100,9 @@ impl fmt::Display for MonitorView<'_> {
         if let Some(doing) = self.mode.in_progressive() {
             writeln!(f, "zk_peer_state\t{doing} - broadcast")?;
         }
+        if let Some(Sid(master)) = self.member.and_then(|member| member.observer_master) {
+            writeln!(f, "zk_observer_master_id\t{master}")?;
+        }
         self.write_latency(f)?;
         self.write_gauges(f)?;
         self.write_member(f)?;
@@ -155,6 +164,9 @@ impl MonitorView<'_> {
     fn write_member(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(member) = &self.member else { return Ok(()) };
         writeln!(f, "zk_quorum_size\t{}", member.quorum_size)?;
+        if let Some(observers) = member.own_observers {
+            writeln!(f, "zk_synced_observers\t{observers}")?;
+        }
         let Some(leader) = &member.leader else { return Ok(()) };
         for (name, value) in [
             ("learners", leader.learners),

@@ -216,7 +216,7 @@ fn conf_of_a_member_has_its_limits_ports_and_membership() {
 fn mntr_of_a_member_tells_of_its_ensemble() {
     let (stats, metrics) = (ServerStats::default(), Metrics::default());
     let shown = |mode, leader| {
-        let member = Some(MemberGauges { quorum_size: 3, leader });
+        let member = Some(MemberGauges { quorum_size: 3, leader, ..MemberGauges::default() });
         let gauges = Gauges::default();
         let view = MonitorView { mode, member, gauges, stats: &stats, metrics: &metrics };
         let alone = MonitorView { mode: Mode::Standalone, member: None, ..view.clone() };

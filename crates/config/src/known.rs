@@ -91,9 +91,11 @@ pub(crate) const NOT_ACTED_ON: &[(&str, &str)] = &[
     ("allowSaslFailedClients", "SASL is"),
     ("leader.maxConcurrent*", "a limit on learners that are synchronized at once is"),
     ("snapshotSizeFactor", "reading the log for learners is"),
+    // All addresses of a server are tried at once, and the first that answers is taken.
+    ("multiAddress.reachabilityCheck*", "trying out addresses before they are used is"),
     ("syncEnabled", "an observer without files is"),
     ("observer.syncEnabled", "an observer without files is"),
-    ("observerMaster*", "a follower that has observers is"),
+    ("observerMaster.sizeLimit", "another history for observers than for followers is"),
 ];
 
 /// Names in Apache's manual that Apache itself does not read, and what it reads.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use types::{SessionId, Xid};
+use zab::Link;
 
 use crate::published::Address;
 use crate::request::{Origin, Waiting};
@@ -18,7 +19,16 @@ use crate::request::{Origin, Waiting};
 pub(crate) struct Asked {
     by_session: HashMap<SessionId, VecDeque<Request>, FixedState>,
     /// Whose syncs are not answered, oldest first.
-    syncs: VecDeque<SessionId>,
+    syncs: VecDeque<Syncing>,
+}
+
+/// Who asked for a sync.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Syncing {
+    /// A session of this server.
+    Session(SessionId),
+    /// An observer that learns from this server.
+    Observer(Link),
 }
 
 #[derive(Debug)]
@@ -35,6 +45,15 @@ enum Answer {
     Txn { cxid: Xid, origin: Origin },
     /// The leader's word that everything before it was sent.
     Synced(Box<Waiting>),
+}
+
+/// Who may be told that everything before its sync is there.
+#[derive(Debug)]
+pub(crate) enum SyncedFor {
+    /// A session of this server.
+    Session(Box<Synced>),
+    /// An observer.
+    Observer(Link),
 }
 
 /// A sync that may be answered, and what waited behind it.
@@ -60,8 +79,13 @@ impl Asked {
     /// Notes a sync.
     pub(crate) fn push_sync(&mut self, sync: Waiting) {
         let session = sync.session;
-        self.syncs.push_back(session);
+        self.syncs.push_back(Syncing::Session(session));
         self.push(session, Answer::Synced(Box::new(sync)));
+    }
+
+    /// Notes the sync of an observer's client.
+    pub(crate) fn push_sync_of_observer(&mut self, link: Link) {
+        self.syncs.push_back(Syncing::Observer(link));
     }
 
     /// Whether the newest request of a session is a sync: whatever comes now waits for it.
@@ -96,14 +120,17 @@ impl Asked {
     }
 
     /// The oldest sync may be answered.
-    pub(crate) fn synced(&mut self) -> Option<Synced> {
-        let session = self.syncs.pop_front()?;
+    pub(crate) fn synced(&mut self) -> Option<SyncedFor> {
+        let session = match self.syncs.pop_front()? {
+            Syncing::Session(session) => session,
+            Syncing::Observer(link) => return Some(SyncedFor::Observer(link)),
+        };
         let requests = self.by_session.get_mut(&session)?;
         let is_sync = |it: &Request| matches!(it.answer, Answer::Synced(_));
         let request = requests.pop_front_if(|it| is_sync(it))?;
         self.drop_if_empty(session);
         let Answer::Synced(sync) = request.answer else { return None };
-        Some(Synced { sync: *sync, behind: request.behind })
+        Some(SyncedFor::Session(Box::new(Synced { sync: *sync, behind: request.behind })))
     }
 
     /// A session has ended: nobody waits any longer. Its syncs keep their places.

@@ -14,6 +14,7 @@ use crate::access::Identities;
 use crate::asked::Asked;
 use crate::effect::Effect;
 use crate::published::Address;
+use crate::relayed::Relayed;
 use crate::request::Position;
 
 /// Whether sessions are known only to the server of their client, which makes them cheap: the leader
@@ -71,6 +72,8 @@ pub(crate) struct Ensemble {
     pub(crate) asked: Asked,
     /// On a learner: who wants to resume which session, while the leader is asked about it.
     pub(crate) claims: HashMap<SessionId, Claim, FixedState>,
+    /// On a follower: what its observers ask the leader.
+    pub(crate) relayed: Relayed,
     /// On a leader: who waits for a confirmation that it leads, oldest first.
     pub(crate) confirming: VecDeque<Asker>,
     /// How many of these the peer was not asked about yet.
@@ -128,6 +131,7 @@ impl Ensemble {
             read_only_at: None,
             asked: Asked::new(seed),
             claims: HashMap::with_hasher(FixedState::with_seed(seed)),
+            relayed: Relayed::default(),
             confirming: VecDeque::new(),
             unconfirmed: 0,
             learner_answers: VecDeque::new(),
@@ -153,6 +157,7 @@ impl Ensemble {
         let mut addresses = self.asked.clear();
         addresses.extend(self.claims.drain().map(|(_, claim)| claim.address));
         addresses.sort_unstable();
+        self.relayed = Relayed::default();
         self.confirming.clear();
         self.unconfirmed = 0;
         self.learner_answers.clear();

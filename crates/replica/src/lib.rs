@@ -51,6 +51,7 @@ mod published;
 mod random;
 mod read;
 mod reap;
+mod relayed;
 mod replica;
 mod reply;
 mod request;

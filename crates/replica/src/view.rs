@@ -209,6 +209,10 @@ pub struct Stats {
     pub expired_sessions: Count,
     /// Sessions that only this server knows of.
     pub local_sessions: Gauge,
+    /// Of a follower: how many observers learn from it.
+    pub observers: Gauge,
+    /// Of a learner: the id of the server from which it learns.
+    pub teacher: Gauge,
     /// Connections closed since too many wanted a session.
     pub throttled_connections: Count,
     /// How probable that is for the next one though there is room: parts per million.

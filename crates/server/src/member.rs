@@ -7,7 +7,7 @@ use config::{Config, Ensemble};
 use replica::{EnsembleOptions, LocalSessions};
 use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
 use tracing::warn;
-use zab::{ElectionOptions, LearnerKind, ObserverPauses, Quorum, Quorums};
+use zab::{ElectionOptions, LearnerKind, ObserverMasters, ObserverPauses, Quorum, Quorums};
 
 /// How long an election that could end is kept open for a better candidate, as Apache's servers do.
 const FINALIZE: Duration = Duration::from_millis(200);
@@ -71,6 +71,10 @@ fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options
         snapshots_only: synchronization.always_sends_snapshot,
         has_oracle: ensemble.oracle_path.is_some(),
         epoch_wait_max: synchronization.epoch_wait_max,
+        observer_masters: match ensemble.observers.master_port {
+            None => ObserverMasters::Leader,
+            Some(_) => ObserverMasters::Followers,
+        },
         observer_pauses: ObserverPauses {
             each: ensemble.observers.reconnect_delay_max,
             again: ensemble.observers.election_delay_max,

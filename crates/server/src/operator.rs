@@ -83,6 +83,8 @@ pub(crate) struct Facts {
     quorum_size: Option<u64>,
     /// Whether it opens sessions that only it knows of.
     opens_local: bool,
+    /// Whether observers may learn from it while it follows.
+    takes_observers: bool,
     environment: EnvironmentView,
 }
 
@@ -113,7 +115,10 @@ impl Facts {
         let quorum_size = config.ensemble.as_ref().map(|it| it.membership.voters().count() as u64);
         let opens_local = |ensemble: &Ensemble| ensemble.local_sessions != LocalSessions::Off;
         let opens_local = config.ensemble.as_ref().is_some_and(opens_local);
-        Self { conf, quorum_size, opens_local, environment: host::environment() }
+        let has_port = |ensemble: &Ensemble| ensemble.observers.master_port.is_some();
+        let takes_observers = config.ensemble.as_ref().is_some_and(has_port);
+        let environment = host::environment();
+        Self { conf, quorum_size, opens_local, takes_observers, environment }
     }
 }
 
@@ -265,7 +270,13 @@ impl Operator {
         self.views.bring_metrics_up_to_date(&front);
         let metrics = &self.views.metrics;
         let leader = self.views.leader(now.instant);
-        let member = self.facts.quorum_size.map(|quorum_size| MemberGauges { quorum_size, leader });
+        let member = self.facts.quorum_size.map(|quorum_size| MemberGauges {
+            quorum_size,
+            observer_master: (mode == Mode::Observer).then(|| self.views.teacher()),
+            own_observers: (mode == Mode::Follower && self.facts.takes_observers)
+                .then(|| self.views.observers()),
+            leader,
+        });
         MonitorView { mode, member, gauges, stats: &stats, metrics }.to_string()
     }
 

@@ -173,6 +173,7 @@ pub(crate) struct PeersThread {
     doors: Doors,
     election_guests: Guests,
     quorum_guests: Guests,
+    observer_guests: Guests,
     lookups: Lookups,
     attempts: Attempts,
     connections: BTreeMap<Link, Connection>,
@@ -212,6 +213,7 @@ impl PeersThread {
             membership: None,
             election_guests: Guests::default(),
             quorum_guests: Guests::default(),
+            observer_guests: Guests::default(),
             attempts: Attempts::default(),
             connections: BTreeMap::new(),
             next_link: 0,
@@ -295,7 +297,7 @@ impl PeersThread {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let guests = [&self.election_guests, &self.quorum_guests];
+        let guests = [&self.election_guests, &self.quorum_guests, &self.observer_guests];
         let strangers = guests.into_iter().filter_map(|guests| guests.strangers.front());
         let introductions =
             strangers.filter_map(|link| self.connections.get(link)?.introduction_due());
@@ -349,7 +351,9 @@ impl PeersThread {
                 self.close(link, Ending::Told(reason));
             }
             Errand::ConnectToLeader(leader) => self.connect_to_leader(leader),
+            Errand::ConnectToMaster(master) => self.connect_to_master(master),
             Errand::Learners(admission) => self.doors.set_admission(admission),
+            Errand::Observers(admission) => self.doors.set_admission_of_observers(admission),
             Errand::ToLeader { link, packet } => self.tell_leader(link, packet),
             Errand::ToLearner { link, packet } => self.tell_learner(link, &packet),
             Errand::Packets { link, bytes } => self.send_packets(link, &bytes),
@@ -401,6 +405,7 @@ impl PeersThread {
         match port {
             Port::Election => &mut self.election_guests,
             Port::Quorum => &mut self.quorum_guests,
+            Port::ObserverMaster => &mut self.observer_guests,
         }
     }
 

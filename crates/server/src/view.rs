@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use admin::{LatencyView, LeaderGauges, Metrics, Mode, ProposalSizes};
 use replica::view::{ConnectionStats, FrontStats, Gauge, Role, Stats};
 use replica::{FrontId, Outstanding};
-use types::{ConnId, Instant};
+use types::{ConnId, Instant, Sid};
 
 /// Everything that is counted, by who counts it.
 #[derive(Debug)]
@@ -93,6 +93,16 @@ impl Views {
     /// Sessions that only this server knows of.
     pub(crate) fn local_sessions(&self) -> u64 {
         u64::try_from(self.replica.local_sessions.value()).unwrap_or_default()
+    }
+
+    /// From whom a learner learns.
+    pub(crate) fn teacher(&self) -> Sid {
+        Sid(self.replica.teacher.value())
+    }
+
+    /// How many observers learn from a follower.
+    pub(crate) fn observers(&self) -> u64 {
+        u64::try_from(self.replica.observers.value()).unwrap_or_default()
     }
 
     /// What is known of a server that leads others; `None` if it does not.

@@ -40,6 +40,13 @@ pub enum Effect {
     /// Connect to the quorum port of the leader; answered with [`crate::Input::LeaderReached`] or
     /// [`crate::Input::LeaderUnreachable`]. An attempt for another server is given up.
     ConnectToLeader(Sid),
+    /// Connect to a follower that has observers of its own, at its port for that; answered as
+    /// [`Self::ConnectToLeader`], with the follower's id. An attempt for another server is given up.
+    ConnectToMaster(Sid),
+    /// Let observers connect to the port for those that learn from a follower: this server follows.
+    AdmitObservers,
+    /// Turn them away, as at the start.
+    RefuseObservers,
     /// Let learners connect, and those that wait: this server leads.
     AdmitLearners,
     /// Turn learners away, those that wait and those that come: somebody else leads.
@@ -101,10 +108,12 @@ pub enum Effect {
     },
     /// This server follows: serve clients.
     Follow {
-        /// The connection to the leader.
+        /// The connection over which it learns.
         link: Link,
         /// Who leads.
         leader: Sid,
+        /// Whose connection it is: the leader's, or that of a follower which has observers of its own.
+        teacher: Sid,
         /// The epoch of its reign.
         epoch: Epoch,
     },

@@ -7,26 +7,36 @@
 //! ```
 
 mod broadcast;
+mod mastering;
 mod reception;
 mod synchronization;
+
+use std::collections::VecDeque;
 
 use tracing::{info, warn};
 use types::{Epoch, Instant, Now, Sid, mutant};
 use wire::quorum::ToLearner;
 
 use self::broadcast::Broadcast;
+pub(crate) use self::mastering::Mastering;
 use self::synchronization::Synchronization;
-use crate::effect::{CloseReason, Effect, LearnerPacket};
+use crate::effect::{CloseReason, Effect, LearnerKind, LearnerPacket};
 use crate::input::Link;
 use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST};
 use crate::misbehaved::PeerMisbehaved;
-use crate::peer::{Core, Course, LeaveReason, Obstacle};
+use crate::peer::{Core, Course, LeaveReason, ObserverMasters, Obstacle};
 
 /// A server that elected another to lead.
 #[derive(Clone, Debug)]
 pub(crate) struct Following {
     leader: Sid,
+    /// From whom it learns, or tries to.
+    teacher: Sid,
+    /// From whom it may learn if it can not reach that one, in this order.
+    others: VecDeque<Sid>,
     phase: Phase,
+    /// Those who learn from it, while it serves and if it may have some.
+    observers: Option<Mastering>,
     /// When it gives up, unless the leader says something before.
     patience_ends: Instant,
 }
@@ -62,8 +72,15 @@ enum Promise {
 impl Following {
     pub(crate) fn new(core: &mut Core, leader: Sid, now: Now, effects: &mut Vec<Effect>) -> Self {
         let patience = core.options.tick * core.options.init_limit;
-        let phase = Phase::Hesitating(now.instant.after(core.hesitation()));
-        let mut following = Self { leader, phase, patience_ends: now.instant.after(patience) };
+        let mut others = core.teachers(leader);
+        let mut following = Self {
+            leader,
+            teacher: others.pop_front().unwrap_or(leader),
+            others,
+            phase: Phase::Hesitating(now.instant.after(core.hesitation())),
+            observers: None,
+            patience_ends: now.instant.after(patience),
+        };
         following.connect(now, effects);
         following
     }
@@ -73,10 +90,10 @@ impl Following {
         core: &Core,
         now: Now,
         link: Link,
-        leader: Sid,
+        teacher: Sid,
         effects: &mut Vec<Effect>,
     ) {
-        if !matches!(self.phase, Phase::Connecting) || leader != self.leader {
+        if !matches!(self.phase, Phase::Connecting) || teacher != self.teacher {
             effects.push(Effect::Close { link, reason: CloseReason::Replaced });
             return;
         }
@@ -90,14 +107,28 @@ impl Following {
         self.listen(core, now);
     }
 
-    pub(crate) fn on_unreachable(&self, leader: Sid) -> Course {
-        match self.phase {
-            Phase::Connecting if leader == self.leader => Course::Leave(LeaveReason::LeaderGone),
-            _ => Course::Stay,
+    pub(crate) fn on_unreachable(
+        &mut self,
+        now: Now,
+        teacher: Sid,
+        effects: &mut Vec<Effect>,
+    ) -> Course {
+        if !matches!(self.phase, Phase::Connecting) || teacher != self.teacher {
+            return Course::Stay;
         }
+        let Some(next) = self.others.pop_front() else {
+            return Course::Leave(LeaveReason::LeaderGone);
+        };
+        self.teacher = next;
+        self.phase = Phase::Hesitating(now.instant);
+        self.connect(now, effects);
+        Course::Stay
     }
 
     pub(crate) fn on_closed(&mut self, link: Link) -> Course {
+        if let Some(observers) = &mut self.observers {
+            observers.on_closed(link);
+        }
         if self.link() != Some(link) {
             return Course::Stay;
         }
@@ -124,7 +155,7 @@ impl Following {
             Phase::Synchronizing(_, synchronization) => {
                 match synchronization.on_packet(core, link, packet, effects) {
                     Ok(Some(epoch)) => {
-                        self.begin_broadcast(core, link, epoch, effects);
+                        self.begin_broadcast(core, now, link, epoch, effects);
                         Ok(())
                     }
                     Ok(None) => Ok(()),
@@ -169,8 +200,13 @@ impl Following {
                     return Course::Leave(LeaveReason::Overrun);
                 }
             }
-            Phase::Broadcasting(link, broadcast) => broadcast.settle(core, *link, effects),
+            Phase::Broadcasting(link, broadcast) => {
+                broadcast.settle(core, *link, self.observers.as_ref(), effects);
+            }
             _ => {}
+        }
+        if let Some(observers) = &mut self.observers {
+            observers.settle(core, now, effects);
         }
         match now.instant >= self.patience_ends {
             true => Course::Leave(LeaveReason::LeaderSilent),
@@ -181,8 +217,21 @@ impl Following {
     pub(crate) fn next_deadline(&self) -> Instant {
         match self.phase {
             Phase::Hesitating(until) => until.min(self.patience_ends),
-            _ => self.patience_ends,
+            _ => match &self.observers {
+                Some(observers) => observers.next_deadline().min(self.patience_ends),
+                None => self.patience_ends,
+            },
         }
+    }
+
+    /// Those who learn from it, if it may have some now.
+    pub(crate) fn observers(&self) -> Option<&Mastering> {
+        self.observers.as_ref()
+    }
+
+    /// The same, to be told what they say.
+    pub(crate) fn observers_mut(&mut self) -> Option<&mut Mastering> {
+        self.observers.as_mut()
     }
 
     /// The epoch, once this server follows in it.
@@ -195,6 +244,9 @@ impl Following {
 
     /// Ends the role.
     pub(crate) fn leave(mut self, core: &mut Core, effects: &mut Vec<Effect>) {
+        if let Some(observers) = self.observers.take() {
+            observers.leave(effects);
+        }
         self.hang_up(core, CloseReason::RoleEnded, effects);
     }
 
@@ -213,7 +265,10 @@ impl Following {
         if let Phase::Hesitating(until) = self.phase
             && now.instant >= until
         {
-            effects.push(Effect::ConnectToLeader(self.leader));
+            effects.push(match self.teacher == self.leader {
+                true => Effect::ConnectToLeader(self.leader),
+                false => Effect::ConnectToMaster(self.teacher),
+            });
             self.phase = Phase::Connecting;
         }
     }
@@ -259,13 +314,19 @@ impl Following {
     fn begin_broadcast(
         &mut self,
         core: &Core,
+        now: Now,
         link: Link,
         epoch: Epoch,
         effects: &mut Vec<Effect>,
     ) {
         let committed = core.history.last_committed();
-        info!(leader = ?self.leader, ?epoch, %committed, "following");
-        effects.push(Effect::Follow { link, leader: self.leader, epoch });
+        let (leader, teacher) = (self.leader, self.teacher);
+        info!(?leader, ?teacher, ?epoch, %committed, "following");
+        effects.push(Effect::Follow { link, leader, teacher, epoch });
+        let masters = core.options.observer_masters == ObserverMasters::Followers;
+        if masters && core.options.kind == LearnerKind::Follower {
+            self.observers = Some(Mastering::new(core, epoch, now, effects));
+        }
         self.phase = Phase::Broadcasting(link, Broadcast::new(core, epoch));
     }
 

@@ -23,6 +23,11 @@ impl Jitter {
         limit / 256 * part
     }
 
+    /// Any small number.
+    pub(crate) fn pick(&mut self) -> usize {
+        usize::from((self.next() & 0xff) as u8)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

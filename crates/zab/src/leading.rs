@@ -15,6 +15,10 @@ mod broadcast;
 mod learner;
 mod synchronization;
 
+pub(crate) use self::broadcast::inform;
+pub(crate) use self::learner::{Learner, Stage};
+pub(crate) use self::synchronization::{Way, send_committed, way};
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +29,6 @@ use wire::quorum::{LearnerInfo, ToLeader};
 use wire::stored::LogBatch;
 
 use self::broadcast::Broadcast;
-use self::learner::{Learner, Stage};
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::beginning;
 use crate::input::Link;
@@ -517,7 +520,7 @@ impl Phase {
 }
 
 impl Core {
-    fn ping_interval(&self) -> Duration {
+    pub(crate) fn ping_interval(&self) -> Duration {
         self.options.tick / 2
     }
 
@@ -582,7 +585,7 @@ fn last_proposed(core: &Core, epoch: Epoch) -> Zxid {
 }
 
 /// The first transaction that no learner needs the history of any more.
-fn needed(learners: &BTreeMap<Link, Learner>) -> Zxid {
+pub(crate) fn needed(learners: &BTreeMap<Link, Learner>) -> Zxid {
     let starts = learners.values().filter_map(|learner| match learner.stage {
         Stage::TakesSnapshot { last_applied } => Some(last_applied),
         _ => None,
@@ -591,6 +594,6 @@ fn needed(learners: &BTreeMap<Link, Learner>) -> Zxid {
 }
 
 /// Sends the packet to a learner.
-fn send(link: Link, packet: LeaderPacket, effects: &mut Vec<Effect>) {
+pub(crate) fn send(link: Link, packet: LeaderPacket, effects: &mut Vec<Effect>) {
     effects.push(Effect::ToLearner { link, packet });
 }

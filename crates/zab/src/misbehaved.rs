@@ -42,6 +42,9 @@ pub enum PeerMisbehaved {
         /// The version of the leader's.
         ours: i64,
     },
+    /// Who votes, or wants to, learns from the leader.
+    #[error("learner {} is no observer", .0.0)]
+    NoObserver(Sid),
     /// A proposal that does not follow the one before.
     #[error("proposal {found} does not follow {last}")]
     ProposalGap {

@@ -1,5 +1,6 @@
 //! One server's part in the protocol, from the outside.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use wire::quorum::ToLearner;
 use crate::effect::{CloseReason, Effect, LearnerKind};
 use crate::election::{Candidate, Election, ElectionOptions};
 use crate::epochs::Epochs;
-use crate::following::Following;
+use crate::following::{Following, Mastering};
 use crate::history::History;
 use crate::input::{Input, Link};
 use crate::jitter::Jitter;
 use crate::leading::Leading;
+use crate::limits::TRIES_OF_FOLLOWERS;
 use crate::oracle::Consultation;
 use crate::quorum::{Oracle, Quorum, Quorums};
 
@@ -42,6 +44,8 @@ pub struct Options {
     pub epoch_wait_max: Option<Duration>,
     /// What observers do so that they do not all come at once.
     pub observer_pauses: ObserverPauses,
+    /// From whom observers learn.
+    pub observer_masters: ObserverMasters,
     /// The membership in force, as text.
     pub config: Arc<str>,
     /// Its version.
@@ -57,6 +61,16 @@ pub struct ObserverPauses {
     pub each: Duration,
     /// In addition, if it had a leader or an attempt to have one before.
     pub again: Duration,
+}
+
+/// From whom observers learn. The same on all servers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ObserverMasters {
+    /// From the leader.
+    #[default]
+    Leader,
+    /// From a follower each, so that the leader has less to do; from the leader if they can reach none.
+    Followers,
 }
 
 /// What a server's storage knows when it starts.
@@ -107,6 +121,9 @@ pub(crate) struct Core {
     pub(crate) consultation: Consultation,
     /// For the pauses of observers.
     jitter: Jitter,
+    /// With which of several servers an observer begins when it looks for one to learn from; differs
+    /// from observer to observer.
+    teacher_turn: usize,
     /// Why nothing can be logged now.
     pub(crate) obstacle: Option<Obstacle>,
     /// Whether everything that was acknowledged is there.
@@ -187,6 +204,27 @@ impl Core {
             Some(more) => self.options.tick / 16 * (1 << more.min(4)),
         };
         pause + patience
+    }
+
+    /// Whom to try to learn from, in this order; each time it begins with another one. Followers that are
+    /// about to follow take nobody yet, so that they are tried again before the leader is.
+    pub(crate) fn teachers(&mut self, leader: Sid) -> VecDeque<Sid> {
+        if (self.options.kind, self.options.observer_masters)
+            != (LearnerKind::Observer, ObserverMasters::Followers)
+        {
+            return VecDeque::new();
+        }
+        let followers = self.quorums.committed.voters().filter(|&sid| sid != leader);
+        let mut teachers: VecDeque<Sid> = followers.collect();
+        if !teachers.is_empty() {
+            let first = self.teacher_turn % teachers.len();
+            teachers.rotate_left(first);
+        }
+        self.teacher_turn = self.teacher_turn.wrapping_add(1);
+        if teachers.is_empty() || self.futile >= TRIES_OF_FOLLOWERS {
+            teachers.push_back(leader);
+        }
+        teachers
     }
 
     /// What a vote for this server, and its word on how far it goes, can be based on; `None` if it
@@ -308,11 +346,23 @@ impl Peer {
         }
     }
 
-    /// Whether this connection is one of a learner that has this server's history, and follows.
+    /// Whether this connection is one of a learner that has this server's history, and follows; of this
+    /// server, or the leader through it.
     pub fn has_learner(&self, link: Link) -> bool {
         match &self.role {
             Role::Leading(leading) => leading.has_learner(link),
-            Role::Looking | Role::Following(_) => false,
+            Role::Following(following) => {
+                following.observers().is_some_and(|observers| observers.has_observer(link))
+            }
+            Role::Looking => false,
+        }
+    }
+
+    /// How many observers learn from this server while it follows.
+    pub fn observers(&self) -> usize {
+        match &self.role {
+            Role::Following(following) => following.observers().map_or(0, Mastering::count),
+            Role::Looking | Role::Leading(_) => 0,
         }
     }
 
@@ -394,7 +444,19 @@ impl Peer {
                 Course::Stay
             }
             (Role::Following(following), Input::LeaderUnreachable { leader }) => {
-                following.on_unreachable(leader)
+                following.on_unreachable(now, leader, effects)
+            }
+            (
+                Role::Following(following),
+                input @ (Input::LearnerConnected { .. }
+                | Input::FromLearner { .. }
+                | Input::SnapshotSent { .. }),
+            ) => {
+                match following.observers_mut() {
+                    Some(observers) => observers.take(core, now, input, effects),
+                    None => refuse(&input, effects),
+                }
+                Course::Stay
             }
             (Role::Following(following), Input::FromLeader { link, packet }) => {
                 following.on_packet(core, now, link, &packet, effects)
@@ -402,13 +464,8 @@ impl Peer {
             (Role::Following(following), Input::QuorumLinkClosed { link }) => {
                 following.on_closed(link)
             }
-            // A connection that was made for a role that is over.
-            (_, Input::LearnerConnected { link } | Input::LeaderReached { link, .. }) => {
-                effects.push(Effect::Close { link, reason: CloseReason::RoleEnded });
-                Course::Stay
-            }
             (_, input) => {
-                debug!(?input, "of a role that is over, ignored");
+                refuse(&input, effects);
                 Course::Stay
             }
         };
@@ -451,12 +508,23 @@ impl Peer {
     }
 }
 
+/// Passes over what is of a role that is over, and ends a connection that was made for it.
+fn refuse(input: &Input<'_>, effects: &mut Vec<Effect>) {
+    match *input {
+        Input::LearnerConnected { link } | Input::LeaderReached { link, .. } => {
+            effects.push(Effect::Close { link, reason: CloseReason::RoleEnded });
+        }
+        _ => debug!(?input, "of a role that is over, ignored"),
+    }
+}
+
 impl Core {
     fn new(options: Options, quorums: Quorums, recovered: Recovered) -> Self {
         let Recovered { accepted_epoch, current_epoch, last_logged, is_whole } = recovered;
         let history = History::recovered(last_logged, options.history_min);
         let epochs = Epochs::recovered(accepted_epoch, current_epoch);
-        let jitter = Jitter::new(options.election.seed);
+        let mut jitter = Jitter::new(options.election.seed);
+        let teacher_turn = jitter.pick();
         Self {
             options,
             quorums,
@@ -464,6 +532,7 @@ impl Core {
             history,
             consultation: Consultation::default(),
             jitter,
+            teacher_turn,
             obstacle: None,
             is_whole,
             latest_accepted: accepted_epoch,

@@ -61,6 +61,7 @@ impl Intake<'_, '_> {
         if let Some(before) = self.core.ensemble.claims.insert(session, claim) {
             self.close(before.address);
         }
+        self.core.ensemble.relayed.revalidates(session, Asker::Here);
         self.core.ensemble.tell_leader(link, &ToLeader::Revalidate { session, timeout_ms });
     }
 
@@ -78,6 +79,18 @@ impl Intake<'_, '_> {
         }
         self.core.sessions.track(now.instant, session, timeout);
         self.bind(now, session, claim.address, timeout);
+    }
+}
+
+/// The side of a follower that has observers.
+impl Intake<'_, '_> {
+    /// A session goes on at an observer of this server: a connection that it had here is closed.
+    pub(super) fn leave_to_observer(&mut self, session: SessionId) {
+        let before = self.core.sessions.find_mut(session).and_then(|it| it.address.take());
+        if let Some(before) = before {
+            self.core.speakers.remove(&before);
+            self.close(before);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use wire::stored::{LogBatch, decode_txn};
 use zab::{LearnerKind, Learners, Link, Peer};
 
 use super::{Core, Intake, Replica};
-use crate::asked::Synced;
+use crate::asked::{Synced, SyncedFor};
 use crate::effect::Effect;
 use crate::ensemble::{Asker, EnsembleOptions, LearnerAnswer, Standing};
 use crate::pending::Pending;
@@ -98,7 +98,9 @@ impl Replica {
 
     /// Tells operators who learns from this server.
     fn show_leadership(&self) {
-        let learners = self.member.as_ref().and_then(|member| member.peer.learners());
+        let Some(Member { peer, .. }) = &self.member else { return };
+        self.core.stats.observers.set(i64::try_from(peer.observers()).unwrap_or(i64::MAX));
+        let learners = peer.learners();
         let Some(Learners { connected, voters, others, observers }) = learners else { return };
         let leadership = &self.core.stats.leadership;
         let ensemble = &self.core.ensemble;
@@ -181,8 +183,10 @@ impl Replica {
             }
             zab::Effect::Look => self.look(now),
             zab::Effect::Lead { epoch } => self.lead(now, epoch),
-            zab::Effect::Follow { link, leader, epoch } => {
-                info!(leader = leader.0, epoch = epoch.0, "serving as a learner");
+            zab::Effect::Follow { link, leader, teacher, epoch } => {
+                let (leader, teacher) = (leader.0, teacher.0);
+                info!(leader, teacher, epoch = epoch.0, "serving as a learner");
+                self.core.stats.teacher.set(teacher);
                 self.core.stats.set_role(match self.member.as_ref().map(|member| member.kind) {
                     Some(LearnerKind::Observer) => Role::Observing,
                     Some(LearnerKind::Follower) | None => Role::Following,
@@ -207,6 +211,9 @@ impl Replica {
             | zab::Effect::Notify { .. }
             | zab::Effect::Close { .. }
             | zab::Effect::ConnectToLeader(_)
+            | zab::Effect::ConnectToMaster(_)
+            | zab::Effect::AdmitObservers
+            | zab::Effect::RefuseObservers
             | zab::Effect::LetLearnersWait
             | zab::Effect::ToLeader { .. }
             | zab::Effect::ToLearner { .. }
@@ -242,6 +249,9 @@ impl Replica {
     }
 
     fn hear_learner(&mut self, now: Now, link: Link, packet: &ToLeader<'_>) {
+        if let Standing::Following(leader) = self.core.ensemble.standing {
+            return self.core.ensemble.relay(leader, link, packet);
+        }
         let (tree, mut post) = self.publisher.read();
         let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
         match packet {
@@ -277,7 +287,15 @@ impl Replica {
                 self.settle_peer(now, effects);
                 let (tree, mut post) = self.publisher.read();
                 let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
-                section.on_revalidated(now, *session, *is_valid);
+                match section.core.ensemble.relayed.revalidated(*session) {
+                    Asker::Here => section.on_revalidated(now, *session, *is_valid),
+                    Asker::Learner(link) => {
+                        if *is_valid {
+                            section.leave_to_observer(*session);
+                        }
+                        section.core.ensemble.tell_learner(link, packet);
+                    }
+                }
             }
             _ => {}
         }
@@ -296,10 +314,16 @@ impl Replica {
         }
     }
 
-    /// Answers the oldest sync of a session here, when all that was decided before is applied, and
-    /// goes on with what the session asked behind it.
+    /// Answers the oldest sync, when all that was decided before is applied. If a session here asked for
+    /// it, goes on with what that asked behind it; if an observer did, that gets the word.
     fn answer_sync(&mut self, now: Now) {
-        let Some(Synced { sync, behind }) = self.core.ensemble.asked.synced() else { return };
+        let Synced { sync, behind } = match self.core.ensemble.asked.synced() {
+            Some(SyncedFor::Session(synced)) => *synced,
+            Some(SyncedFor::Observer(link)) => {
+                return self.core.ensemble.answer_learner(link, LearnerAnswer::Sync);
+            }
+            None => return,
+        };
         let (tree, mut post) = self.publisher.read();
         let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
         section.answer_in_turn(now, sync);
@@ -341,8 +365,9 @@ impl Core {
             session,
             timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
         });
+        let relayed = self.ensemble.relayed.take_touches();
         let mut buffer = Vec::new();
-        let touches = Touches::encode(&mut buffer, heard);
+        let touches = Touches::encode(&mut buffer, heard.chain(relayed));
         self.ensemble.tell_leader(link, &ToLeader::Ping { last_proposed, touches });
     }
 

@@ -21,8 +21,8 @@ use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner};
 use wire::request::Request;
 use wire::stored::LogBatch;
 use zab::{
-    CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, ObserverPauses,
-    Quorum, Quorums, Recovered,
+    CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, ObserverMasters,
+    ObserverPauses, Quorum, Quorums, Recovered,
 };
 
 use crate::transcript::Transcript;
@@ -533,6 +533,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         has_oracle: false,
         epoch_wait_max: None,
         observer_pauses: ObserverPauses::default(),
+        observer_masters: ObserverMasters::Leader,
         config: Arc::clone(&config),
         config_version: 0,
         election: ElectionOptions {

@@ -104,12 +104,16 @@ impl PeersThread {
     }
 
     fn take_in(&mut self, port: Port, stream: TcpStream, address: SocketAddr) {
-        let is_refused = port == Port::Quorum && self.doors.admission() == Admission::Refuse;
+        let is_refused = self.doors.admission(port) == Admission::Refuse;
         if is_refused || self.guests(port).count >= ACCEPTED_MAX {
             self.stats.turned_away.add(1);
             let now = self.clock.instant();
             if let Some(suppressed) = self.lines.turned_away.admit(now) {
-                let why = if is_refused { "this server does not lead" } else { "too many" };
+                let why = match (is_refused, port) {
+                    (false, _) => "too many",
+                    (true, Port::ObserverMaster) => "this server does not follow",
+                    (true, Port::Quorum | Port::Election) => "this server does not lead",
+                };
                 warn!(%address, ?port, why, suppressed, "a connection was turned away");
             }
             return;
@@ -128,7 +132,9 @@ impl PeersThread {
         let now = self.clock.instant();
         let side = match port {
             Port::Election => Side::Caller { until: now.after(self.options.hello_timeout) },
-            Port::Quorum => Side::Newcomer { until: now.after(self.options.introduction_timeout) },
+            Port::Quorum | Port::ObserverMaster => {
+                Side::Newcomer { until: now.after(self.options.introduction_timeout) }
+            }
         };
         stream.set_nodelay(true)?;
         let link = self.next_link();
@@ -156,7 +162,7 @@ impl PeersThread {
     /// Closes connections of those who did not say in time who they are.
     pub(super) fn close_silent(&mut self) {
         let now = self.clock.instant();
-        for port in [Port::Election, Port::Quorum] {
+        for port in Port::ALL {
             while let Some(&oldest) = self.guests(port).strangers.front()
                 && self.introduction_due(oldest).is_none_or(|due| due <= now)
             {

@@ -178,9 +178,9 @@ impl Attempts {
         self.by_goal.values().map(deadline).min()
     }
 
-    /// The goals of connections to a leader.
-    pub(super) fn leaders(&self) -> Vec<Goal> {
-        let is_leader = |goal: &Goal| matches!(goal, Goal::Leader(_));
+    /// The goals of connections to a server to learn from.
+    pub(super) fn teachers(&self) -> Vec<Goal> {
+        let is_leader = |goal: &Goal| matches!(goal, Goal::Leader(_) | Goal::Master(_));
         self.by_goal.keys().copied().filter(is_leader).collect()
     }
 

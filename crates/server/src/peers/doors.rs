@@ -1,6 +1,6 @@
 //! The ports on which a server listens for the others.
 //!
-//! Both are open all the time. A learner that comes before it is known who leads waits in the
+//! All are open all the time. A learner that comes before it is known who leads waits in the
 //! system's queue, without having been accepted, instead of being sent away to try again.
 
 use std::io;
@@ -19,20 +19,30 @@ use super::options::{Interfaces, Options};
 use crate::door::open_port;
 use crate::letterbox::WAKER;
 
-/// Which of the two ports between servers.
+/// Which of the ports between servers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Port {
     /// For elections.
     Election,
     /// For learners.
     Quorum,
+    /// For observers that learn from a follower.
+    ObserverMaster,
 }
 
-/// The listeners of both ports.
+impl Port {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Election, Self::Quorum, Self::ObserverMaster];
+}
+
+/// The listeners of all ports.
 #[derive(Debug)]
 pub(super) struct Doors {
     doors: Vec<Door>,
-    admission: Admission,
+    /// Of learners at the quorum port.
+    learners: Admission,
+    /// Of observers at the port of observer masters.
+    observers: Admission,
     tries_max: Option<u64>,
     keep_alive: bool,
 }
@@ -85,8 +95,11 @@ impl Doors {
     /// None is open; each is tried when [`Self::due`] names it.
     pub(super) fn new(options: &Options, now: Instant) -> Self {
         let mut doors: Vec<Door> = Vec::new();
-        for (port, places) in [(Port::Election, &options.election), (Port::Quorum, &options.quorum)]
-        {
+        for (port, places) in [
+            (Port::Election, &options.election),
+            (Port::Quorum, &options.quorum),
+            (Port::ObserverMaster, &options.observer_master),
+        ] {
             for place in places {
                 let place = match options.interfaces {
                     Interfaces::Own => Place::At(place.clone()),
@@ -100,7 +113,8 @@ impl Doors {
         }
         Self {
             doors,
-            admission: Admission::default(),
+            learners: Admission::default(),
+            observers: Admission::Refuse,
             tries_max: options.bind_tries,
             keep_alive: options.keep_alive,
         }
@@ -194,17 +208,26 @@ impl Doors {
         WAKER.0.checked_sub(token.0 + 1).filter(|&index| index < self.doors.len())
     }
 
-    /// What is done with learners.
-    pub(super) fn admission(&self) -> Admission {
-        self.admission
+    /// What is done with those who connect to a port.
+    pub(super) fn admission(&self, port: Port) -> Admission {
+        match port {
+            Port::Election => Admission::Admit,
+            Port::Quorum => self.learners,
+            Port::ObserverMaster => self.observers,
+        }
     }
 
     /// Does so with learners from now on, and with those that wait.
     pub(super) fn set_admission(&mut self, admission: Admission) {
-        self.admission = admission;
+        self.learners = admission;
         for door in self.doors.iter_mut().filter(|door| door.port == Port::Quorum) {
             door.queue = Queue::MayWait;
         }
+    }
+
+    /// Does so with observers from now on.
+    pub(super) fn set_admission_of_observers(&mut self, admission: Admission) {
+        self.observers = admission;
     }
 
     /// Notes that connections may wait at a door.
@@ -221,7 +244,7 @@ impl Doors {
                 Queue::MayWait => true,
                 Queue::Stuck { until } => until <= now,
             };
-            may_wait && (port == Port::Election || self.admission != Admission::Wait)
+            may_wait && self.admission(port) != Admission::Wait
         })
     }
 

@@ -36,8 +36,12 @@ pub(crate) enum Errand {
     },
     /// [`Effect::ConnectToLeader`].
     ConnectToLeader(Sid),
+    /// [`Effect::ConnectToMaster`].
+    ConnectToMaster(Sid),
     /// [`Effect::AdmitLearners`] and its opposites.
     Learners(Admission),
+    /// [`Effect::AdmitObservers`] and its opposite.
+    Observers(Admission),
     /// [`Effect::ToLeader`].
     ToLeader {
         /// Over which connection.
@@ -96,6 +100,9 @@ impl Errand {
             Effect::Notify { link, announcement } => Self::Notify { link, announcement },
             Effect::Close { link, reason } => Self::Close { link, reason },
             Effect::ConnectToLeader(leader) => Self::ConnectToLeader(leader),
+            Effect::ConnectToMaster(master) => Self::ConnectToMaster(master),
+            Effect::AdmitObservers => Self::Observers(Admission::Admit),
+            Effect::RefuseObservers => Self::Observers(Admission::Refuse),
             Effect::AdmitLearners => Self::Learners(Admission::Admit),
             Effect::RefuseLearners => Self::Learners(Admission::Refuse),
             Effect::LetLearnersWait => Self::Learners(Admission::Wait),
@@ -175,8 +182,10 @@ pub(crate) enum Asker {
 pub(crate) enum Goal {
     /// This server, for an election.
     Call(Sid),
-    /// This server, to learn from it.
+    /// This server, to learn from it as it leads.
     Leader(Sid),
+    /// This server, to learn from it as it follows.
+    Master(Sid),
 }
 
 #[cfg(test)]

@@ -21,6 +21,10 @@ pub(crate) struct Options {
     pub(crate) election: Vec<HostPort>,
     /// Where it listens for learners. At least one.
     pub(crate) quorum: Vec<HostPort>,
+    /// Where it listens for observers that learn from it while it follows; nowhere if it does not.
+    pub(crate) observer_master: Vec<HostPort>,
+    /// At which port others do so, if they do (`observerMasterPort`).
+    pub(crate) observer_master_port: Option<u16>,
     /// Whether these are the interfaces to listen on, or only their ports matter
     /// (`quorumListenOnAllIPs`).
     pub(crate) interfaces: Interfaces,
@@ -66,6 +70,8 @@ impl Options {
             sid: *sid,
             election: member.addresses().iter().map(PeerAddress::election).collect(),
             quorum: member.addresses().iter().map(PeerAddress::quorum).collect(),
+            observer_master: observer_master_places(ensemble),
+            observer_master_port: ensemble.observers.master_port,
             interfaces: match election.listens_on_all_addresses {
                 false => Interfaces::Own,
                 true => Interfaces::All,
@@ -82,6 +88,16 @@ impl Options {
             resolve: Resolve::system(),
         }
     }
+}
+
+/// Where a member listens for observers of its own.
+fn observer_master_places(ensemble: &Ensemble) -> Vec<HostPort> {
+    let member = ensemble.membership.find(ensemble.sid).filter(|member| member.is_voter());
+    let (Some(member), Some(port)) = (member, ensemble.observers.master_port) else {
+        return Vec::new();
+    };
+    let place = |address: &PeerAddress| HostPort { port, ..address.quorum() };
+    member.addresses().iter().map(place).collect()
 }
 
 /// Which interfaces a server listens on.

@@ -40,13 +40,27 @@ impl PeersThread {
 
     /// Connects to the quorum port of a leader. An attempt for any other is dropped.
     pub(super) fn connect_to_leader(&mut self, leader: Sid) {
-        for goal in self.attempts.leaders() {
+        let places = self.places(leader, PeerAddress::quorum);
+        self.connect_to_teacher(Goal::Leader(leader), places, LEADER_TRIES_MAX);
+    }
+
+    /// Connects to a follower as one of its observers. Others may do better, so it is tried once.
+    pub(super) fn connect_to_master(&mut self, master: Sid) {
+        let mut places = self.places(master, PeerAddress::quorum);
+        match self.options.observer_master_port {
+            Some(port) => places.iter_mut().for_each(|place| place.port = port),
+            None => places.clear(),
+        }
+        self.connect_to_teacher(Goal::Master(master), places, 1);
+    }
+
+    fn connect_to_teacher(&mut self, goal: Goal, places: Vec<HostPort>, tries: u32) {
+        for goal in self.attempts.teachers() {
             self.attempts.drop(goal);
         }
-        let places = self.places(leader, PeerAddress::quorum);
         let until = self.clock.instant().after(self.options.leader_timeout);
-        self.attempts.begin(Goal::Leader(leader), places, until, LEADER_TRIES_MAX);
-        self.begin(Goal::Leader(leader));
+        self.attempts.begin(goal, places, until, tries);
+        self.begin(goal);
     }
 
     /// Goes on with what asked for a name.
@@ -167,9 +181,9 @@ impl PeersThread {
                 debug!(to = to.0, ?reason, "a call did not get through");
                 News::CallFailed { to, reason }
             }
-            Goal::Leader(leader) => {
+            Goal::Leader(leader) | Goal::Master(leader) => {
                 self.stats.leaders_unreachable.add(1);
-                info!(leader = leader.0, "the leader can not be reached");
+                info!(?goal, "the server to learn from can not be reached");
                 News::LeaderUnreachable { leader }
             }
         });
@@ -190,7 +204,7 @@ impl PeersThread {
                 self.stats.calls_through.add(1);
                 (Side::Elector(Slot::default()), to, News::CallThrough { link, to })
             }
-            Goal::Leader(leader) => {
+            Goal::Leader(leader) | Goal::Master(leader) => {
                 self.stats.leaders_reached.add(1);
                 let side = Side::Leader { outbox: Outbox::default(), receiving: None };
                 (side, leader, News::LeaderReached { link, leader })
@@ -218,7 +232,7 @@ impl PeersThread {
                 self.stats.bytes_sent.add(self.hello.len() as u64);
                 Ok(())
             }
-            Goal::Leader(_) => Ok(()),
+            Goal::Leader(_) | Goal::Master(_) => Ok(()),
         }
     }
 }

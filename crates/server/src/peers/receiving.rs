@@ -162,7 +162,8 @@ impl PeersThread {
             connection.peer = Some(info.sid);
         }
         connection.side = Side::Learner { outbox: Outbox::default(), sending: None };
-        self.guests(Port::Quorum).introduced(link);
+        let port = connection.door.unwrap_or(Port::Quorum);
+        self.guests(port).introduced(link);
         self.news.push(News::LearnerConnected { link });
         self.work_off_to_leader(link)
     }

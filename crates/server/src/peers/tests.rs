@@ -47,6 +47,8 @@ fn options(sid: i64) -> Options {
         sid: Sid(sid),
         election: local.clone(),
         quorum: local,
+        observer_master: Vec::new(),
+        observer_master_port: None,
         interfaces: Interfaces::Own,
         bind_tries: Some(1),
         keep_alive: true,

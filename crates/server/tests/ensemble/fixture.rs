@@ -46,13 +46,16 @@ impl Ensemble {
              electionPortBindRetry=0\n",
         );
         let ports = free_ports(2 * kinds.len());
+        // One setting is about a port that all of them have.
+        let has_shared_port = settings.iter().any(|line| line.starts_with("observerMasterPort="));
         for (index, (kind, ports)) in kinds.iter().zip(ports.chunks(2)).enumerate() {
             let role = match kind {
                 Kind::Voter => "participant",
                 Kind::Observer => "observer",
             };
             let (sid, quorum, election) = (index + 1, ports[0], ports[1]);
-            lines += &format!("server.{sid}=127.0.0.1:{quorum}:{election}:{role}\n");
+            let host = if has_shared_port { sid } else { 1 };
+            lines += &format!("server.{sid}=127.0.0.{host}:{quorum}:{election}:{role}\n");
         }
         for setting in settings {
             lines += &format!("{setting}\n");
@@ -200,7 +203,7 @@ impl Ensemble {
 }
 
 /// Ports on which nobody listens.
-fn free_ports(count: usize) -> Vec<u16> {
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
     listeners.iter().map(|it| it.local_addr().expect("an address").port()).collect()

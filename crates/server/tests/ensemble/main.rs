@@ -258,6 +258,8 @@ fn operators_are_told_what_a_member_does() {
         lines(3, "mntr", &keys),
         "zk_server_state\tobserver\nzk_peer_state\tobserving - broadcast\nzk_quorum_size\t3\n"
     );
+    let master = format!("zk_observer_master_id\t{}\n", leader + 1);
+    assert_eq!(lines(3, "mntr", &["zk_observer_master_id"]), master);
     assert!(ensemble.ask(leader, "srvr").ends_with("Proposal sizes last/min/max: -1/-1/-1\n"));
     assert_eq!(
         lines(3, "conf", &["serverId", "initLimit", "syncLimit", "electionAlg", "peerType"]),

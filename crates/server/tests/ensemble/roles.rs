@@ -4,10 +4,11 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
-use reefkeeper_client::{CreateMode, Error, ErrorCode};
+use reefkeeper_client::{Client, CreateMode, Error, ErrorCode};
 
-use crate::fixture::{Ensemble, Kind, PATIENCE};
+use crate::fixture::{Ensemble, Kind, PATIENCE, free_ports};
 use crate::{read, write};
 
 /// What a server that serves nobody says.
@@ -170,4 +171,60 @@ async fn a_leader_that_is_not_to_serve_has_no_clients() {
     let client = ensemble.client((leader + 1) % 3).await;
     write(&client, "/a", "1").await;
     assert_eq!(read(&ensemble.client((leader + 2) % 3).await, "/a").await, "1");
+}
+
+/// The server from which the last one of four, an observer, learns.
+fn master(ensemble: &Ensemble) -> usize {
+    let answer = ensemble.ask(3, "mntr");
+    let line = answer.lines().find_map(|line| line.strip_prefix("zk_observer_master_id\t"));
+    line.expect("an observer").parse::<usize>().expect("an id") - 1
+}
+
+#[tokio::test]
+async fn an_observer_learns_from_a_follower_and_from_another_one_if_that_is_gone() {
+    let port = format!("observerMasterPort={}", free_ports(1)[0]);
+    let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
+    let mut ensemble = Ensemble::start(&kinds, &[&port, "4lw.commands.whitelist=*"]);
+    let leader = ensemble.leader();
+    let first = master(&ensemble);
+    assert_ne!(first, leader);
+    assert!(ensemble.ask(first, "mntr").contains("\nzk_synced_observers\t1\n"));
+    assert!(ensemble.ask(leader, "mntr").contains("\nzk_synced_observers\t0\n"));
+
+    let observing = ensemble.client(3).await;
+    write(&observing, "/by-the-observer", "1").await;
+    write(&ensemble.client(leader).await, "/by-the-leader", "2").await;
+    assert_eq!(read(&ensemble.client(first).await, "/by-the-observer").await, "1");
+    assert_eq!(read(&observing, "/by-the-leader").await, "2");
+    observing.create("/mine", "3", CreateMode::Ephemeral).await.expect("created");
+
+    ensemble.stop(first);
+    assert_eq!(ensemble.leader(), leader);
+    assert_ne!(master(&ensemble), first);
+    assert_ne!(master(&ensemble), leader);
+    let again = ensemble.client(3).await;
+    write(&again, "/by-the-observer-again", "4").await;
+    assert_eq!(read(&ensemble.client(leader).await, "/by-the-observer-again").await, "4");
+}
+
+#[tokio::test]
+async fn a_session_at_an_observer_of_a_follower_lives_as_long_as_its_client() {
+    // The shortest that there is: two ticks.
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let port = format!("observerMasterPort={}", free_ports(1)[0]);
+    let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
+    let ensemble = Ensemble::start(&kinds, &[&port, "4lw.commands.whitelist=*"]);
+    let leader = ensemble.leader();
+    assert_ne!(master(&ensemble), leader);
+    let builder = Client::builder(ensemble.address(3).to_string());
+    let builder = builder.session_timeout(TIMEOUT).connect_timeout(PATIENCE);
+    let client = builder.connect().await.expect("connected");
+    client.create("/mine", "1", CreateMode::Ephemeral).await.expect("created");
+    let other = ensemble.client(leader).await;
+    tokio::time::sleep(2 * TIMEOUT).await;
+    let (stat, watch) = other.exists_and_watch("/mine").await.expect("looked");
+    assert!(stat.is_some(), "the follower tells of it");
+    client.detach();
+    let change = tokio::time::timeout(PATIENCE, watch).await.expect("the session expires");
+    assert!(change.is_ok(), "{change:?}");
 }

@@ -44,6 +44,10 @@ impl World {
         match effect {
             zab::Effect::Call { to, .. } => self.dial(node, to, Port::Election),
             zab::Effect::ConnectToLeader(leader) => self.dial(node, leader, Port::Quorum),
+            // There are no observer masters.
+            zab::Effect::ConnectToMaster(_)
+            | zab::Effect::AdmitObservers
+            | zab::Effect::RefuseObservers => {}
             zab::Effect::Notify { link, announcement } => {
                 self.send_to_server(link, &packets::notification(&announcement));
             }

@@ -31,7 +31,7 @@ use wire::election::Notification;
 use wire::limits::PACKET_BYTES_MAX;
 use wire::quorum::{ToLeader, ToLearner};
 use wire::stored::LogBatch;
-use zab::{ElectionOptions, LearnerKind, Link, ObserverPauses, Quorum, Quorums};
+use zab::{ElectionOptions, LearnerKind, Link, ObserverMasters, ObserverPauses, Quorum, Quorums};
 
 use super::link::LinkId;
 use super::node::{Life, NodeId};
@@ -495,6 +495,7 @@ fn ensemble_options(
         has_oracle: false,
         epoch_wait_max: None,
         observer_pauses: ObserverPauses::default(),
+        observer_masters: ObserverMasters::Leader,
         config: Arc::clone(&config),
         config_version: 0,
         election: ElectionOptions {

@@ -3,6 +3,7 @@
 use types::{Epoch, Zxid};
 use wire::quorum::ToLearner;
 
+use super::mastering::Mastering;
 use super::not_due;
 use super::reception::Reception;
 use crate::effect::{Effect, LearnerKind, LearnerPacket};
@@ -70,12 +71,24 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Logs what came, delivers what is committed, acknowledges what is durable.
-    pub(super) fn settle(&mut self, core: &mut Core, link: Link, effects: &mut Vec<Effect>) {
+    /// Logs what came, delivers what is committed, also to the observers of this server, and acknowledges
+    /// what is durable.
+    pub(super) fn settle(
+        &mut self,
+        core: &mut Core,
+        link: Link,
+        observers: Option<&Mastering>,
+        effects: &mut Vec<Effect>,
+    ) {
         self.reception.log(core, effects);
-        if self.committed > core.history.last_committed() {
-            core.history.commit(self.committed, self.committed);
+        let before = core.history.last_committed();
+        if self.committed > before {
             effects.push(Effect::Deliver(self.committed));
+            if let Some(observers) = observers {
+                observers.inform(core, before, self.committed, effects);
+            }
+            let needed = observers.map_or(self.committed, Mastering::needed);
+            core.history.commit(self.committed, needed);
         }
         let durable = core.history.last_synced();
         if core.options.kind == LearnerKind::Follower

@@ -190,7 +190,7 @@ fn may_be_let_alone(core: &Core, now: Now, learners: &BTreeMap<Link, Learner>) -
 }
 
 /// Sends an observer what was committed.
-fn inform(core: &Core, link: Link, before: Zxid, last: Zxid, effects: &mut Vec<Effect>) {
+pub(crate) fn inform(core: &Core, link: Link, before: Zxid, last: Zxid, effects: &mut Vec<Effect>) {
     for batch in core.history.after(before) {
         let Some(first) = first_behind(batch, before).filter(|&first| first <= last) else {
             return;

@@ -69,7 +69,7 @@ struct Pings {
 }
 
 impl Learner {
-    pub(super) fn new(now: Now) -> Self {
+    pub(crate) fn new(now: Now) -> Self {
         Self {
             sid: None,
             kind: LearnerKind::Observer,
@@ -80,7 +80,7 @@ impl Learner {
         }
     }
 
-    pub(super) fn introduce(
+    pub(crate) fn introduce(
         &mut self,
         sid: Sid,
         kind: LearnerKind,
@@ -93,13 +93,13 @@ impl Learner {
         Ok(())
     }
 
-    pub(super) fn invite(&mut self, link: Link, epoch: Epoch, effects: &mut Vec<Effect>) {
+    pub(crate) fn invite(&mut self, link: Link, epoch: Epoch, effects: &mut Vec<Effect>) {
         self.stage = Stage::Invited;
         send(link, LeaderPacket::LeaderInfo(epoch), effects);
     }
 
     /// Returns who has agreed.
-    pub(super) fn agree(
+    pub(crate) fn agree(
         &mut self,
         last_logged: Option<Zxid>,
         current_epoch: Option<Epoch>,
@@ -112,7 +112,7 @@ impl Learner {
         Ok(sid)
     }
 
-    pub(super) fn follow(&mut self, epoch: Epoch) -> Result<(), PeerMisbehaved> {
+    pub(crate) fn follow(&mut self, epoch: Epoch) -> Result<(), PeerMisbehaved> {
         let Stage::CatchesUp = self.stage else { return Err(self.not_due("AckNewLeader")) };
         self.stage = Stage::Follows { acknowledged: beginning(epoch) };
         Ok(())
@@ -120,7 +120,7 @@ impl Learner {
 
     /// Tells it that a quorum follows. From here on it answers pings, and acknowledges what it was
     /// sent meanwhile: its time for both begins.
-    pub(super) fn tell(&mut self, now: Now, link: Link, effects: &mut Vec<Effect>) {
+    pub(crate) fn tell(&mut self, now: Now, link: Link, effects: &mut Vec<Effect>) {
         self.pings.is_told = true;
         self.heard = now.instant;
         for (_, sent) in self.unacknowledged.iter_mut().flatten() {
@@ -131,7 +131,7 @@ impl Learner {
 
     /// Notes that it has everything up to a proposal durably. Acknowledgements of what it
     /// acknowledged before, or of earlier epochs, are nothing new.
-    pub(super) fn acknowledge(&mut self, zxid: Zxid) -> Result<(), PeerMisbehaved> {
+    pub(crate) fn acknowledge(&mut self, zxid: Zxid) -> Result<(), PeerMisbehaved> {
         let Stage::Follows { acknowledged } = &mut self.stage else {
             return Err(self.not_due("Ack"));
         };
@@ -144,7 +144,7 @@ impl Learner {
     }
 
     /// Notes that it is sent a proposal.
-    pub(super) fn propose(&mut self, now: Instant, zxid: Zxid) {
+    pub(crate) fn propose(&mut self, now: Instant, zxid: Zxid) {
         let [first, second] = &mut self.unacknowledged;
         let free = if first.is_none() { first } else { second };
         if free.is_none() {
@@ -153,13 +153,13 @@ impl Learner {
     }
 
     /// Sends a ping.
-    pub(super) fn ping(&mut self, link: Link, last_proposed: Zxid, effects: &mut Vec<Effect>) {
+    pub(crate) fn ping(&mut self, link: Link, last_proposed: Zxid, effects: &mut Vec<Effect>) {
         self.pings.sent += u64::from(self.pings.is_told);
         send(link, LeaderPacket::Ping { last_proposed }, effects);
     }
 
     /// Notes the answer to the oldest ping that has none.
-    pub(super) fn pong(&mut self) -> Result<(), PeerMisbehaved> {
+    pub(crate) fn pong(&mut self) -> Result<(), PeerMisbehaved> {
         if !self.is_following() {
             return Err(self.not_due("Ping"));
         }
@@ -168,17 +168,17 @@ impl Learner {
     }
 
     /// From here on only answers to pings that are still to be sent confirm the leadership.
-    pub(super) fn await_confirmation(&mut self) {
+    pub(crate) fn await_confirmation(&mut self) {
         self.pings.awaited = self.pings.sent + 1;
     }
 
     /// Whether it has answered a ping that was sent since confirmation was asked for.
-    pub(super) fn has_confirmed(&self) -> bool {
+    pub(crate) fn has_confirmed(&self) -> bool {
         self.is_following() && self.pings.answered >= self.pings.awaited
     }
 
     /// Why it has to go, if it has.
-    pub(super) fn reason_to_part(&self, core: &Core, now: Instant) -> Option<CloseReason> {
+    pub(crate) fn reason_to_part(&self, core: &Core, now: Instant) -> Option<CloseReason> {
         let ticks = |count: u32| core.options.tick * count;
         let limit = match self.stage {
             Stage::TakesSnapshot { .. } => return None,
@@ -197,41 +197,41 @@ impl Learner {
         }
     }
 
-    pub(super) fn accepted_epoch(&self) -> Option<Epoch> {
+    pub(crate) fn accepted_epoch(&self) -> Option<Epoch> {
         match self.stage {
             Stage::Introduced { accepted_epoch } => Some(accepted_epoch),
             _ => None,
         }
     }
 
-    pub(super) fn kind(&self) -> LearnerKind {
+    pub(crate) fn kind(&self) -> LearnerKind {
         self.kind
     }
 
     /// Whether it is a follower; whether it is a voter too is the membership's matter.
-    pub(super) fn may_vote(&self) -> bool {
+    pub(crate) fn may_vote(&self) -> bool {
         self.kind == LearnerKind::Follower
     }
 
-    pub(super) fn is_introduced(&self) -> bool {
+    pub(crate) fn is_introduced(&self) -> bool {
         matches!(self.stage, Stage::Introduced { .. })
     }
 
-    pub(super) fn has_agreed(&self) -> bool {
+    pub(crate) fn has_agreed(&self) -> bool {
         matches!(self.stage, Stage::Agreed { counts: true, .. })
     }
 
     /// Whether it gets what is proposed and committed.
-    pub(super) fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         matches!(self.stage, Stage::CatchesUp | Stage::Follows { .. })
     }
 
-    pub(super) fn is_following(&self) -> bool {
+    pub(crate) fn is_following(&self) -> bool {
         matches!(self.stage, Stage::Follows { .. })
     }
 
     /// The last proposal of this epoch that it has durably.
-    pub(super) fn acknowledged(&self) -> Option<Zxid> {
+    pub(crate) fn acknowledged(&self) -> Option<Zxid> {
         match self.stage {
             Stage::Follows { acknowledged } => Some(acknowledged),
             _ => None,
@@ -239,7 +239,7 @@ impl Learner {
     }
 
     /// What it said is not due.
-    pub(super) fn not_due(&self, packet: &'static str) -> PeerMisbehaved {
+    pub(crate) fn not_due(&self, packet: &'static str) -> PeerMisbehaved {
         let phase = match self.stage {
             Stage::Connected => "it has not said who it is",
             Stage::Introduced { .. } => "it waits for an epoch",

@@ -14,7 +14,7 @@ use crate::peer::Core;
 
 /// How a learner gets what it lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Way {
+pub(crate) enum Way {
     /// It keeps all it has.
     Diff {
         /// What follows this is sent.
@@ -33,7 +33,7 @@ enum Way {
 ///
 /// `max` is the end of what is committed, or will be as soon as a quorum has the leader's history. A
 /// zxid with counter 0 stands for the state in which an epoch began; nothing was logged under it.
-fn way(history: &History, max: Zxid, theirs: Option<Zxid>) -> Way {
+pub(crate) fn way(history: &History, max: Zxid, theirs: Option<Zxid>) -> Way {
     let Some(theirs) = theirs else { return Way::Snapshot };
     let begins_epoch = theirs.counter().0 == 0 && !mutant::active(20);
     if theirs == max {
@@ -158,6 +158,28 @@ impl Leading {
             Phase::Broadcasting(_) => core.history.last_committed(),
             _ => core.history.last_logged(),
         }
+    }
+}
+
+/// Sends what is committed behind a transaction, up to another.
+pub(crate) fn send_committed(
+    history: &History,
+    link: Link,
+    after: Zxid,
+    up_to: Zxid,
+    effects: &mut Vec<Effect>,
+) {
+    let mut after = after;
+    for batch in history.after(after) {
+        let Some(last) = batch.last_zxid() else { continue };
+        if let Some(first) = first_behind(batch, after)
+            && first <= up_to
+        {
+            let last = last.min(up_to);
+            let batch = Arc::clone(batch);
+            send(link, LeaderPacket::Committed { batch, first, last }, effects);
+        }
+        after = last;
     }
 }
 

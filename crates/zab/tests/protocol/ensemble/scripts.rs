@@ -4,6 +4,9 @@
 //! ensemble voters=3 observers=1          who there is: 1, 2, 3 vote, 4 does not; at first nobody runs
 //!          init_limit=20 sync_limit=5    in ticks of 100 ms
 //!          history=500 snapshots=only    what is kept for learners, and whether they get it
+//!          epoch_wait=50ms               how long a deserted leader waits for epochs
+//!          pause=300ms                   how long observers hesitate at most
+//!          masters=followers             observers learn from followers
 //!          oracle=yes                    there is one, which says nothing so far
 //!          stream=10ms                   how long a snapshot takes to be sent
 //! server 1 accepted=1 current=1 log=1/1..1/3,2/1     what is on its disk
@@ -39,7 +42,7 @@ use std::time::Duration;
 
 use types::{Counter, Epoch, Sid, Zxid};
 use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
-use zab::{Input, Oracle};
+use zab::{Input, ObserverMasters, Oracle};
 
 use crate::ensemble::world::disk::Entry;
 use crate::ensemble::world::record::Shown;
@@ -126,6 +129,12 @@ fn create(command: &Command) -> World {
         sync_limit: limit("sync_limit", calm.sync_limit),
         history_min: usize::try_from(number("history", 500)).unwrap(),
         snapshots_only: command.value("snapshots") == Some("only"),
+        epoch_wait: command.value("epoch_wait").map(duration),
+        pause: command.value("pause").map_or(calm.pause, duration),
+        observer_masters: match command.value("masters") {
+            Some("followers") => ObserverMasters::Followers,
+            _ => ObserverMasters::Leader,
+        },
         has_oracle: command.value("oracle") == Some("yes"),
         stream: command.value("stream").map_or(calm.stream, duration),
         ..calm
@@ -172,7 +181,9 @@ fn say(world: &mut World, from: Sid, to: Sid, packet: &str, command: &Command) {
             Item::ToLearner(bytes)
         }
     };
-    let link = world.network.link(from, to, Port::Quorum).expect("they are connected");
+    let link = |port| world.network.link(from, to, port);
+    let link =
+        link(Port::Quorum).or_else(|| link(Port::ObserverMaster)).expect("they are connected");
     if matches!(packet, "Proposal" | "Inform") {
         let zxid = zxid(command.value("zxid").unwrap());
         world.ledger.has(&[Entry { zxid, payload: payload(zxid) }]);

@@ -21,8 +21,8 @@ use types::{Counter, Epoch, Instant, Now, Sid, Zxid};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 use zab::{
-    ElectionOptions, Input, LearnerKind, Link, ObserverPauses, Options, Oracle, Peer, Quorum,
-    Quorums,
+    ElectionOptions, Input, LearnerKind, Link, ObserverMasters, ObserverPauses, Options, Oracle,
+    Peer, Quorum, Quorums,
 };
 
 use self::disk::{Disk, Entry, entries};
@@ -48,6 +48,12 @@ pub(crate) struct Plan {
     pub(crate) snapshots_only: bool,
     /// Whether one of two voters may decide alone if an oracle says so.
     pub(crate) has_oracle: bool,
+    /// How long a leader that is being deserted waits for epochs.
+    pub(crate) epoch_wait: Option<Duration>,
+    /// How long observers hesitate at most, whenever they connect.
+    pub(crate) pause: Duration,
+    /// From whom observers learn.
+    pub(crate) observer_masters: ObserverMasters,
     /// How long a message takes, and how much longer at most.
     pub(crate) delay: Duration,
     pub(crate) jitter: Duration,
@@ -109,6 +115,9 @@ impl Plan {
             history_min: 500,
             snapshots_only: false,
             has_oracle: false,
+            epoch_wait: None,
+            pause: Duration::ZERO,
+            observer_masters: ObserverMasters::Leader,
             delay: Duration::from_millis(1),
             jitter: Duration::ZERO,
             closing: Duration::ZERO,
@@ -184,6 +193,7 @@ impl World {
             last_proposed: Zxid::ZERO,
             synchronizes: None,
             door: Door::Wait,
+            admits_observers: false,
             backlog: BTreeMap::new(),
             awaits: None,
             conversation: Conversation::default(),
@@ -326,8 +336,9 @@ impl World {
             history_min: self.plan.history_min,
             snapshots_only: self.plan.snapshots_only,
             has_oracle: self.plan.has_oracle,
-            epoch_wait_max: None,
-            observer_pauses: ObserverPauses::default(),
+            epoch_wait_max: self.plan.epoch_wait,
+            observer_pauses: ObserverPauses { each: self.plan.pause, again: Duration::ZERO },
+            observer_masters: self.plan.observer_masters,
             config: Arc::clone(&config),
             config_version: 0,
             election: ElectionOptions {

@@ -20,11 +20,12 @@ use crate::support::chance::Chance;
 /// How long a call waits for an answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The two ports of a server.
+/// The ports of a server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Port {
     Election,
     Quorum,
+    ObserverMaster,
 }
 
 /// What a server notices of the network.

@@ -28,6 +28,18 @@ impl World {
                 self.network.call(sid, to, Port::Quorum);
                 Moment::new("dialled", "")
             }
+            Effect::ConnectToMaster(to) => {
+                self.show(Shown::Roles, || format!("{} is to learn from {}", sid.0, to.0));
+                self.network.call(sid, to, Port::ObserverMaster);
+                Moment::new("dialled", "master")
+            }
+            Effect::AdmitObservers | Effect::RefuseObservers => {
+                let admits = effect == Effect::AdmitObservers;
+                if let Some(process) = &mut self.server(sid).process {
+                    process.admits_observers = admits;
+                }
+                Moment::new("admits", "observers")
+            }
             Effect::Notify { link, mut announcement } => {
                 self.twist(&mut announcement);
                 self.network.send(link, Item::Notification(encoded(&announcement)));
@@ -217,7 +229,8 @@ impl World {
             }
             LeaderPacket::NewLeader { epoch, .. } => {
                 assert!(server.disk.durable.current >= *epoch, "D1: NewLeader of {sid:?}");
-                if let Some(process) = &mut self.server(sid).process {
+                let leads = self.network.port(link) == Some(Port::Quorum);
+                if let Some(process) = self.server(sid).process.as_mut().filter(|_| leads) {
                     process.synchronizes = Some(*epoch);
                     let log = process.log.clone();
                     self.ledger.synchronizes(sid, *epoch, &log);
@@ -235,7 +248,7 @@ impl World {
 
     fn on_close(&mut self, sid: Sid, link: Link, reason: &CloseReason) {
         let to = self.other(link);
-        if self.network.port(link) == Some(Port::Quorum) {
+        if self.network.port(link).is_some_and(|port| port != Port::Election) {
             self.show(Shown::Roles, || match reason {
                 CloseReason::Misbehaved(why) => format!("{} leaves {to}: {why}", sid.0),
                 reason => format!("{} leaves {to}: {reason:?}", sid.0),

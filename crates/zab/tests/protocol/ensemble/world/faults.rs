@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use types::{Epoch, Instant, Sid, Zxid};
 use wire::election::LastLogged;
-use zab::Announcement;
+use zab::{Announcement, ObserverMasters};
 
 use super::server::Event;
 use super::{Plan, World};
@@ -92,6 +92,10 @@ impl Plan {
             history_min: chance.pick(&[0, 1, 5, 20, 500]),
             snapshots_only: chance.percent(10),
             has_oracle: false,
+            observer_masters: match Chance::new(seed ^ 0x0b5e).percent(30) {
+                true => ObserverMasters::Followers,
+                false => ObserverMasters::Leader,
+            },
             delay: Duration::from_micros(20),
             jitter: ms(chance.pick(&[1, 5, 20, 80])),
             closing: Duration::from_micros(20),

@@ -33,6 +33,7 @@ pub(crate) struct Process {
     /// The epoch in which it has brought learners to its history.
     pub(crate) synchronizes: Option<Epoch>,
     pub(crate) door: Door,
+    pub(crate) admits_observers: bool,
     /// Connections that were not accepted, with what arrived over them.
     pub(crate) backlog: BTreeMap<Link, Vec<Item>>,
     /// Over which connection it waits for a snapshot.

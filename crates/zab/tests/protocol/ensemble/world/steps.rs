@@ -163,22 +163,31 @@ impl World {
                 self.step(sid, "Called", Input::Called { link, from, addresses: Vec::new() });
             }
             Happening::Called { link, port: Port::Quorum, .. } => self.on_knock(sid, link),
+            Happening::Called { link, port: Port::ObserverMaster, .. } => {
+                let process = self.server(sid).process.as_ref();
+                match process.is_some_and(|process| process.admits_observers) {
+                    true => self.step(sid, "LearnerConnected", Input::LearnerConnected { link }),
+                    false => self.network.close(link),
+                }
+            }
             Happening::CallThrough { link, to, port: Port::Election } => {
                 self.step(sid, "CallThrough", Input::CallThrough { link, to });
             }
-            Happening::CallThrough { link, to, port: Port::Quorum } => {
+            Happening::CallThrough { link, to, port: Port::Quorum | Port::ObserverMaster } => {
                 self.step(sid, "LeaderReached", Input::LeaderReached { link, leader: to });
             }
             Happening::CallFailed { to, reason, port: Port::Election } => {
                 self.step(sid, "CallFailed", Input::CallFailed { to, reason });
             }
-            Happening::CallFailed { to, port: Port::Quorum, .. } => {
+            Happening::CallFailed { to, port: Port::Quorum | Port::ObserverMaster, .. } => {
                 self.step(sid, "LeaderUnreachable", Input::LeaderUnreachable { leader: to });
             }
             Happening::Closed { link, port: Port::Election } => {
                 self.step(sid, "ElectionLinkClosed", Input::ElectionLinkClosed { link });
             }
-            Happening::Closed { link, port: Port::Quorum } => self.on_quorum_link_closed(sid, link),
+            Happening::Closed { link, port: Port::Quorum | Port::ObserverMaster } => {
+                self.on_quorum_link_closed(sid, link);
+            }
             Happening::Received { link, payload } => self.on_received(sid, link, payload),
         }
     }
