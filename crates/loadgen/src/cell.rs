@@ -43,14 +43,20 @@ struct Sample {
 /// A thread's part of a cell.
 type Job = (Engine, Work);
 
-/// Measures one cell.
-pub(crate) fn measure(server: SocketAddr, options: &Options, shape: Shape) -> Result<Cell, Error> {
-    let fixture = Fixture::prepare(server, options, shape.workload)?;
+/// Measures one cell; there is at least one server.
+pub(crate) fn measure(
+    servers: &[SocketAddr],
+    options: &Options,
+    shape: Shape,
+) -> Result<Cell, Error> {
+    let fixture = Fixture::prepare(servers[0], options, shape.workload)?;
     let before = Sample::take(&options.server_pids)?;
     let mut jobs = Vec::with_capacity(options.threads);
     for thread in 0..options.threads {
         let conns = share(shape.conns, thread, options.threads);
-        let engine = Engine::open(server, &options.server, conns, shape.window)?;
+        let first = first_of_thread(shape.conns, thread, options.threads);
+        let turns = servers.iter().copied().cycle().skip(first % servers.len());
+        let engine = Engine::open(turns, &options.server, conns, shape.window)?;
         jobs.push((engine, work(&fixture, options, shape, thread)));
     }
     let (jobs, first, last) = conduct(jobs, options, shape.workload)?;
@@ -192,6 +198,11 @@ fn share(whole: usize, thread: usize, threads: usize) -> usize {
     whole / threads + usize::from(thread < whole % threads)
 }
 
+/// How many connections the threads before this one have.
+fn first_of_thread(conns: usize, thread: usize, threads: usize) -> usize {
+    (0..thread).map(|before| share(conns, before, threads)).sum()
+}
+
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -205,5 +216,6 @@ mod tests {
         assert_eq!([0, 1, 2].map(|thread| share(10, thread, 3)), [4, 3, 3]);
         assert_eq!([0, 1].map(|thread| share(2, thread, 2)), [1, 1]);
         assert_eq!(share(7, 0, 1), 7);
+        assert_eq!([0, 1, 2].map(|thread| first_of_thread(10, thread, 3)), [0, 4, 7]);
     }
 }

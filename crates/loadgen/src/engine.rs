@@ -67,9 +67,9 @@ pub(crate) struct Work {
 }
 
 impl Engine {
-    /// Opens `conns` sessions at `server`, which the user calls `name`.
+    /// Opens `conns` sessions at as many of `servers`, which the user calls `name`.
     pub(crate) fn open(
-        server: SocketAddr,
+        servers: impl Iterator<Item = SocketAddr>,
         name: &str,
         conns: usize,
         window: usize,
@@ -78,7 +78,7 @@ impl Engine {
         let timer = Timer::new()?;
         timer.register(&poll, TIMER)?;
         let mut sessions = Vec::with_capacity(conns);
-        open_sessions(server, conns, &mut sessions).map_err(|source| Error::Handshake {
+        open_sessions(servers.take(conns), &mut sessions).map_err(|source| Error::Handshake {
             server: name.to_owned(),
             opened: sessions.len(),
             wanted: conns,
@@ -390,22 +390,26 @@ impl Pings {
 
 /// Connects and shakes hands with a few connections at a time, as a server can not be expected to
 /// keep thousands waiting to be accepted.
-fn open_sessions(server: SocketAddr, conns: usize, sessions: &mut Vec<Session>) -> io::Result<()> {
+fn open_sessions(
+    mut servers: impl Iterator<Item = SocketAddr>,
+    sessions: &mut Vec<Session>,
+) -> io::Result<()> {
     let mut ask = Vec::new();
     Session::ask(&mut ask);
     let mut asked = std::collections::VecDeque::new();
-    while sessions.len() < conns {
-        while asked.len() < limits::HANDSHAKES_MAX && sessions.len() + asked.len() < conns {
+    loop {
+        while asked.len() < limits::HANDSHAKES_MAX
+            && let Some(server) = servers.next()
+        {
             let mut stream = TcpStream::connect_timeout(&server, limits::STALL_MAX)?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(limits::STALL_MAX))?;
             io::Write::write_all(&mut stream, &ask)?;
             asked.push_back(stream);
         }
-        let stream = asked.pop_front().expect("fewer sessions are open than wanted");
+        let Some(stream) = asked.pop_front() else { return Ok(()) };
         sessions.push(Session::establish(stream)?);
     }
-    Ok(())
 }
 
 fn malformed(connection: usize, rest: &[u8]) -> Error {

@@ -177,7 +177,12 @@ impl Fixture {
             refusals,
         };
         let conns = limits::FIXTURE_CONNS;
-        let mut engine = Engine::open(self.server, &self.name, conns, limits::FIXTURE_WINDOW)?;
+        let mut engine = Engine::open(
+            std::iter::repeat(self.server),
+            &self.name,
+            conns,
+            limits::FIXTURE_WINDOW,
+        )?;
         engine.drive(&mut work, Instant::now())?;
         engine.close()
     }

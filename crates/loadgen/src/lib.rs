@@ -62,18 +62,18 @@ pub use crate::workload::Workload;
 /// # Errors
 /// If the server can not be reached, answers anything but what was asked for, or stops answering.
 pub fn run(options: &Options, mut on_cell: impl FnMut(&Cell)) -> Result<Report, Error> {
-    let server = resolve(&options.server)?;
+    let servers = resolve(&options.server)?;
     let mut cells = Vec::new();
     for &workload in &options.workloads {
         for &window in &options.windows {
             for &conns in &options.conns {
-                let cell = cell::measure(server, options, Shape { workload, conns, window })?;
+                let cell = cell::measure(&servers, options, Shape { workload, conns, window })?;
                 on_cell(&cell);
                 cells.push(cell);
             }
         }
     }
-    Ok(Report { machine: Machine::observe(), versions: Versions::ask(server), cells })
+    Ok(Report { machine: Machine::observe(), versions: Versions::ask(servers[0]), cells })
 }
 
 impl BenchArgs {
@@ -99,8 +99,12 @@ impl BenchArgs {
     }
 }
 
-fn resolve(server: &str) -> Result<SocketAddr, Error> {
-    let refused = |source| Error::Connect { server: server.to_owned(), source };
-    let mut addresses = server.to_socket_addrs().map_err(refused)?;
-    addresses.next().ok_or_else(|| refused(io::ErrorKind::AddrNotAvailable.into()))
+/// Looks up servers that are separated by commas; there is at least one.
+fn resolve(servers: &str) -> Result<Vec<SocketAddr>, Error> {
+    let resolve_one = |server: &str| {
+        let refused = |source| Error::Connect { server: server.to_owned(), source };
+        let mut addresses = server.to_socket_addrs().map_err(refused)?;
+        addresses.next().ok_or_else(|| refused(io::ErrorKind::AddrNotAvailable.into()))
+    };
+    servers.split(',').map(resolve_one).collect()
 }

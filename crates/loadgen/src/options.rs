@@ -9,7 +9,8 @@ use crate::workload::Workload;
 /// A run: one cell for each workload, number of connections and window.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Options {
-    /// Where the server listens, as `host:port`.
+    /// Where the server listens, as `host:port`; the members of an ensemble separated by commas.
+    /// Connections are shared out between them in turn, the first one going to the first.
     pub server: String,
     /// What to ask for, one after the other.
     pub workloads: Vec<Workload>,
@@ -60,7 +61,8 @@ pub struct BenchArgs {
     /// What to ask for
     #[arg(value_enum, required = true)]
     workload: Vec<Workload>,
-    /// Where the server listens: any server of the ZooKeeper protocol
+    /// Where the server listens: any server of the ZooKeeper protocol; several, separated by commas, get
+    /// connections in turn
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2181")]
     server: String,
     /// Connections; several numbers give several cells

@@ -1,7 +1,9 @@
 //! Runs the load generator against the echo server over real sockets.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use echo::Echo;
@@ -112,6 +114,21 @@ fn idle_sessions_are_opened_and_closed() {
 }
 
 #[test]
+fn members_of_an_ensemble_get_connections_in_turn() {
+    let (first, second) = (counting_echo(), counting_echo());
+    let servers = format!("{},{}", first.0, second.0);
+    for threads in [1, 2] {
+        let before = [&first, &second].map(|it| it.1.load(Ordering::Relaxed));
+        let options =
+            Options { conns: vec![6], threads, ..options(servers.clone(), Workload::Idle) };
+        run(&options).unwrap();
+        let after = [&first, &second].map(|it| it.1.load(Ordering::Relaxed));
+        // The first one is also asked who it is, and for the session that prepares the run.
+        assert_eq!([after[0] - before[0], after[1] - before[1]], [3 + 2, 3], "{threads} threads");
+    }
+}
+
+#[test]
 fn keeps_to_the_offered_rate() {
     let options = Options {
         rate: Some(2000.0),
@@ -171,6 +188,33 @@ fn a_connection_that_is_lost_ends_the_run() {
     };
     let error = run(&options).unwrap_err();
     assert_eq!(error.to_string(), "connection 0 was lost with 1 requests in flight");
+}
+
+/// The address of an echo server, and how many connections it got.
+fn counting_echo() -> (String, Arc<AtomicUsize>) {
+    let backend = echo();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let (client, server) = (client?, TcpStream::connect(&backend)?);
+            let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+            let (mut from_server, mut to_client) = (server, client);
+            std::thread::spawn(move || {
+                std::io::copy(&mut from_client, &mut to_server)?;
+                to_server.shutdown(Shutdown::Write)
+            });
+            std::thread::spawn(move || {
+                std::io::copy(&mut from_server, &mut to_client)?;
+                to_client.shutdown(Shutdown::Write)
+            });
+        }
+        std::io::Result::Ok(())
+    });
+    (address, count)
 }
 
 /// What goes wrong with the load of a run.
