@@ -9,6 +9,8 @@ use server::{Ended, FailureKind, PeersError, Server, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit::{
     FAILED, INVALID_CONFIGURATION, NOT_CUT, PEER_PORT, UNUSABLE_DIRECTORIES, give_up,
@@ -22,7 +24,10 @@ pub(crate) type Guard = fn() -> String;
 
 /// Runs a server until a signal ends it, or the guard; the exit codes are Apache's.
 pub(crate) fn run(words: Vec<String>, guard: Option<Guard>) -> ExitCode {
+    // `RUST_LOG` may ask for more, or for less.
+    let level = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     tracing_subscriber::fmt()
+        .with_env_filter(level.from_env_lossy())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
