@@ -1,9 +1,10 @@
 """A small client of the protocol, for suites that look at several members of an ensemble at once.
 
-It says what it does and nothing more: no reconnecting, no pings, no watches. A request that is not
-answered in time, or refused, is an exception.
+It says what it does and nothing more: no reconnecting, no pings of its own, no watches. A request that is
+not answered in time, or refused, is an exception.
 """
 
+import collections
 import socket
 import struct
 import time
@@ -16,7 +17,10 @@ OPEN_ACL = struct.pack(">ii", 1, 31) + b"".join(
 EPHEMERAL = 1
 
 # Operations by number.
-CREATE, DELETE, GET_DATA, SET_DATA, SYNC, PING, GET_CHILDREN2, CLOSE = 1, 2, 4, 5, 9, 11, 12, -11
+CREATE, DELETE, GET_DATA, SET_DATA, GET_ACL, SYNC, PING = 1, 2, 4, 5, 6, 9, 11
+GET_CHILDREN2, CLOSE = 12, -11
+# How many znodes a dump asks for at a time.
+DUMPED_TOGETHER = 200
 
 
 class Refused(Exception):
@@ -30,16 +34,24 @@ class Refused(Exception):
 class Client:
     """One connection with a session: a new one, or that of `resume`."""
 
-    def __init__(self, address: str, resume: "Client" = None, seconds: float = SECONDS):
+    def __init__(
+        self,
+        address: str,
+        resume: "Client" = None,
+        seconds: float = SECONDS,
+        timeout_ms: int = TIMEOUT_MS,
+    ):
         host, port = address.rsplit(":", 1)
         self.seen = resume.seen if resume else 0
         self.session, self.password = (
             (resume.session, resume.password) if resume else (0, bytes(16))
         )
         self._xid = 0
+        self._posted = collections.deque()
         self._doing = f"{address}: handshake"
         self._connection = socket.create_connection((host, int(port)), timeout=seconds)
-        handshake = struct.pack(">iqiq", 0, self.seen, TIMEOUT_MS, self.session)
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handshake = struct.pack(">iqiq", 0, self.seen, timeout_ms, self.session)
         self._send(handshake + _buffer(self.password) + b"\0")
         answer = self._receive()
         _version, timeout, session = struct.unpack_from(">iiq", answer)
@@ -57,8 +69,7 @@ class Client:
 
     def create(self, path: str, data: bytes = b"", flags: int = 0) -> str:
         """Creates a znode and returns its path."""
-        body = _text(path) + _buffer(data) + OPEN_ACL + struct.pack(">i", flags)
-        return _take_buffer(self._ask(CREATE, body), 0)[0].decode()
+        return _take_buffer(self._ask(*creation(path, data, flags)), 0)[0].decode()
 
     def set(self, path: str, data: bytes) -> None:
         """Sets the data of a znode, whatever its version."""
@@ -76,12 +87,7 @@ class Client:
 
     def children(self, path: str) -> list:
         """Returns the sorted names of a znode's children."""
-        answer = self._ask(GET_CHILDREN2, _text(path) + b"\0")
-        (count,), at, names = struct.unpack_from(">i", answer), 4, []
-        for _ in range(count):
-            name, at = _take_buffer(answer, at)
-            names.append(name.decode())
-        return sorted(names)
+        return _take_names(self._ask(GET_CHILDREN2, _text(path) + b"\0"))
 
     def sync(self) -> None:
         """Waits until this member has everything that was decided before."""
@@ -96,37 +102,56 @@ class Client:
         self._ask(CLOSE, b"")
         self.drop()
 
+    def settimeout(self, seconds: float) -> None:
+        """Changes how long answers are waited for."""
+        self._connection.settimeout(seconds)
+
     def drop(self) -> None:
         """Ends the connection; the session lives on for its timeout."""
         self._connection.close()
 
     def dump(self, top: str = "/") -> dict:
-        """Returns data and Stat of each znode, but for the ensemble's own."""
-        found, todo = {}, [top]
-        while todo:
-            path = todo.pop()
-            if path.startswith("/zookeeper"):
-                continue
-            found[path] = self.get(path)
-            below = path.rstrip("/")
-            todo.extend(f"{below}/{name}" for name in self.children(path))
+        """Returns data, Stat and access control list of each znode, but for the ensemble's own."""
+        found, level = {}, [top]
+        while level:
+            part, level = level[:DUMPED_TOGETHER], level[DUMPED_TOGETHER:]
+            for path in part:
+                self.post(GET_DATA, _text(path) + b"\0")
+                self.post(GET_ACL, _text(path))
+                self.post(GET_CHILDREN2, _text(path) + b"\0")
+            for path in part:
+                found[path] = (self.answer()[1], self.answer()[1])
+                below = path.rstrip("/")
+                level += [f"{below}/{name}" for name in _take_names(self.answer()[1])]
+            level = [path for path in level if not path.startswith("/zookeeper")]
         return found
 
-    def _ask(self, operation: int, body: bytes, xid: int = None) -> bytes:
+    def post(self, operation: int, body: bytes, xid: int = None) -> int:
+        """Sends a request whose answer comes later, and returns its number."""
         if xid is None:
             self._xid += 1
             xid = self._xid
         address = self._doing.partition(": ")[0]
         self._doing = f"{address}: operation {operation}"
+        self._posted.append(xid)
         self._send(struct.pack(">ii", xid, operation) + body)
+        return xid
+
+    def answer(self) -> tuple:
+        """Waits for the answer to the oldest request without one; returns its zxid and its record."""
         answer = self._receive()
+        expected = self._posted.popleft()
         number, zxid, code = struct.unpack_from(">iqi", answer)
-        if number != xid:
-            raise AssertionError(f"an answer to {number} instead of {xid}")
+        if number != expected:
+            raise AssertionError(f"an answer to {number} instead of {expected}")
         self.seen = max(self.seen, zxid)
         if code:
             raise Refused(code)
-        return answer[16:]
+        return zxid, answer[16:]
+
+    def _ask(self, operation: int, body: bytes, xid: int = None) -> bytes:
+        self.post(operation, body, xid)
+        return self.answer()[1]
 
     def _send(self, body: bytes) -> None:
         self._connection.sendall(struct.pack(">i", len(body)) + body)
@@ -160,6 +185,11 @@ def until(seconds: float, attempt, *expected):
             time.sleep(0.02)
 
 
+def creation(path: str, data: bytes = b"", flags: int = 0) -> tuple:
+    """Returns what `Client.post` takes to create a znode."""
+    return CREATE, _text(path) + _buffer(data) + OPEN_ACL + struct.pack(">i", flags)
+
+
 def _buffer(data: bytes) -> bytes:
     return struct.pack(">i", len(data)) + data
 
@@ -173,3 +203,17 @@ def _take_buffer(answer: bytes, at: int) -> tuple:
     start = at + 4
     end = start + max(length, 0)
     return answer[start:end], end
+
+
+def _take_names(answer: bytes) -> list:
+    (count,), at, names = struct.unpack_from(">i", answer), 4, []
+    for _ in range(count):
+        name, at = _take_buffer(answer, at)
+        names.append(name.decode())
+    return sorted(names)
+
+
+def creation_zxid(dumped: tuple) -> int:
+    """Returns the transaction that created a znode, of which `Client.dump` returned this."""
+    _, at = _take_buffer(dumped[0], 0)
+    return struct.unpack_from(">q", dumped[0], at)[0]

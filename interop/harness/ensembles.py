@@ -5,14 +5,30 @@ import re
 
 from harness import servers
 from harness.client import Client, until
+from harness.network import Network, Port
 
 READY_SECONDS = 60
 # Below those from which systems take the ports of outgoing connections: a member that comes back finds
 # its own free.
 PORTS = range(20_000, 30_000)
 CONFIG = {"tickTime": "500", "initLimit": "20", "syncLimit": "10", "standaloneEnabled": "false"}
-# A short memory for transactions, so that members that were away for long need a snapshot.
-PROPERTIES = {**servers.EXTENDED_TYPES, "zookeeper.commitLogCount": "100"}
+# How many transactions members remember for those that were away: as few as they can be told to.
+REMEMBERED = 500
+PROPERTIES = {**servers.EXTENDED_TYPES, "zookeeper.commitLogCount": str(REMEMBERED)}
+# Lets leaders not read their logs back for those that were away for longer: these need a snapshot.
+NO_LOG_READ = {"zookeeper.snapshotSizeFactor": "-1"}
+# Apache's two ways of logging: which of its classes says how a learner is brought up to date.
+LEARNER = "org.apache.zookeeper.server.quorum.Learner"
+APACHE_PROPERTIES = {
+    f"org.slf4j.simpleLogger.log.{LEARNER}": "info",
+    "log4j2.level": "info",
+}
+# What a learner says of how it gets its leader's history, by the kind of server.
+WAYS = re.compile(
+    r"receiving the history .*way=\"?(\w+)"
+    r"|Getting a (diff|snapshot) from (?:the )?leader|(Truncating) log to get in sync"
+)
+WAY_NAMES = {"diff": "DIFF", "snapshot": "SNAP", "Truncating": "TRUNC"}
 
 
 def free_port() -> int:
@@ -26,14 +42,17 @@ def free_port() -> int:
 class Member(servers.Server):
     """One server of an ensemble, by its id; `start` does not wait until it serves."""
 
-    def __init__(self, sid: int, kind: str, lines: dict, config: dict):
-        super().__init__(kind, config={**CONFIG, **config, **lines}, properties=PROPERTIES)
+    def __init__(self, sid: int, kind: str, config: dict, properties: dict):
+        words = {**PROPERTIES, **properties}
+        super().__init__(kind, config={**CONFIG, **config}, properties=words)
         self.sid = sid
         self.port = free_port()
 
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "myid").write_text(f"{self.sid}\n")
+        if servers.KINDS[self.kind] is not None:
+            self.properties |= APACHE_PROPERTIES
         super().start()
 
     def _wait_until_ready(self) -> None:
@@ -58,21 +77,48 @@ class Member(servers.Server):
         """Returns a client as soon as the member serves."""
         return until(READY_SECONDS, lambda: Client(self.address, resume))
 
+    def ways(self) -> list:
+        """Returns how it was brought to a leader's history, each time: DIFF, TRUNC or SNAP."""
+        found = WAYS.finditer(self.log.read_text(errors="replace"))
+        words = (next(filter(None, match.groups())) for match in found)
+        return [WAY_NAMES.get(word, word) for word in words]
+
+    def has_logged(self, data: bytes) -> bool:
+        """Returns whether its transaction log holds these bytes."""
+        logs = (self.data / "version-2").glob("log.*")
+        return any(data in log.read_bytes() for log in logs)
+
+    def digests(self) -> dict:
+        """Returns the digests of its tree that it tells, by zxid."""
+        told = re.findall(r"^([0-9a-f]+): (\d+)$", self.four_letters("hash"), re.MULTILINE)
+        return dict(told)
+
 
 class Ensemble:
-    """Voters of the given kinds with the ids 1, 2, ...; then observers."""
+    """Voters of the given kinds with the ids 1, 2, ...; then observers.
 
-    def __init__(self, kinds, observers=(), config=None):
+    `config` are more lines of everybody's `zoo.cfg`, `properties` more of their Java properties. With a
+    `network` they reach each other through it.
+    """
+
+    def __init__(self, kinds, observers=(), config=None, properties=None, network: Network = None):
         roles = [(kind, "participant") for kind in kinds]
         roles += [(kind, "observer") for kind in observers]
-        lines = {}
-        for sid, (_, role) in enumerate(roles, 1):
-            ports = f"{free_port()}:{free_port()}"
-            lines[f"server.{sid}"] = f"127.0.0.1:{ports}:{role}"
+        ports = {sid: (free_port(), free_port()) for sid in range(1, len(roles) + 1)}
+
+        def line(me: int, sid: int) -> str:
+            """Where a server is for another one: at its ports, or at proxies."""
+            seen = ports[sid]
+            if network is not None and me != sid:
+                seen = [network.reach(me, sid, *port) for port in zip(Port, seen)]
+            return f"127.0.0.1:{seen[0]}:{seen[1]}:{roles[sid - 1][1]}"
+
         self.members = {}
-        for sid, (kind, role) in enumerate(roles, 1):
+        for me, (kind, role) in enumerate(roles, 1):
+            lines = {f"server.{sid}": line(me, sid) for sid in ports}
             extra = {"peerType": "observer"} if role == "observer" else {}
-            self.members[sid] = Member(sid, kind, lines, {**(config or {}), **extra})
+            settings = {**lines, **(config or {}), **extra}
+            self.members[me] = Member(me, kind, settings, properties or {})
 
     def __enter__(self) -> "Ensemble":
         try:
@@ -95,11 +141,13 @@ class Ensemble:
         """Returns the members whose processes run."""
         return [member for member in self.members.values() if member.is_running()]
 
-    def leader(self) -> Member:
-        """Returns the leader as soon as there is one that all running members serve under."""
+    def leader(self, among=None) -> Member:
+        """Returns the leader as soon as there is one that all running members serve under; or all of
+        `among`, when others are not to be asked.
+        """
 
         def settled() -> Member:
-            modes = {member: member.mode() for member in self.running()}
+            modes = {member: member.mode() for member in among or self.running()}
             leaders = [member for member, mode in modes.items() if mode == "leader"]
             if len(leaders) != 1 or not all(modes.values()):
                 raise OSError(f"no agreement: {[(it.sid, mode) for it, mode in modes.items()]}")
@@ -119,5 +167,5 @@ class Ensemble:
 
     def logs(self) -> str:
         """Returns the ends of all logs, for the report of a failure."""
-        tails = (f"--- {it.sid} {it.kind}\n{it.log_tail(15)}" for it in self.members.values())
+        tails = (f"--- {it.sid} {it.kind}\n{it.log_tail(25)}" for it in self.members.values())
         return "\n".join(tails)

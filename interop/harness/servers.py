@@ -24,6 +24,8 @@ KINDS = {
     "reefkeeper": None,
 }
 MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+# What Apache's servers get of memory, and how they tidy it up.
+JAVA_MEMORY = ("-Xmx1g", "-XX:+UseSerialGC")
 READY_SECONDS = 60
 STOP_SECONDS = 20
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -143,6 +145,15 @@ class Server:
         self._process.kill()
         self._process.wait()
 
+    def pause(self) -> None:
+        """Stops the process where it is; its connections stay open."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+
+    def resume(self) -> None:
+        """Lets a paused process go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Stops and starts the server on the same port and directory."""
         self.stop()
@@ -176,7 +187,7 @@ class Server:
         if version is None:
             environment["SERVER_JVMFLAGS"] = " ".join(words)
             return [str(reefkeeper_binary()), "server", str(configuration)], environment
-        java = ["java", "-cp", packages.apache_class_path(version), "-Xmx1g", "-XX:+UseSerialGC"]
+        java = ["java", "-cp", packages.apache_class_path(version), *JAVA_MEMORY]
         quiet = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.awt.headless=true"]
         return [*java, *quiet, *words, MAIN_CLASS, str(configuration)], environment
 
