@@ -153,8 +153,6 @@ impl fmt::Display for Target {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that can not be set up has failed")]
-
     use super::*;
 
     #[test]

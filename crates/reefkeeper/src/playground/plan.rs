@@ -310,8 +310,6 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> PlaygroundError {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that can not be set up has failed")]
-
     use super::*;
 
     fn wish(voters: Option<u8>, observers: Option<u8>) -> Wish {
