@@ -1,7 +1,8 @@
 //! Finds a child by its parent and name.
 //!
-//! The table stores bare ids; names are hashed and compared where they are. It is spread over many
-//! shards, so that no growth pauses the server for long. Shards are of unequal size, the largest
+//! The table stores ids with their hashes; names are compared where they are. With the hash at hand
+//! a shard grows without touching a single znode, of which each would be a miss of the cache. The
+//! table is spread over many shards, so that no growth pauses the server for long. Shards are of unequal size, the largest
 //! getting twice the entries of the smallest: they grow one after the other as the tree does, and
 //! the share of empty space is always about the same.
 
@@ -16,13 +17,21 @@ use crate::limits::INDEX_SHARDS;
 
 /// The lookup table.
 pub(crate) struct Index {
-    shards: Box<[HashTable<NodeId>]>,
+    shards: Box<[HashTable<Filed>]>,
     state: FixedState,
 }
 
-/// The hash of a parent and a name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ChildHash(u64);
+/// A znode under the hash of its parent and name.
+#[derive(Clone, Copy)]
+struct Filed {
+    id: NodeId,
+    hash: ChildHash,
+}
+
+/// The hash of a parent and a name. 32 bits are enough to tell a billion children apart with few
+/// comparisons, and take half of the room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ChildHash(u32);
 
 impl Index {
     /// An empty table. Names chosen to collide under one seed do not collide under another.
@@ -34,17 +43,13 @@ impl Index {
     }
 
     /// Makes room for many more entries, given their hashes.
-    pub(crate) fn reserve(
-        &mut self,
-        additional: &[ChildHash],
-        rehash: impl Fn(NodeId) -> ChildHash,
-    ) {
+    pub(crate) fn reserve(&mut self, additional: &[ChildHash]) {
         let mut per_shard = [0; INDEX_SHARDS];
         for hash in additional {
             per_shard[hash.shard()] += 1;
         }
         for (shard, additional) in self.shards.iter_mut().zip(per_shard) {
-            shard.reserve(additional, |&id| rehash(id).0);
+            shard.reserve(additional, Filed::spread);
         }
     }
 
@@ -54,13 +59,13 @@ impl Index {
         hash: ChildHash,
         id: NodeId,
         is_same: impl Fn(NodeId) -> bool,
-        rehash: impl Fn(NodeId) -> ChildHash,
     ) -> Result<(), NodeId> {
         let shard = &mut self.shards[hash.shard()];
-        match shard.entry(hash.0, |&other| is_same(other), |&other| rehash(other).0) {
-            Entry::Occupied(entry) => Err(*entry.get()),
+        let is_same = |other: &Filed| other.hash == hash && is_same(other.id);
+        match shard.entry(hash.spread(), is_same, Filed::spread) {
+            Entry::Occupied(entry) => Err(entry.get().id),
             Entry::Vacant(entry) => {
-                entry.insert(id);
+                entry.insert(Filed { id, hash });
                 Ok(())
             }
         }
@@ -68,7 +73,8 @@ impl Index {
 
     /// Removes an entry.
     pub(crate) fn remove(&mut self, hash: ChildHash, id: NodeId) {
-        if let Ok(entry) = self.shards[hash.shard()].find_entry(hash.0, |&other| other == id) {
+        let shard = &mut self.shards[hash.shard()];
+        if let Ok(entry) = shard.find_entry(hash.spread(), |other| other.id == id) {
             entry.remove();
         }
     }
@@ -79,30 +85,35 @@ impl Index {
         hash: ChildHash,
         is_match: impl Fn(NodeId) -> bool,
     ) -> Option<NodeId> {
-        self.shards[hash.shard()].find(hash.0, |&id| is_match(id)).copied()
+        let is_match = |filed: &Filed| filed.hash == hash && is_match(filed.id);
+        self.shards[hash.shard()].find(hash.spread(), is_match).map(|filed| filed.id)
     }
 
     /// The hash under which a child is filed.
     pub(crate) fn hash(&self, parent: NodeId, name: &[u8]) -> ChildHash {
         hash(&self.state, parent, name)
     }
+}
 
-    /// The same function as [`Index::hash`], for use while the table is being changed.
-    pub(crate) fn hasher(&self) -> impl Fn(NodeId, &[u8]) -> ChildHash + use<> {
-        let state = self.state.clone();
-        move |parent, name| hash(&state, parent, name)
+impl Filed {
+    const fn spread(&self) -> u64 {
+        self.hash.spread()
     }
 }
 
 impl ChildHash {
-    /// Which shard. The tables use the lowest and the highest bits of the hash; this takes some
-    /// between them, a number u from 0 to 1, and stretches it to u (4 - u) / 3, which is twice as
-    /// steep at 0 as at 1.
+    /// Which shard. The upper bits, a number u from 0 to 1, are stretched to u (4 - u) / 3, which is
+    /// twice as steep at 0 as at 1.
     const fn shard(self) -> usize {
         const BITS: u32 = 24;
-        let u = (self.0 >> 24) & ((1 << BITS) - 1);
+        let u = (self.0 >> (u32::BITS - BITS)) as u64;
         let stretched = u * ((4 << BITS) - u) / 3;
         (stretched >> (2 * BITS - INDEX_SHARDS.ilog2())) as usize
+    }
+
+    /// What the tables go by: their lowest and highest bits depend on all of the hash.
+    const fn spread(self) -> u64 {
+        (self.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -110,5 +121,6 @@ fn hash(state: &FixedState, parent: NodeId, name: &[u8]) -> ChildHash {
     let mut hasher = state.build_hasher();
     hasher.write_u32(parent.raw());
     hasher.write(name);
-    ChildHash(hasher.finish())
+    // Of the hash, every part is as good as another.
+    ChildHash((hasher.finish() >> 32) as u32)
 }

@@ -90,11 +90,9 @@ impl Store {
     /// # Errors
     /// A znode whose parent has another child of that name.
     pub(crate) fn index_from(&mut self, indexed: usize) -> Result<(), NodeId> {
-        let Self { arena, payloads, index, .. } = self;
-        let hash = index.hasher();
-        let hash = |id| hash_of(arena, payloads, &hash, id);
-        let hashes: Vec<ChildHash> = arena.ids_from(indexed).map(hash).collect();
-        index.reserve(&hashes, hash);
+        let hash = |id| self.child_hash(id);
+        let hashes: Vec<ChildHash> = self.arena.ids_from(indexed).map(hash).collect();
+        self.index.reserve(&hashes);
         for (id, hash) in self.arena.ids_from(indexed).zip(hashes) {
             self.index_one(id, hash).map_err(|_| id)?;
         }
@@ -244,29 +242,14 @@ impl Store {
     fn index_one(&mut self, id: NodeId, hash: ChildHash) -> Result<(), NodeId> {
         let Self { arena, payloads, index, .. } = self;
         let Record { parent, payload, .. } = arena[id];
-        let rehash = index.hasher();
-        index.insert(
-            hash,
-            id,
-            |other| {
-                let record = &arena[other];
-                record.parent == parent && payloads.name(record.payload) == payloads.name(payload)
-            },
-            |other| hash_of(arena, payloads, &rehash, other),
-        )
+        index.insert(hash, id, |other| {
+            let record = &arena[other];
+            record.parent == parent && payloads.name(record.payload) == payloads.name(payload)
+        })
     }
 
     fn child_hash(&self, id: NodeId) -> ChildHash {
-        hash_of(&self.arena, &self.payloads, &self.index.hasher(), id)
+        let Record { parent, payload, .. } = self.arena[id];
+        self.index.hash(parent.expect("the root is not indexed"), self.payloads.name(payload))
     }
-}
-
-fn hash_of(
-    arena: &Arena,
-    payloads: &Payloads,
-    hash: &impl Fn(NodeId, &[u8]) -> ChildHash,
-    id: NodeId,
-) -> ChildHash {
-    let record = &arena[id];
-    hash(record.parent.expect("the root is not indexed"), payloads.name(record.payload))
 }
