@@ -7,7 +7,10 @@ use config::{Config, Ensemble};
 use replica::{EnsembleOptions, LocalSessions};
 use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
 use tracing::warn;
-use zab::{ElectionOptions, LearnerKind, ObserverMasters, ObserverPauses, Quorum, Quorums};
+use zab::{
+    ElectionOptions, LearnerKind, ObserverMasters, ObserverPauses, Quorum, Quorums,
+    SynchronizationsMax,
+};
 
 /// How long an election that could end is kept open for a better candidate, as Apache's servers do.
 const FINALIZE: Duration = Duration::from_millis(200);
@@ -67,13 +70,17 @@ fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options
         tick: config.sessions.tick,
         init_limit: limits.init_ticks,
         sync_limit: limits.sync_ticks,
-        history_min: usize::try_from(synchronization.committed_kept).unwrap_or(usize::MAX),
+        history_min: saturating(synchronization.committed_kept),
         snapshots_only: synchronization.always_sends_snapshot,
         has_oracle: ensemble.oracle_path.is_some(),
         epoch_wait_max: synchronization.epoch_wait_max,
         observer_masters: match ensemble.observers.master_port {
             None => ObserverMasters::Leader,
             Some(_) => ObserverMasters::Followers,
+        },
+        synchronizations_max: SynchronizationsMax {
+            snapshots: saturating(synchronization.concurrent_snapshots_max),
+            diffs: saturating(synchronization.concurrent_diffs_max),
         },
         observer_pauses: ObserverPauses {
             each: ensemble.observers.reconnect_delay_max,
@@ -92,6 +99,10 @@ fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options
             seed,
         },
     }
+}
+
+fn saturating(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Whether this member votes.

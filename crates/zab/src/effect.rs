@@ -271,6 +271,8 @@ pub enum CloseReason {
     OwnId,
     /// There are too many connections with servers that do not vote.
     TooMany,
+    /// So many learners are being synchronized that an observer has to come again.
+    Crowded,
     /// The other said what no correct server says.
     Misbehaved(PeerMisbehaved),
 }

@@ -17,7 +17,7 @@ mod synchronization;
 
 pub(crate) use self::broadcast::inform;
 pub(crate) use self::learner::{Learner, Stage};
-pub(crate) use self::synchronization::{Way, send_committed, way};
+pub(crate) use self::synchronization::{Way, begin, send_committed, way};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -71,5 +71,7 @@ pub use effect::{Announcement, CloseReason, Effect, LeaderPacket, LearnerKind, L
 pub use election::{Candidate, Elected, Election, ElectionOptions};
 pub use input::{CallFailure, Input, Link};
 pub use misbehaved::PeerMisbehaved;
-pub use peer::{Learners, ObserverMasters, ObserverPauses, Options, Peer, Recovered};
+pub use peer::{
+    Learners, ObserverMasters, ObserverPauses, Options, Peer, Recovered, SynchronizationsMax,
+};
 pub use quorum::{Oracle, Quorum, Quorums};

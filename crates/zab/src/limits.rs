@@ -59,9 +59,10 @@ pub(crate) const ANSWERS_MAX: u32 = 32;
 /// See [`ANSWERS_MAX`].
 pub(crate) const ANSWERS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often an observer tries all followers before it learns from the leader. When an ensemble starts
-/// they need a moment longer than the leader to be ready for observers, Java servers a second or two.
-pub(crate) const TRIES_OF_FOLLOWERS: u32 = 8;
+/// How often an observer tries all followers before it learns from the leader: as it waits for longer and
+/// longer, that is about a dozen ticks. When an ensemble starts, followers need a moment longer than the
+/// leader to be ready for observers.
+pub(crate) const TRIES_OF_FOLLOWERS: u32 = 16;
 
 /// Ticks for which the word of the oracle holds, and for which a first one is waited for. It is asked
 /// twice in a tick, so this bridges a read that takes long.

@@ -46,6 +46,8 @@ pub struct Options {
     pub observer_pauses: ObserverPauses,
     /// From whom observers learn.
     pub observer_masters: ObserverMasters,
+    /// How many learners are synchronized at once.
+    pub synchronizations_max: SynchronizationsMax,
     /// The membership in force, as text.
     pub config: Arc<str>,
     /// Its version.
@@ -61,6 +63,16 @@ pub struct ObserverPauses {
     pub each: Duration,
     /// In addition, if it had a leader or an attempt to have one before.
     pub again: Duration,
+}
+
+/// How many learners may be synchronized at the same time, before observers that come are sent away to try
+/// again. Followers never are, as a quorum may need them; but they count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SynchronizationsMax {
+    /// By a snapshot.
+    pub snapshots: usize,
+    /// By what they lack.
+    pub diffs: usize,
 }
 
 /// From whom observers learn. The same on all servers.

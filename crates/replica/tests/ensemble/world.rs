@@ -22,7 +22,7 @@ use wire::request::Request;
 use wire::stored::LogBatch;
 use zab::{
     CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, ObserverMasters,
-    ObserverPauses, Quorum, Quorums, Recovered,
+    ObserverPauses, Quorum, Quorums, Recovered, SynchronizationsMax,
 };
 
 use crate::transcript::Transcript;
@@ -534,6 +534,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         epoch_wait_max: None,
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
+        synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
         config: Arc::clone(&config),
         config_version: 0,
         election: ElectionOptions {

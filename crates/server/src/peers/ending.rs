@@ -137,6 +137,9 @@ fn log_told(reason: &CloseReason, ended: Ended, now: Instant, lines: &Lines) {
                     "closed: too many servers that do not vote take part in elections");
             }
         }
+        CloseReason::Crowded => info!(link, %address, peer,
+            "closed: too many servers are being synchronized, see leader.maxConcurrentSnapSyncs and \
+             leader.maxConcurrentDiffSyncs"),
         CloseReason::Silent => warn!(link, %address, peer, "closed: the server is silent"),
         CloseReason::Slow => warn!(link, %address, peer,
             "closed: the server did not acknowledge a proposal within syncLimit"),

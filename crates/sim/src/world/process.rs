@@ -31,7 +31,10 @@ use wire::election::Notification;
 use wire::limits::PACKET_BYTES_MAX;
 use wire::quorum::{ToLeader, ToLearner};
 use wire::stored::LogBatch;
-use zab::{ElectionOptions, LearnerKind, Link, ObserverMasters, ObserverPauses, Quorum, Quorums};
+use zab::{
+    ElectionOptions, LearnerKind, Link, ObserverMasters, ObserverPauses, Quorum, Quorums,
+    SynchronizationsMax,
+};
 
 use super::link::LinkId;
 use super::node::{Life, NodeId};
@@ -496,6 +499,7 @@ fn ensemble_options(
         epoch_wait_max: None,
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
+        synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
         config: Arc::clone(&config),
         config_version: 0,
         election: ElectionOptions {

@@ -14,7 +14,7 @@ use wire::quorum::{LearnerInfo, ToLeader};
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::beginning;
 use crate::input::{Input, Link};
-use crate::leading::{Learner, Stage, Way, inform, needed, send, send_committed, way};
+use crate::leading::{Learner, Stage, Way, begin, inform, needed, send, send_committed, way};
 use crate::limits::{HISTORY_BYTES_MAX, NEWCOMERS_MAX, STRANGE_LEARNERS_MAX};
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::Core;
@@ -252,6 +252,9 @@ impl Mastering {
             true => Way::Snapshot,
             false => way(&core.history, max, theirs),
         };
+        if !begin(core, &mut self.observers, link, way) {
+            return self.dismiss(link, CloseReason::Crowded, effects);
+        }
         info!(?link, ?theirs, ours = %max, ?way, "synchronizing an observer");
         let after = match way {
             Way::Diff { after } => {

@@ -16,12 +16,23 @@ pub(crate) struct Learner {
     pub(crate) sid: Option<Sid>,
     kind: LearnerKind,
     pub(crate) stage: Stage,
+    /// How it is being synchronized, until it follows.
+    means: Option<Means>,
     /// When it last said something, or was given something that takes it long to answer.
     pub(crate) heard: Instant,
     pings: Pings,
     /// A proposal that it has not acknowledged, and when that was sent; and one that was
     /// sent after it.
     unacknowledged: [Option<(Zxid, Instant)>; 2],
+}
+
+/// How a learner gets what it lacks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Means {
+    /// By transactions, and maybe a cut.
+    Diff,
+    /// By a snapshot.
+    Snapshot,
 }
 
 /// How far a learner has come.
@@ -74,6 +85,7 @@ impl Learner {
             sid: None,
             kind: LearnerKind::Observer,
             stage: Stage::Connected,
+            means: None,
             heard: now.instant,
             pings: Pings::default(),
             unacknowledged: [None; 2],
@@ -115,6 +127,7 @@ impl Learner {
     pub(crate) fn follow(&mut self, epoch: Epoch) -> Result<(), PeerMisbehaved> {
         let Stage::CatchesUp = self.stage else { return Err(self.not_due("AckNewLeader")) };
         self.stage = Stage::Follows { acknowledged: beginning(epoch) };
+        self.means = None;
         Ok(())
     }
 
@@ -202,6 +215,16 @@ impl Learner {
             Stage::Introduced { accepted_epoch } => Some(accepted_epoch),
             _ => None,
         }
+    }
+
+    /// Begins to synchronize it.
+    pub(crate) fn begin(&mut self, means: Means) {
+        self.means = Some(means);
+    }
+
+    /// How it is being synchronized, if it is.
+    pub(crate) fn means(&self) -> Option<Means> {
+        self.means
     }
 
     pub(crate) fn kind(&self) -> LearnerKind {

@@ -1,13 +1,14 @@
 //! Which way a learner is brought to the leader's history.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::info;
 use types::{Zxid, mutant};
 
-use super::learner::Stage;
+use super::learner::{Learner, Means, Stage};
 use super::{Leading, Phase, send};
-use crate::effect::{Effect, LeaderPacket, LearnerKind};
+use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::History;
 use crate::input::Link;
 use crate::peer::Core;
@@ -27,6 +28,37 @@ pub(crate) enum Way {
     },
     /// It forgets what it has.
     Snapshot,
+}
+
+impl Way {
+    const fn means(self) -> Means {
+        match self {
+            Self::Diff { .. } | Self::Truncate { .. } => Means::Diff,
+            Self::Snapshot => Means::Snapshot,
+        }
+    }
+}
+
+/// Begins to synchronize a learner this way. Returns false if it has to come again, as so many are being
+/// synchronized.
+pub(crate) fn begin(
+    core: &Core,
+    learners: &mut BTreeMap<Link, Learner>,
+    link: Link,
+    way: Way,
+) -> bool {
+    let means = way.means();
+    let max = match means {
+        Means::Diff => core.options.synchronizations_max.diffs,
+        Means::Snapshot => core.options.synchronizations_max.snapshots,
+    };
+    let count = learners.values().filter(|learner| learner.means() == Some(means)).count();
+    let Some(learner) = learners.get_mut(&link) else { return true };
+    let may_begin = learner.kind() == LearnerKind::Follower || count < max;
+    if may_begin {
+        learner.begin(means);
+    }
+    may_begin
 }
 
 /// Chooses the way for a learner whose log ends with `theirs`.
@@ -75,6 +107,9 @@ impl Leading {
             true => Way::Snapshot,
             false => way(&core.history, max, theirs),
         };
+        if !begin(core, &mut self.learners, link, way) {
+            return self.dismiss(link, CloseReason::Crowded, effects);
+        }
         let Some(learner) = self.learners.get_mut(&link) else { return };
         info!(sid = ?learner.sid, ?theirs, ours = %max, ?way, "synchronizing a learner");
         let after = match way {

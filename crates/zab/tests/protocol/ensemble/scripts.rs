@@ -4,6 +4,7 @@
 //! ensemble voters=3 observers=1          who there is: 1, 2, 3 vote, 4 does not; at first nobody runs
 //!          init_limit=20 sync_limit=5    in ticks of 100 ms
 //!          history=500 snapshots=only    what is kept for learners, and whether they get it
+//!          snapshots_max=1 diffs_max=1   how many are synchronized at once before observers wait
 //!          epoch_wait=50ms               how long a deserted leader waits for epochs
 //!          pause=300ms                   how long observers hesitate at most
 //!          masters=followers             observers learn from followers
@@ -42,7 +43,7 @@ use std::time::Duration;
 
 use types::{Counter, Epoch, Sid, Zxid};
 use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
-use zab::{Input, ObserverMasters, Oracle};
+use zab::{Input, ObserverMasters, Oracle, SynchronizationsMax};
 
 use crate::ensemble::world::disk::Entry;
 use crate::ensemble::world::record::Shown;
@@ -131,6 +132,10 @@ fn create(command: &Command) -> World {
         snapshots_only: command.value("snapshots") == Some("only"),
         epoch_wait: command.value("epoch_wait").map(duration),
         pause: command.value("pause").map_or(calm.pause, duration),
+        synchronizations_max: SynchronizationsMax {
+            snapshots: usize::try_from(number("snapshots_max", 10)).unwrap(),
+            diffs: usize::try_from(number("diffs_max", 100)).unwrap(),
+        },
         observer_masters: match command.value("masters") {
             Some("followers") => ObserverMasters::Followers,
             _ => ObserverMasters::Leader,

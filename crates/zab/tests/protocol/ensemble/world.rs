@@ -22,7 +22,7 @@ use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 use zab::{
     ElectionOptions, Input, LearnerKind, Link, ObserverMasters, ObserverPauses, Options, Oracle,
-    Peer, Quorum, Quorums,
+    Peer, Quorum, Quorums, SynchronizationsMax,
 };
 
 use self::disk::{Disk, Entry, entries};
@@ -54,6 +54,7 @@ pub(crate) struct Plan {
     pub(crate) pause: Duration,
     /// From whom observers learn.
     pub(crate) observer_masters: ObserverMasters,
+    pub(crate) synchronizations_max: SynchronizationsMax,
     /// How long a message takes, and how much longer at most.
     pub(crate) delay: Duration,
     pub(crate) jitter: Duration,
@@ -118,6 +119,7 @@ impl Plan {
             epoch_wait: None,
             pause: Duration::ZERO,
             observer_masters: ObserverMasters::Leader,
+            synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
             delay: Duration::from_millis(1),
             jitter: Duration::ZERO,
             closing: Duration::ZERO,
@@ -339,6 +341,7 @@ impl World {
             epoch_wait_max: self.plan.epoch_wait,
             observer_pauses: ObserverPauses { each: self.plan.pause, again: Duration::ZERO },
             observer_masters: self.plan.observer_masters,
+            synchronizations_max: self.plan.synchronizations_max,
             config: Arc::clone(&config),
             config_version: 0,
             election: ElectionOptions {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use types::{Epoch, Instant, Sid, Zxid};
 use wire::election::LastLogged;
-use zab::{Announcement, ObserverMasters};
+use zab::{Announcement, ObserverMasters, SynchronizationsMax};
 
 use super::server::Event;
 use super::{Plan, World};
@@ -95,6 +95,10 @@ impl Plan {
             observer_masters: match Chance::new(seed ^ 0x0b5e).percent(30) {
                 true => ObserverMasters::Followers,
                 false => ObserverMasters::Leader,
+            },
+            synchronizations_max: SynchronizationsMax {
+                snapshots: Chance::new(seed ^ 0x1135).pick(&[1, 2, 10]),
+                diffs: Chance::new(seed ^ 0x1d1f).pick(&[1, 2, 100]),
             },
             delay: Duration::from_micros(20),
             jitter: ms(chance.pick(&[1, 5, 20, 80])),
