@@ -69,10 +69,12 @@ class Way:
         with self._changed:
             return self._traffic is Traffic.LOST
 
-    def wait_until_whole(self) -> None:
-        """Waits until bytes can arrive."""
+    def wait_until_whole(self) -> bool:
+        """Waits until bytes can arrive; returns whether they could not before."""
         with self._changed:
+            was_broken = self._traffic is not Traffic.FLOWS
             self._changed.wait_for(lambda: self._traffic is Traffic.FLOWS)
+        return was_broken
 
 
 class Network:
@@ -156,12 +158,11 @@ class Network:
     def _connect(self, near, source, target, kind, port) -> None:
         """Connects to who is called, and carries bytes both ways."""
         there, back = self._ways[source, target, kind], self._ways[target, source, kind]
-        # Who can not be reached, or can not answer, accepts nothing.
-        there.wait_until_whole()
-        back.wait_until_whole()
+        # Who can not be reached, or can not answer, accepts nothing, and a caller may give up meanwhile.
+        has_waited = [way.wait_until_whole() for way in (there, back)]
         far = socket.socket()
         try:
-            if _has_left(near):
+            if any(has_waited) and _has_left(near):
                 raise ConnectionError("the caller has given up")
             far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK_BYTES)
             far.connect(("127.0.0.1", port))
