@@ -1,7 +1,7 @@
 """A small client of the protocol, for suites that look at several members of an ensemble at once.
 
-It says what it does and nothing more: no reconnecting, no pings of its own, no watches. A request that is
-not answered in time, or refused, is an exception.
+It says what it does and nothing more: no reconnecting, no pings of its own, no watches. A request
+that is not answered in time, or refused, is an exception.
 """
 
 import collections
@@ -138,7 +138,7 @@ class Client:
         return xid
 
     def answer(self) -> tuple:
-        """Waits for the answer to the oldest request without one; returns its zxid and its record."""
+        """Waits for the oldest request without an answer; returns its zxid and its record."""
         answer = self._receive()
         expected = self._posted.popleft()
         number, zxid, code = struct.unpack_from(">iqi", answer)

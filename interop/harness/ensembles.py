@@ -8,8 +8,8 @@ from harness.client import Client, until
 from harness.network import Network, Port
 
 READY_SECONDS = 60
-# Below those from which systems take the ports of outgoing connections: a member that comes back finds
-# its own free.
+# Below those from which systems take the ports of outgoing connections: a member that comes back
+# finds its own free.
 PORTS = range(20_000, 30_000)
 CONFIG = {"tickTime": "500", "initLimit": "20", "syncLimit": "10", "standaloneEnabled": "false"}
 # How many transactions members remember for those that were away: as few as they can be told to.
@@ -97,8 +97,8 @@ class Member(servers.Server):
 class Ensemble:
     """Voters of the given kinds with the ids 1, 2, ...; then observers.
 
-    `config` are more lines of everybody's `zoo.cfg`, `properties` more of their Java properties. With a
-    `network` they reach each other through it.
+    `config` are more lines of everybody's `zoo.cfg`, `properties` more of their Java properties.
+    With a `network` they reach each other through it.
     """
 
     def __init__(self, kinds, observers=(), config=None, properties=None, network: Network = None):
@@ -142,8 +142,8 @@ class Ensemble:
         return [member for member in self.members.values() if member.is_running()]
 
     def leader(self, among=None) -> Member:
-        """Returns the leader as soon as there is one that all running members serve under; or all of
-        `among`, when others are not to be asked.
+        """Returns the leader as soon as there is one that all running members serve under; or all
+        of `among`, when others are not to be asked.
         """
 
         def settled() -> Member:

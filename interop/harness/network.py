@@ -18,8 +18,8 @@ import threading
 import time
 from enum import Enum
 
-# Bytes that a proxy takes at a time, and that its sockets hold: little, so that who is not read from
-# soon notices.
+# Bytes that a proxy takes at a time, and that its sockets hold: little, so that who is not read
+# from soon notices.
 CHUNK_BYTES = 65_536
 # An election connection begins with: version, id, length of the address, address.
 HELLO = struct.Struct(">qqi")
@@ -41,7 +41,7 @@ class Traffic(Enum):
 
 
 class Way:
-    """All that one member sends to another by connections to one kind of port, whoever opened them."""
+    """All that one member sends to another over connections to one kind of port."""
 
     def __init__(self):
         self._changed = threading.Condition()
@@ -120,7 +120,7 @@ class Network:
         return mine
 
     def set(self, pairs, traffic: Traffic, bytes_per_second: int = None, kinds=Port) -> None:
-        """Says what becomes of what these pairs of members send, the first of each to the second."""
+        """Says what becomes of what the first of each pair of members sends to the second."""
         for pair in pairs:
             for kind in kinds:
                 self._ways[(*pair, kind)].set(traffic, bytes_per_second)
@@ -158,7 +158,8 @@ class Network:
     def _connect(self, near, source, target, kind, port) -> None:
         """Connects to who is called, and carries bytes both ways."""
         there, back = self._ways[source, target, kind], self._ways[target, source, kind]
-        # Who can not be reached, or can not answer, accepts nothing, and a caller may give up meanwhile.
+        # Who can not be reached, or can not answer, accepts nothing, and a caller may give up
+        # meanwhile.
         has_waited = [way.wait_until_whole() for way in (there, back)]
         far = socket.socket()
         try:

@@ -52,14 +52,16 @@ final class CuratorLoad implements Runnable {
 
     public static void main(String[] words) throws Exception {
         List<CuratorLoad> all = new ArrayList<>();
-        for (int number = Integer.parseInt(words[1]); number <= Integer.parseInt(words[2]); number++) {
+        int last = Integer.parseInt(words[2]);
+        for (int number = Integer.parseInt(words[1]); number <= last; number++) {
             CuratorLoad one = new CuratorLoad(words[0], number);
             one.begin();
             all.add(one);
         }
         List<Thread> threads = all.stream().map(Thread::new).collect(Collectors.toList());
         threads.forEach(Thread::start);
-        say("{\"event\": \"ready\", \"clients\": " + list(all.stream().map(CuratorLoad::identity)) + "}");
+        String clients = list(all.stream().map(CuratorLoad::identity));
+        say("{\"event\": \"ready\", \"clients\": " + clients + "}");
         while (System.in.read() >= 0) {
             // Only its end matters.
         }

@@ -1,8 +1,8 @@
 """Clients of kazoo that work without a pause, and note every request that fails.
 
-Usage: `kazoo-load.py HOSTS FIRST LAST`: a client for each number, with a session and an ephemeral of its
-own. Reports a JSON object a line: `ready` once, `failed` for each request that fails, and `done` after the
-end of the standard input.
+Usage: `kazoo-load.py HOSTS FIRST LAST`: a client for each number, with a session and an ephemeral
+of its own. Reports a JSON object a line: `ready` once, `failed` for each request that fails, and
+`done` after the end of the standard input.
 """
 
 import json
