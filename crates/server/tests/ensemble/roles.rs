@@ -101,6 +101,12 @@ async fn a_server_without_its_ensemble_serves_those_who_only_read() {
     assert!(ensemble.ask(left, "dump").contains("\nLocal Session Sets ("));
     assert!(ensemble.ask(left, "mntr").contains("\nzk_local_sessions\t1\n"));
 
+    let client = Client::builder(ensemble.address(left).to_string()).read_only(true);
+    let client = client.connect().await.expect("connected");
+    assert_eq!(client.get_data("/seen").await.expect("read").bytes(), b"1");
+    let refused = client.create("/no", "1", CreateMode::Persistent).await;
+    assert!(matches!(refused, Err(Error::Refused(ErrorCode::NotReadOnly))), "{refused:?}");
+
     ensemble.start_again(other);
     ensemble.leader();
     let mut end = Vec::new();
