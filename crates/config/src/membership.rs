@@ -1,6 +1,5 @@
 //! Who is in the ensemble, and which of its members this server is.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use types::{ExtendedTypes, Sid};
 
 use crate::error::MembershipProblem;
 use crate::layer::{self, Layers, MembershipLine};
+use crate::membership_files::{MembershipFiles, PENDING_SUFFIX};
 use crate::setting::{
     DATA_DIR, DYNAMIC_CONFIG_FILE, MULTI_ADDRESS_ENABLED, ORACLE_PATH, PEER_TYPE, RECONFIG_ENABLED,
     STANDALONE_ENABLED,
@@ -37,6 +37,10 @@ pub(crate) struct Place {
     pub(crate) pending: Option<Membership>,
     /// Whose this one is: one of the members.
     pub(crate) sid: Sid,
+    /// Where changes are kept, if there may be any.
+    pub(crate) files: Option<MembershipFiles>,
+    /// How many voters there have to be, so that this server stays one of an ensemble.
+    pub(crate) voters_min: usize,
     /// Where its line says that clients connect.
     pub(crate) client: Option<ClientEndpoint>,
 }
@@ -52,10 +56,6 @@ pub(crate) struct ClientEndpoint {
 
 /// The file in `dataDir` that says which of the members this server is.
 const MY_ID: &str = "myid";
-
-/// What is behind the name of the main configuration file in that of the file with the membership that
-/// was proposed last.
-const PENDING_SUFFIX: &str = ".dynamic.next";
 
 /// The highest id of a server whose znodes can have a time to live, since the owner of such a znode
 /// has a larger number where those of ephemerals have the id.
@@ -121,7 +121,11 @@ pub(crate) fn describe(
             warn_of_peer_type(layers, &membership, sid)?;
             let pending = read_pending(layers, membership.version(), &read)?;
             let client = membership.find(sid).and_then(|member| client_endpoint(layers, member));
-            let place = Place { origin, membership, pending, sid, client };
+            let is_reconfigurable = layers.value(&RECONFIG_ENABLED)?;
+            let files = layers.file.clone().filter(|_| is_reconfigurable);
+            let files = files.map(|main| MembershipFiles::new(main, sid, membership.version()));
+            let voters_min = if is_standalone_enabled { 2 } else { 1 };
+            let place = Place { origin, membership, pending, sid, files, voters_min, client };
             return Ok(Described::Member(Box::new(place)));
         }
     };
@@ -176,31 +180,16 @@ fn finish(layers: &mut Layers, draft: Draft) -> Result<Membership, ConfigError> 
             | InvalidMembership::NoVoterInGroup(group, _) => origin_of(layers, "group", group.0),
             InvalidMembership::NoVoters
             | InvalidMembership::Weightless
-            | InvalidMembership::TooLong => first_origin(layers),
+            | InvalidMembership::TooLong
+            | InvalidMembership::Grouped => first_origin(layers),
         };
         ConfigError::Membership { origin, problem: MembershipProblem::Whole(problem) }
     })?;
-    let mut owners = BTreeMap::new();
-    for member in membership.members() {
-        for address in bound_addresses(member) {
-            match owners.insert(address.clone(), member.sid) {
-                Some(other) if other != member.sid => {
-                    let problem = MembershipProblem::SharedAddress { address, other };
-                    let origin = origin_of_server(layers, member.sid);
-                    return Err(ConfigError::Membership { origin, problem });
-                }
-                _ => {}
-            }
-        }
+    if let Some((address, other, sid)) = membership.shared_address() {
+        let problem = MembershipProblem::SharedAddress { address, other };
+        return Err(ConfigError::Membership { origin: origin_of_server(layers, sid), problem });
     }
     Ok(membership.with_version(version.unwrap_or_default()))
-}
-
-/// Where a server listens, as far as that says which host it is.
-fn bound_addresses(member: &Member) -> impl Iterator<Item = HostPort> {
-    let peers = member.addresses().iter().flat_map(|peer| [peer.quorum(), peer.election()]);
-    let clients = [&member.client, &member.secure_client].into_iter().flatten().cloned();
-    peers.chain(clients).filter(|address| !address.host.is_wildcard())
 }
 
 /// The version of a dynamic file: the hexadecimal digits after the last dot of its name, or 0.

@@ -20,7 +20,7 @@ mod member;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::Sid;
+use crate::{Sid, Zxid};
 
 pub use member::{
     ADDRESSES_MAX, HOST_BYTES_MAX, Host, HostPort, InvalidMember, Member, PeerAddress, Role,
@@ -107,6 +107,8 @@ pub enum InvalidMembership {
     Weightless,
     /// The text is longer than [`TEXT_BYTES_MAX`].
     TooLong,
+    /// There are groups, and the change does not say who is in which.
+    Grouped,
 }
 
 /// Why a text is no membership.
@@ -148,6 +150,49 @@ impl Membership {
     #[must_use]
     pub fn with_version(self, version: ConfigVersion) -> Self {
         Self { version, ..self }
+    }
+
+    /// Returns what remains when these servers leave, and others join or take the place of those with
+    /// the same id. Unknown servers may leave. The version stays.
+    ///
+    /// # Errors
+    /// Nobody would vote, the text would be too long, or there are groups: who is in which can not be
+    /// told this way.
+    pub fn changed(
+        &self,
+        leaving: &[Sid],
+        joining: impl IntoIterator<Item = Member>,
+    ) -> Result<Self, InvalidMembership> {
+        if self.rule != QuorumRule::Majority {
+            return Err(InvalidMembership::Grouped);
+        }
+        let mut members = self.members.clone();
+        members.retain(|sid, _| !leaving.contains(sid));
+        members.extend(joining.into_iter().map(|member| (member.sid, member)));
+        let (groups, weights) = (BTreeMap::new(), BTreeMap::new());
+        Draft { version: self.version, members, groups, weights }.finish()
+    }
+
+    /// Whether the other one differs in its version at most.
+    pub fn has_same_members(&self, other: &Self) -> bool {
+        self.members == other.members && self.rule == other.rule
+    }
+
+    /// Returns an address that two servers would listen on, with both: of hosts that are named, as
+    /// nobody knows what all addresses of a host are.
+    pub fn shared_address(&self) -> Option<(HostPort, Sid, Sid)> {
+        let mut owners = BTreeMap::new();
+        for member in self.members() {
+            for address in member.bound_addresses() {
+                match owners.insert(address.clone(), member.sid) {
+                    Some(other) if other != member.sid => {
+                        return Some((address, other, member.sid));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
     }
 
     /// Returns its version.
@@ -206,6 +251,12 @@ impl fmt::Display for ConfigVersion {
 }
 
 impl ConfigVersion {
+    /// Returns the place of the change that brought it; nothing that was ever proposed if it was
+    /// written by hand.
+    pub const fn zxid(self) -> Zxid {
+        Zxid::from_raw(self.0)
+    }
+
     /// Reads hexadecimal digits, as they are the end of a dynamic file's name. Returns `None` if the
     /// text has others, or does not fit.
     pub fn parse(digits: &str) -> Option<Self> {
@@ -320,6 +371,7 @@ impl fmt::Display for InvalidMembership {
             }
             Self::Weightless => f.write_str("no vote weighs anything, so nobody could lead"),
             Self::TooLong => write!(f, "the membership is longer than {TEXT_BYTES_MAX} bytes"),
+            Self::Grouped => f.write_str("with groups, only a whole new membership can be given"),
         }
     }
 }

@@ -128,9 +128,23 @@ impl Member {
         &self.addresses
     }
 
+    /// Whether it is found at the same places, if it leads.
+    pub fn has_same_quorum_addresses(&self, other: &Self) -> bool {
+        let quorum =
+            |member: &Self| member.addresses.iter().map(PeerAddress::quorum).collect::<Vec<_>>();
+        quorum(self) == quorum(other)
+    }
+
     /// Whether it votes.
     pub fn is_voter(&self) -> bool {
         self.role == Role::Voter
+    }
+
+    /// Where it listens, as far as that says which host it is.
+    pub(super) fn bound_addresses(&self) -> impl Iterator<Item = HostPort> {
+        let peers = self.addresses.iter().flat_map(|peer| [peer.quorum(), peer.election()]);
+        let clients = [&self.client, &self.secure_client].into_iter().flatten().cloned();
+        peers.chain(clients).filter(|address| !address.host.is_wildcard())
     }
 }
 
