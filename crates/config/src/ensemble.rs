@@ -9,6 +9,7 @@ use types::membership::Membership;
 use crate::error::MembershipProblem;
 use crate::layer::Layers;
 use crate::membership::Place;
+use crate::membership_files::MembershipFiles;
 use crate::setting::*;
 use crate::{ConfigError, Origin};
 
@@ -22,6 +23,13 @@ pub struct Ensemble {
     /// The file `<zoo.cfg>.dynamic.next`: a membership that was proposed, is newer, and is not known
     /// to be committed. Only with `reconfigEnabled` and a `dynamicConfigFile`.
     pub pending: Option<Membership>,
+    /// Where changes of the membership are kept: beside `zoo.cfg`. Only with `reconfigEnabled`.
+    pub files: Option<MembershipFiles>,
+    /// How many voters a membership has to have: with `standaloneEnabled` a single one would start
+    /// as a server that is alone.
+    pub voters_min: usize,
+    /// `multiAddress.enabled`: whether a server may have several addresses.
+    pub several_addresses: bool,
     /// The file `myid` in `dataDir`: which of the members this server is.
     pub sid: Sid,
     /// `oraclePath`; the rule for quorums is a majority then.
@@ -137,15 +145,16 @@ impl Ensemble {
         let election = Election::from_layers(layers)?;
         let synchronization = Synchronization::from_layers(layers)?;
         let observers = Observers::from_layers(layers)?;
-        let (Some(Place { origin, membership, pending, sid, client: _ }), Some(limits)) =
-            (place, limits)
-        else {
-            return Ok(None);
-        };
+        let several_addresses = layers.value(&MULTI_ADDRESS_ENABLED)?;
+        let (Some(place), Some(limits)) = (place, limits) else { return Ok(None) };
+        let Place { origin, membership, pending, files, voters_min, sid, client: _ } = place;
         Ok(Some(Self {
             origin,
             membership,
             pending,
+            files,
+            voters_min,
+            several_addresses,
             sid,
             oracle_path,
             leader_serves,

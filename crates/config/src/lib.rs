@@ -31,6 +31,7 @@ mod known;
 mod layer;
 mod listen;
 mod membership;
+mod membership_files;
 mod origin;
 mod properties;
 mod reference;
@@ -50,6 +51,7 @@ pub use config::{
 pub use ensemble::{Election, Ensemble, LocalSessions, Observers, Synchronization, TickLimits};
 pub use error::{ConfigError, MembershipProblem, Warning};
 pub use listen::Listen;
+pub use membership_files::{MembershipFiles, MembershipFilesError};
 pub use origin::Origin;
 pub use reference::reference;
 pub use secret::Secret;

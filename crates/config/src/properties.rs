@@ -16,6 +16,8 @@ use std::str::Chars;
 pub(crate) struct Entry {
     /// Where it starts, counted from 1.
     pub(crate) line: usize,
+    /// How many lines it takes.
+    line_count: usize,
     /// Left of the separator.
     pub(crate) key: String,
     /// Right of it; empty if there is none.
@@ -32,10 +34,7 @@ pub(crate) struct MalformedEscape {
 
 /// Reads a whole file. Every entry is kept, duplicates too, in the order of the file.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, MalformedEscape> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
-        Err(_) => bytes.iter().copied().map(char::from).collect(),
-    };
+    let text = decode(bytes);
     let mut entries = Vec::new();
     let mut lines = natural_lines(&text).enumerate();
     while let Some((index, first)) = lines.next() {
@@ -43,20 +42,56 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, MalformedEscape> {
         if first.is_empty() || first.starts_with(['#', '!']) {
             continue;
         }
+        let (line, mut line_count) = (index + 1, 1);
         let mut logical = first.to_owned();
         while ends_with_odd_backslashes(&logical) {
             logical.pop();
             let Some((_, next)) = lines.next() else { break };
+            line_count += 1;
             logical.push_str(next.trim_start_matches(is_blank));
         }
-        let line = index + 1;
         let (key, value) = split(&logical);
         let unescape = |text| unescape(text).ok_or(MalformedEscape { line });
         let (key, value) = (unescape(key)?, unescape(value)?);
         // Java keeps blanks at the end of a value; ZooKeeper then trims both.
-        entries.push(Entry { line, key: key.trim().into(), value: value.trim().into() });
+        let (key, value) = (key.trim().into(), value.trim().into());
+        entries.push(Entry { line, line_count, key, value });
     }
     Ok(entries)
+}
+
+/// Returns the file without the entries whose keys are not wanted. Everything else stays as it is,
+/// comments too, but for the ends of lines: each is a line feed.
+pub(crate) fn without(
+    bytes: &[u8],
+    is_unwanted: impl Fn(&str) -> bool,
+) -> Result<Vec<u8>, MalformedEscape> {
+    let entries = parse(bytes)?;
+    let unwanted: Vec<_> = entries
+        .iter()
+        .filter(|entry| is_unwanted(&entry.key))
+        .map(|entry| entry.line..entry.line + entry.line_count)
+        .collect();
+    let text = decode(bytes);
+    let mut kept = String::new();
+    for (line, number) in natural_lines(text.trim_end_matches(['\n', '\r'])).zip(1..) {
+        if !unwanted.iter().any(|lines| lines.contains(&number)) {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    Ok(match std::str::from_utf8(bytes) {
+        Ok(_) => kept.into_bytes(),
+        // Each character was a byte.
+        Err(_) => kept.chars().filter_map(|character| u8::try_from(character).ok()).collect(),
+    })
+}
+
+fn decode(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    }
 }
 
 /// Lines as Java ends them: at a carriage return, a line feed, or both together.
@@ -228,5 +263,14 @@ dir=C:\\data",
                 1: "dir" = "/ü"
             "#]],
         );
+    }
+
+    #[test]
+    fn entries_that_are_not_wanted_go_and_all_else_stays() {
+        let file = b"# c\xf6mment\r\na=1\n\n  drop = x\\\n  y\\\n  z\nb : 2\n!drop=3\ndrop 4";
+        let kept = without(file, |key| key == "drop").expect("readable");
+        assert_eq!(kept, b"# c\xf6mment\na=1\n\nb : 2\n!drop=3\n");
+        assert_eq!(without("\u{e4}=1".as_bytes(), |_| false), Ok("\u{e4}=1\n".as_bytes().to_vec()));
+        assert_eq!(without(b"a=\\u12", |_| false), Err(MalformedEscape { line: 1 }));
     }
 }

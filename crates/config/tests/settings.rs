@@ -353,7 +353,7 @@ fn every_setting_changes_its_field() {
         admin.snapshot.enabled=false: snapshot_enabled: false,
         admin.restore.enabled=false: restore_enabled: false,
         admin.rateLimiterIntervalInMS=22: rate_limiter_interval: 22ms,
-        multiAddress.enabled=true: reachability_timeout: Some( 1s,
+        multiAddress.enabled=true: several_addresses: true, reachability_timeout: Some( 1s,
         multiAddress.reachabilityCheckEnabled=false: reachability_timeout: None,
         multiAddress.reachabilityCheckTimeoutMs=23: 23ms,
         oraclePath=/oracle: oracle_path: Some( "/oracle",
