@@ -178,7 +178,7 @@ fn remove(path: &Path) -> Result<(), MembershipFilesError> {
 
 fn sync_directory_of(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 fn io_error(path: &Path, source: io::Error) -> MembershipFilesError {

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use types::{Id, Instant, SessionId, Xid};
 use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader, ToLearner};
 use wire::request::Request;
-use zab::{Link, Quorums, Recovered};
+use zab::{Link, Memberships, Recovered};
 
 use crate::access::Identities;
 use crate::asked::Asked;
@@ -34,8 +34,8 @@ pub enum LocalSessions {
 pub struct EnsembleOptions {
     /// How it takes part in the protocol between servers.
     pub peer: zab::Options,
-    /// Who decides.
-    pub quorums: Quorums,
+    /// Who is in it.
+    pub memberships: Memberships,
     /// What its storage knows.
     pub recovered: Recovered,
     /// Which servers know of new sessions.

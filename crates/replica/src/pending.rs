@@ -41,6 +41,8 @@ pub(crate) struct Pending {
     /// Which transaction touched which path, in their order.
     order: VecDeque<(Zxid, Arc<str>)>,
     digest: u64,
+    /// The last change of the membership, until it is applied.
+    membership_change: Option<Zxid>,
     /// What to put back if the multi under way fails; `None` outside of one.
     journal: Option<Journal>,
 }
@@ -57,8 +59,19 @@ impl Pending {
             records: HashMap::with_hasher(FixedState::with_seed(hash_seed)),
             order: VecDeque::new(),
             digest,
+            membership_change: None,
             journal: None,
         }
+    }
+
+    /// Records that a transaction changes the membership.
+    pub(crate) fn change_membership(&mut self, zxid: Zxid) {
+        self.membership_change = Some(zxid);
+    }
+
+    /// Whether a change of the membership is not applied yet.
+    pub(crate) fn changes_membership(&self) -> bool {
+        self.membership_change.is_some()
     }
 
     /// The digest of the tree when everything decided is applied.
@@ -138,6 +151,7 @@ impl Pending {
 
     /// Forgets what the transactions up to this one changed: the tree has it now.
     pub(crate) fn applied(&mut self, zxid: Zxid) {
+        self.membership_change = self.membership_change.filter(|&change| change > zxid);
         while let Some((touched, _)) = self.order.front()
             && *touched <= zxid
         {

@@ -8,6 +8,7 @@
 mod create;
 mod multi;
 mod quota;
+mod reconfig;
 mod session;
 
 use tree::Tree;
@@ -15,6 +16,7 @@ use types::{
     AclList, ErrorCode, ExtendedTypes, LineLimit, MultiOp, Now, Perms, SessionId, Txn, Write, Zxid,
     mutant, path,
 };
+use zab::Peer;
 
 use crate::access::{AccessOptions, Identities};
 use crate::pending::{Latest, Pending};
@@ -28,6 +30,11 @@ pub struct PrepareOptions {
     pub enforce_quota: bool,
     /// Whether clients may change the membership at all.
     pub reconfig_enabled: bool,
+    /// How many voters a new membership has to have: with one it may be that the server would start
+    /// as a standalone one.
+    pub voters_min: usize,
+    /// Whether a server may have several addresses.
+    pub several_addresses: bool,
 }
 
 /// One write under preparation.
@@ -44,6 +51,8 @@ pub(crate) struct Preparation<'a> {
     /// The place it takes in the order.
     pub(crate) zxid: Zxid,
     pub(crate) now: Now,
+    /// This server's part in its ensemble; `None` if it is alone.
+    pub(crate) peer: Option<&'a Peer>,
     /// How often the log may tell of a soft quota.
     pub(crate) over_quota: &'a LineLimit,
 }
@@ -66,8 +75,7 @@ impl Preparation<'_> {
             Write::Reconfig(_) if !self.options.reconfig_enabled => {
                 Err(ErrorCode::ReconfigDisabled)
             }
-            // A server that is alone has no membership to change.
-            Write::Reconfig(_) => Err(ErrorCode::Unimplemented),
+            Write::Reconfig(request) => self.reconfig(&request),
             // Sessions are opened by the handshake, and by nothing a session itself can send.
             Write::CreateSession { .. } => Err(ErrorCode::Unimplemented),
             Write::Rejected(code) => Err(code),

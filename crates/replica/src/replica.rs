@@ -178,7 +178,7 @@ impl Replica {
     pub fn step(&mut self, now: Now, inputs: &mut Vec<Input>, effects: &mut Vec<Effect>) {
         self.on_logged(now, inputs, effects);
         let (tree, mut post) = self.publisher.read();
-        let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
+        let mut section = Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
         let mut snapshot_moves = Vec::new();
         let mut news = Vec::new();
         for input in inputs.drain(..) {
@@ -337,7 +337,8 @@ impl Replica {
         let (tree, mut post) = section.parts();
         if let Some(path) = self.core.reaper.next(now, tree) {
             let write = Write::DeleteContainer { path: path.into() };
-            let mut intake = Intake { core: &mut self.core, tree, post: &mut post };
+            let member = self.member.as_ref();
+            let mut intake = Intake::new(&mut self.core, member, tree, &mut post);
             intake.propose_own(now, SessionId::NONE, |preparation| preparation.write(write));
         }
     }

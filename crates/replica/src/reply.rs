@@ -21,6 +21,9 @@ pub(crate) fn to_write(xid: Xid, zxid: Zxid, txn: &Txn, applied: &Applied, out: 
             results = txns.iter().zip(outcomes).map(|(txn, done)| of_part(txn, done)).collect();
             Ok(Body::Multi(&results))
         }
+        (Txn::Reconfig { data, .. }, Applied::Set { stat }) => {
+            Ok(Body::Data { data: data.as_deref(), stat })
+        }
         (_, Applied::Set { stat }) => Ok(Body::Stat(stat)),
         _ => Ok(Body::Empty),
     };

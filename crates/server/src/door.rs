@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -13,12 +13,13 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use replica::view::WatchesFrom;
 use socket2::{Domain, Protocol, Socket, Type};
-use tracing::{debug, warn};
+use tracing::{debug, error, info, warn};
+use types::membership::{Host, HostPort};
 use types::{ConnId, Instant, LineLimit};
 
 use crate::host;
 use crate::letterbox::{Letterbox, WAKER};
-use crate::view::Views;
+use crate::view::{ClientPlace, Views};
 
 /// Connections are numbered from zero on.
 const LISTENER: Token = Token(WAKER.0 - 1);
@@ -40,6 +41,8 @@ pub(crate) enum Errand {
     Answer { conn: ConnId, text: Vec<u8> },
     /// Tell the operator's thread the next part of the watches.
     ListWatches(WatchesFrom),
+    /// Let clients connect elsewhere; connections that there are go on.
+    MoveDoor(ClientPlace),
 }
 
 /// What one I/O thread is handed: errands, and the reason to wake up.
@@ -108,10 +111,12 @@ impl Handover {
     }
 }
 
-/// The listener.
+/// Where clients connect.
 #[derive(Debug)]
 pub(crate) struct Door {
-    listener: TcpListener,
+    /// `None` if they can not.
+    listener: Option<TcpListener>,
+    options: Listen,
     threads: Vec<Arc<Handover>>,
     next: usize,
     limits: Limits,
@@ -126,7 +131,8 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new(
-        listener: TcpListener,
+        listener: Option<TcpListener>,
+        options: Listen,
         threads: Vec<Arc<Handover>>,
         limits: Limits,
         counts: Arc<Counts>,
@@ -134,12 +140,62 @@ impl Door {
     ) -> Self {
         let descriptors_end = descriptors_end(host::descriptors().max);
         let (refused, failed) = (LineLimit::default(), LineLimit::default());
-        Self { listener, threads, next: 0, limits, descriptors_end, counts, views, refused, failed }
+        let door = Self {
+            listener,
+            options,
+            threads,
+            next: 0,
+            limits,
+            descriptors_end,
+            counts,
+            views,
+            refused,
+            failed,
+        };
+        door.views.set_client_port(door.address().map(|address| address.port()));
+        door
     }
 
     /// Lets the thread of this registry be told of connections.
     pub(crate) fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.register(&mut self.listener, LISTENER, Interest::READABLE)
+        match &mut self.listener {
+            Some(listener) => registry.register(listener, LISTENER, Interest::READABLE),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets clients connect at another address, or nowhere. If that can not be had, they connect where
+    /// they did before.
+    pub(crate) fn move_to(&mut self, address: Option<SocketAddr>, registry: &Registry) {
+        let before = self.address();
+        if before == address {
+            return;
+        }
+        // The new address may be a part of the old one, or the other way round.
+        self.listener = None;
+        if let Some(address) = address {
+            match self.open(address, registry) {
+                Ok(()) => info!(%address, "clients connect here from now on"),
+                Err(failure) => {
+                    error!(%address, %failure, "can not listen for clients where the membership says");
+                    let again = before.map(|before| self.open(before, registry));
+                    if let Some(Err(failure)) = again {
+                        error!(?before, %failure, "nor where they connected before");
+                    }
+                }
+            }
+        }
+        self.views.set_client_port(self.address().map(|address| address.port()));
+    }
+
+    fn open(&mut self, address: SocketAddr, registry: &Registry) -> io::Result<()> {
+        self.listener = Some(listen(&self.options, address)?);
+        self.register(registry)
+    }
+
+    /// Where clients connect.
+    fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref()?.local_addr().ok()
     }
 
     /// Whether this slot is the listener's.
@@ -151,7 +207,8 @@ impl Door {
     /// again.
     pub(crate) fn accept(&mut self, now: Instant) -> bool {
         for _ in 0..ACCEPTED_AT_ONCE_MAX {
-            match self.listener.accept() {
+            let Some(listener) = &self.listener else { return false };
+            match listener.accept() {
                 Ok((stream, address)) => self.admit(now, stream, address),
                 Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return false,
                 // Whoever came first has left already; others may wait behind.
@@ -201,6 +258,32 @@ impl Door {
     /// that is free, so its number tells how many are in use, by whomever in this process.
     fn leaves_descriptors(&self, stream: &TcpStream) -> bool {
         u64::try_from(stream.as_raw_fd()).is_ok_and(|number| number < self.descriptors_end)
+    }
+}
+
+/// Where that is, if it is no name. As with Java, all of IPv4 means all of both families.
+pub(crate) fn client_address(place: &HostPort) -> Option<SocketAddr> {
+    if place.host.is_wildcard() {
+        return Some((Ipv6Addr::UNSPECIFIED, place.port).into());
+    }
+    let ip: IpAddr = place.host.as_str().parse().ok()?;
+    Some((ip, place.port).into())
+}
+
+/// Finds out where a name is, and then lets the thread move its door there.
+pub(crate) fn look_up(place: HostPort, thread: Arc<Handover>) {
+    let run = move || {
+        let addresses = (place.host.as_str(), place.port).to_socket_addrs();
+        match addresses.map(|mut addresses| addresses.next()) {
+            Ok(Some(address)) => {
+                let host = Host::from(address.ip());
+                thread.run(Errand::MoveDoor(ClientPlace::At(HostPort { host, ..place })));
+            }
+            found => error!(%place, ?found, "clients are to connect where nothing is"),
+        }
+    };
+    if let Err(failure) = std::thread::Builder::new().name("client-address".into()).spawn(run) {
+        error!(%failure, "no thread to look up where clients are to connect");
     }
 }
 

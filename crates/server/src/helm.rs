@@ -21,9 +21,10 @@ use std::time::Duration;
 
 use replica::{Effect, Input, Replica};
 use storage::put_head;
+use zab::Memberships;
 
 use crate::clock::Clock;
-use crate::door::Handover;
+use crate::door::{Errand as DoorErrand, Handover};
 use crate::inbox::Inbox;
 use crate::log_thread::{Change, LogJob};
 use crate::operator::{Desk, Finding};
@@ -31,6 +32,7 @@ use crate::peers::Peers;
 use crate::peers::errand::{Errand, SnapshotPart};
 use crate::peers::news::News as PeersNews;
 use crate::snapshot_thread::SnapshotJob;
+use crate::view::Views;
 
 /// News that a thread works off itself: some tens of microseconds. More are left to the thread that
 /// keeps watch, so that the bringer can go on with its own work.
@@ -83,6 +85,7 @@ pub(crate) struct Outlets {
     pub(crate) peers: Option<Peers>,
     /// Only a member of an ensemble with an oracle has it: each entry asks what that says.
     pub(crate) oracle: Option<Arc<Inbox<()>>>,
+    pub(crate) views: Arc<Views>,
 }
 
 #[derive(Default)]
@@ -285,6 +288,11 @@ impl Outlets {
                     oracle.put(());
                 }
             }
+            Effect::Peer(zab::Effect::StoreMemberships(memberships)) => {
+                self.adopt(&memberships);
+                self.log.put(LogJob::Change(Change::KeepMemberships(memberships.clone())));
+                errands.push(Errand::Memberships(memberships));
+            }
             Effect::Peer(effect) => {
                 errands.push(Errand::of(effect).expect("the replica keeps its own effects"));
             }
@@ -302,6 +310,14 @@ impl Outlets {
             Effect::StreamEnd { link } => {
                 errands.push(Errand::SnapshotPart { link, part: SnapshotPart::End });
             }
+        }
+    }
+
+    /// Lets operators and clients find what the membership in force says.
+    fn adopt(&self, memberships: &Memberships) {
+        let Some(member) = self.views.adopt(&memberships.committed) else { return };
+        if let Some(door_keeper) = self.handovers.first() {
+            door_keeper.run(DoorErrand::MoveDoor(member));
         }
     }
 

@@ -24,11 +24,11 @@ use tracing::{debug, error};
 use types::{ConnId, Instant, LineLimit};
 
 use crate::clock::Clock;
-use crate::door::{Door, Errand, Handover};
+use crate::door::{Door, Errand, Handover, client_address, look_up};
 use crate::letterbox::WAKER;
 use crate::operator::{self, Desk, Finding, Question};
 use crate::server::Shared;
-use crate::view::Views;
+use crate::view::{ClientPlace, Views};
 
 use four_letter::Opening;
 use socket::{FirstBytes, Socket, Sockets};
@@ -166,6 +166,7 @@ impl Loop {
                     let page = self.io.frontend.list_watches(from);
                     self.io.desk.findings.put(Finding::Watches(page));
                 }
+                Errand::MoveDoor(place) => self.move_door(&place),
             }
         }
         self.io.frontend.collect(self.io.clock.now());
@@ -182,6 +183,21 @@ impl Loop {
         let now = self.io.clock.instant();
         if now >= self.next_sweep {
             self.sweep(now);
+        }
+    }
+
+    /// Names are looked up on a thread that lives for that: it may take long.
+    fn move_door(&mut self, place: &ClientPlace) {
+        let address = match place {
+            ClientPlace::Nowhere => None,
+            ClientPlace::At(place) => match client_address(place) {
+                Some(address) => Some(address),
+                None => return look_up(place.clone(), Arc::clone(&self.io.handover)),
+            },
+        };
+        if let Some(door) = &mut self.io.door {
+            door.move_to(address, self.io.poll.registry());
+            self.more_wait_outside = true;
         }
     }
 

@@ -6,15 +6,17 @@
 //! What a member of an ensemble keeps beside its log is stored here too, since the order matters: a
 //! [`Change`] is made when all that was to be written before it is durable.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::MembershipFiles;
 use replica::Input;
 use storage::{DataDir, Error, Log, RealDisk, ReceivedSnapshot, RecoverOptions};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use types::{Epoch, Zxid};
 use wire::stored::LogBatch;
-use zab::Link;
+use zab::{Link, Memberships};
 
 use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
@@ -47,6 +49,8 @@ pub(crate) enum Change {
         /// All of it.
         snapshot: Box<ReceivedSnapshot<RealDisk>>,
     },
+    /// [`zab::Effect::StoreMemberships`]. Nobody waits for that.
+    KeepMemberships(Memberships),
 }
 
 /// How groups are formed beyond taking what waits.
@@ -69,6 +73,8 @@ pub(crate) struct LogThread {
     /// How the state is read again when the log was cut.
     pub(crate) recover: RecoverOptions,
     pub(crate) views: Arc<Views>,
+    /// Where memberships are kept, if they may change.
+    pub(crate) membership_files: Option<MembershipFiles>,
 }
 
 impl LogThread {
@@ -77,7 +83,7 @@ impl LogThread {
     /// # Errors
     /// When the disk fails, or the log can not be cut as a leader wants it.
     pub(crate) fn run(
-        &self,
+        mut self,
         mut log: Log<RealDisk>,
         jobs: &Inbox<LogJob>,
         helm: &Helm,
@@ -114,7 +120,7 @@ impl LogThread {
                         self.sync(&mut log, &mut written, &mut answers)?;
                         let answer;
                         (log, answer) = self.make(log, change)?;
-                        answers.push(answer);
+                        answers.extend(answer);
                     }
                 }
             }
@@ -153,8 +159,12 @@ impl LogThread {
     }
 
     /// Makes a change; gives back the log that goes on, and the answer.
-    fn make(&self, log: Log<RealDisk>, change: Change) -> Result<(Log<RealDisk>, Input), Error> {
-        Ok(match change {
+    fn make(
+        &mut self,
+        log: Log<RealDisk>,
+        change: Change,
+    ) -> Result<(Log<RealDisk>, Option<Input>), Error> {
+        let (log, answer) = match change {
             Change::AcceptEpoch(epoch) => {
                 let epoch = self.data_dir.store_accepted_epoch(epoch)?.epoch();
                 (log, Input::Peer(zab::Input::AcceptedEpochStored(epoch)))
@@ -175,7 +185,22 @@ impl LogThread {
                 info!(zxid = %last_applied, bytes, "the leader's snapshot is the database now");
                 (log, Input::DatabaseReplaced { link, last_applied, tree: Box::new(tree) })
             }
-        })
+            Change::KeepMemberships(memberships) => {
+                self.keep(&memberships);
+                return Ok((log, None));
+            }
+        };
+        Ok((log, Some(answer)))
+    }
+
+    /// Keeps memberships in their files. Where that is impossible, as in a directory that is mounted to be
+    /// read only, the server goes on, as Apache's does: after a start others will tell it of them.
+    fn keep(&mut self, memberships: &Memberships) {
+        let Some(files) = &mut self.membership_files else { return };
+        let pending = memberships.pending().map(|pending| &**pending);
+        if let Err(failure) = files.store(&memberships.committed, pending) {
+            error!(%failure, cause = ?failure.source(), "the membership will be forgotten");
+        }
     }
 }
 

@@ -7,10 +7,7 @@ use config::{Config, Ensemble};
 use replica::{EnsembleOptions, LocalSessions};
 use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
 use tracing::warn;
-use zab::{
-    ElectionOptions, LearnerKind, ObserverMasters, ObserverPauses, Quorum, Quorums,
-    SynchronizationsMax,
-};
+use zab::{ElectionOptions, Memberships, ObserverMasters, ObserverPauses, SynchronizationsMax};
 
 /// How long an election that could end is kept open for a better candidate, as Apache's servers do.
 const FINALIZE: Duration = Duration::from_millis(200);
@@ -35,11 +32,9 @@ pub(crate) fn ensemble_options(
     if !is_whole {
         warn!("something may be lost here: no vote before a leader has sent all of the history");
     }
-    let committed = Quorum::from(&ensemble.membership);
-    let pending = ensemble.pending.as_ref().map(Quorum::from);
     Ok(EnsembleOptions {
         peer: peer_options(config, ensemble, seed),
-        quorums: Quorums { committed, pending },
+        memberships: memberships(ensemble),
         recovered: zab::Recovered {
             accepted_epoch: accepted,
             current_epoch: current,
@@ -60,13 +55,9 @@ pub(crate) fn ensemble_options(
 }
 
 fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options {
-    let Ensemble { sid, membership, limits, election, synchronization, .. } = ensemble;
-    let text: Arc<str> = membership.to_string().into();
-    let config_version = membership.version().0;
-    let kind = kind(ensemble);
+    let Ensemble { sid, limits, election, synchronization, .. } = ensemble;
     zab::Options {
         sid: *sid,
-        kind,
         tick: config.sessions.tick,
         init_limit: limits.init_ticks,
         sync_limit: limits.sync_ticks,
@@ -86,16 +77,12 @@ fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options
             each: ensemble.observers.reconnect_delay_max,
             again: ensemble.observers.election_delay_max,
         },
-        config: Arc::clone(&text),
-        config_version,
+        is_reconfigurable: config.access.reconfig_enabled,
         election: ElectionOptions {
             sid: *sid,
-            is_observer: kind == LearnerKind::Observer,
             notify_min: election.notification_interval_min,
             notify_max: election.notification_interval_max,
             finalize: FINALIZE,
-            config: text,
-            config_version,
             seed,
         },
     }
@@ -105,11 +92,8 @@ fn saturating(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// Whether this member votes.
-pub(crate) fn kind(ensemble: &Ensemble) -> LearnerKind {
-    let member = ensemble.membership.find(ensemble.sid);
-    match member.is_some_and(|member| member.is_voter()) {
-        true => LearnerKind::Follower,
-        false => LearnerKind::Observer,
-    }
+/// Who is in the ensemble when the server starts.
+pub(crate) fn memberships(ensemble: &Ensemble) -> Memberships {
+    let committed = Arc::new(ensemble.membership.clone());
+    Memberships::new(committed, ensemble.pending.clone().map(Arc::new))
 }

@@ -22,21 +22,19 @@ use admin::{
     ServerView, SessionBucket, SessionDump, SessionEphemerals, SessionWatches, StatView, TraceMask,
     WatchSummary, WatchesByPath, WatchesBySession,
 };
-use config::{Config, Ensemble, LocalSessions};
+use config::{Config, Ensemble, LocalSessions, TickLimits};
 use replica::view::{Inspection, SessionView, TreeView, WatchesFrom, WatchesPage};
 use replica::{Address, Input};
 use storage::Directories;
 use types::membership::Member;
 use types::{Now, SessionId, Sid};
-use zab::LearnerKind;
 
 use crate::clock::Clock;
 use crate::door::{Errand, Handover};
 use crate::host;
 use crate::inbox::{Inbox, Taken};
-use crate::member;
 use crate::server::Shared;
-use crate::view::Views;
+use crate::view::{Place, Views};
 
 /// The root has two names in Java's table of znodes, and both are counted.
 const SECOND_NAME_OF_ROOT: u64 = 1;
@@ -79,8 +77,8 @@ impl Desk {
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     conf: ConfView,
-    /// How many members vote; `None` if it is none's member.
-    quorum_size: Option<u64>,
+    /// `None` if it is alone.
+    limits: Option<TickLimits>,
     /// Whether it opens sessions that only it knows of.
     opens_local: bool,
     /// Whether observers may learn from it while it follows.
@@ -89,14 +87,14 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Those of a server with this configuration, with the port that it got.
-    pub(crate) fn new(config: &Config, directories: &Directories, port: Option<u16>) -> Self {
+    /// Those of a server with this configuration.
+    pub(crate) fn new(config: &Config, directories: &Directories) -> Self {
         let absolute =
             |path: std::path::PathBuf| std::path::absolute(&path).unwrap_or_else(|_| path.clone());
         let millis =
             |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let conf = ConfView {
-            client_port: port,
+            client_port: None,
             secure_client_port: None,
             data_dir: absolute(directories.snapshot_dir()),
             data_log_dir: absolute(directories.log_dir()),
@@ -110,27 +108,27 @@ impl Facts {
             session_timeout_max_ms: millis(config.sessions.timeout_max),
             listen_backlog: config.listen.backlog,
             sid: config.ensemble.as_ref().map_or(Sid(0), |ensemble| ensemble.sid),
-            member: config.ensemble.as_ref().map(member_conf),
+            member: None,
         };
-        let quorum_size = config.ensemble.as_ref().map(|it| it.membership.voters().count() as u64);
+        let limits = config.ensemble.as_ref().map(|ensemble| ensemble.limits);
         let opens_local = |ensemble: &Ensemble| ensemble.local_sessions != LocalSessions::Off;
         let opens_local = config.ensemble.as_ref().is_some_and(opens_local);
         let has_port = |ensemble: &Ensemble| ensemble.observers.master_port.is_some();
         let takes_observers = config.ensemble.as_ref().is_some_and(has_port);
         let environment = host::environment();
-        Self { conf, quorum_size, opens_local, takes_observers, environment }
+        Self { conf, limits, opens_local, takes_observers, environment }
     }
 }
 
-fn member_conf(ensemble: &Ensemble) -> MemberConfView {
-    let addresses = ensemble.membership.find(ensemble.sid).map_or(&[][..], Member::addresses);
+fn member_conf(limits: TickLimits, place: &Place) -> MemberConfView {
+    let addresses = place.member().map_or(&[][..], Member::addresses);
     MemberConfView {
-        init_ticks: ensemble.limits.init_ticks,
-        sync_ticks: ensemble.limits.sync_ticks,
+        init_ticks: limits.init_ticks,
+        sync_ticks: limits.sync_ticks,
         election_ports: addresses.iter().map(|address| address.election().port).collect(),
         quorum_ports: addresses.iter().map(|address| address.quorum().port).collect(),
-        is_voter: member::kind(ensemble) == LearnerKind::Follower,
-        membership: ensemble.membership.to_string(),
+        is_voter: place.member().is_none_or(Member::is_voter),
+        membership: place.membership.to_string(),
     }
 }
 
@@ -196,9 +194,7 @@ impl Operator {
                 let connections = connections::views(&self.views.connections());
                 ConnectionsView { connections }.to_string()
             }
-            FourLetterWord::Conf => {
-                ConfView { sizes: self.directory_sizes(), ..self.facts.conf.clone() }.to_string()
-            }
+            FourLetterWord::Conf => self.configuration().to_string(),
             FourLetterWord::Dirs => self.directory_sizes().to_string(),
             FourLetterWord::Envi => self.facts.environment.to_string(),
             FourLetterWord::Mntr => self.monitor(now, mode),
@@ -226,6 +222,17 @@ impl Operator {
             }
         };
         Some(text)
+    }
+
+    fn configuration(&self) -> ConfView {
+        let place = self.views.place();
+        let member = place.as_ref().zip(self.facts.limits);
+        ConfView {
+            client_port: self.views.client_port(),
+            sizes: self.directory_sizes(),
+            member: member.map(|(place, limits)| member_conf(limits, place)),
+            ..self.facts.conf.clone()
+        }
     }
 
     fn server(&self, mode: Mode) -> ServerView {
@@ -270,7 +277,8 @@ impl Operator {
         self.views.bring_metrics_up_to_date(&front);
         let metrics = &self.views.metrics;
         let leader = self.views.leader(now.instant);
-        let member = self.facts.quorum_size.map(|quorum_size| MemberGauges {
+        let voters = |place: Place| place.membership.voters().count() as u64;
+        let member = self.views.place().map(voters).map(|quorum_size| MemberGauges {
             quorum_size,
             observer_master: (mode == Mode::Observer).then(|| self.views.teacher()),
             own_observers: (mode == Mode::Follower && self.facts.takes_observers)

@@ -65,10 +65,9 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use tracing::debug;
-use types::membership::Membership;
 use types::{Instant, Sid};
 use wire::election::HelloError;
-use zab::Link;
+use zab::{Link, Memberships};
 
 use crate::clock::Clock;
 use crate::letterbox::{Letterbox, WAKER};
@@ -168,7 +167,8 @@ pub(crate) struct PeersThread {
     lines: Lines,
     /// What is said to whom is called.
     hello: Vec<u8>,
-    membership: Option<Arc<Membership>>,
+    /// `None` until it is told.
+    memberships: Option<Memberships>,
 
     doors: Doors,
     election_guests: Guests,
@@ -210,7 +210,7 @@ impl PeersThread {
             letterbox,
             stats,
             lines: Lines::default(),
-            membership: None,
+            memberships: None,
             election_guests: Guests::default(),
             quorum_guests: Guests::default(),
             observer_guests: Guests::default(),
@@ -342,7 +342,7 @@ impl PeersThread {
 
     fn carry_out(&mut self, errand: Errand) -> Result<(), PeersError> {
         match errand {
-            Errand::Membership(membership) => self.membership = Some(membership),
+            Errand::Memberships(memberships) => self.set_memberships(memberships)?,
             Errand::Call { to, addresses } => self.call(to, &addresses),
             Errand::Notify { link, announcement } => self.notify(link, &announcement),
             Errand::Close { link, reason } => {
@@ -366,6 +366,21 @@ impl PeersThread {
                     Asker::Door(index) => self.open_door(index, addresses)?,
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Finds the servers where these memberships say; this one moves if it was somewhere else before.
+    fn set_memberships(&mut self, memberships: Memberships) -> Result<(), PeersError> {
+        let sid = self.options.sid;
+        let known = self.memberships.replace(memberships);
+        let before = known.as_ref().and_then(|known| known.committed.find(sid));
+        let now = self.memberships.as_ref().and_then(|now| now.committed.find(sid));
+        let (Some(before), Some(member)) = (before, now) else { return Ok(()) };
+        if before.addresses() != member.addresses() {
+            self.options.move_to(member);
+            self.hello = encode::hello(sid, &self.options.election)?;
+            self.doors.move_to(&self.options, self.clock.instant());
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use config::Config;
 use mio::net::TcpListener;
@@ -19,7 +18,7 @@ use tree::Tree;
 use crate::clock::{Clock, wall_ms};
 use crate::crew::Crew;
 use crate::door;
-use crate::member::ensemble_options;
+use crate::member::{ensemble_options, memberships};
 use crate::peers::errand::Errand;
 use crate::peers::{self, Peers, PeersError, PeersThread};
 
@@ -91,8 +90,7 @@ pub(crate) fn start(config: &Config) -> Result<Started, StartError> {
 fn peers_thread(config: &Config, clock: Clock) -> Result<Option<(Peers, PeersThread)>, PeersError> {
     let Some(ensemble) = &config.ensemble else { return Ok(None) };
     let (peers, thread) = PeersThread::new(peers::options::Options::new(config, ensemble), clock)?;
-    let membership = Arc::new(ensemble.membership.clone());
-    peers.run(&mut vec![Errand::Membership(membership)]);
+    peers.run(&mut vec![Errand::Memberships(memberships(ensemble))]);
     Ok(Some((peers, thread)))
 }
 

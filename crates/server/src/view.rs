@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use admin::{LatencyView, LeaderGauges, Metrics, Mode, ProposalSizes};
 use replica::view::{ConnectionStats, FrontStats, Gauge, Role, Stats};
 use replica::{FrontId, Outstanding};
+use types::membership::{HostPort, Member, Membership};
 use types::{ConnId, Instant, Sid};
 
 /// Everything that is counted, by who counts it.
@@ -20,6 +22,31 @@ pub(crate) struct Views {
     /// What the threads around the replica count.
     pub(crate) metrics: Metrics,
     connections: Mutex<BTreeMap<(FrontId, ConnId), ConnectionEntry>>,
+    /// `None` for a server that is alone.
+    place: Mutex<Option<Place>>,
+    /// 0 if clients can not connect.
+    client_port: AtomicU16,
+}
+
+/// A server's place in the membership in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) sid: Sid,
+    pub(crate) membership: Arc<Membership>,
+}
+
+impl Place {
+    /// What the membership says of this server; `None` if it was removed.
+    pub(crate) fn member(&self) -> Option<&Member> {
+        self.membership.find(self.sid)
+    }
+}
+
+/// Where a membership says that clients connect to a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum ClientPlace {
+    At(HostPort),
+    Nowhere,
 }
 
 /// An open connection.
@@ -51,9 +78,48 @@ impl Views {
         replica: Arc<Stats>,
         outstanding: Arc<Outstanding>,
         leader_serves: bool,
+        place: Option<Place>,
     ) -> Self {
-        let (metrics, connections) = (Metrics::default(), Mutex::default());
-        Self { fronts, replica, outstanding, leader_serves, metrics, connections }
+        Self {
+            fronts,
+            replica,
+            outstanding,
+            leader_serves,
+            metrics: Metrics::default(),
+            connections: Mutex::default(),
+            place: Mutex::new(place),
+            client_port: AtomicU16::new(0),
+        }
+    }
+
+    /// The server's place in its ensemble; `None` if it is alone.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.place.lock().expect(NO_PANIC).clone()
+    }
+
+    /// Another membership is in force. Returns where it says that clients connect to this server, if it
+    /// says something else than the one before.
+    pub(crate) fn adopt(&self, membership: &Arc<Membership>) -> Option<ClientPlace> {
+        let mut place = self.place.lock().expect(NO_PANIC);
+        let place = place.as_mut()?;
+        let before = place.member().map(|member| member.client.clone());
+        place.membership = Arc::clone(membership);
+        let client = place.member()?.client.clone();
+        (before.as_ref() != Some(&client)).then_some(())?;
+        match client {
+            Some(client) => Some(ClientPlace::At(client)),
+            // It was never told, and is where the configuration says.
+            None => before.flatten().map(|_| ClientPlace::Nowhere),
+        }
+    }
+
+    /// The port to which clients connect.
+    pub(crate) fn client_port(&self) -> Option<u16> {
+        Some(self.client_port.load(Ordering::Relaxed)).filter(|&port| port > 0)
+    }
+
+    pub(crate) fn set_client_port(&self, port: Option<u16>) {
+        self.client_port.store(port.unwrap_or_default(), Ordering::Relaxed);
     }
 
     pub(crate) fn opened(
@@ -200,9 +266,11 @@ impl Views {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(FrontId, ConnId), ConnectionEntry>> {
-        self.connections.lock().expect("nothing panics while it lists connections")
+        self.connections.lock().expect(NO_PANIC)
     }
 }
+
+const NO_PANIC: &str = "nothing panics while it looks at what operators may know";
 
 #[cfg(test)]
 mod tests {
@@ -217,11 +285,39 @@ mod tests {
         fronts[2].received.add(4);
         fronts[1].latency.add(Duration::from_millis(7), 2);
         fronts[2].latency.add(Duration::from_millis(5), 1);
-        let views = Views::new(fronts, Arc::default(), Arc::new(Outstanding::new(1000)), true);
+        let views =
+            Views::new(fronts, Arc::default(), Arc::new(Outstanding::new(1000)), true, None);
         let totals = views.front_totals();
         assert_eq!(totals.received, 7);
         assert_eq!(totals.latency, LatencyView { min_ms: 5, max_ms: 7, sum_ms: 19, count: 3 });
         views.reset();
         assert_eq!(views.front_totals(), FrontTotals::default());
+    }
+
+    #[test]
+    fn clients_move_when_another_membership_says_so() {
+        let membership = |text: &str| {
+            Arc::new(Membership::parse(&format!("server.1=a:1:2{text}\nserver.2=b:1:2")).unwrap())
+        };
+        let at = |port| {
+            let host = types::membership::Host::parse("0.0.0.0").unwrap();
+            Some(ClientPlace::At(HostPort { host, port }))
+        };
+        let place = Place { sid: Sid(1), membership: membership("") };
+        let views = Views::new(
+            Vec::new(),
+            Arc::default(),
+            Arc::new(Outstanding::new(1)),
+            true,
+            Some(place),
+        );
+        assert_eq!(views.adopt(&membership(":observer")), None);
+        assert_eq!(views.adopt(&membership(";7")), at(7));
+        assert_eq!(views.adopt(&membership(":observer;7")), None);
+        assert_eq!(views.adopt(&membership(";8")), at(8));
+        assert_eq!(views.adopt(&membership("")), Some(ClientPlace::Nowhere));
+        let without = Arc::new(Membership::parse("server.2=b:1:2").unwrap());
+        assert_eq!(views.adopt(&without), None, "it goes on where it is");
+        assert_eq!(views.adopt(&membership(";8")), at(8));
     }
 }

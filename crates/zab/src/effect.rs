@@ -7,6 +7,7 @@ use wire::election::{ElectionRound, LastLogged, ServerState};
 use wire::stored::LogBatch;
 
 use crate::input::Link;
+use crate::memberships::Memberships;
 use crate::misbehaved::PeerMisbehaved;
 
 /// One thing to do. Effects are carried out in their order.
@@ -123,8 +124,9 @@ pub enum Effect {
         /// How many of the unanswered ones, oldest first, this answers.
         count: usize,
     },
-    /// The membership that others have is newer than this server's.
-    LearnMembership(Arc<str>),
+    /// From here on these memberships hold: servers are found where they say. Store them, before
+    /// anything that is to be stored by a later effect.
+    StoreMemberships(Memberships),
     /// Find out what the oracle says; answered with [`crate::Input::OracleSays`]. Only with
     /// [`crate::Options::has_oracle`].
     AskOracle,
@@ -186,6 +188,13 @@ pub enum LeaderPacket {
         /// The last.
         last: Zxid,
     },
+    /// [`wire::quorum::ToLearner::CommitAndActivate`].
+    CommitAndActivate {
+        /// The change of the membership.
+        zxid: Zxid,
+        /// Who leads from here on.
+        designated_leader: Sid,
+    },
     /// [`wire::quorum::ToLearner::Proposal`] and [`wire::quorum::ToLearner::Commit`] in turn: history
     /// for a learner that lacks it.
     Committed {
@@ -204,6 +213,15 @@ pub enum LeaderPacket {
         first: Zxid,
         /// The last.
         last: Zxid,
+    },
+    /// [`wire::quorum::ToLearner::InformAndActivate`].
+    InformAndActivate {
+        /// The batch.
+        batch: Arc<LogBatch>,
+        /// Which of its transactions is the change of the membership.
+        zxid: Zxid,
+        /// Who leads from here on.
+        designated_leader: Sid,
     },
     /// [`wire::quorum::ToLearner::Ping`].
     Ping {

@@ -71,15 +71,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, info};
-use types::membership::Membership;
+use types::membership::{ConfigVersion, Membership};
 use types::{Epoch, Instant, Now, Sid, Zxid};
 use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
 
 use self::mesh::Mesh;
 use self::round::{Heard, Round};
 use self::vote::{Ballot, Vote};
-use crate::effect::{Announcement, Effect};
+use crate::effect::{Announcement, Effect, LearnerKind};
 use crate::input::{CallFailure, Link};
+use crate::memberships::Memberships;
 use crate::quorum::{Oracle, Quorums};
 
 /// How a server takes part in elections.
@@ -87,8 +88,6 @@ use crate::quorum::{Oracle, Quorums};
 pub struct ElectionOptions {
     /// Who it is.
     pub sid: Sid,
-    /// Whether it never votes. Without meaning while the membership says that it does.
-    pub is_observer: bool,
     /// After which time without a result it repeats its proposal; Apache's default is 200 ms.
     pub notify_min: Duration,
     /// The longest time between two repetitions, which are further apart each time; Apache's
@@ -97,10 +96,6 @@ pub struct ElectionOptions {
     /// How long it waits for a better proposal when a quorum has agreed; in Apache's servers 200
     /// ms.
     pub finalize: Duration,
-    /// The membership in force, as text.
-    pub config: Arc<str>,
-    /// Its version.
-    pub config_version: i64,
     /// For what has to differ between servers by chance.
     pub seed: u64,
 }
@@ -127,13 +122,19 @@ pub struct Elected {
 pub struct Election {
     options: ElectionOptions,
     quorums: Quorums,
+    /// The membership in force, as text.
+    config: Arc<str>,
+    /// Whether it never votes.
+    is_observer: bool,
     mesh: Mesh,
     /// What it said last, if there is one.
     oracle: Option<Oracle>,
     /// The latest round that this server has taken part in or heard of. Never decreases.
     clock: ElectionRound,
-    /// The newest version of a membership that was offered to the owner.
-    offered_version: i64,
+    /// The newest version of a membership that the owner knows or was offered.
+    offered_version: ConfigVersion,
+    /// What [`Self::take_learned`] has to give.
+    learned: Option<Membership>,
     phase: Phase,
     /// What [`Self::settle`] has to tell.
     elected: Option<Elected>,
@@ -177,12 +178,16 @@ struct Settled {
 impl Election {
     /// A server that has said nothing yet. Until [`Self::begin`] it lets others connect and passes
     /// over what they say.
-    pub fn new(options: ElectionOptions, quorums: Quorums) -> Self {
+    pub fn new(options: ElectionOptions, memberships: &Memberships) -> Self {
+        let quorums = Quorums::from(memberships);
         Self {
+            config: memberships.committed.to_string().into(),
+            is_observer: memberships.kind(options.sid) == LearnerKind::Observer,
             mesh: Mesh::new(options.sid, quorums.voters(), options.seed),
             oracle: None,
             clock: ElectionRound::default(),
-            offered_version: options.config_version,
+            offered_version: memberships.committed.version(),
+            learned: None,
             phase: Phase::Idle,
             elected: None,
             options,
@@ -194,7 +199,8 @@ impl Election {
     /// is dissolved it goes on in the round in which the others still are.
     pub fn begin(&mut self, now: Now, candidate: Candidate, effects: &mut Vec<Effect>) {
         let number = if self.is_dissolved() { self.clock } else { self.clock.next() };
-        let mut round = Round::new(self.options.sid, number, self.own_vote(candidate));
+        let (sid, own) = (self.options.sid, self.own_vote(candidate));
+        let mut round = Round::new(sid, self.quorums.is_voter(sid), number, own);
         for (from, ballot) in self.recent_votes(now) {
             // Whatever follows from it, everybody is told below.
             round.hear(from, ballot, &self.quorums);
@@ -223,17 +229,35 @@ impl Election {
         }
     }
 
+    /// The leader was named by the one before it: nobody has to vote.
+    pub fn appoint(&mut self, leader: Sid, candidate: Candidate) {
+        let vote = Vote { leader: Some(leader), ..self.own_vote(candidate) };
+        let supporters = match leader == self.options.sid {
+            true => self.quorums.voters().collect(),
+            false => [leader].into(),
+        };
+        self.settle_on(leader, Ballot::looking(vote, self.clock), Some(supporters));
+        self.elected = None;
+    }
+
     /// The membership has changed. An election that is going on begins again with it when the step
     /// is settled.
-    pub fn set_membership(&mut self, quorums: Quorums, config: Arc<str>, version: i64) {
+    pub fn set_memberships(&mut self, memberships: &Memberships) {
+        let quorums = Quorums::from(memberships);
         if let Phase::Looking(looking) = &mut self.phase {
             looking.is_outdated |= quorums != self.quorums;
         }
         self.mesh.set_voters(quorums.voters());
         self.quorums = quorums;
-        self.options.config = config;
-        self.options.config_version = version;
-        self.offered_version = self.offered_version.max(version);
+        self.config = memberships.committed.to_string().into();
+        self.is_observer = memberships.kind(self.options.sid) == LearnerKind::Observer;
+        self.offered_version = self.offered_version.max(memberships.committed.version());
+    }
+
+    /// Returns the membership that others have in force, if it is newer than this server's and than
+    /// what was returned before. Who has a leader gets it from there.
+    pub fn take_learned(&mut self) -> Option<Membership> {
+        self.learned.take()
     }
 
     /// The oracle of an ensemble of two voters says this now; `None`: nothing that still holds. It
@@ -292,7 +316,7 @@ impl Election {
             debug!(link = link.0, "notification over a connection that was given up");
             return;
         };
-        self.offer_membership(notification, effects);
+        self.learn_membership(notification);
         let ballot = Ballot::of(notification);
         if !self.quorums.is_voter(from) {
             if ballot.state == ServerState::Looking {
@@ -395,7 +419,7 @@ impl Election {
 
     fn own_vote(&self, candidate: Candidate) -> Vote {
         let votes = self.quorums.committed.is_voter(self.options.sid);
-        if self.options.is_observer && !votes {
+        if self.is_observer {
             return Vote { epoch: None, last_logged: LastLogged::Nobody, leader: None };
         }
         Vote {
@@ -405,20 +429,19 @@ impl Election {
         }
     }
 
-    /// Tells the owner of a membership that is newer than the one in force. Who has a leader gets
-    /// it from there.
-    fn offer_membership(&mut self, notification: &Notification<'_>, effects: &mut Vec<Effect>) {
+    /// Notes a membership that is newer than the one in force.
+    fn learn_membership(&mut self, notification: &Notification<'_>) {
         let (Phase::Looking(_), Form::WithConfig { config }) = (&self.phase, &notification.form)
         else {
             return;
         };
-        if **config == *self.options.config {
+        if **config == *self.config {
             return;
         }
         match Membership::parse(config) {
-            Ok(membership) if membership.version().0 > self.offered_version => {
-                self.offered_version = membership.version().0;
-                effects.push(Effect::LearnMembership(config.as_ref().into()));
+            Ok(membership) if membership.version() > self.offered_version => {
+                self.offered_version = membership.version();
+                self.learned = Some(membership);
             }
             Ok(_) => {}
             // The vote counts all the same.
@@ -484,11 +507,13 @@ impl Election {
                 Some(supporters).filter(|it| self.quorums.is_quorum(|sid| it.contains(&sid)))
             }
         };
+        self.settle_on(leader, ballot, supporters);
+    }
+
+    fn settle_on(&mut self, leader: Sid, ballot: Ballot, supporters: Option<BTreeSet<Sid>>) {
         let state = match leader == self.options.sid {
             true => ServerState::Leading,
-            false if self.options.is_observer && !self.quorums.is_voter(self.options.sid) => {
-                ServerState::Observing
-            }
+            false if self.is_observer => ServerState::Observing,
             false => ServerState::Following,
         };
         info!(leader = leader.0, round = ballot.round.0, ?state, "election is over");
@@ -542,7 +567,7 @@ impl Election {
         };
         let Some(link) = self.mesh.link(sid) else { return };
         let Vote { epoch, last_logged, leader } = vote;
-        let config = Arc::clone(&self.options.config);
+        let config = Arc::clone(&self.config);
         let announcement = Announcement { state, leader, last_logged, round, epoch, config };
         effects.push(Effect::Notify { link, announcement });
     }

@@ -19,7 +19,7 @@ use wire::quorum::ToLearner;
 
 use self::broadcast::Broadcast;
 pub(crate) use self::mastering::Mastering;
-use self::synchronization::Synchronization;
+use self::synchronization::{Progress, Synchronization};
 use crate::effect::{CloseReason, Effect, LearnerKind, LearnerPacket};
 use crate::input::Link;
 use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST};
@@ -99,8 +99,8 @@ impl Following {
         }
         let packet = LearnerPacket::Info {
             accepted_epoch: core.epochs.accepted(),
-            config_version: core.options.config_version,
-            kind: core.options.kind,
+            config_version: core.memberships().committed.version().0,
+            kind: core.kind(),
         };
         effects.push(Effect::ToLeader { link, packet });
         self.phase = Phase::Introduced(link);
@@ -149,24 +149,29 @@ impl Following {
             return Course::Stay;
         }
         let result = match &mut self.phase {
-            Phase::Hesitating(_) | Phase::Connecting | Phase::Over => Ok(()),
-            Phase::Introduced(_) => self.on_leader_info(core, link, packet, effects),
+            Phase::Hesitating(_) | Phase::Connecting | Phase::Over => Ok(Course::Stay),
+            Phase::Introduced(_) => {
+                self.on_leader_info(core, link, packet, effects).map(|()| Course::Stay)
+            }
             Phase::Settling(..) => Err(not_due(packet, "it has to wait for AckEpoch")),
             Phase::Synchronizing(_, synchronization) => {
-                match synchronization.on_packet(core, link, packet, effects) {
-                    Ok(Some(epoch)) => {
+                match synchronization.on_packet(core, self.leader, link, packet, effects) {
+                    Ok(Progress::Follows(epoch)) => {
                         self.begin_broadcast(core, now, link, epoch, effects);
-                        Ok(())
+                        Ok(Course::Stay)
                     }
-                    Ok(None) => Ok(()),
+                    Ok(Progress::GoesOn) => Ok(Course::Stay),
+                    Ok(Progress::Ends(course)) => Ok(course),
                     Err(misbehaved) => Err(misbehaved),
                 }
             }
-            Phase::Broadcasting(_, broadcast) => broadcast.on_packet(link, packet, effects),
+            Phase::Broadcasting(_, broadcast) => {
+                broadcast.on_packet(core, self.leader, link, packet, effects).map(|()| Course::Stay)
+            }
         };
         self.listen(core, now);
         match result {
-            Ok(()) => Course::Stay,
+            Ok(course) => course,
             Err(misbehaved) => {
                 warn!(leader = ?self.leader, %misbehaved, "leader left");
                 self.hang_up(core, CloseReason::Misbehaved(misbehaved), effects);
@@ -202,6 +207,9 @@ impl Following {
             }
             Phase::Broadcasting(link, broadcast) => {
                 broadcast.settle(core, *link, self.observers.as_ref(), effects);
+                if let Some(course) = broadcast.end() {
+                    return course;
+                }
             }
             _ => {}
         }
@@ -324,7 +332,7 @@ impl Following {
         info!(?leader, ?teacher, ?epoch, %committed, "following");
         effects.push(Effect::Follow { link, leader, teacher, epoch });
         let masters = core.options.observer_masters == ObserverMasters::Followers;
-        if masters && core.options.kind == LearnerKind::Follower {
+        if masters && core.kind() == LearnerKind::Follower {
             self.observers = Some(Mastering::new(core, epoch, now, effects));
         }
         self.phase = Phase::Broadcasting(link, Broadcast::new(core, epoch));

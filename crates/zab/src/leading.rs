@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
+use types::membership::{ConfigVersion, Membership};
 use types::{Epoch, Instant, Now, Sid, Zxid, mutant};
 use wire::quorum::{LearnerInfo, ToLeader};
 use wire::stored::LogBatch;
@@ -37,6 +38,7 @@ use crate::limits::{
 };
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::{Core, Course, Learners, LeaveReason};
+use crate::quorum::Quorum;
 
 /// A server that was elected to lead.
 #[derive(Clone, Debug)]
@@ -81,20 +83,6 @@ impl Leading {
             claim: (core.epochs.current(), core.history.last_logged()),
             began: now.instant,
             patience_ends: now.instant.after(core.patience()),
-            next_ping: now.instant.after(core.ping_interval()),
-            is_overtaken: false,
-        }
-    }
-
-    /// The leader of an ensemble of one that goes on in the epoch in which it stopped.
-    pub(crate) fn alone(core: &Core, now: Now) -> Self {
-        let epoch = core.history.last_logged().epoch();
-        Self {
-            phase: Phase::Broadcasting(Broadcast::new(epoch, now)),
-            learners: BTreeMap::new(),
-            claim: (epoch, core.history.last_logged()),
-            began: now.instant,
-            patience_ends: now.instant,
             next_ping: now.instant.after(core.ping_interval()),
             is_overtaken: false,
         }
@@ -179,8 +167,10 @@ impl Leading {
         }
         while self.advance(core, now, effects) {}
         self.send_away_stragglers(core, effects);
-        if let Phase::Broadcasting(broadcast) = &mut self.phase {
-            broadcast.settle(core, &mut self.learners, effects);
+        if let Phase::Broadcasting(broadcast) = &mut self.phase
+            && let Some(course) = broadcast.settle(core, now, &mut self.learners, effects)
+        {
+            return course;
         }
         if now.instant >= self.next_ping {
             self.next_ping = now.instant.after(core.ping_interval());
@@ -246,6 +236,18 @@ impl Leading {
         learners
     }
 
+    /// Whether enough voters of a membership follow, this server included if it is one. Who is an
+    /// observer in the one in force may not have left yet, and comes back as one.
+    pub(crate) fn is_followed_by(&self, core: &Core, quorum: &Quorum) -> bool {
+        let may_vote = |sid| core.memberships().kind(sid) == LearnerKind::Follower;
+        let follows = |it: &Learner| it.may_vote() && it.is_following();
+        let has = |sid: Sid| {
+            let mut learners = self.learners.values();
+            sid == core.options.sid || learners.any(|it| it.sid == Some(sid) && follows(it))
+        };
+        quorum.is_quorum(|sid| may_vote(sid) && has(sid))
+    }
+
     /// The epoch, once a quorum follows.
     pub(crate) const fn reign(&self) -> Option<Epoch> {
         match &self.phase {
@@ -290,10 +292,10 @@ impl Leading {
         effects: &mut Vec<Effect>,
     ) -> Result<(), PeerMisbehaved> {
         let LearnerInfo { sid, accepted_epoch, config_version } = *info;
+        let ours = core.memberships().committed.version().0;
         if let Some(theirs) = config_version
-            && theirs > core.options.config_version
+            && theirs > ours
         {
-            let ours = core.options.config_version;
             return Err(PeerMisbehaved::LaterMembership { sid, theirs, ours });
         }
         if sid == core.options.sid {
@@ -405,6 +407,7 @@ impl Leading {
                 let epoch = if mutant::active(27) && is_ahead { latest } else { next };
                 self.phase = Phase::Accepting(epoch);
                 core.epochs.accept(epoch, effects);
+                number_membership(core, epoch, effects);
             }
             Phase::Accepting(epoch) if core.epochs.are_stored() => {
                 self.phase = Phase::Proposed(epoch);
@@ -451,9 +454,11 @@ impl Leading {
         let last_logged = core.history.last_logged();
         info!(?epoch, %last_logged, "leading");
         core.history.commit(last_logged, self.needed());
+        let mut broadcast = Broadcast::new(epoch, now);
+        broadcast.begin(core, now, effects);
         effects.push(Effect::Deliver(last_logged));
         effects.push(Effect::Lead { epoch });
-        self.phase = Phase::Broadcasting(Broadcast::new(epoch, now));
+        self.phase = Phase::Broadcasting(broadcast);
         for (&link, learner) in &mut self.learners {
             if learner.is_following() {
                 learner.tell(now, link, effects);
@@ -527,6 +532,16 @@ impl Core {
     /// How long a leader waits for a quorum in each phase before it serves.
     fn patience(&self) -> Duration {
         self.options.tick * self.options.init_limit
+    }
+}
+
+/// Gives a membership that was written by hand the place of this reign's beginning, if a quorum agrees.
+fn number_membership(core: &mut Core, epoch: Epoch, effects: &mut Vec<Effect>) {
+    let newest = core.memberships().newest();
+    if newest.version() == ConfigVersion::default() {
+        let version = ConfigVersion(beginning(epoch).raw());
+        let numbered = Membership::clone(newest).with_version(version);
+        core.see(Arc::new(numbered), effects);
     }
 }
 

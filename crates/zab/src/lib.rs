@@ -38,13 +38,18 @@
 //! in order. It pings; when a quorum is silent for too long it gives up, and so do followers whose leader
 //! is silent.
 //!
+//! **Reconfiguration.** Who votes is changed by a transaction too: see `memberships.rs`. While it is pending
+//! each of these decisions needs a quorum of both memberships; when it is committed the leader puts the
+//! new one in force, with the word of who leads in it. Usually that is itself. Otherwise everybody goes over to
+//! the one it names, without an election.
+//!
 //! # What must be durable before what is said
 //!
 //! | before … | … this is durable |
 //! |---|---|
 //! | `LeaderInfo` leaves, `AckEpoch` leaves | the accepted epoch |
 //! | `AckNewLeader` leaves | the history, and cuts and snapshots that were part of it; then the current epoch |
-//! | `Ack` leaves, the leader counts itself | the transaction and all before it |
+//! | `Ack` leaves, the leader counts itself | the transaction and all before it; of a change of membership that it is pending |
 //!
 //! Each of these is an [`Input`] from storage; there is no other way to the message.
 //!
@@ -62,6 +67,7 @@ mod input;
 mod jitter;
 mod leading;
 mod limits;
+mod memberships;
 mod misbehaved;
 mod oracle;
 mod peer;
@@ -70,6 +76,7 @@ mod quorum;
 pub use effect::{Announcement, CloseReason, Effect, LeaderPacket, LearnerKind, LearnerPacket};
 pub use election::{Candidate, Elected, Election, ElectionOptions};
 pub use input::{CallFailure, Input, Link};
+pub use memberships::Memberships;
 pub use misbehaved::PeerMisbehaved;
 pub use peer::{
     Learners, ObserverMasters, ObserverPauses, Options, Peer, Recovered, SynchronizationsMax,

@@ -45,6 +45,12 @@ pub enum PeerMisbehaved {
     /// Who votes, or wants to, learns from the leader.
     #[error("learner {} is no observer", .0.0)]
     NoObserver(Sid),
+    /// A change of the membership into one that this server does not understand.
+    #[error("transaction {zxid} changes the membership into one that can not be read")]
+    UnreadableMembership {
+        /// Its place.
+        zxid: Zxid,
+    },
     /// A proposal that does not follow the one before.
     #[error("proposal {found} does not follow {last}")]
     ProposalGap {

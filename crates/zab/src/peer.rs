@@ -17,6 +17,7 @@ use crate::input::{Input, Link};
 use crate::jitter::Jitter;
 use crate::leading::Leading;
 use crate::limits::TRIES_OF_FOLLOWERS;
+use crate::memberships::Memberships;
 use crate::oracle::Consultation;
 use crate::quorum::{Oracle, Quorum, Quorums};
 
@@ -25,8 +26,6 @@ use crate::quorum::{Oracle, Quorum, Quorums};
 pub struct Options {
     /// Who this server is.
     pub sid: Sid,
-    /// Whether it votes.
-    pub kind: LearnerKind,
     /// The unit of the limits that follow.
     pub tick: Duration,
     /// How many ticks a learner may take to find its leader and to receive the history.
@@ -48,10 +47,9 @@ pub struct Options {
     pub observer_masters: ObserverMasters,
     /// How many learners are synchronized at once.
     pub synchronizations_max: SynchronizationsMax,
-    /// The membership in force, as text.
-    pub config: Arc<str>,
-    /// Its version.
-    pub config_version: i64,
+    /// Whether the membership may change, and changes are kept. Otherwise it is what it was at the
+    /// start, whatever others say.
+    pub is_reconfigurable: bool,
     /// How elections are held.
     pub election: ElectionOptions,
 }
@@ -127,7 +125,11 @@ pub struct Peer {
 #[derive(Clone, Debug)]
 pub(crate) struct Core {
     pub(crate) options: Options,
+    memberships: Memberships,
+    /// Those of `memberships`.
     pub(crate) quorums: Quorums,
+    /// Whether the election does not know `memberships` yet.
+    is_membership_new: bool,
     pub(crate) epochs: Epochs,
     pub(crate) history: History,
     pub(crate) consultation: Consultation,
@@ -171,6 +173,9 @@ enum Role {
 pub(crate) enum Course {
     Stay,
     Leave(LeaveReason),
+    /// The role ends, and the next one is known: this server leads, who was named to, or another
+    /// kind of learner is needed.
+    Turn(Sid),
 }
 
 /// Why a server gives up its role.
@@ -192,6 +197,8 @@ pub(crate) enum LeaveReason {
     LeaderMisbehaved,
     /// The leader's snapshot did not arrive as a whole.
     SnapshotLost,
+    /// The membership is another one.
+    MembershipChanged,
     /// More came from the leader than can be held back until the storage has done its work.
     Overrun,
 }
@@ -206,7 +213,7 @@ impl Core {
     /// need two. Who is refused again and again must not keep its leader busy.
     pub(crate) fn hesitation(&mut self) -> Duration {
         let ObserverPauses { each, again } = self.options.observer_pauses;
-        let pause = match (self.options.kind, self.futile) {
+        let pause = match (self.kind(), self.futile) {
             (LearnerKind::Follower, _) => Duration::ZERO,
             (LearnerKind::Observer, 0) => self.jitter.below(each),
             (LearnerKind::Observer, _) => self.jitter.below(each) + self.jitter.below(again),
@@ -221,7 +228,7 @@ impl Core {
     /// Whom to try to learn from, in this order; each time it begins with another one. Followers that are
     /// about to follow take nobody yet, so that they are tried again before the leader is.
     pub(crate) fn teachers(&mut self, leader: Sid) -> VecDeque<Sid> {
-        if (self.options.kind, self.options.observer_masters)
+        if (self.kind(), self.options.observer_masters)
             != (LearnerKind::Observer, ObserverMasters::Followers)
         {
             return VecDeque::new();
@@ -239,6 +246,26 @@ impl Core {
         teachers
     }
 
+    pub(crate) const fn memberships(&self) -> &Memberships {
+        &self.memberships
+    }
+
+    /// From here on these decide.
+    pub(crate) fn set_memberships(&mut self, memberships: Memberships) {
+        self.quorums = Quorums::from(&memberships);
+        self.memberships = memberships;
+        self.is_membership_new = true;
+    }
+
+    /// How this server takes part.
+    pub(crate) fn kind(&self) -> LearnerKind {
+        self.memberships.kind(self.options.sid)
+    }
+
+    fn candidate(&self) -> Candidate {
+        Candidate { last_logged: self.sound_last_logged(), epoch: self.epochs.current() }
+    }
+
     /// What a vote for this server, and its word on how far it goes, can be based on; `None` if it
     /// may have lost something.
     pub(crate) fn sound_last_logged(&self) -> Option<Zxid> {
@@ -250,26 +277,16 @@ impl Peer {
     /// A server that starts, and looks for a leader.
     pub fn new(
         options: Options,
-        quorums: Quorums,
+        memberships: Memberships,
         recovered: Recovered,
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Self {
-        let election = Election::new(options.election.clone(), quorums.clone());
-        let core = Core::new(options, quorums, recovered);
+        let election = Election::new(options.election.clone(), &memberships);
+        let core = Core::new(options, memberships, recovered);
         let mut peer = Self { core, election, role: Role::Looking };
         peer.look(now, effects);
         peer
-    }
-
-    /// A server that is an ensemble of one. It leads from the start, in the epoch in which it
-    /// stopped: nobody else can have led meanwhile.
-    pub fn alone(options: Options, recovered: Recovered, now: Now) -> Self {
-        let quorums = Quorums { committed: Quorum::majority([options.sid]), pending: None };
-        let election = Election::new(options.election.clone(), quorums.clone());
-        let core = Core::new(options, quorums, recovered);
-        let role = Role::Leading(Leading::alone(&core, now));
-        Self { core, election, role }
     }
 
     /// Takes in one thing that happened. [`Self::settle`] has to follow, after one or after many.
@@ -333,6 +350,10 @@ impl Peer {
     /// Derives what follows from everything that was taken in, and from the time.
     pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         loop {
+            if let Some(membership) = self.election.take_learned() {
+                self.core.activate(Arc::new(membership), effects);
+            }
+            self.tell_election();
             self.consult(now, effects);
             let elected = self.election.settle(now, effects);
             let course = match (&mut self.role, elected) {
@@ -352,9 +373,30 @@ impl Peer {
                 Course::Stay if self.election.is_dissolved() || self.is_deserted() => {
                     self.leave(now, LeaveReason::VotersGone, effects);
                 }
+                Course::Stay if self.core.is_membership_new => {}
                 Course::Stay => return,
                 Course::Leave(reason) => self.leave(now, reason, effects),
+                Course::Turn(leader) => self.turn(now, leader, effects),
             }
+        }
+    }
+
+    /// The membership in force, and the one that is pending.
+    pub fn memberships(&self) -> &Memberships {
+        self.core.memberships()
+    }
+
+    /// Whether it votes.
+    pub fn kind(&self) -> LearnerKind {
+        self.core.kind()
+    }
+
+    /// Whether this server leads, and a quorum of a membership follows it. A server that is neither
+    /// here nor following can not help to decide when that membership is in force.
+    pub fn is_followed_by(&self, quorum: &Quorum) -> bool {
+        match &self.role {
+            Role::Leading(leading) => leading.is_followed_by(&self.core, quorum),
+            Role::Looking | Role::Following(_) => false,
         }
     }
 
@@ -481,8 +523,10 @@ impl Peer {
                 Course::Stay
             }
         };
-        if let Course::Leave(reason) = course {
-            self.leave(now, reason, effects);
+        match course {
+            Course::Stay => {}
+            Course::Leave(reason) => self.leave(now, reason, effects),
+            Course::Turn(leader) => self.turn(now, leader, effects),
         }
     }
 
@@ -501,22 +545,40 @@ impl Peer {
     fn leave(&mut self, now: Now, reason: LeaveReason, effects: &mut Vec<Effect>) {
         warn!(?reason, "looking for a leader");
         self.core.futile = self.core.futile.saturating_add(1);
+        self.end_role(effects);
+        self.look(now, effects);
+    }
+
+    /// Takes the role in which the membership has put this server, without an election.
+    fn turn(&mut self, now: Now, leader: Sid, effects: &mut Vec<Effect>) {
+        info!(?leader, "the membership has changed");
+        self.end_role(effects);
+        effects.push(Effect::Look);
+        effects.push(Effect::LetLearnersWait);
+        self.tell_election();
+        self.election.appoint(leader, self.core.candidate());
+        self.enter(now, leader, effects);
+    }
+
+    fn end_role(&mut self, effects: &mut Vec<Effect>) {
         match std::mem::replace(&mut self.role, Role::Looking) {
             Role::Looking => {}
             Role::Leading(leading) => leading.leave(effects),
             Role::Following(following) => following.leave(&mut self.core, effects),
         }
-        self.look(now, effects);
     }
 
     fn look(&mut self, now: Now, effects: &mut Vec<Effect>) {
         effects.push(Effect::Look);
         effects.push(Effect::LetLearnersWait);
-        let candidate = Candidate {
-            last_logged: self.core.sound_last_logged(),
-            epoch: self.core.epochs.current(),
-        };
-        self.election.begin(now, candidate, effects);
+        self.tell_election();
+        self.election.begin(now, self.core.candidate(), effects);
+    }
+
+    fn tell_election(&mut self) {
+        if std::mem::take(&mut self.core.is_membership_new) {
+            self.election.set_memberships(self.core.memberships());
+        }
     }
 }
 
@@ -531,7 +593,7 @@ fn refuse(input: &Input<'_>, effects: &mut Vec<Effect>) {
 }
 
 impl Core {
-    fn new(options: Options, quorums: Quorums, recovered: Recovered) -> Self {
+    fn new(options: Options, memberships: Memberships, recovered: Recovered) -> Self {
         let Recovered { accepted_epoch, current_epoch, last_logged, is_whole } = recovered;
         let history = History::recovered(last_logged, options.history_min);
         let epochs = Epochs::recovered(accepted_epoch, current_epoch);
@@ -539,7 +601,9 @@ impl Core {
         let teacher_turn = jitter.pick();
         Self {
             options,
-            quorums,
+            quorums: Quorums::from(&memberships),
+            memberships,
+            is_membership_new: false,
             epochs,
             history,
             consultation: Consultation::default(),

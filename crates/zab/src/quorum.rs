@@ -8,8 +8,10 @@
 
 use std::collections::BTreeSet;
 
-use types::Sid;
 use types::membership::{Hierarchy, Membership, QuorumRule};
+use types::{Sid, mutant};
+
+use crate::memberships::Memberships;
 
 /// The voters of one membership, and which of them are enough.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -172,6 +174,16 @@ impl Quorums {
 
     fn each(&self) -> impl Iterator<Item = &Quorum> {
         std::iter::once(&self.committed).chain(&self.pending)
+    }
+}
+
+impl From<&Memberships> for Quorums {
+    fn from(memberships: &Memberships) -> Self {
+        let pending = memberships.pending().filter(|_| !mutant::active(134));
+        Self {
+            committed: Quorum::from(&*memberships.committed),
+            pending: pending.map(|pending| Quorum::from(&**pending)),
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use tracing::{debug, info};
 use tree::Tree;
 use types::{ErrorCode, Now, SessionId, Txn, TxnHeader, Xid, mutant};
+use zab::Peer;
 
+use super::member::Member;
 use super::{Core, Speaker};
 use crate::access::Identities;
 use crate::ensemble::{Asker, Claim, Standing};
@@ -19,8 +21,20 @@ use crate::request_throttle::Released;
 /// The replica while it looks at the tree.
 pub(super) struct Intake<'a, 'p> {
     pub(super) core: &'a mut Core,
+    peer: Option<&'a Peer>,
     pub(super) tree: &'a Tree,
     pub(super) post: &'a mut Post<'p>,
+}
+
+impl<'a, 'p> Intake<'a, 'p> {
+    pub(super) fn new(
+        core: &'a mut Core,
+        member: Option<&'a Member>,
+        tree: &'a Tree,
+        post: &'a mut Post<'p>,
+    ) -> Self {
+        Self { core, peer: member.map(Member::peer), tree, post }
+    }
 }
 
 impl Intake<'_, '_> {
@@ -295,6 +309,7 @@ impl Intake<'_, '_> {
             identities,
             zxid: header.zxid,
             now,
+            peer: self.peer,
             over_quota: &self.core.over_quota,
         };
         decide(&mut preparation).unwrap_or_else(|code| Txn::Error { code: code.raw() })

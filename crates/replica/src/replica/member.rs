@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 use tree::Tree;
-use types::{Counter, Epoch, Now, Zxid};
+use types::{Counter, Epoch, Now, Zxid, path};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::{LogBatch, decode_txn};
 use zab::{LearnerKind, Learners, Link, Peer};
@@ -22,27 +22,27 @@ use crate::view::Role;
 #[derive(Debug)]
 pub(super) struct Member {
     peer: Peer,
-    kind: LearnerKind,
-    /// The membership in force, as text, and its version.
-    config: Arc<str>,
-    config_version: i64,
     effects: Vec<zab::Effect>,
 }
 
 impl Member {
     pub(super) fn new(options: EnsembleOptions, now: Now) -> Self {
-        let EnsembleOptions { peer, quorums, recovered, .. } = options;
+        let EnsembleOptions { peer, memberships, recovered, .. } = options;
         let mut effects = Vec::new();
-        let (kind, config) = (peer.kind, Arc::clone(&peer.config));
-        let config_version = peer.config_version;
-        let peer = Peer::new(peer, quorums, recovered, now, &mut effects);
-        Self { peer, kind, config, config_version, effects }
+        let peer = Peer::new(peer, memberships, recovered, now, &mut effects);
+        Self { peer, effects }
     }
 
-    /// Writes the membership into the tree, where clients read it. As with Apache's servers, that is
-    /// no transaction.
+    pub(super) const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Writes the membership in force into the tree, where clients read it. As with Apache's servers,
+    /// that is no transaction.
     pub(super) fn write_config(&self, tree: &mut Tree, now: Now) {
-        tree.write_config(self.config.as_bytes(), Zxid::from_raw(self.config_version), now.wall_ms);
+        let membership = &self.peer.memberships().committed;
+        let text = membership.to_string();
+        tree.write_config(text.as_bytes(), membership.version().zxid(), now.wall_ms);
     }
 
     pub(super) fn next_deadline(&self) -> Option<types::Instant> {
@@ -187,7 +187,7 @@ impl Replica {
                 let (leader, teacher) = (leader.0, teacher.0);
                 info!(leader, teacher, epoch = epoch.0, "serving as a learner");
                 self.core.stats.teacher.set(teacher);
-                self.core.stats.set_role(match self.member.as_ref().map(|member| member.kind) {
+                self.core.stats.set_role(match self.member.as_ref().map(|it| it.peer.kind()) {
                     Some(LearnerKind::Observer) => Role::Observing,
                     Some(LearnerKind::Follower) | None => Role::Following,
                 });
@@ -201,8 +201,10 @@ impl Replica {
                 self.core.answer_ping(now, link, last_proposed);
             }
             zab::Effect::LeadershipConfirmed { count } => self.confirmed(now, count),
-            // Memberships change only with their files, so far.
-            zab::Effect::LearnMembership(_) => {}
+            zab::Effect::StoreMemberships(_) => {
+                self.write_config(now);
+                effects.push(Effect::Peer(effect));
+            }
             zab::Effect::AdmitLearners | zab::Effect::RefuseLearners => {
                 self.end_read_only(now);
                 effects.push(Effect::Peer(effect));
@@ -220,6 +222,17 @@ impl Replica {
             | zab::Effect::StoreAcceptedEpoch(_)
             | zab::Effect::StoreCurrentEpoch(_)
             | zab::Effect::AskOracle => effects.push(Effect::Peer(effect)),
+        }
+    }
+
+    /// Writes the membership in force into the tree, if it is another one than there.
+    fn write_config(&mut self, now: Now) {
+        let Some(member) = &self.member else { return };
+        let version = member.peer.memberships().committed.version().zxid();
+        let mut section = self.publisher.write();
+        let (tree, _) = section.parts();
+        if tree.find(path::CONFIG).is_none_or(|node| node.stored_stat().mzxid != version) {
+            member.write_config(tree, now);
         }
     }
 
@@ -253,7 +266,7 @@ impl Replica {
             return self.core.ensemble.relay(leader, link, packet);
         }
         let (tree, mut post) = self.publisher.read();
-        let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
+        let mut section = Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
         match packet {
             ToLeader::Request(request) => section.on_forwarded(now, link, request),
             ToLeader::Revalidate { session, .. } => section.on_revalidate(now, link, *session),
@@ -286,7 +299,8 @@ impl Replica {
                 // What the session asked elsewhere came before it, and is seen here from now on.
                 self.settle_peer(now, effects);
                 let (tree, mut post) = self.publisher.read();
-                let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
+                let mut section =
+                    Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
                 match section.core.ensemble.relayed.revalidated(*session) {
                     Asker::Here => section.on_revalidated(now, *session, *is_valid),
                     Asker::Learner(link) => {
@@ -325,7 +339,7 @@ impl Replica {
             None => return,
         };
         let (tree, mut post) = self.publisher.read();
-        let mut section = Intake { core: &mut self.core, tree: &tree, post: &mut post };
+        let mut section = Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
         section.answer_in_turn(now, sync);
         for waiting in behind {
             section.answer_in_turn(now, waiting);

@@ -2,6 +2,7 @@
 
 mod local;
 mod read_only;
+mod reconfiguration;
 #[path = "../core/world/transcript.rs"]
 mod transcript;
 mod world;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use replica::access::{AccessOptions, DigestAlgorithm};
+use replica::access::{AccessOptions, DigestAlgorithm, Secret};
 use replica::view::TreeSummary;
 use replica::{
     Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES,
@@ -14,15 +14,18 @@ use replica::{
     RequestThrottleOptions, SNAPSHOT_PART_BYTES, SnapshotOptions, first_session,
 };
 use tree::Tree;
-use types::{ConnId, ExtendedTypes, Instant, Now, Op, SessionId, SessionPassword, Sid, Xid, Zxid};
+use types::membership::Membership;
+use types::{
+    AuthPacket, ConnId, ExtendedTypes, Instant, Now, Op, SessionId, SessionPassword, Sid, Xid, Zxid,
+};
 use wire::connect::ConnectRequest;
 use wire::election::{Form, Notification};
 use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner};
 use wire::request::Request;
 use wire::stored::LogBatch;
 use zab::{
-    CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, ObserverMasters,
-    ObserverPauses, Quorum, Quorums, Recovered, SynchronizationsMax,
+    CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, Memberships,
+    ObserverMasters, ObserverPauses, Recovered, SynchronizationsMax,
 };
 
 use crate::transcript::Transcript;
@@ -44,6 +47,7 @@ pub(crate) struct Ticket {
 }
 
 struct Server {
+    memberships: Memberships,
     replica: Replica,
     front: Frontend,
     inputs: Vec<Input>,
@@ -86,6 +90,8 @@ pub(crate) struct World {
 pub(crate) struct Plan {
     /// Servers 1 to this one vote.
     pub(crate) voters: i64,
+    /// So many behind them are not in the membership.
+    pub(crate) spares: i64,
     pub(crate) local_sessions: LocalSessions,
     pub(crate) leader_serves: bool,
     pub(crate) read_only_after: Option<Duration>,
@@ -95,7 +101,7 @@ impl Plan {
     /// Servers without anything special.
     pub(crate) fn plain(voters: i64) -> Self {
         let local_sessions = LocalSessions::Off;
-        Self { voters, local_sessions, leader_serves: true, read_only_after: None }
+        Self { voters, spares: 0, local_sessions, leader_serves: true, read_only_after: None }
     }
 }
 
@@ -105,9 +111,13 @@ impl World {
         Self::of(Plan::plain(voters))
     }
 
+    /// ... and behind them some that the membership does not have.
+    pub(crate) fn with_spares(voters: i64, spares: i64) -> Self {
+        Self::of(Plan { spares, ..Plan::plain(voters) })
+    }
+
     /// Servers of which the last one is elected.
     pub(crate) fn of(plan: Plan) -> Self {
-        let voters = plan.voters;
         let now = Now { instant: Instant::default(), wall_ms: 1_000_000 };
         let mut world = Self {
             servers: BTreeMap::new(),
@@ -118,11 +128,12 @@ impl World {
             last_link: 0,
             isolated: None,
         };
-        for sid in (1..=voters).map(Sid) {
+        let sids = || (1..=plan.voters + plan.spares).map(Sid);
+        for sid in sids() {
             let server = server(sid, plan, now);
             world.servers.insert(sid, server);
         }
-        for sid in (1..=voters).map(Sid) {
+        for sid in sids() {
             world.step(sid);
         }
         world.run();
@@ -136,6 +147,15 @@ impl World {
         self.greet(client, None);
         let told = self.told(client);
         assert!(told.starts_with("session for"), "server {sid}: {told:?}");
+        client
+    }
+
+    /// A client that may do everything.
+    pub(crate) fn operator(&mut self, sid: i64) -> Client {
+        let client = self.client(sid);
+        let auth = Some(b"super:test".into());
+        let told = self.ask(client, [Op::Auth(AuthPacket { scheme: "digest".into(), auth })]);
+        assert!(!told.contains("AuthFailed"), "{told}");
         client
     }
 
@@ -268,6 +288,11 @@ impl World {
         self.isolated = None;
     }
 
+    /// The memberships that a server was told to store last.
+    pub(crate) fn memberships(&self, sid: i64) -> &Memberships {
+        &self.servers[&Sid(sid)].memberships
+    }
+
     /// What a server's tree is like.
     pub(crate) fn state(&self, sid: i64) -> TreeSummary {
         self.servers[&Sid(sid)].replica.tree_view().summary()
@@ -280,7 +305,8 @@ impl World {
     fn encode(&mut self, client: Client, op: Op<'_>) -> Vec<u8> {
         let remote = &mut self.remotes[client.0];
         let xid = if op == Op::Ping { Xid::PING } else { Xid(remote.last_xid.0 + 1) };
-        if op != Op::Ping {
+        let xid = if matches!(op, Op::Auth(_)) { Xid::AUTH } else { xid };
+        if xid.0 > 0 {
             remote.last_xid = xid;
         }
         remote.transcript.asked(xid, &op);
@@ -443,6 +469,9 @@ impl World {
                 let stored = zab::Input::CurrentEpochStored(epoch);
                 self.later(sid, Arrival::Input(Input::Peer(stored)));
             }
+            zab::Effect::StoreMemberships(memberships) => {
+                self.server(sid).memberships = memberships;
+            }
             other => panic!("{other:?} is not needed here"),
         }
     }
@@ -514,17 +543,31 @@ impl World {
     }
 }
 
+/// Servers 1 to `voters`.
+fn membership(voters: i64) -> Membership {
+    let line = |sid: i64| format!("server.{sid}={}\n", place(sid));
+    Membership::parse(&(1..=voters).map(line).collect::<String>()).expect("members")
+}
+
+/// Where a server is found.
+pub(crate) fn place(sid: i64) -> String {
+    format!("s{sid}:2888:3888:participant;2181")
+}
+
 fn server(sid: Sid, plan: Plan, now: Now) -> Server {
     let tree = Tree::new(tree::Options {
         extended_types: ExtendedTypes::Enabled,
         digest: true,
         hash_seed: 7,
     });
-    let access = AccessOptions { digest: Some(DigestAlgorithm::Sha1), ..AccessOptions::default() };
-    let config: Arc<str> = "version=0".into();
+    let access = AccessOptions {
+        digest: Some(DigestAlgorithm::Sha1),
+        // The password is "test".
+        super_digest: Some(Secret("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".into())),
+        ..AccessOptions::default()
+    };
     let peer = zab::Options {
         sid,
-        kind: LearnerKind::Follower,
         tick: TICK,
         init_limit: 10,
         sync_limit: 5,
@@ -535,21 +578,17 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
-        config: Arc::clone(&config),
-        config_version: 0,
+        is_reconfigurable: true,
         election: ElectionOptions {
             sid,
-            is_observer: false,
             notify_min: Duration::from_millis(200),
             notify_max: Duration::from_secs(2),
             finalize: Duration::from_millis(200),
-            config,
-            config_version: 0,
             seed: 1,
         },
     };
-    let committed = Quorum::majority((1..=plan.voters).map(Sid));
-    let quorums = Quorums { committed, pending: None };
+    let memberships = Memberships::from(membership(plan.voters));
+    let stored = memberships.clone();
     let recovered = Recovered {
         accepted_epoch: types::Epoch(0),
         current_epoch: types::Epoch(0),
@@ -564,7 +603,9 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         prepare: PrepareOptions {
             extended_types: ExtendedTypes::Enabled,
             enforce_quota: false,
-            reconfig_enabled: false,
+            reconfig_enabled: true,
+            voters_min: 1,
+            several_addresses: false,
         },
         close_session_paths: true,
         snapshot: SnapshotOptions {
@@ -584,7 +625,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         seed: 5,
         ensemble: Some(EnsembleOptions {
             peer,
-            quorums,
+            memberships,
             recovered,
             local_sessions: plan.local_sessions,
             leader_serves: plan.leader_serves,
@@ -605,6 +646,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         replica.reader(FrontId(0)),
     );
     Server {
+        memberships: stored,
         replica,
         front,
         inputs: Vec::new(),
@@ -656,6 +698,14 @@ fn to_learner(packet: &LeaderPacket) -> Vec<u8> {
                 ToLearner::Inform(proposal).encode(&mut out);
             }
         }
+        &LeaderPacket::CommitAndActivate { zxid, designated_leader } => {
+            ToLearner::CommitAndActivate { zxid, designated_leader }.encode(&mut out);
+        }
+        &LeaderPacket::InformAndActivate { ref batch, zxid, designated_leader } => {
+            for proposal in within(batch, zxid, zxid) {
+                ToLearner::InformAndActivate { proposal, designated_leader }.encode(&mut out);
+            }
+        }
         LeaderPacket::Ping { last_proposed } => {
             ToLearner::Ping { last_proposed: *last_proposed }.encode(&mut out);
         }
@@ -666,10 +716,12 @@ fn to_learner(packet: &LeaderPacket) -> Vec<u8> {
 fn to_leader(sid: Sid, packet: LearnerPacket) -> Vec<u8> {
     let mut out = Vec::new();
     match packet {
-        LearnerPacket::Info { accepted_epoch, config_version, .. } => {
-            let config_version = Some(config_version);
-            ToLeader::FollowerInfo(LearnerInfo { sid, accepted_epoch, config_version })
-                .encode(&mut out);
+        LearnerPacket::Info { accepted_epoch, config_version, kind } => {
+            let info = LearnerInfo { sid, accepted_epoch, config_version: Some(config_version) };
+            match kind {
+                LearnerKind::Follower => ToLeader::FollowerInfo(info).encode(&mut out),
+                LearnerKind::Observer => ToLeader::ObserverInfo(info).encode(&mut out),
+            }
         }
         LearnerPacket::AckEpoch { last_logged, current_epoch } => {
             ToLeader::AckEpoch { last_logged, current_epoch }.encode(&mut out);

@@ -89,34 +89,42 @@ enum State {
     Unknown {
         tries: u64,
     },
+    /// It is not wanted any longer. The number of a door is not used again.
+    Closed,
 }
 
 impl Doors {
     /// None is open; each is tried when [`Self::due`] names it.
     pub(super) fn new(options: &Options, now: Instant) -> Self {
-        let mut doors: Vec<Door> = Vec::new();
-        for (port, places) in [
-            (Port::Election, &options.election),
-            (Port::Quorum, &options.quorum),
-            (Port::ObserverMaster, &options.observer_master),
-        ] {
-            for place in places {
-                let place = match options.interfaces {
-                    Interfaces::Own => Place::At(place.clone()),
-                    Interfaces::All => Place::Everywhere(place.port),
-                };
-                if !doors.iter().any(|door| door.port == port && door.place == place) {
-                    let state = State::Shut { tries: 0, next_try: now };
-                    doors.push(Door { port, place, state, queue: Queue::Empty });
-                }
-            }
-        }
-        Self {
-            doors,
+        let mut doors = Self {
+            doors: Vec::new(),
             learners: Admission::default(),
             observers: Admission::Refuse,
             tries_max: options.bind_tries,
             keep_alive: options.keep_alive,
+        };
+        doors.move_to(options, now);
+        doors
+    }
+
+    /// Closes what is not at these places, and has what is new tried.
+    pub(super) fn move_to(&mut self, options: &Options, now: Instant) {
+        let wanted = wanted(options);
+        for door in &mut self.doors {
+            if !matches!(door.state, State::Closed)
+                && !wanted.contains(&(door.port, door.place.clone()))
+            {
+                info!(port = ?door.port, place = %door.place, "not listening there any longer");
+                door.state = State::Closed;
+            }
+        }
+        for (port, place) in wanted {
+            let is_it = |door: &Door| (door.port, &door.place) == (port, &place);
+            let is_there = |door: &Door| is_it(door) && !matches!(door.state, State::Closed);
+            if !self.doors.iter().any(is_there) {
+                let state = State::Shut { tries: 0, next_try: now };
+                self.doors.push(Door { port, place, state, queue: Queue::Empty });
+            }
         }
     }
 
@@ -132,7 +140,8 @@ impl Doors {
         let deadline = |door: &Door| match (&door.state, door.queue) {
             (&State::Shut { next_try, .. }, _) => Some(next_try),
             (State::Open(_), Queue::Stuck { until }) => Some(until),
-            (State::Open(_), Queue::Empty | Queue::MayWait) | (State::Unknown { .. }, _) => None,
+            (State::Open(_), Queue::Empty | Queue::MayWait)
+            | (State::Unknown { .. } | State::Closed, _) => None,
         };
         self.doors.iter().filter_map(deadline).min()
     }
@@ -165,7 +174,7 @@ impl Doors {
         let door = &mut self.doors[index];
         let keep_alive = self.keep_alive && door.port == Port::Election;
         let tries = match door.state {
-            State::Open(_) => return Ok(()),
+            State::Open(_) | State::Closed => return Ok(()),
             State::Shut { tries, .. } | State::Unknown { tries } => tries + 1,
         };
         let token = token(index);
@@ -198,7 +207,7 @@ impl Doors {
     pub(super) fn addresses(&self, port: Port) -> Vec<SocketAddr> {
         let address = |door: &Door| match &door.state {
             State::Open(listener) if door.port == port => listener.local_addr().ok(),
-            State::Open(_) | State::Shut { .. } | State::Unknown { .. } => None,
+            State::Open(_) | State::Shut { .. } | State::Unknown { .. } | State::Closed => None,
         };
         self.doors.iter().filter_map(address).collect()
     }
@@ -294,6 +303,27 @@ impl std::fmt::Display for Place {
             Self::Everywhere(port) => write!(f, "*:{port}"),
         }
     }
+}
+
+/// The doors of a server with these options, each once.
+fn wanted(options: &Options) -> Vec<(Port, Place)> {
+    let mut wanted = Vec::new();
+    for (port, places) in [
+        (Port::Election, &options.election),
+        (Port::Quorum, &options.quorum),
+        (Port::ObserverMaster, &options.observer_master),
+    ] {
+        for place in places {
+            let place = match options.interfaces {
+                Interfaces::Own => Place::At(place.clone()),
+                Interfaces::All => Place::Everywhere(place.port),
+            };
+            if !wanted.contains(&(port, place.clone())) {
+                wanted.push((port, place));
+            }
+        }
+    }
+    wanted
 }
 
 fn token(index: usize) -> Token {

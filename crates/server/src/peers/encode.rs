@@ -91,6 +91,14 @@ pub(super) fn to_learner(packet: &LeaderPacket, out: &mut Vec<u8>) {
                 ToLearner::Inform(proposal).encode(out);
             }
         }
+        &LeaderPacket::CommitAndActivate { zxid, designated_leader } => {
+            ToLearner::CommitAndActivate { zxid, designated_leader }.encode(out);
+        }
+        &LeaderPacket::InformAndActivate { ref batch, zxid, designated_leader } => {
+            for proposal in batch.proposals().filter(|it| it.zxid() == zxid) {
+                ToLearner::InformAndActivate { proposal, designated_leader }.encode(out);
+            }
+        }
         &LeaderPacket::Ping { last_proposed } => ToLearner::Ping { last_proposed }.encode(out),
     }
 }
@@ -131,6 +139,8 @@ impl BatchEncoder {
             | LeaderPacket::NewLeader { .. }
             | LeaderPacket::UpToDate
             | LeaderPacket::Commits { .. }
+            | LeaderPacket::CommitAndActivate { .. }
+            | LeaderPacket::InformAndActivate { .. }
             | LeaderPacket::Ping { .. } => return Encoded::Small,
         }
         // Batches are told apart by where they lie, and compared byte by byte only where that
@@ -241,6 +251,18 @@ mod tests {
                 "NewLeader { epoch: Epoch(5), config: Some(\"version=0\") }",
             ),
             (LeaderPacket::UpToDate, "UpToDate"),
+            (
+                LeaderPacket::CommitAndActivate { zxid: zxid(1), designated_leader: Sid(2) },
+                "CommitAndActivate { zxid: 0x5/0x1, designated_leader: Sid(2) }",
+            ),
+            (
+                LeaderPacket::InformAndActivate {
+                    batch: batch(1..=3),
+                    zxid: zxid(2),
+                    designated_leader: Sid(2),
+                },
+                "InformAndActivate { proposal: Proposal(0x5/0x2, 36 bytes), designated_leader: Sid(2) }",
+            ),
             (LeaderPacket::Ping { last_proposed: zxid(1) }, "Ping { last_proposed: 0x5/0x1 }"),
         ] {
             check(&packet, &[expected]);

@@ -2,17 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use types::membership::{HostPort, Membership};
+use types::membership::HostPort;
 use types::{Sid, Zxid};
-use zab::{Announcement, CloseReason, Effect, LeaderPacket, LearnerPacket, Link};
+use zab::{Announcement, CloseReason, Effect, LeaderPacket, LearnerPacket, Link, Memberships};
 
 /// One thing to do. Errands are run in their order.
 #[derive(Debug)]
 pub(crate) enum Errand {
-    /// The servers are found where this says.
-    Membership(Arc<Membership>),
+    /// The servers are found where these say, this one too.
+    Memberships(Memberships),
     /// [`Effect::Call`].
     Call {
         /// Whom.
@@ -108,6 +107,7 @@ impl Errand {
             Effect::LetLearnersWait => Self::Learners(Admission::Wait),
             Effect::ToLeader { link, packet } => Self::ToLeader { link, packet },
             Effect::ToLearner { link, packet } => Self::ToLearner { link, packet },
+            Effect::StoreMemberships(memberships) => Self::Memberships(memberships),
             Effect::SendSnapshot { .. }
             | Effect::AnswerPing { .. }
             | Effect::Append(_)
@@ -119,7 +119,6 @@ impl Errand {
             | Effect::Lead { .. }
             | Effect::Follow { .. }
             | Effect::LeadershipConfirmed { .. }
-            | Effect::LearnMembership(_)
             | Effect::AskOracle => return Err(effect),
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use config::{Config, Ensemble, Limits};
 use types::Sid;
-use types::membership::{HostPort, PeerAddress};
+use types::membership::{HostPort, Member, PeerAddress};
 
 use super::limits::BACKLOG_BYTES_MAX;
 
@@ -87,6 +87,12 @@ impl Options {
             backlog_bytes_max: BACKLOG_BYTES_MAX,
             resolve: Resolve::system(),
         }
+    }
+
+    /// The server is found elsewhere from here on.
+    pub(super) fn move_to(&mut self, member: &Member) {
+        self.election = member.addresses().iter().map(PeerAddress::election).collect();
+        self.quorum = member.addresses().iter().map(PeerAddress::quorum).collect();
     }
 }
 

@@ -109,10 +109,20 @@ impl PeersThread {
         }
     }
 
-    /// Where the membership says that a server is.
+    /// Where the memberships say that a server is: the one in force, and the one that is pending, as
+    /// it may have moved already.
     fn places(&self, sid: Sid, of: impl Fn(&PeerAddress) -> HostPort) -> Vec<HostPort> {
-        let member = self.membership.as_ref().and_then(|membership| membership.find(sid));
-        member.map_or_else(Vec::new, |member| member.addresses().iter().map(of).collect())
+        let memberships = self.memberships.iter();
+        let memberships =
+            memberships.flat_map(|it| std::iter::once(&it.committed).chain(it.pending()));
+        let members = memberships.filter_map(|membership| membership.find(sid));
+        let mut places = Vec::new();
+        for place in members.flat_map(|member| member.addresses().iter().map(&of)) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
     }
 
     fn begin(&mut self, goal: Goal) {

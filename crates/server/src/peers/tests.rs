@@ -115,7 +115,7 @@ impl Station {
             format!("server.{}=127.0.0.1:{quorum}:{election}\n", it.sid.0)
         });
         let membership = Membership::parse(&lines.collect::<String>()).expect("a membership");
-        self.run(Errand::Membership(Arc::new(membership)));
+        self.run(Errand::Memberships(membership.into()));
     }
 
     /// Calls another; tells the number of the connection at either end.

@@ -20,6 +20,8 @@ use crate::snapshot_thread::KeepOptions;
 
 /// The id of a server that is alone.
 const STANDALONE_SID: Sid = Sid(1);
+/// Voters of a membership, if nobody says otherwise.
+const VOTERS_MIN: usize = 2;
 /// I/O threads at most, unless configured; beyond that the replica is what limits.
 const IO_THREADS_MAX: usize = 8;
 /// I/O threads at most in any case.
@@ -146,6 +148,8 @@ pub(super) fn replica_options(
             extended_types: sessions.extended_types,
             enforce_quota: config.access.enforce_quota,
             reconfig_enabled: config.access.reconfig_enabled,
+            voters_min: config.ensemble.as_ref().map_or(VOTERS_MIN, |it| it.voters_min),
+            several_addresses: config.ensemble.as_ref().is_some_and(|it| it.several_addresses),
         },
         close_session_paths: sessions.log_deletions_on_close,
         snapshot: SnapshotOptions {

@@ -28,7 +28,7 @@ use crate::oracle::OracleThread;
 use crate::peers::{Peers, PeersError, PeersThread};
 use crate::server::{Failure, FailureKind, Shared};
 use crate::snapshot_thread::{Keeper, Receiver, SnapshotJob};
-use crate::view::Views;
+use crate::view::{Place, Views};
 
 /// The parts of a server before its threads run.
 pub(super) struct Threads {
@@ -78,7 +78,11 @@ impl Threads {
         }
         let stats = frontends.iter().map(|(frontend, ..)| frontend.stats()).collect();
         let leader_serves = config.ensemble.as_ref().is_none_or(|it| it.leader_serves);
-        let views = Arc::new(Views::new(stats, replica.stats(), outstanding, leader_serves));
+        let place = config.ensemble.as_ref().map(|ensemble| Place {
+            sid: ensemble.sid,
+            membership: Arc::new(ensemble.membership.clone()),
+        });
+        let views = Arc::new(Views::new(stats, replica.stats(), outstanding, leader_serves, place));
         Ok(Self { clock, seed, replica, frontends, counts, views, wants_snapshot })
     }
 
@@ -108,12 +112,12 @@ impl Threads {
             desk: Arc::clone(&desk),
             peers,
             oracle: oracle.as_ref().map(|oracle| Arc::clone(&oracle.questions)),
+            views: Arc::clone(&views),
         };
         let shared = Arc::new(Shared::new(Helm::new(replica, clock, outlets)));
-        let port = listener.as_ref().and_then(|it| it.local_addr().ok()).map(|it| it.port());
         let operator = Operator {
             desk: Arc::clone(&desk),
-            facts: Facts::new(config, data_dir.directories(), port),
+            facts: Facts::new(config, data_dir.directories()),
             views: Arc::clone(&views),
             tree,
             shared: Arc::clone(&shared),
@@ -122,9 +126,8 @@ impl Threads {
             handshake_timeout: config.sessions.handshake_timeout,
             trace_mask: TraceMask::default(),
         };
-        let door = listener.map(|listener| {
-            Door::new(listener, handovers, config.limits.clone(), counts, Arc::clone(&views))
-        });
+        let (listen, limits) = (config.listen.clone(), config.limits.clone());
+        let door = Door::new(listener, listen, handovers, limits, counts, Arc::clone(&views));
 
         let mut crew = Crew::new(shared);
         crew.spawn("operator", move |_| {
@@ -148,7 +151,7 @@ impl Threads {
             shared.helm.keep_watch();
             Ok(())
         })?;
-        crew.start_io_threads(config, clock, frontends, door, &views, &desk)?;
+        crew.start_io_threads(config, clock, frontends, Some(door), &views, &desk)?;
         Ok(crew)
     }
 
@@ -176,6 +179,7 @@ impl Threads {
             options: group_options(config),
             recover: recover_options(config, self.seed),
             views: Arc::clone(&self.views),
+            membership_files: config.ensemble.as_ref().and_then(|ensemble| ensemble.files.clone()),
         };
         (keeper, log_thread)
     }

@@ -76,6 +76,8 @@ impl World {
             zab::Effect::Truncate(keep) => {
                 self.plan_log(node, LogJob::Change(Change::Cut(keep)));
             }
+            // Memberships do not change here.
+            zab::Effect::StoreMemberships(_) => {}
             // The replica keeps these to itself.
             zab::Effect::SendSnapshot { .. }
             | zab::Effect::AnswerPing { .. }
@@ -85,7 +87,6 @@ impl World {
             | zab::Effect::Lead { .. }
             | zab::Effect::Follow { .. }
             | zab::Effect::LeadershipConfirmed { .. }
-            | zab::Effect::LearnMembership(_)
             // There is none.
             | zab::Effect::AskOracle => {}
         }
@@ -123,6 +124,8 @@ impl World {
             zab::LeaderPacket::LeaderInfo(_)
             | zab::LeaderPacket::Proposals { .. }
             | zab::LeaderPacket::Commits { .. }
+            | zab::LeaderPacket::CommitAndActivate { .. }
+            | zab::LeaderPacket::InformAndActivate { .. }
             | zab::LeaderPacket::Committed { .. }
             | zab::LeaderPacket::Informs { .. }
             | zab::LeaderPacket::Ping { .. } => {}

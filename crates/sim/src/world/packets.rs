@@ -87,6 +87,14 @@ pub(super) fn to_learner(packet: &LeaderPacket) -> Vec<u8> {
                 ToLearner::Inform(proposal).encode(&mut out);
             }
         }
+        &LeaderPacket::CommitAndActivate { zxid, designated_leader } => {
+            ToLearner::CommitAndActivate { zxid, designated_leader }.encode(&mut out);
+        }
+        &LeaderPacket::InformAndActivate { ref batch, zxid, designated_leader } => {
+            for proposal in within(batch, zxid, zxid) {
+                ToLearner::InformAndActivate { proposal, designated_leader }.encode(&mut out);
+            }
+        }
         &LeaderPacket::Ping { last_proposed } => ToLearner::Ping { last_proposed }.encode(&mut out),
     }
     out

@@ -26,14 +26,14 @@ use storage::{
     Synced, WithoutSnapshot, put_head,
 };
 use tree::SnapshotHead;
+use types::membership::Membership;
 use types::{ConnId, Epoch, ExtendedTypes, Instant, Now, SessionId, Sid, TxnDigest, Zxid};
 use wire::election::Notification;
 use wire::limits::PACKET_BYTES_MAX;
 use wire::quorum::{ToLeader, ToLearner};
 use wire::stored::LogBatch;
 use zab::{
-    ElectionOptions, LearnerKind, Link, ObserverMasters, ObserverPauses, Quorum, Quorums,
-    SynchronizationsMax,
+    ElectionOptions, Link, Memberships, ObserverMasters, ObserverPauses, SynchronizationsMax,
 };
 
 use super::link::LinkId;
@@ -43,9 +43,6 @@ use super::receiver::{Progress, Receiver, StreamPart};
 
 /// Where the simulated server keeps its files.
 const DATA_DIR: &str = "/data";
-/// The membership as the servers tell it each other; it never changes.
-const CONFIG: &str = "version=0";
-
 /// A running server.
 pub(super) struct Process {
     pub(super) life: Life,
@@ -455,6 +452,8 @@ fn replica_options(sid: Sid, plan: &Plan, seed: u64, first_session: SessionId) -
             extended_types: ExtendedTypes::Enabled,
             enforce_quota: false,
             reconfig_enabled: false,
+            voters_min: 2,
+            several_addresses: false,
         },
         close_session_paths: true,
         snapshot: SnapshotOptions {
@@ -484,12 +483,9 @@ fn ensemble_options(
     epochs: Epochs,
     last_logged: Zxid,
 ) -> EnsembleOptions {
-    let config: Arc<str> = CONFIG.into();
-    let (sid, servers, limits) = (node.sid(), plan.servers, &plan.ensemble);
-    let is_observer = node.0 >= servers.voters;
+    let (sid, limits) = (node.sid(), &plan.ensemble);
     let peer = zab::Options {
         sid,
-        kind: if is_observer { LearnerKind::Observer } else { LearnerKind::Follower },
         tick: plan.tick,
         init_limit: limits.init_limit,
         sync_limit: limits.sync_limit,
@@ -500,23 +496,18 @@ fn ensemble_options(
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
-        config: Arc::clone(&config),
-        config_version: 0,
+        is_reconfigurable: false,
         election: ElectionOptions {
             sid,
-            is_observer,
             notify_min: limits.notify_max / 10,
             notify_max: limits.notify_max,
             finalize: limits.finalize,
-            config,
-            config_version: 0,
             seed,
         },
     };
-    let voters = (0..servers.voters).map(|index| NodeId(index).sid());
     EnsembleOptions {
         peer,
-        quorums: Quorums { committed: Quorum::majority(voters), pending: None },
+        memberships: Memberships::from(membership(plan)),
         recovered: zab::Recovered {
             accepted_epoch: epochs.accepted,
             current_epoch: epochs.current,
@@ -527,6 +518,18 @@ fn ensemble_options(
         leader_serves: true,
         read_only_after: None,
     }
+}
+
+/// Who is in the ensemble: the voters come first.
+fn membership(plan: &Plan) -> Membership {
+    let servers = plan.servers;
+    let line = |index| {
+        let role = if index < servers.voters { "participant" } else { "observer" };
+        let sid = NodeId(index).sid().0;
+        format!("server.{sid}=s{sid}:2888:3888:{role}\n")
+    };
+    let text: String = (0..servers.voters + servers.observers).map(line).collect();
+    Membership::parse(&text).expect("somebody votes")
 }
 
 fn access_options() -> AccessOptions {

@@ -261,13 +261,15 @@ fn place(effect: &Effect) -> &'static str {
             zab::LeaderPacket::NewLeader { .. } => "crash before NewLeader",
             zab::LeaderPacket::UpToDate => "crash before UpToDate",
             zab::LeaderPacket::Proposals { .. } => "crash before Proposal",
-            zab::LeaderPacket::Commits { .. } => "crash before Commit",
+            zab::LeaderPacket::Commits { .. } | zab::LeaderPacket::CommitAndActivate { .. } => {
+                "crash before Commit"
+            }
             zab::LeaderPacket::Diff { .. }
             | zab::LeaderPacket::Truncate { .. }
             | zab::LeaderPacket::Committed { .. } => "crash before a learner's history",
-            zab::LeaderPacket::Informs { .. } | zab::LeaderPacket::Ping { .. } => {
-                "crash before Inform or Ping"
-            }
+            zab::LeaderPacket::Informs { .. }
+            | zab::LeaderPacket::InformAndActivate { .. }
+            | zab::LeaderPacket::Ping { .. } => "crash before Inform or Ping",
         },
         Effect::Peer(_) => "crash before an effect of the peer",
         Effect::StreamHead { .. } | Effect::StreamPart { .. } | Effect::StreamEnd { .. } => {

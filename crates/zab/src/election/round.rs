@@ -40,6 +40,9 @@ use crate::quorum::Quorums;
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
     me: Sid,
+    /// Whether its own vote counts. It need not be a candidate: it may vote as soon as a membership
+    /// is in force that is pending.
+    is_voter: bool,
     /// Never decreases.
     number: ElectionRound,
     /// What this server proposes as long as it knows of nobody better. Without a leader if it is no
@@ -84,10 +87,11 @@ pub(crate) enum Ignored {
 
 impl Round {
     /// Begins a round: `own` is the only proposal.
-    pub(crate) fn new(me: Sid, number: ElectionRound, own: Vote) -> Self {
+    pub(crate) fn new(me: Sid, is_voter: bool, number: ElectionRound, own: Vote) -> Self {
         let (received, settled) = (BTreeMap::new(), BTreeMap::new());
         let mut round = Self {
             me,
+            is_voter,
             number,
             own,
             proposal: own,
@@ -146,7 +150,7 @@ impl Round {
 
     /// Whether this server takes part: only a voter with a database does.
     pub(crate) const fn takes_part(&self) -> bool {
-        self.own.leader.is_some() && !matches!(self.own.last_logged, LastLogged::NoDatabase)
+        self.is_voter && !matches!(self.own.last_logged, LastLogged::NoDatabase)
     }
 
     /// Returns the voters that are for this leader: by their vote in this round, or because they
@@ -207,6 +211,9 @@ impl Round {
     /// server need not: whom all others of its own round follow has been elected, and is the last
     /// to know. Followers from rounds before say nothing, they have not noticed that it is looking
     /// again.
+    ///
+    /// To follow somebody is no vote: the voters in force are enough. A change of the membership that
+    /// only this server has seen must not keep it from a leader that will have it forgotten.
     fn confirms(
         &self,
         votes: &BTreeMap<Sid, Ballot>,
@@ -222,7 +229,12 @@ impl Round {
                 || agrees(&sid).is_some_and(|vote| vote.state == ServerState::Leading)
                 || mutant::active(31)
         };
-        leader.is_some_and(leads) && quorums.is_quorum(|sid| agrees(&sid).is_some())
+        let has = |sid| agrees(&sid).is_some();
+        let is_enough = match leader == Some(self.me) {
+            true => quorums.is_quorum(has),
+            false => quorums.committed.is_quorum(has),
+        };
+        leader.is_some_and(leads) && is_enough
     }
 
     fn proposes_same(&self, sid: Sid) -> bool {
@@ -255,7 +267,7 @@ mod tests {
 
     /// Server 1 in its first round, after each of these voters has proposed that leader.
     fn round(votes: &[(i64, i64)], quorums: &Quorums) -> Round {
-        let mut round = Round::new(Sid(1), ElectionRound(1), vote(1));
+        let mut round = Round::new(Sid(1), true, ElectionRound(1), vote(1));
         for &(from, leader) in votes {
             round.hear(Sid(from), Ballot::looking(vote(leader), ElectionRound(1)), quorums);
         }
@@ -299,7 +311,7 @@ mod tests {
     #[test]
     fn who_passed_over_a_proposal_is_told_once() {
         let quorums = Quorums::from(majority(&[1, 2, 3]));
-        let mut round = Round::new(Sid(1), ElectionRound(2), vote(3));
+        let mut round = Round::new(Sid(1), true, ElectionRound(2), vote(3));
         let looks = Ballot::looking(vote(2), ElectionRound(2));
         let follows = Ballot {
             state: ServerState::Following,

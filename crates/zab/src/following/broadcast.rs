@@ -1,6 +1,6 @@
 //! A learner with its leader's history: logs, acknowledges, delivers.
 
-use types::{Epoch, Zxid};
+use types::{Epoch, Sid, Zxid};
 use wire::quorum::ToLearner;
 
 use super::mastering::Mastering;
@@ -9,14 +9,20 @@ use super::reception::Reception;
 use crate::effect::{Effect, LearnerKind, LearnerPacket};
 use crate::history::{beginning, next_in};
 use crate::input::Link;
+use crate::memberships::change_in;
 use crate::misbehaved::PeerMisbehaved;
-use crate::peer::Core;
+use crate::peer::{Core, Course};
 
 /// What a learner knows while it follows.
 #[derive(Clone, Debug)]
 pub(super) struct Broadcast {
     epoch: Epoch,
+    kind: LearnerKind,
     reception: Reception,
+    /// How the role ends, when a new membership needs another one.
+    course: Course,
+    /// The last change of the membership that was committed, and who leads since.
+    change: Option<(Zxid, Sid)>,
     /// The last transaction of which the leader said that it is committed.
     committed: Zxid,
     /// The last transaction that was acknowledged, or needs not be; of this epoch.
@@ -29,6 +35,9 @@ impl Broadcast {
         let committed = core.history.last_committed();
         Self {
             epoch,
+            kind: core.kind(),
+            course: Course::Stay,
+            change: None,
             reception: Reception::after(core.history.last_logged(), epoch),
             committed,
             acknowledged: committed.max(beginning(epoch)),
@@ -41,6 +50,8 @@ impl Broadcast {
 
     pub(super) fn on_packet(
         &mut self,
+        core: &mut Core,
+        leader: Sid,
         link: Link,
         packet: &ToLearner<'_>,
         effects: &mut Vec<Effect>,
@@ -48,14 +59,31 @@ impl Broadcast {
         match packet {
             ToLearner::Proposal(proposal) => {
                 self.reception.take(*proposal)?;
+                if let Some(membership) = change_in(*proposal)? {
+                    core.see(membership, effects);
+                }
             }
-            ToLearner::Inform(proposal) | ToLearner::InformAndActivate { proposal, .. } => {
+            ToLearner::Inform(proposal) => {
                 let zxid = self.reception.take(*proposal)?;
                 self.on_commit(zxid)?;
             }
-            ToLearner::Commit { zxid } | ToLearner::CommitAndActivate { zxid, .. } => {
-                self.on_commit(*zxid)?;
+            ToLearner::InformAndActivate { proposal, designated_leader } => {
+                let zxid = self.reception.take(*proposal)?;
+                self.on_commit(zxid)?;
+                if let Some(membership) = change_in(*proposal)? {
+                    let designated = Some(*designated_leader);
+                    self.course = core.activate_on_learner(membership, leader, designated, effects);
+                }
             }
+            ToLearner::CommitAndActivate { zxid, designated_leader } => {
+                self.on_commit(*zxid)?;
+                self.change = Some((*zxid, *designated_leader));
+                if let Some(pending) = core.pending_change(*zxid) {
+                    let designated = Some(*designated_leader);
+                    self.course = core.activate_on_learner(pending, leader, designated, effects);
+                }
+            }
+            ToLearner::Commit { zxid } => self.on_commit(*zxid)?,
             ToLearner::Ping { last_proposed } => {
                 effects.push(Effect::AnswerPing { link, last_proposed: *last_proposed });
             }
@@ -85,13 +113,13 @@ impl Broadcast {
         if self.committed > before {
             effects.push(Effect::Deliver(self.committed));
             if let Some(observers) = observers {
-                observers.inform(core, before, self.committed, effects);
+                self.inform(core, before, observers, effects);
             }
             let needed = observers.map_or(self.committed, Mastering::needed);
             core.history.commit(self.committed, needed);
         }
         let durable = core.history.last_synced();
-        if core.options.kind == LearnerKind::Follower
+        if self.kind == LearnerKind::Follower
             && durable > self.acknowledged
             && let Some(first) = next_in(self.epoch, self.acknowledged)
         {
@@ -99,6 +127,21 @@ impl Broadcast {
             let packet = LearnerPacket::Acks { first, last: durable };
             effects.push(Effect::ToLeader { link, packet });
         }
+    }
+
+    /// How the role ends, if it has to.
+    pub(super) fn end(&self) -> Option<Course> {
+        Some(self.course).filter(|&course| course != Course::Stay)
+    }
+
+    /// Tells the observers of this server what is committed behind a transaction.
+    fn inform(&self, core: &Core, before: Zxid, observers: &Mastering, effects: &mut Vec<Effect>) {
+        let Some((change, leader)) = self.change.filter(|&(change, _)| change > before) else {
+            return observers.inform(core, before, self.committed, effects);
+        };
+        observers.inform(core, before, Zxid::from_raw(change.raw() - 1), effects);
+        observers.inform_of_change(core, change, leader, effects);
+        observers.inform(core, change, self.committed, effects);
     }
 
     fn on_commit(&mut self, zxid: Zxid) -> Result<(), PeerMisbehaved> {

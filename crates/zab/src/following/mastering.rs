@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::{info, warn};
-use types::{Epoch, Instant, Now, Zxid};
+use types::{Epoch, Instant, Now, Sid, Zxid};
 use wire::quorum::{LearnerInfo, ToLeader};
 
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
@@ -114,6 +114,22 @@ impl Mastering {
         }
     }
 
+    /// Tells all observers that a change of the membership is committed, and who leads since.
+    pub(super) fn inform_of_change(
+        &self,
+        core: &Core,
+        zxid: Zxid,
+        designated_leader: Sid,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(batch) = core.history.after(Zxid::from_raw(zxid.raw() - 1)).next() else { return };
+        for (&link, _) in self.observers.iter().filter(|(_, observer)| observer.is_served()) {
+            let batch = Arc::clone(batch);
+            let packet = LeaderPacket::InformAndActivate { batch, zxid, designated_leader };
+            send(link, packet, effects);
+        }
+    }
+
     /// Brings those who have agreed to what is committed, pings all, and sends away who is silent or
     /// misses too much.
     pub(super) fn settle(&mut self, core: &Core, now: Now, effects: &mut Vec<Effect>) {
@@ -179,10 +195,10 @@ impl Mastering {
         effects: &mut Vec<Effect>,
     ) -> Result<(), PeerMisbehaved> {
         let LearnerInfo { sid, accepted_epoch, config_version } = *info;
+        let ours = core.memberships().committed.version().0;
         if let Some(theirs) = config_version
-            && theirs > core.options.config_version
+            && theirs > ours
         {
-            let ours = core.options.config_version;
             return Err(PeerMisbehaved::LaterMembership { sid, theirs, ours });
         }
         if sid == core.options.sid {
@@ -282,7 +298,7 @@ impl Mastering {
         let Some(observer) = self.observers.get_mut(&link) else { return };
         observer.stage = Stage::CatchesUp;
         send_committed(&core.history, link, after, core.history.last_committed(), effects);
-        let config = Arc::clone(&core.options.config);
+        let config = core.memberships().committed.to_string().into();
         send(link, LeaderPacket::NewLeader { epoch: self.epoch, config }, effects);
     }
 

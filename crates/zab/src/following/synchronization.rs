@@ -15,18 +15,22 @@
 //! (ZOOKEEPER-4394).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use tracing::info;
-use types::{Epoch, Zxid, mutant};
+use tracing::{info, warn};
+use types::membership::Membership;
+use types::{Epoch, Sid, Zxid, mutant};
 use wire::quorum::{Proposal, ToLearner};
 
 use super::not_due;
 use super::reception::Reception;
 use crate::effect::{Effect, LearnerPacket};
+use crate::history::beginning;
 use crate::input::Link;
 use crate::limits::RECEPTION_BYTES_MAX;
+use crate::memberships::change_in;
 use crate::misbehaved::PeerMisbehaved;
-use crate::peer::{Core, Obstacle};
+use crate::peer::{Core, Course, Obstacle};
 
 /// A learner that receives the leader's history.
 #[derive(Clone, Debug)]
@@ -41,6 +45,20 @@ pub(super) struct Synchronization {
     committed: Zxid,
     /// What a snapshot contains may be sent once more behind it.
     skip_up_to: Zxid,
+    /// The newest membership that was received as a proposal.
+    proposed_membership: Option<Arc<Membership>>,
+    /// The newest membership that the leader has seen.
+    told_membership: Option<Arc<Membership>>,
+}
+
+/// What a packet has brought a learner to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    GoesOn,
+    /// A quorum follows in this epoch.
+    Follows(Epoch),
+    /// A new membership needs another role.
+    Ends(Course),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,30 +80,41 @@ impl Synchronization {
             proposed: VecDeque::new(),
             committed: Zxid::ZERO,
             skip_up_to: Zxid::ZERO,
+            proposed_membership: None,
+            told_membership: None,
         }
     }
 
-    /// Returns the epoch when the leader says that a quorum follows.
     pub(super) fn on_packet(
         &mut self,
         core: &mut Core,
+        leader: Sid,
         link: Link,
         packet: &ToLearner<'_>,
         effects: &mut Vec<Effect>,
-    ) -> Result<Option<Epoch>, PeerMisbehaved> {
+    ) -> Result<Progress, PeerMisbehaved> {
         match (self.step, packet) {
             // Pings are answered from `UpToDate` on.
             (_, ToLearner::Ping { .. }) => {}
             (Step::AwaitsWay, _) => self.begin(core, link, packet, effects)?,
-            (_, ToLearner::Proposal(proposal)) => self.on_proposal(*proposal)?,
-            (_, ToLearner::Inform(proposal) | ToLearner::InformAndActivate { proposal, .. }) => {
-                self.on_proposal(*proposal)?;
+            (_, ToLearner::Proposal(proposal)) => self.on_proposal(core, *proposal, effects)?,
+            (_, ToLearner::Inform(proposal)) => {
+                self.on_proposal(core, *proposal, effects)?;
                 self.on_commit(proposal.zxid())?;
             }
-            (_, ToLearner::Commit { zxid } | ToLearner::CommitAndActivate { zxid, .. }) => {
-                self.on_commit(*zxid)?;
+            (_, ToLearner::Commit { zxid }) => self.on_commit(*zxid)?,
+            (_, ToLearner::InformAndActivate { proposal, designated_leader }) => {
+                self.on_proposal(core, *proposal, effects)?;
+                self.on_commit(proposal.zxid())?;
+                let designated = Some(*designated_leader);
+                return Ok(self.on_change(core, leader, proposal.zxid(), designated, effects));
             }
-            (Step::Receives, ToLearner::NewLeader { epoch, .. }) => {
+            (_, ToLearner::CommitAndActivate { zxid, designated_leader }) => {
+                self.on_commit(*zxid)?;
+                let designated = Some(*designated_leader);
+                return Ok(self.on_change(core, leader, *zxid, designated, effects));
+            }
+            (Step::Receives, ToLearner::NewLeader { epoch, config }) => {
                 if *epoch != self.epoch {
                     let expected = self.epoch;
                     return Err(PeerMisbehaved::OtherEpoch { expected, found: *epoch });
@@ -93,9 +122,14 @@ impl Synchronization {
                 if mutant::active(3) {
                     core.epochs.adopt(self.epoch, effects);
                 }
+                self.on_membership(core, config.as_deref(), effects);
                 self.step = Step::MakesDurable(self.reception.last());
             }
             (Step::AwaitsQuorum, ToLearner::UpToDate) => {
+                let course = self.activate_told(core, leader, effects);
+                if course != Course::Stay {
+                    return Ok(Progress::Ends(course));
+                }
                 let packet = LearnerPacket::AckNewLeader(self.epoch);
                 effects.push(Effect::ToLeader { link, packet });
                 if mutant::active(7) {
@@ -107,11 +141,11 @@ impl Synchronization {
                 }
                 core.history.commit(self.committed, self.committed);
                 effects.push(Effect::Deliver(self.committed));
-                return Ok(Some(self.epoch));
+                return Ok(Progress::Follows(self.epoch));
             }
             _ => return Err(not_due(packet, "it has to send the history")),
         }
-        Ok(None)
+        Ok(Progress::GoesOn)
     }
 
     /// Logs what came, unless the log has to be cut or replaced before; and goes on when all of the
@@ -194,12 +228,65 @@ impl Synchronization {
         Ok(())
     }
 
-    fn on_proposal(&mut self, proposal: Proposal<'_>) -> Result<(), PeerMisbehaved> {
+    fn on_proposal(
+        &mut self,
+        core: &mut Core,
+        proposal: Proposal<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), PeerMisbehaved> {
         if proposal.zxid() > self.skip_up_to {
             let zxid = self.reception.take(proposal)?;
             self.proposed.push_back(zxid);
+            if let Some(membership) = change_in(proposal)? {
+                self.proposed_membership = Some(Arc::clone(&membership));
+                core.see(membership, effects);
+            }
         }
         Ok(())
+    }
+
+    /// A change of membership that was proposed to this server is committed.
+    fn on_change(
+        &self,
+        core: &mut Core,
+        leader: Sid,
+        zxid: Zxid,
+        designated: Option<Sid>,
+        effects: &mut Vec<Effect>,
+    ) -> Progress {
+        let Some(pending) = core.pending_change(zxid) else { return Progress::GoesOn };
+        match core.activate_on_learner(pending, leader, designated, effects) {
+            Course::Stay => Progress::GoesOn,
+            course => Progress::Ends(course),
+        }
+    }
+
+    /// The leader tells the newest membership it has seen: what this server had seen from others
+    /// before, and what the leader does not have, is no more.
+    fn on_membership(&mut self, core: &mut Core, text: Option<&str>, effects: &mut Vec<Effect>) {
+        let Some(text) = text else { return };
+        match Membership::parse(text) {
+            Ok(membership) => self.told_membership = Some(Arc::new(membership)),
+            // Apache's servers follow as well, with the membership that they have.
+            Err(problem) => warn!(?problem, "membership of the leader"),
+        }
+        let newest = [&self.told_membership, &self.proposed_membership].into_iter().flatten();
+        let newest = newest.max_by_key(|membership| membership.version());
+        if newest.is_some() {
+            core.see_only(newest.cloned(), effects);
+        }
+    }
+
+    /// A quorum follows: what the leader had told is in force. But it tells who comes late of a change
+    /// that is still to be committed as well.
+    fn activate_told(&self, core: &mut Core, leader: Sid, effects: &mut Vec<Effect>) -> Course {
+        let is_committed = |zxid: Zxid| zxid <= beginning(self.epoch).max(self.committed);
+        match &self.told_membership {
+            Some(membership) if is_committed(membership.version().zxid()) => {
+                core.activate_on_learner(Arc::clone(membership), leader, None, effects)
+            }
+            Some(_) | None => Course::Stay,
+        }
     }
 
     fn on_commit(&mut self, zxid: Zxid) -> Result<(), PeerMisbehaved> {

@@ -159,7 +159,7 @@ impl Leading {
         let Some(learner) = self.learners.get_mut(&link) else { return };
         learner.stage = Stage::CatchesUp;
         let kind = learner.kind();
-        let config = Arc::clone(&core.options.config);
+        let config = core.memberships().newest().to_string().into();
         let end = LeaderPacket::NewLeader { epoch, config };
         if mutant::active(9) {
             send(link, end.clone(), effects);

@@ -58,10 +58,17 @@ const ALL: &[Mutant] = &[
     mutant(31, "a leader is followed without its own word", &["E1", "E2", "E5"]),
     mutant(33, "a leader without a quorum goes on", &["P17", "P12"]),
     mutant(34, "a leader confirms itself", &["P12"]),
+    mutant(59, "the new voters alone commit a change of the membership", &["R2", "D4"]),
+    mutant(60, "the old voters alone commit what is behind a change", &["R2", "D4"]),
     mutant(130, "a snapshot that comes late is not waited for", &["assertion", "M4"]),
     mutant(131, "the snapshot of a new leader lacks what it has not heard of", &["M4"]),
     mutant(132, "a leader forgets how late epochs are that others have accepted", &["script"]),
+    mutant(133, "a membership that is pending is not stored", &["R2", "D4", "M1", "M3", "script"]),
+    mutant(134, "a membership that is pending has no say", &["R2", "D4"]),
 ];
+
+/// Those that need memberships that change.
+const OF_CHANGES: &[u32] = &[59, 60, 133, 134];
 
 /// Seconds given to a mutant to be found.
 const SECONDS: u64 = 120;
@@ -124,14 +131,18 @@ fn play(seed: u64, number: u32) {
     let shapes = ensemble::campaign::SHAPES;
     let index = usize::try_from(seed).unwrap() % shapes.len();
     let (voters, observers) = shapes[index];
-    ensemble::campaign::run(seed, voters, observers);
+    if OF_CHANGES.contains(&number) {
+        ensemble::campaign::run_with_changes(seed, voters, observers);
+    } else {
+        ensemble::campaign::run(seed, voters, observers);
+    }
 }
 
 /// The name of the invariant that a message begins with.
 fn killer(text: &str) -> &str {
     let is_name = |word: &&str| {
         let (letter, number) = word.split_at(1);
-        "DEMPZ".contains(letter) && !number.is_empty() && number.parse::<u32>().is_ok()
+        "DEMPRZ".contains(letter) && !number.is_empty() && number.parse::<u32>().is_ok()
     };
     let words = text.split([' ', '\n']).filter_map(|word| word.strip_suffix(':'));
     words.filter(|word| word.is_ascii() && !word.is_empty()).find(is_name).unwrap_or("assertion")

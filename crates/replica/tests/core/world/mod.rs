@@ -437,6 +437,8 @@ fn options(fronts: usize) -> Options {
             extended_types: ExtendedTypes::Enabled,
             enforce_quota: true,
             reconfig_enabled: false,
+            voters_min: 2,
+            several_addresses: false,
         },
         close_session_paths: true,
         snapshot: SnapshotOptions {

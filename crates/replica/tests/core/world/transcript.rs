@@ -104,7 +104,7 @@ fn answer_to(op: &Op<'_>) -> Answer {
         Op::Write(Write::Create(_)) => Answer::PathAndStat,
         Op::Write(Write::SetData { .. } | Write::SetAcl { .. }) => Answer::Stat,
         Op::Write(Write::Multi(_)) => Answer::Results,
-        Op::Read(Read::GetData { .. }) => Answer::Data,
+        Op::Read(Read::GetData { .. }) | Op::Write(Write::Reconfig(_)) => Answer::Data,
         Op::Read(Read::Exists { .. }) => Answer::Stat,
         Op::Read(Read::GetChildren { .. } | Read::GetEphemerals { .. }) => Answer::Names,
         Op::Sync { .. } => Answer::Path,

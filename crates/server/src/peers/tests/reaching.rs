@@ -12,7 +12,7 @@ fn membership(sid: i64, hosts: &[&str], quorum: u16) -> Errand {
     let election = if quorum == 1 { 2 } else { 1 };
     let places: Vec<_> = hosts.iter().map(|host| format!("{host}:{quorum}:{election}")).collect();
     let text = format!("server.{sid}={}", places.join("|"));
-    Errand::Membership(Arc::new(Membership::parse(&text).expect("a membership")))
+    Errand::Memberships(Membership::parse(&text).expect("a membership").into())
 }
 
 #[track_caller]

@@ -117,8 +117,7 @@ pub(super) fn learner_of_stranger() -> (Station, Stranger, Link) {
     let election = if port == 1 { 2 } else { 1 };
     let text = format!("server.3=127.0.0.1:{port}:{election}");
     let membership = Membership::parse(&text).expect("a membership");
-    learner
-        .run_all(vec![Errand::Membership(Arc::new(membership)), Errand::ConnectToLeader(Sid(3))]);
+    learner.run_all(vec![Errand::Memberships(membership.into()), Errand::ConnectToLeader(Sid(3))]);
     let leader = Stranger::of(listener.accept().expect("a learner").0);
     let News::LeaderReached { link, .. } = learner.next() else { panic!("not reached") };
     (learner, leader, link)

@@ -86,8 +86,7 @@ impl Campaign {
         };
         let membership = membership_of(&list(1..first_observer), &list(first_observer..end), "0");
         for member in membership.members() {
-            let is_observer = !voters.contains(&member.sid);
-            ensemble.add(member.sid, membership.clone(), is_observer);
+            ensemble.add(member.sid, membership.clone());
             let (epoch, counter) = (chance.below(3), chance.below(4));
             let server = ensemble.servers.get_mut(&member.sid).unwrap();
             server.candidate.epoch = Epoch(i32::try_from(epoch).unwrap());

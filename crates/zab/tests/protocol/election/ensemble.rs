@@ -10,8 +10,8 @@ use types::{Epoch, Instant, Now, Sid, Zxid};
 use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
 use wire::frame;
 use zab::{
-    Announcement, CallFailure, Candidate, Effect, Election, ElectionOptions, Link, Oracle, Quorum,
-    Quorums,
+    Announcement, CallFailure, Candidate, Effect, Election, ElectionOptions, Link, Memberships,
+    Oracle, Quorum, Quorums,
 };
 
 use crate::election::checks::{Decision, Way};
@@ -50,7 +50,6 @@ pub(crate) enum Shown {
 pub(crate) struct Server {
     pub(crate) candidate: Candidate,
     pub(crate) membership: Membership,
-    pub(crate) is_observer: bool,
     pub(crate) is_puppet: bool,
     pub(crate) process: Option<Process>,
 }
@@ -75,6 +74,10 @@ pub(crate) struct Process {
 impl Server {
     pub(crate) fn quorums(&self) -> Quorums {
         Quorum::from(&self.membership).into()
+    }
+
+    fn memberships(&self) -> Memberships {
+        Memberships::from(self.membership.clone())
     }
 }
 
@@ -110,10 +113,10 @@ impl Ensemble {
         }
     }
 
-    pub(crate) fn add(&mut self, sid: Sid, membership: Membership, is_observer: bool) {
+    pub(crate) fn add(&mut self, sid: Sid, membership: Membership) {
         let candidate = Candidate { last_logged: Some(Zxid::ZERO), epoch: Epoch(0) };
         let (is_puppet, process) = (false, None);
-        let server = Server { candidate, membership, is_observer, is_puppet, process };
+        let server = Server { candidate, membership, is_puppet, process };
         self.servers.insert(sid, server);
     }
 
@@ -125,15 +128,12 @@ impl Ensemble {
         let server = self.servers.get_mut(&sid).unwrap();
         let options = ElectionOptions {
             sid,
-            is_observer: server.is_observer,
             notify_min: NOTIFY_MIN,
             notify_max,
             finalize: Duration::from_millis(200),
-            config: server.membership.to_string().into(),
-            config_version: server.membership.version().0,
             seed: sid.0.unsigned_abs(),
         };
-        let election = Election::new(options, server.quorums());
+        let election = Election::new(options, &server.memberships());
         server.process = Some(Process {
             election: (!server.is_puppet).then_some(election),
             leader: None,
@@ -186,9 +186,7 @@ impl Ensemble {
         self.servers.get_mut(&sid).unwrap().membership = membership;
         self.drive(sid, |server, process, _| {
             if let Some(election) = &mut process.election {
-                let (text, version) =
-                    (server.membership.to_string(), server.membership.version().0);
-                election.set_membership(server.quorums(), text.into(), version);
+                election.set_memberships(&server.memberships());
             }
         });
     }
@@ -314,8 +312,9 @@ impl Ensemble {
         let Some(mut process) = server.process.take() else { return };
         let mut effects = Vec::new();
         act(server, &mut process, &mut effects);
-        let mut elected = None;
+        let (mut elected, mut learned) = (None, None);
         if let Some(election) = &mut process.election {
+            learned = election.take_learned();
             elected = election.settle(wall(now), &mut effects);
             assert!(election.round() >= process.last_round, "E3: rounds never decrease");
             process.last_round = election.round();
@@ -325,9 +324,12 @@ impl Ensemble {
             process.since = now;
         }
         server.process = Some(process);
-        let mut learned = None;
         for effect in effects {
-            learned = self.carry_out(sid, effect).or(learned);
+            self.carry_out(sid, effect);
+        }
+        if let Some(membership) = &learned {
+            let learned = format!("{} learns of membership {}", sid.0, membership.version());
+            self.record(Shown::Outcomes, &learned);
         }
         if let Some(elected) = elected {
             self.check_decision(sid, elected.leader);
@@ -344,8 +346,7 @@ impl Ensemble {
         }
     }
 
-    /// Returns a membership that the server has learned of.
-    fn carry_out(&mut self, sid: Sid, effect: Effect) -> Option<Membership> {
+    fn carry_out(&mut self, sid: Sid, effect: Effect) {
         let process = self.servers[&sid].process.as_ref().unwrap();
         let other = |link: &Link| process.links.get(link).copied().unwrap_or(Sid(0)).0;
         match effect {
@@ -366,15 +367,8 @@ impl Ensemble {
                 self.record(Shown::Calls, &ended);
                 self.network.close(link);
             }
-            Effect::LearnMembership(text) => {
-                let membership = Membership::parse(&text).unwrap();
-                let learned = format!("{} learns of membership {}", sid.0, membership.version());
-                self.record(Shown::Outcomes, &learned);
-                return Some(membership);
-            }
             effect => panic!("an election does not do that: {effect:?}"),
         }
-        None
     }
 
     /// The latest connection of a puppet with a server.

@@ -114,14 +114,14 @@ fn create(ensemble: &mut Ensemble, command: &Command) {
     }
     let membership = membership(command);
     for sid in membership.voters().map(|member| member.sid) {
-        ensemble.add(sid, membership.clone(), false);
+        ensemble.add(sid, membership.clone());
     }
     for sid in membership.observers().map(|member| member.sid) {
-        ensemble.add(sid, membership.clone(), true);
+        ensemble.add(sid, membership.clone());
     }
     // Servers that the membership lacks: they want to join.
     for sid in command.value("joining").into_iter().flat_map(sids) {
-        ensemble.add(sid, membership.clone(), false);
+        ensemble.add(sid, membership.clone());
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ensemble::world::record::Shown;
 use crate::ensemble::world::{Plan, World};
 
-/// Seeds of the runs of each shape.
+/// Seeds of the runs of each shape, unless the variable `SEEDS` says otherwise.
 const SEEDS: u64 = 40;
 
 /// How many voters and observers there are.
@@ -58,6 +58,14 @@ const REQUIRED: &[&str] = &[
     "crash sent Commit",
 ];
 
+/// What must have happened while memberships changed.
+const REQUIRED_OF_CHANGES: &[&str] = &[
+    "reconfiguration",
+    "crash stores memberships",
+    "crash stored memberships",
+    "crash received CommitAndActivate",
+];
+
 /// Of a run that failed.
 const LINES_SHOWN: usize = 400;
 
@@ -78,7 +86,7 @@ fn ensembles_that_nothing_happens_to_elect_and_commit() {
 #[test]
 fn ensembles_keep_their_promises_under_faults() {
     let mut counts = BTreeMap::new();
-    for seed in 0..SEEDS {
+    for seed in 0..seeds() {
         for (voters, observers) in SHAPES {
             let world = run(seed, voters, observers);
             for (what, count) in world.record.counts {
@@ -92,6 +100,21 @@ fn ensembles_keep_their_promises_under_faults() {
 }
 
 #[test]
+fn ensembles_keep_their_promises_while_their_memberships_change() {
+    let mut counts = BTreeMap::new();
+    for seed in 0..seeds() {
+        for (voters, observers) in SHAPES {
+            for (what, count) in run_with_changes(seed, voters, observers).record.counts {
+                *counts.entry(what).or_insert(0) += count;
+            }
+        }
+    }
+    eprintln!("{counts:#?}");
+    let missing = REQUIRED_OF_CHANGES.iter().filter(|&&what| !counts.contains_key(what));
+    assert_eq!(missing.collect::<Vec<_>>(), [&""; 0], "a campaign in which that happened");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     let fingerprint = |world: World| {
         format!("{} {:?} {:?}", world.roles(), world.ledger.committed, world.record.counts)
@@ -99,10 +122,25 @@ fn the_same_seed_gives_the_same_run() {
     assert_eq!(fingerprint(run(7, 3, 1)), fingerprint(run(7, 3, 1)));
 }
 
+fn seeds() -> u64 {
+    std::env::var("SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(SEEDS)
+}
+
 /// Strife, then peace: everybody agrees in time, and goes on to commit. Of a run that fails the
 /// seed is printed, and of the one that `SEED` names the end of what happened.
 pub(crate) fn run(seed: u64, voters: i64, observers: i64) -> World {
-    let plan = Plan { voters, observers, ..Plan::wild(seed) };
+    run_plan(seed, Plan { voters, observers, ..Plan::wild(seed) })
+}
+
+/// ... while the membership changes; two servers are not in it at first.
+pub(crate) fn run_with_changes(seed: u64, voters: i64, observers: i64) -> World {
+    let mut plan = Plan { voters, observers, spares: 2, ..Plan::wild(seed) };
+    plan.is_reconfigurable = true;
+    plan.faults.changes = 70;
+    run_plan(seed, plan)
+}
+
+fn run_plan(seed: u64, plan: Plan) -> World {
     let mut told = Told { seed, world: World::new(seed, plan) };
     if std::env::var("SEED").is_ok_and(|it| it == seed.to_string()) {
         told.world.record.shown = Shown::ALL.into();

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ensemble voters=3 observers=1          who there is: 1, 2, 3 vote, 4 does not; at first nobody runs
+//!          spares=1 reconfig=on          5 is not in the membership, which can be changed
 //!          init_limit=20 sync_limit=5    in ticks of 100 ms
 //!          history=500 snapshots=only    what is kept for learners, and whether they get it
 //!          snapshots_max=1 diffs_max=1   how many are synchronized at once before observers wait
@@ -20,6 +21,7 @@
 //! run 300ms        lets time pass
 //! run settled      ... until all follow one leader and have delivered what it has
 //! propose 3 2      leader 3 proposes two transactions
+//! reconfig 3 1,2@7,4:observer     leader 3 proposes this membership; 2 is found elsewhere than before
 //! confirm 3        somebody asks leader 3 whether it leads
 //! oracle 1 yes     from now on the oracle lets server 1 decide alone; or `no`, or `silent`
 //! use_up 3         leader 3 has no zxids left in its epoch
@@ -48,7 +50,7 @@ use zab::{Input, ObserverMasters, Oracle, SynchronizationsMax};
 use crate::ensemble::world::disk::Entry;
 use crate::ensemble::world::record::Shown;
 use crate::ensemble::world::server::{Item, Role};
-use crate::ensemble::world::{Plan, Then, Trap, World};
+use crate::ensemble::world::{Plan, Then, Trap, World, membership};
 use crate::support::network::Port;
 use crate::support::script::{self, Command};
 
@@ -83,6 +85,12 @@ fn run(world: &mut World, command: &Command) -> String {
         }
         ["run", time] => world.run_for(duration(time)),
         ["propose", leader, count] => world.propose(sid(leader), count.parse().unwrap()),
+        ["reconfig", leader, members] => {
+            let members = members.split(',').map(str::to_owned);
+            if !world.reconfigure(sid(leader), membership(members)) {
+                return world.record.take() + "refused\n";
+            }
+        }
         ["confirm", leader] => world.ask(sid(leader)),
         ["oracle", sid, "silent"] => {
             world.oracles.remove(&self::sid(sid));
@@ -126,6 +134,8 @@ fn create(command: &Command) -> World {
     let plan = Plan {
         voters: number("voters", 3),
         observers: number("observers", 0),
+        spares: number("spares", 0),
+        is_reconfigurable: command.value("reconfig") == Some("on"),
         init_limit: limit("init_limit", calm.init_limit),
         sync_limit: limit("sync_limit", calm.sync_limit),
         history_min: usize::try_from(number("history", 500)).unwrap(),

@@ -17,12 +17,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{Counter, Epoch, Instant, Now, Sid, Zxid};
+use types::membership::{ConfigVersion, Membership};
+use types::{Counter, Epoch, Instant, Now, SessionId, Sid, Txn, TxnHeader, Xid, Zxid};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 use zab::{
-    ElectionOptions, Input, LearnerKind, Link, ObserverMasters, ObserverPauses, Options, Oracle,
-    Peer, Quorum, Quorums, SynchronizationsMax,
+    ElectionOptions, Input, Link, Memberships, ObserverMasters, ObserverPauses, Options, Oracle,
+    Peer, Quorum, SynchronizationsMax,
 };
 
 use self::disk::{Disk, Entry, entries};
@@ -33,13 +34,15 @@ use self::server::{Conversation, Door, Event, Process, Role, Server};
 use crate::support::chance::Chance;
 use crate::support::network::Network;
 
-const CONFIG: &str = "version=0";
-
 /// What a run is like.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) voters: i64,
     pub(crate) observers: i64,
+    /// Servers that are not in the membership at first.
+    pub(crate) spares: i64,
+    /// Whether the membership can be changed.
+    pub(crate) is_reconfigurable: bool,
     pub(crate) tick: Duration,
     pub(crate) init_limit: u32,
     pub(crate) sync_limit: u32,
@@ -110,6 +113,8 @@ impl Plan {
         Self {
             voters: 3,
             observers: 0,
+            spares: 0,
+            is_reconfigurable: false,
             tick: Duration::from_millis(100),
             init_limit: 20,
             sync_limit: 5,
@@ -129,6 +134,23 @@ impl Plan {
             faults: Faults::NONE,
         }
     }
+
+    /// Who there is at first.
+    pub(crate) fn membership(&self) -> Membership {
+        let role = |sid: i64| if sid <= self.voters { "" } else { ":observer" };
+        let sids = 1..=self.voters + self.observers;
+        membership(sids.map(|sid| format!("{sid}{}", role(sid))))
+    }
+}
+
+/// A membership of servers such as `3`, `3:observer` and `3@9`, which is found elsewhere than `3`.
+pub(crate) fn membership(members: impl IntoIterator<Item = String>) -> Membership {
+    let line = |member: String| {
+        let (rest, role) = member.split_once(':').unwrap_or((&member, "participant"));
+        let (sid, place) = rest.split_once('@').unwrap_or((rest, "0"));
+        format!("server.{sid}=s{sid}:{place}:65535:{role}\n")
+    };
+    Membership::parse(&members.into_iter().map(line).collect::<String>()).expect("members")
 }
 
 impl World {
@@ -137,25 +159,23 @@ impl World {
         let mut network = Network::new(seed, plan.delay);
         network.jitter = plan.jitter;
         network.closing = plan.closing;
-        let server = |sid: i64| Server {
-            kind: match sid <= plan.voters {
-                true => LearnerKind::Follower,
-                false => LearnerKind::Observer,
-            },
-            disk: Disk::default(),
+        let memberships = Memberships::from(plan.membership());
+        let server = |_| Server {
+            disk: Disk::new(memberships.clone()),
             process: None,
             run: 0,
             disk_busy_until: Instant::default(),
             stalled_until: Instant::default(),
         };
+        let sids = 1..=plan.voters + plan.observers + plan.spares;
         Self {
-            servers: (1..=plan.voters + plan.observers).map(|it| (Sid(it), server(it))).collect(),
-            plan,
+            servers: sids.map(|it| (Sid(it), server(it))).collect(),
             chance: Chance::new(seed),
             network,
             queue: BTreeMap::new(),
             scheduled: 0,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(plan.membership()),
+            plan,
             record: Record::default(),
             oracles: BTreeMap::new(),
             traps: Vec::new(),
@@ -175,7 +195,6 @@ impl World {
     /// A server starts, if it does not run.
     pub(crate) fn start(&mut self, sid: Sid) {
         let options = self.options(sid);
-        let voters = Quorum::majority((1..=self.plan.voters).map(Sid));
         let now = self.wall();
         let server = self.server(sid);
         if server.process.is_some() {
@@ -184,7 +203,8 @@ impl World {
         server.run += 1;
         let mut effects = Vec::new();
         let recovered = server.disk.durable.recovered();
-        let peer = Peer::new(options, Quorums::from(voters), recovered, now, &mut effects);
+        let memberships = server.disk.durable.memberships.clone();
+        let peer = Peer::new(options, memberships, recovered, now, &mut effects);
         server.process = Some(Process {
             peer,
             effects,
@@ -269,6 +289,37 @@ impl World {
         }
     }
 
+    /// A leader proposes another membership, if it may: one at a time, and only with enough of the new
+    /// voters following. Returns whether it does.
+    pub(crate) fn reconfigure(&mut self, leader: Sid, membership: Membership) -> bool {
+        let Some(Role::Leading(epoch)) = self.servers[&leader].role() else { return false };
+        let now = self.network.now;
+        let Some(process) = self.server(leader).awake(now) else { return false };
+        let may = process.peer.memberships().pending().is_none()
+            && process.peer.is_followed_by(&Quorum::from(&membership));
+        let last = process.last_proposed.max(Zxid::new(epoch, Counter(0)));
+        let zxid = last.next().expect("epochs of tests are short");
+        if !may {
+            return false;
+        }
+        process.last_proposed = zxid;
+        let membership = membership.with_version(ConfigVersion(zxid.raw()));
+        let header = TxnHeader { session: SessionId(1), cxid: Xid(0), zxid, time_ms: 0 };
+        let txn = Txn::Reconfig {
+            path: "/zookeeper/config".into(),
+            data: Some(membership.to_string().into_bytes().into()),
+            version: -1,
+        };
+        let mut batch = LogBatch::new();
+        batch.push(&header, &txn, None);
+        for entry in entries(&batch) {
+            self.ledger.proposes(entry);
+        }
+        self.record.count("reconfiguration");
+        self.step(leader, "Propose", Input::Propose(Arc::new(batch)));
+        true
+    }
+
     /// Somebody wants to know whether a server still leads.
     pub(crate) fn ask(&mut self, leader: Sid) {
         let now = self.network.now;
@@ -327,11 +378,9 @@ impl World {
     }
 
     fn options(&self, sid: Sid) -> Options {
-        let server = &self.servers[&sid];
-        let config: Arc<str> = CONFIG.into();
+        let run = self.servers[&sid].run;
         Options {
             sid,
-            kind: server.kind,
             tick: self.plan.tick,
             init_limit: self.plan.init_limit,
             sync_limit: self.plan.sync_limit,
@@ -342,17 +391,13 @@ impl World {
             observer_pauses: ObserverPauses { each: self.plan.pause, again: Duration::ZERO },
             observer_masters: self.plan.observer_masters,
             synchronizations_max: self.plan.synchronizations_max,
-            config: Arc::clone(&config),
-            config_version: 0,
+            is_reconfigurable: self.plan.is_reconfigurable,
             election: ElectionOptions {
                 sid,
-                is_observer: server.kind == LearnerKind::Observer,
                 notify_min: Duration::from_millis(200),
                 notify_max: Duration::from_secs(2),
                 finalize: Duration::from_millis(200),
-                config,
-                config_version: 0,
-                seed: sid.0.unsigned_abs() + server.run * 100,
+                seed: sid.0.unsigned_abs() + run * 100,
             },
         }
     }

@@ -68,7 +68,8 @@ impl World {
             Effect::Append(_)
             | Effect::StoreAcceptedEpoch(_)
             | Effect::StoreCurrentEpoch(_)
-            | Effect::Truncate(_) => self.store(sid, effect),
+            | Effect::Truncate(_)
+            | Effect::StoreMemberships(_) => self.store(sid, effect),
             Effect::Deliver(zxid) => {
                 self.deliver(sid, zxid, begins);
                 Moment::new("delivers", "")
@@ -80,7 +81,6 @@ impl World {
                 self.confirmed(sid, count);
                 Moment::new("confirmed", "")
             }
-            Effect::LearnMembership(_) => Moment::new("learns", ""),
             Effect::AskOracle => {
                 let run = self.servers[&sid].run;
                 if let Some(&oracle) = self.oracles.get(&sid) {
@@ -111,6 +111,11 @@ impl World {
                     process.delivered = process.delivered.min(keep);
                 }
                 (Job::Truncate(keep), format!("cuts behind {}", packets::at(keep)))
+            }
+            Effect::StoreMemberships(memberships) => {
+                self.check_memberships(sid, &memberships);
+                let text = packets::memberships(&memberships);
+                (Job::Memberships(memberships), format!("stores {text}"))
             }
             effect => panic!("nothing to store: {effect:?}"),
         };
@@ -257,7 +262,9 @@ impl World {
         if let CloseReason::Misbehaved(misbehaved) = reason {
             let may_happen = matches!(
                 misbehaved,
-                PeerMisbehaved::LaterHistory { .. } | PeerMisbehaved::StaleEpoch { .. }
+                PeerMisbehaved::LaterHistory { .. }
+                    | PeerMisbehaved::StaleEpoch { .. }
+                    | PeerMisbehaved::LaterMembership { .. }
             );
             let is_forged = self.forged.contains(&link);
             assert!(may_happen || is_forged, "Z15: {sid:?} about a correct server: {misbehaved}");

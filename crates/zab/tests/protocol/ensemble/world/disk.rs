@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use types::{Epoch, Zxid};
 use wire::stored::LogBatch;
-use zab::{Input, Link, Recovered};
+use zab::{Input, Link, Memberships, Recovered};
 
 use crate::support::chance::Chance;
 
@@ -29,11 +29,13 @@ pub(crate) enum Job {
     Adopt(Epoch),
     Truncate(Zxid),
     Install { link: Link, last_applied: Zxid, entries: Vec<Entry> },
+    Memberships(Memberships),
 }
 
 /// What survives a crash.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Durable {
+    pub(crate) memberships: Memberships,
     pub(crate) log: Vec<Entry>,
     /// The zxid of a snapshot may be later than that of the last transaction in it.
     pub(crate) snapshot: Zxid,
@@ -44,7 +46,7 @@ pub(crate) struct Durable {
 }
 
 /// One server's disk. It does one thing after the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Disk {
     pub(crate) durable: Durable,
     jobs: VecDeque<Job>,
@@ -59,6 +61,7 @@ impl Job {
             Self::Adopt(_) => "current",
             Self::Truncate(_) => "cut",
             Self::Install { .. } => "snapshot",
+            Self::Memberships(_) => "memberships",
         }
     }
 }
@@ -81,8 +84,8 @@ impl Durable {
         self.log.binary_search_by_key(&zxid, |entry| entry.zxid).is_ok()
     }
 
-    fn carry_out(&mut self, job: Job) -> Input<'static> {
-        match job {
+    fn carry_out(&mut self, job: Job) -> Option<Input<'static>> {
+        Some(match job {
             Job::Append(batch) => {
                 self.log.extend(entries(&batch));
                 Input::LogSynced { zxid: batch.last_zxid().expect("not empty") }
@@ -114,11 +117,28 @@ impl Durable {
                 self.snapshot = last_applied;
                 Input::SnapshotInstalled { link, last_applied }
             }
-        }
+            Job::Memberships(memberships) => {
+                self.memberships = memberships;
+                return None;
+            }
+        })
     }
 }
 
 impl Disk {
+    /// One that has nothing but who there is.
+    pub(crate) fn new(memberships: Memberships) -> Self {
+        let durable = Durable {
+            memberships,
+            log: Vec::new(),
+            snapshot: Zxid::ZERO,
+            accepted: Epoch(0),
+            current: Epoch(0),
+            is_incomplete: false,
+        };
+        Self { durable, jobs: VecDeque::new() }
+    }
+
     pub(crate) fn submit(&mut self, job: Job) {
         self.jobs.push_back(job);
     }
@@ -128,10 +148,10 @@ impl Disk {
         self.jobs.front()
     }
 
-    /// Carries out the oldest job and tells the result.
+    /// Carries out the oldest job, and tells the result if somebody waits for it.
     pub(crate) fn next(&mut self) -> Option<Input<'static>> {
         let job = self.jobs.pop_front()?;
-        Some(self.durable.carry_out(job))
+        self.durable.carry_out(job)
     }
 
     /// Loses what was not durable.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use types::membership::Membership;
 use types::{Epoch, Instant, Sid, Zxid};
 use wire::election::LastLogged;
 use zab::{Announcement, ObserverMasters, SynchronizationsMax};
 
 use super::server::Event;
-use super::{Plan, World};
+use super::{Plan, World, membership};
 use crate::support::chance::Chance;
 
 /// How much goes wrong: percentages, of a strike each tenth of a second at the most.
@@ -35,6 +36,8 @@ pub(crate) struct Faults {
     pub(crate) batches: u64,
     /// Whether what is on its way to the disk may be there after a crash, in part.
     pub(crate) tears: bool,
+    /// The membership is changed into any other. No fault, but it finds some.
+    pub(crate) changes: u64,
 }
 
 impl Faults {
@@ -50,6 +53,7 @@ impl Faults {
         lies: 0,
         batches: 0,
         tears: false,
+        changes: 0,
     };
 
     /// Each kind of fault exists in half of the runs.
@@ -78,6 +82,7 @@ impl Faults {
             lies,
             batches,
             tears,
+            changes: 0,
         }
     }
 }
@@ -147,6 +152,10 @@ impl World {
                 if self.chance.percent(50) {
                     self.ask(leader);
                 }
+                if self.chance.percent(self.plan.faults.changes) {
+                    let membership = self.any_membership();
+                    self.reconfigure(leader, membership);
+                }
                 if self.chance.percent(70) {
                     let count = self.chance.below(4);
                     self.propose(leader, count);
@@ -190,6 +199,22 @@ impl World {
     pub(super) fn start_later(&mut self, sid: Sid) {
         let time = self.up_to(3000);
         self.schedule(time, Event::Start { sid });
+    }
+
+    /// Some of the servers, most of which vote; some may be found elsewhere than before.
+    fn any_membership(&mut self) -> Membership {
+        let sids = self.sids();
+        let sure = self.chance.pick(&sids);
+        let mut members = vec![sure.0.to_string()];
+        for sid in sids.into_iter().filter(|&sid| sid != sure) {
+            let place = self.chance.below(2);
+            match self.chance.below(10) {
+                0..6 => members.push(format!("{}@{place}", sid.0)),
+                6..8 => members.push(format!("{}@{place}:observer", sid.0)),
+                _ => {}
+            }
+        }
+        membership(members)
     }
 
     fn strike(&mut self) {

@@ -1,14 +1,17 @@
 //! What must hold after every step. The names are those of the invariants in the specifications of
-//! Zab (`Z`, `M`), and of what has to be durable (`D`).
+//! Zab (`Z`, `M`), of what has to be durable (`D`), and of changes of the membership (`R`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use types::{Epoch, Sid, Zxid};
+use types::membership::{ConfigVersion, Membership};
+use types::{Counter, Epoch, Sid, Zxid};
+use wire::quorum::Proposal;
 
 use crate::ensemble::world::disk::{Durable, Entry};
 
 /// What is known of a run from the outside.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     /// Everything that was ever proposed.
     proposed: BTreeMap<Zxid, Vec<u8>>,
@@ -18,9 +21,70 @@ pub(crate) struct Ledger {
     pub(crate) leaders: BTreeMap<Epoch, Sid>,
     /// Elections that led to a reign.
     pub(crate) reigns: u64,
+    /// Those that were in force, oldest first.
+    memberships: Vec<Membership>,
+    /// All that any server has seen, by version.
+    seen: BTreeMap<ConfigVersion, Arc<Membership>>,
 }
 
 impl Ledger {
+    /// Nothing has happened; who there is.
+    pub(crate) fn new(membership: Membership) -> Self {
+        Self {
+            proposed: BTreeMap::new(),
+            committed: Vec::new(),
+            leaders: BTreeMap::new(),
+            reigns: 0,
+            memberships: vec![membership],
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// A server has seen a membership.
+    pub(crate) fn membership_seen(&mut self, who: Sid, membership: &Arc<Membership>) {
+        let version = membership.version();
+        let first = self.seen.entry(version).or_insert_with(|| Arc::clone(membership));
+        assert_eq!(first, membership, "R3: {who:?} sees another membership {version}");
+        let zxid = version.zxid();
+        if zxid.counter() != Counter(0) {
+            let payload = self.proposed.get(&zxid).expect("R3: nobody proposed the membership");
+            assert_eq!(change_in(payload).as_ref(), Some(&**membership), "R3");
+        }
+    }
+
+    /// A server has put a membership in force. Returns the one before, if it is the first to do so.
+    pub(crate) fn in_force(&mut self, membership: &Membership) -> Option<Membership> {
+        let last = self.newest_membership().clone();
+        if membership.version() <= last.version() {
+            assert!(
+                self.memberships.contains(membership),
+                "R3: {} came late",
+                membership.version()
+            );
+            return None;
+        }
+        self.memberships.push(membership.clone());
+        Some(last)
+    }
+
+    /// Those of which a quorum has to have a transaction: of a change the old and the new membership.
+    pub(crate) fn memberships_for(&self, zxid: Zxid) -> impl Iterator<Item = &Membership> {
+        let first_newer = self.memberships.partition_point(|it| it.version().zxid() < zxid);
+        let new = self.memberships.get(first_newer).filter(|it| it.version().zxid() == zxid);
+        self.memberships.get(first_newer.saturating_sub(1)).into_iter().chain(new)
+    }
+
+    /// The last membership that was in force.
+    pub(crate) fn newest_membership(&self) -> &Membership {
+        self.memberships.last().expect("there is a first")
+    }
+
+    /// Whether a server votes, or did so before the last change, which it then has to bring to its end.
+    pub(crate) fn may_lead(&self, sid: Sid) -> bool {
+        let last_two = self.memberships.iter().rev().take(2);
+        last_two.into_iter().any(|it| it.find(sid).is_some_and(|member| member.is_voter()))
+    }
+
     /// A leader proposes a transaction.
     pub(crate) fn proposes(&mut self, entry: Entry) {
         let before = self.proposed.insert(entry.zxid, entry.payload);
@@ -89,4 +153,11 @@ impl Ledger {
         let has_all = log.get(..count) == Some(&self.committed[..count]);
         assert!(has_all, "{name}: {who:?} leads in {epoch:?} without all that is committed");
     }
+}
+
+/// The membership that a transaction brings.
+fn change_in(payload: &[u8]) -> Option<Membership> {
+    let proposal = Proposal::new(payload).expect("long enough");
+    let text = proposal.new_config().ok().flatten()?;
+    Some(Membership::parse(&text).expect("a membership"))
 }

@@ -1,9 +1,10 @@
 //! What peers send: as the bytes that travel, and in words.
 
+use types::membership::{Member, Membership};
 use types::{Epoch, Sid, Zxid};
 use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner};
 use wire::stored::LogBatch;
-use zab::{LeaderPacket, LearnerKind, LearnerPacket};
+use zab::{LeaderPacket, LearnerKind, LearnerPacket, Memberships};
 
 fn encoded(packet: &ToLearner<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -51,6 +52,18 @@ pub(crate) fn to_learner(packet: &LeaderPacket) -> Vec<Vec<u8>> {
         LeaderPacket::Informs { batch, first, last } => within(batch, *first, *last)
             .map(|proposal| encoded(&ToLearner::Inform(proposal)))
             .collect(),
+        LeaderPacket::CommitAndActivate { zxid, designated_leader } => {
+            let (zxid, designated_leader) = (*zxid, *designated_leader);
+            vec![encoded(&ToLearner::CommitAndActivate { zxid, designated_leader })]
+        }
+        LeaderPacket::InformAndActivate { batch, zxid, designated_leader } => {
+            within(batch, *zxid, *zxid)
+                .map(|proposal| {
+                    let designated_leader = *designated_leader;
+                    encoded(&ToLearner::InformAndActivate { proposal, designated_leader })
+                })
+                .collect()
+        }
         LeaderPacket::Ping { last_proposed } => {
             vec![encoded(&ToLearner::Ping { last_proposed: *last_proposed })]
         }
@@ -84,6 +97,20 @@ pub(crate) fn to_leader(sid: Sid, packet: LearnerPacket) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// `membership 1/5 of 1 2 3:observer`, and what is pending.
+pub(crate) fn memberships(memberships: &Memberships) -> String {
+    let shown = |membership: &Membership| {
+        let member = |member: &Member| {
+            let role = if member.is_voter() { "" } else { ":observer" };
+            format!(" {}{role}", member.sid.0)
+        };
+        let members: String = membership.members().map(member).collect();
+        format!("{} of{members}", at(membership.version().zxid()))
+    };
+    let pending = memberships.pending().map(|it| format!(", pending {}", shown(it)));
+    format!("membership {}{}", shown(&memberships.committed), pending.unwrap_or_default())
+}
+
 /// `1/5`.
 pub(crate) fn at(zxid: Zxid) -> String {
     format!("{}/{}", zxid.epoch().0, zxid.counter().0)
@@ -110,6 +137,12 @@ pub(crate) fn leader_packet(packet: &LeaderPacket) -> String {
             format!("Proposal, Commit {}", range(*first, *last))
         }
         LeaderPacket::Informs { first, last, .. } => format!("Inform {}", range(*first, *last)),
+        LeaderPacket::CommitAndActivate { zxid, designated_leader } => {
+            format!("CommitAndActivate {} leader={}", at(*zxid), designated_leader.0)
+        }
+        LeaderPacket::InformAndActivate { zxid, designated_leader, .. } => {
+            format!("InformAndActivate {} leader={}", at(*zxid), designated_leader.0)
+        }
         LeaderPacket::Ping { last_proposed } => format!("Ping {}", at(*last_proposed)),
     }
 }
@@ -142,6 +175,8 @@ pub(crate) const fn leader_packet_name(packet: &LeaderPacket) -> &'static str {
         LeaderPacket::Commits { .. } => "Commit",
         LeaderPacket::Committed { .. } => "Committed",
         LeaderPacket::Informs { .. } => "Inform",
+        LeaderPacket::CommitAndActivate { .. } => "CommitAndActivate",
+        LeaderPacket::InformAndActivate { .. } => "InformAndActivate",
         LeaderPacket::Ping { .. } => "Ping",
     }
 }

@@ -1,8 +1,9 @@
 //! What a server must have done before it says something.
 
+use types::membership::Membership;
 use types::{Epoch, Sid, Zxid};
 use wire::quorum::ToLearner;
-use zab::{LearnerKind, LearnerPacket, Link, Oracle};
+use zab::{LearnerPacket, Link, Memberships, Oracle, Quorum};
 
 use super::World;
 use super::disk::{Durable, Job};
@@ -24,7 +25,10 @@ impl World {
         let log = process.log[..end].to_vec();
         let news = self.ledger.delivered(sid, &log).to_vec();
         for entry in news {
-            assert!(self.has_quorum(|it| it.has(entry.zxid)), "D4: {} is lost", entry.zxid);
+            for membership in self.ledger.memberships_for(entry.zxid) {
+                let is_safe = self.are_quorum(membership, |it| it.has(entry.zxid));
+                assert!(is_safe, "D4: {} is lost", entry.zxid);
+            }
         }
     }
 
@@ -42,21 +46,45 @@ impl World {
         }
     }
 
-    /// Whether enough voters have it, durably. Whom an oracle lets do alone is enough.
-    pub(super) fn has_quorum(&self, has: impl Fn(&Durable) -> bool) -> bool {
-        let voters = || self.servers.iter().filter(|(_, it)| it.kind == LearnerKind::Follower);
-        let is_let = |sid| self.oracles.get(sid) == Some(&Oracle::MayDecideAlone);
-        if voters().any(|(sid, it)| is_let(sid) && has(&it.disk.durable)) {
-            return true;
+    /// Whether enough voters of a membership have it, durably. Whom an oracle lets do alone is enough.
+    pub(super) fn are_quorum(
+        &self,
+        membership: &Membership,
+        has: impl Fn(&Durable) -> bool,
+    ) -> bool {
+        let has = |sid| self.servers.get(&sid).is_some_and(|server| has(&server.disk.durable));
+        let is_let = |sid| self.oracles.get(&sid) == Some(&Oracle::MayDecideAlone);
+        let quorum = Quorum::from(membership);
+        quorum.is_quorum(has) || quorum.voters().any(|sid| is_let(sid) && has(sid))
+    }
+
+    /// What a server holds for who decides was proposed, by one leader, and is in force only if enough
+    /// of the old and of the new voters know of it.
+    pub(super) fn check_memberships(&mut self, sid: Sid, memberships: &Memberships) {
+        let known = self.servers[&sid].disk.durable.memberships.clone();
+        let is_newer = memberships.committed.version() >= known.committed.version();
+        assert!(is_newer, "R3: {sid:?} goes back to an older membership");
+        for membership in
+            [Some(&memberships.committed), memberships.pending()].into_iter().flatten()
+        {
+            self.ledger.membership_seen(sid, membership);
         }
-        let holders = voters().filter(|(_, it)| has(&it.disk.durable)).count();
-        holders > usize::try_from(self.plan.voters / 2).expect("few")
+        let Some(before) = self.ledger.in_force(&memberships.committed) else { return };
+        let version = memberships.committed.version();
+        for membership in [&before, &*memberships.committed] {
+            // The transaction may be lost, if a new leader had seen the membership without it.
+            let know = |it: &Durable| it.memberships.newest().version() >= version;
+            assert!(self.are_quorum(membership, know), "R2: {version} is in force at {sid:?}");
+        }
     }
 
     pub(super) fn check_lead(&mut self, sid: Sid, epoch: Epoch) {
         let durable = &self.servers[&sid].disk.durable;
         assert_eq!(durable.current, epoch, "D1: {sid:?} leads and has not adopted the epoch");
-        assert!(self.has_quorum(|it| it.current >= epoch), "D1: {sid:?} leads without a quorum");
+        let newest = self.ledger.newest_membership();
+        let has_quorum = self.are_quorum(newest, |it| it.current >= epoch);
+        assert!(has_quorum, "D1: {sid:?} leads without a quorum");
+        assert!(self.ledger.may_lead(sid), "R4: {sid:?} leads and does not vote");
         let Some(process) = &self.servers[&sid].process else { return };
         let log = process.log.clone();
         assert_eq!(durable.log, log, "D1: {sid:?} leads and has not all of its history");
@@ -130,7 +158,7 @@ impl World {
                 let is_needed = durable.log.last().is_some_and(|entry| entry.zxid > *keep);
                 assert!(is_needed, "Z12: {sid:?} is to cut what is not there");
             }
-            Job::Append(_) | Job::Accept(_) | Job::Install { .. } => {}
+            Job::Append(_) | Job::Accept(_) | Job::Install { .. } | Job::Memberships(_) => {}
         }
     }
 

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use types::{Epoch, Instant, Sid, Zxid};
-use zab::{Effect, LearnerKind, Link, Oracle, Peer};
+use zab::{Effect, Link, Oracle, Peer};
 
 use crate::ensemble::world::disk::{Disk, Entry};
 use crate::support::network::Happening;
 
 /// A server, running or not.
 pub(crate) struct Server {
-    pub(crate) kind: LearnerKind,
     pub(crate) disk: Disk,
     pub(crate) process: Option<Process>,
     /// Distinguishes the runs of the process.

@@ -314,20 +314,25 @@ impl World {
         }
         let Some((name, input)) = self.carry_out_job(sid) else { return };
         let Some(process) = &mut self.server(sid).process else { return };
-        if let Input::SnapshotInstalled { last_applied, .. } = input {
+        if let Some(Input::SnapshotInstalled { last_applied, .. }) = input {
             process.delivered = last_applied;
             let log = self.servers[&sid].disk.durable.log.clone();
             if let Some(process) = &mut self.server(sid).process {
                 process.log = log;
             }
         }
-        if self.passes(sid, Moment::new("stored", name)) {
+        if self.passes(sid, Moment::new("stored", name))
+            && let Some(input) = input
+        {
             self.step(sid, "Stored", input);
         }
     }
 
     /// The disk does what is next. Returns what that was, and what is told of it.
-    pub(super) fn carry_out_job(&mut self, sid: Sid) -> Option<(&'static str, Input<'static>)> {
+    pub(super) fn carry_out_job(
+        &mut self,
+        sid: Sid,
+    ) -> Option<(&'static str, Option<Input<'static>>)> {
         let job = self.servers[&sid].disk.first()?.clone();
         let text = match &job {
             Job::Append(batch) => {
@@ -340,16 +345,18 @@ impl World {
             Job::Install { last_applied, .. } => {
                 format!("is a snapshot at {}", packets::at(*last_applied))
             }
+            Job::Memberships(memberships) => format!("has {}", packets::memberships(memberships)),
         };
         self.show(Shown::Storage, || format!("{} disk {text}", sid.0));
         let removes = matches!(job, Job::Truncate(_) | Job::Install { .. });
         let before = removes.then(|| self.servers[&sid].disk.durable.clone());
-        let input = self.server(sid).disk.next()?;
+        let input = self.server(sid).disk.next();
         if let Some(before) = before {
             // Who comes back to a leader forgets what that one has not committed at that time, and
             // does not count until it has it again.
             for zxid in self.ledger.forgotten(&before, &self.servers[&sid].disk.durable) {
-                assert!(self.has_quorum(|it| it.has(zxid)), "M4: {sid:?} forgets {zxid}");
+                let newest = self.ledger.newest_membership();
+                assert!(self.are_quorum(newest, |it| it.has(zxid)), "M4: {sid:?} forgets {zxid}");
             }
         }
         Some((job.name(), input))
@@ -390,8 +397,10 @@ const fn to_learner_name(packet: &ToLearner<'_>) -> &'static str {
         ToLearner::NewLeader { .. } => "NewLeader",
         ToLearner::UpToDate => "UpToDate",
         ToLearner::Proposal(_) => "Proposal",
-        ToLearner::Commit { .. } | ToLearner::CommitAndActivate { .. } => "Commit",
-        ToLearner::Inform(_) | ToLearner::InformAndActivate { .. } => "Inform",
+        ToLearner::Commit { .. } => "Commit",
+        ToLearner::CommitAndActivate { .. } => "CommitAndActivate",
+        ToLearner::Inform(_) => "Inform",
+        ToLearner::InformAndActivate { .. } => "InformAndActivate",
         ToLearner::Sync => "Sync",
         ToLearner::Ping { .. } => "Ping",
         ToLearner::Revalidated { .. } => "Revalidated",
