@@ -31,11 +31,16 @@ WAYS = re.compile(
 WAY_NAMES = {"diff": "DIFF", "snapshot": "SNAP", "Truncating": "TRUNC"}
 
 
+# Those that this process has chosen: a member may have been given one that it does not open yet.
+_given = set()
+
+
 def free_port() -> int:
-    """Returns a loopback port that nobody listens on and no outgoing connection is given."""
+    """Returns a loopback port that nobody listens on and no outgoing connection gets; each once."""
     while True:
         port = random.choice(PORTS)
-        if servers.is_free(port):
+        if port not in _given and servers.is_free(port):
+            _given.add(port)
             return port
 
 
