@@ -111,7 +111,8 @@ pub enum Effect {
     Follow {
         /// The connection over which it learns.
         link: Link,
-        /// Who leads.
+        /// Who was elected. An observer that learns from a follower is not told if that has another
+        /// leader by now.
         leader: Sid,
         /// Whose connection it is: the leader's, or that of a follower which has observers of its own.
         teacher: Sid,

@@ -352,7 +352,7 @@ impl World {
         let epoch = self.servers[&leader].role();
         let follows = |server: &Server| match (server.role(), epoch) {
             (Some(Role::Following(its, one)), Some(Role::Leading(other))) => {
-                its == leader && one == other
+                (its == leader || self.may_learn_from_followers(server)) && one == other
             }
             (role, _) => role == epoch,
         };
@@ -362,6 +362,12 @@ impl World {
         };
         let mut running = self.servers.values().filter(|it| it.process.is_some());
         running.all(|server| follows(server) && has_all(server))
+    }
+
+    /// Whether the server may learn of a leader from who follows it, whomever it has elected.
+    fn may_learn_from_followers(&self, server: &Server) -> bool {
+        server.kind == LearnerKind::Observer
+            && self.plan.observer_masters == ObserverMasters::Followers
     }
 
     /// What each server does.
