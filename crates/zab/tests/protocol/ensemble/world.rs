@@ -350,9 +350,11 @@ impl World {
     pub(crate) fn agrees(&self) -> bool {
         let [leader] = self.leaders()[..] else { return false };
         let epoch = self.servers[&leader].role();
+        // Who learns from a follower is told the epoch, and not whose it is.
+        let may_err = self.plan.observer_masters == ObserverMasters::Followers;
         let follows = |server: &Server| match (server.role(), epoch) {
             (Some(Role::Following(its, one)), Some(Role::Leading(other))) => {
-                (its == leader || self.may_learn_from_followers(server)) && one == other
+                (its == leader || may_err) && one == other
             }
             (role, _) => role == epoch,
         };
@@ -362,12 +364,6 @@ impl World {
         };
         let mut running = self.servers.values().filter(|it| it.process.is_some());
         running.all(|server| follows(server) && has_all(server))
-    }
-
-    /// Whether the server may learn of a leader from who follows it, whomever it has elected.
-    fn may_learn_from_followers(&self, server: &Server) -> bool {
-        server.kind == LearnerKind::Observer
-            && self.plan.observer_masters == ObserverMasters::Followers
     }
 
     /// What each server does.
