@@ -210,7 +210,8 @@ impl Round {
     /// Whether a quorum of `votes` has the leader of `ballot`, and that one says so itself. This
     /// server need not: whom all others of its own round follow has been elected, and is the last
     /// to know. Followers from rounds before say nothing, they have not noticed that it is looking
-    /// again.
+    /// again. Who takes no part does not lead either: it may have lost what it had when the others
+    /// voted for it.
     ///
     /// To follow somebody is no vote: the voters in force are enough. A change of the membership that
     /// only this server has seen must not keep it from a leader that will have it forgotten.
@@ -224,10 +225,12 @@ impl Round {
         let leader = ballot.vote.leader;
         let counts = |vote: &&Ballot| leader != Some(self.me) || vote.round == self.number;
         let agrees = |sid: &Sid| votes.get(sid).filter(|vote| same(vote, ballot)).filter(counts);
-        let leads = |sid| {
-            sid == self.me
-                || agrees(&sid).is_some_and(|vote| vote.state == ServerState::Leading)
-                || mutant::active(31)
+        let leads = |sid| match sid == self.me {
+            true => self.takes_part() || mutant::active(141),
+            false => {
+                agrees(&sid).is_some_and(|vote| vote.state == ServerState::Leading)
+                    || mutant::active(31)
+            }
         };
         let has = |sid| agrees(&sid).is_some();
         let is_enough = match leader == Some(self.me) {
@@ -305,6 +308,21 @@ mod tests {
             (&[(2, 5), (4, 5), (5, 5)], true),
         ] {
             assert_eq!(round(votes, &quorums).has_quorum(&quorums), expected, "{votes:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_have_lost_something_is_not_led_to_lead() {
+        let quorums = Quorums::from(majority(&[1, 2, 3]));
+        let round = ElectionRound(1);
+        let follows = Ballot { state: ServerState::Following, ..Ballot::looking(vote(1), round) };
+        for (last_logged, expected) in [
+            (LastLogged::Zxid(Zxid::ZERO), Heard::Leader(follows)),
+            (LastLogged::NoDatabase, Heard::Counted),
+        ] {
+            let mut round = Round::new(Sid(1), true, round, Vote { last_logged, ..vote(1) });
+            round.hear(Sid(2), follows, &quorums);
+            assert_eq!(round.hear(Sid(3), follows, &quorums), expected, "{last_logged:?}");
         }
     }
 
