@@ -1,6 +1,7 @@
 //! What clients of an ensemble see, whichever member they talk to.
 
 mod local;
+mod moving;
 mod read_only;
 mod reconfiguration;
 #[path = "../core/world/transcript.rs"]

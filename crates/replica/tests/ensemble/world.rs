@@ -234,6 +234,23 @@ impl World {
         self.run();
     }
 
+    /// Sends a request of a client, and lets the session come to another connection when so much of
+    /// what follows from it has arrived; everything arrives in the end.
+    pub(crate) fn move_amid(
+        &mut self,
+        (before, op): (Client, Op<'_>),
+        arrivals: usize,
+        after: Client,
+    ) {
+        let ticket = self.ticket(before);
+        self.put(before, op);
+        for _ in 0..arrivals {
+            let Some((sid, arrival)) = self.arrivals.pop_front() else { break };
+            self.arrive(sid, arrival);
+        }
+        self.greet(after, Some(ticket));
+    }
+
     /// What a client was told since the last call.
     pub(crate) fn told(&mut self, client: Client) -> String {
         self.read(client);

@@ -1,0 +1,92 @@
+//! Sessions that move from one connection to another, in whatever order the news of that arrives.
+
+use types::{CreateMode, Op};
+
+use crate::world::{Client, TIMEOUT, World};
+use crate::{create, get, sync};
+
+/// A session that was opened at one member and has moved to another: its old and its new connection.
+fn moved(world: &mut World, from: i64, to: i64) -> (Client, Client) {
+    let old = world.client(from);
+    let new = world.dial(to);
+    world.greet(new, Some(world.ticket(old)));
+    assert!(world.told(new).starts_with("session for"), "from {from} to {to}");
+    (old, new)
+}
+
+/// All ways from one of three members to one of them.
+fn ways() -> impl Iterator<Item = (i64, i64)> {
+    (1..=3).flat_map(|from| (1..=3).map(move |to| (from, to)))
+}
+
+#[test]
+fn a_write_over_the_connection_that_a_session_has_left_is_not_done_and_closes_it() {
+    for (from, to) in ways() {
+        let mut world = World::new(3);
+        let (old, new) = moved(&mut world, from, to);
+        world.ask(old, [create("/late", CreateMode::Persistent)]);
+        world.ask(old, [Op::Ping]);
+        let told = world.ask(new, [sync(), get("/late"), create("/own", CreateMode::Ephemeral)]);
+        assert!(told.contains("NoNode") && told.contains("/own"), "{from} to {to}: {told}");
+        world.wait_alive(new, TIMEOUT * 2);
+        assert!(world.ask(new, [get("/own")]).contains("data"), "{from} to {to}");
+    }
+}
+
+#[test]
+fn the_connection_that_a_session_has_left_is_closed_without_an_answer() {
+    for (from, to) in ways() {
+        let mut world = World::new(3);
+        let (old, _) = moved(&mut world, from, to);
+        let told = world.ask(old, [create("/late", CreateMode::Persistent), get("/")]);
+        assert_eq!(told, "closed\n", "{from} to {to}");
+    }
+}
+
+#[test]
+fn a_session_is_not_ended_over_the_connection_that_it_has_left() {
+    for (from, to) in ways() {
+        let mut world = World::new(3);
+        let (old, new) = moved(&mut world, from, to);
+        world.ask(new, [create("/kept", CreateMode::Ephemeral)]);
+        let told = world.ask(old, [Op::CloseSession]);
+        assert_eq!(told, "closed\n", "{from} to {to}");
+        let told = world.ask(new, [sync(), get("/kept")]);
+        assert!(told.contains("data"), "{from} to {to}: {told}");
+    }
+}
+
+/// The word on a session comes from the leader behind everything that it decided before, and a learner
+/// that hears it has applied all of that.
+#[test]
+fn what_a_session_was_told_where_it_was_is_seen_where_it_is() {
+    let mut told_before = 0;
+    for (from, to) in ways() {
+        for arrivals in 0..30 {
+            let mut world = World::new(3);
+            let (old, new) = (world.client(from), world.dial(to));
+            world.move_amid((old, create("/x", CreateMode::Persistent)), arrivals, new);
+            assert!(world.told(new).starts_with("session for"), "{from} to {to}, {arrivals}");
+            if world.told(old).contains("/x") {
+                told_before += 1;
+                let told = world.ask(new, [get("/x")]);
+                assert!(told.contains("data"), "{from} to {to}, {arrivals} arrivals: {told}");
+            }
+            let told = world.ask(new, [sync(), create("/y", CreateMode::Persistent), get("/y")]);
+            assert!(told.contains("data"), "{from} to {to}, {arrivals} arrivals: {told}");
+        }
+    }
+    assert!(told_before > 100, "{told_before}");
+}
+
+#[test]
+fn a_member_that_a_session_has_left_does_not_end_it() {
+    for (from, to) in ways() {
+        let mut world = World::new(3);
+        let (_, new) = moved(&mut world, from, to);
+        world.ask(new, [create("/kept", CreateMode::Ephemeral)]);
+        world.wait_alive(new, TIMEOUT * 4);
+        let told = world.ask(new, [sync(), get("/kept")]);
+        assert!(told.contains("data"), "{from} to {to}: {told}");
+    }
+}
