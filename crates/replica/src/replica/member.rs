@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 use tree::Tree;
-use types::{Counter, Epoch, Now, Zxid, path};
+use types::{Counter, Epoch, Now, Zxid, mutant, path};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::{LogBatch, decode_txn};
 use zab::{LearnerKind, Learners, Link, Peer};
@@ -61,7 +61,7 @@ impl Replica {
             zab::Input::FromLeader { link, packet } => {
                 self.hear_leader(now, *link, packet, effects);
             }
-            zab::Input::QuorumLinkClosed { link } => self.core.snapshots.stop_stream(*link),
+            zab::Input::QuorumLinkClosed { link } => self.stop_stream(*link),
             _ => {}
         }
         if let Some(Member { peer, effects, .. }) = &mut self.member {
@@ -165,6 +165,17 @@ impl Replica {
         *tree = new;
     }
 
+    /// A learner is gone: nothing is sent to it, nor anything begun that the peer has asked for before.
+    fn stop_stream(&mut self, learner: Link) {
+        self.core.snapshots.stop_stream(learner);
+        if let Some(Member { effects, .. }) = &mut self.member
+            && !mutant::active(140)
+        {
+            let is_for_learner = |effect: &zab::Effect| matches!(effect, zab::Effect::SendSnapshot { link, .. } if *link == learner);
+            effects.retain(|effect| !is_for_learner(effect));
+        }
+    }
+
     fn has_learner(&self, link: Link) -> bool {
         self.member.as_ref().is_some_and(|member| member.peer.has_learner(link))
     }
@@ -258,7 +269,11 @@ impl Replica {
         core.last_logged = core.last_logged.max(Zxid::new(epoch, Counter(0)));
         core.pending = Pending::new(tree.digest().unwrap_or_default(), core.options.seed);
         core.sessions.keep_local(now.instant);
-        core.track_all(now, &tree);
+        let heard = match mutant::active(47) {
+            true => Now { instant: types::Instant::default(), ..now },
+            false => now,
+        };
+        core.track_all(heard, &tree);
     }
 
     fn hear_learner(&mut self, now: Now, link: Link, packet: &ToLeader<'_>) {
