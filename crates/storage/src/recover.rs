@@ -197,7 +197,7 @@ impl<D: Disk> DataDir<D> {
         let (found, unreadable_snapshots) = self.load_snapshot(options.tree)?;
         let (contents, origin) = match found {
             Some((zxid, contents)) => (contents, Origin::Snapshot(zxid)),
-            None if !logs.is_empty() => match options.without_snapshot {
+            None if !logs.is_empty() && !mutant::active(39) => match options.without_snapshot {
                 WithoutSnapshot::Replay => (fresh(options.tree), Origin::Logs),
                 WithoutSnapshot::Refuse => {
                     let dir = self.directories.log_dir();

@@ -24,7 +24,7 @@
 //! the cut succeeds or fails. The new one starts a file of its own, as every log does, so that nothing
 //! is ever written behind the place of the cut (ZOOKEEPER-1489).
 
-use types::Zxid;
+use types::{Zxid, mutant};
 
 use crate::data_dir::DataDir;
 use crate::disk::{Access, Disk, DiskFile};
@@ -50,9 +50,12 @@ impl<D: Disk> DataDir<D> {
         options: &RecoverOptions,
     ) -> Result<(Log<D>, Recovered), Error> {
         let log_options = log.abandon()?;
-        self.truncate(last)?;
+        match self.truncate(last) {
+            Err(_) if mutant::active(13) => {}
+            result => result?,
+        }
         let recovered = self.recover(options)?;
-        if recovered.last_logged != last {
+        if recovered.last_logged != last && ![12, 13].into_iter().any(mutant::active) {
             let dir = self.directories.log_dir();
             return Err(Error::HistoryEnds { dir, last: recovered.last_logged, expected: last });
         }
@@ -73,7 +76,7 @@ impl<D: Disk> DataDir<D> {
         self.require_way(&logs, start, last)?;
         branch.number += 1;
         watermark::forget(&self.disk, &self.directories.log_dir())?;
-        for file in newer {
+        for file in newer.into_iter().filter(|_| !mutant::active(12)) {
             self.remove(&file.path)?;
             self.sync_dir(&self.directories.snapshot_dir())?;
         }
@@ -90,9 +93,11 @@ impl<D: Disk> DataDir<D> {
         unreadable: Unreadable,
     ) -> Result<(), Error> {
         let mut kept = logs.partition_point(|log| log.first <= last);
-        for log in logs[kept..].iter().rev() {
-            self.remove_log(log)?;
+        let mut later: Vec<_> = logs[kept..].iter().rev().collect();
+        if mutant::active(15) {
+            later.reverse();
         }
+        later.into_iter().try_for_each(|log| self.remove_log(log))?;
         while let Some(log) = logs[..kept].last() {
             let path = &log.path;
             let cut_point = match self.cut_point(log, last) {
@@ -102,7 +107,9 @@ impl<D: Disk> DataDir<D> {
             if let Some(offset) = cut_point {
                 let file = self.disk.open(path, Access::ReadWrite).during(Action::Open, path)?;
                 file.set_len(offset).during(Action::Truncate, path)?;
-                file.sync_data().during(Action::Sync, path)?;
+                if !mutant::active(14) {
+                    file.sync_data().during(Action::Sync, path)?;
+                }
                 break;
             }
             self.remove_log(log)?;

@@ -203,8 +203,16 @@ impl Intake<'_, '_> {
             Ask::Write(write) => {
                 let header = self.core.next_header(now, session, xid);
                 let txn = self.prepare(now, header, &identities, |it| it.write(write));
-                self.propose_for(address, header, txn, origin);
-                return;
+                match txn {
+                    Txn::Error { code } if mutant::active(66) => {
+                        let code = ErrorCode::from_raw(code).unwrap_or(ErrorCode::SystemError);
+                        Question::Refused(code)
+                    }
+                    txn => {
+                        self.propose_for(address, header, txn, origin);
+                        return;
+                    }
+                }
             }
             Ask::CloseSession => {
                 self.propose_close(now, session, xid, origin);

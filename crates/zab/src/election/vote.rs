@@ -5,7 +5,7 @@
 //! Ballot   a vote as one server cast it: in which round, and what that server was doing
 //! ```
 
-use types::{Epoch, Sid};
+use types::{Epoch, Sid, mutant};
 use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
 
 use crate::quorum::Quorum;
@@ -29,7 +29,12 @@ impl Vote {
     /// Whether who has voted for `other` must vote for this instead. What weighs nothing leads
     /// nobody: it may propose itself, but convinces no one.
     pub(crate) fn beats(self, other: Self, quorum: &Quorum) -> bool {
-        self.leader.is_some_and(|leader| quorum.weight(leader) > 0) && self > other
+        let history_first = |vote: Self| (vote.last_logged, vote.epoch, vote.leader);
+        let is_better = match mutant::active(29) {
+            true => history_first(self) > history_first(other),
+            false => self > other,
+        };
+        self.leader.is_some_and(|leader| quorum.weight(leader) > 0) && is_better
     }
 }
 

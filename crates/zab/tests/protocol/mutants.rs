@@ -54,8 +54,10 @@ const ALL: &[Mutant] = &[
     mutant(26, "the accepted epoch is not stored", &["D2", "D1"]),
     mutant(27, "an epoch that others have accepted is begun again", &["Z2", "D1"]),
     mutant(28, "a learner with a later history is led", &["M3", "M1", "M4"]),
+    mutant(29, "votes are compared by history before epoch", &["E2"]),
     mutant(30, "votes of earlier rounds count", &["E1", "E2"]),
     mutant(31, "a leader is followed without its own word", &["E1", "E2", "E5"]),
+    mutant(32, "the first quorum ends an election", &["script", "P17"]),
     mutant(33, "a leader without a quorum goes on", &["P17", "P12"]),
     mutant(34, "a leader confirms itself", &["P12"]),
     mutant(59, "the new voters alone commit a change of the membership", &["R2", "D4"]),
@@ -124,7 +126,7 @@ fn one_planted_bug_is_looked_for() {
 
 /// One run: of elections alone for what is planted there, else of an ensemble.
 fn play(seed: u64, number: u32) {
-    if [30, 31].contains(&number) {
+    if [29, 30, 31, 32].contains(&number) {
         election::campaign::run(seed);
         return;
     }
