@@ -18,7 +18,7 @@ EPHEMERAL = 1
 
 # Operations by number.
 CREATE, DELETE, GET_DATA, SET_DATA, GET_ACL, SYNC, PING = 1, 2, 4, 5, 6, 9, 11
-GET_CHILDREN2, CLOSE = 12, -11
+GET_CHILDREN2, CLOSE, RECONFIG = 12, -11, 16
 # How many znodes a dump asks for at a time.
 DUMPED_TOGETHER = 200
 
@@ -92,6 +92,12 @@ class Client:
     def sync(self) -> None:
         """Waits until this member has everything that was decided before."""
         self._ask(SYNC, _text("/"))
+
+    def reconfig(self, joining=None, leaving=None, members=None, version: int = -1) -> str:
+        """Changes the membership and returns the new one: what joins, what leaves, or all of it."""
+        texts = b"".join(struct.pack(">i", -1) if it is None else _text(it) for it in (joining, leaving, members))
+        answer = self._ask(RECONFIG, texts + struct.pack(">q", version))
+        return _take_buffer(answer, 0)[0].decode()
 
     def ping(self) -> None:
         """Keeps the session alive."""
