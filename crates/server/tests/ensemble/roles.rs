@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use reefkeeper_client::{Client, CreateMode, Error, ErrorCode};
+use reefkeeper_client::{Client, CreateMode, Error, ErrorCode, ReconfigRequest};
 
 use crate::fixture::{Ensemble, Kind, PATIENCE, free_ports};
 use crate::{read, write};
@@ -233,4 +233,86 @@ async fn a_session_at_an_observer_of_a_follower_lives_as_long_as_its_client() {
     client.detach();
     let change = tokio::time::timeout(PATIENCE, watch).await.expect("the session expires");
     assert!(change.is_ok(), "{change:?}");
+}
+
+/// Four servers whose membership may change, of which the last one observes.
+fn four_that_change() -> Ensemble {
+    let port = format!("observerMasterPort={}", free_ports(1)[0]);
+    let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
+    let settings = ["4lw.commands.whitelist=*", "reconfigEnabled=true", "skipACL=yes"];
+    Ensemble::start(&kinds, &[&[port.as_str()], &settings[..]].concat())
+}
+
+/// Changes the membership at a server; returns the new one.
+async fn reconfigure(client: &Client, change: ReconfigRequest<'_>) -> String {
+    let membership = client.reconfig(change).await.expect("changed");
+    String::from_utf8(membership.bytes().to_vec()).expect("text")
+}
+
+const NO_CHANGE: ReconfigRequest<'_> =
+    ReconfigRequest { joining: None, leaving: None, new_members: None, based_on: None };
+
+#[tokio::test]
+async fn an_observer_learns_of_another_membership_from_a_follower() {
+    let ensemble = four_that_change();
+    let leader = ensemble.leader();
+    let first = master(&ensemble);
+    let observing = ensemble.client(3).await;
+    write(&observing, "/before", "1").await;
+    let leaving = (first + 1).to_string();
+    let change = ReconfigRequest { leaving: Some(leaving.as_str().into()), ..NO_CHANGE };
+    let membership = reconfigure(&observing, change).await;
+    assert!(!membership.contains(&format!("server.{leaving}=")), "{membership}");
+
+    // It may have lost its master, and have found another one.
+    assert_eq!(ensemble.leader(), leader);
+    assert_ne!(master(&ensemble), leader);
+    let again = ensemble.client(3).await;
+    write(&again, "/after", "2").await;
+    assert_eq!(read(&ensemble.client(leader).await, "/after").await, "2");
+    assert_eq!(again.config().await.expect("read").bytes(), membership.as_bytes());
+}
+
+#[tokio::test]
+async fn an_observer_of_a_follower_that_is_to_vote_turns_to_the_leader() {
+    let mut ensemble = four_that_change();
+    let leader = ensemble.leader();
+    assert_ne!(master(&ensemble), leader);
+    let before = ensemble.membership(3);
+    let servers = before.lines().filter(|line| line.starts_with("server."));
+    let all = servers.collect::<Vec<_>>().join(",").replace(":observer", ":participant");
+    let change = ReconfigRequest { new_members: Some(all.into()), ..NO_CHANGE };
+    let client = ensemble.client(leader).await;
+    let membership = reconfigure(&client, change).await;
+    assert!(!membership.contains(":observer"), "{membership}");
+    ensemble.wait_until_mode(3, "follower");
+
+    // It counts: without another one three of four are left.
+    ensemble.stop((leader + 1) % 3);
+    assert_eq!(ensemble.leader(), leader);
+    write(&ensemble.client(3).await, "/by-the-voter", "1").await;
+    assert_eq!(read(&client, "/by-the-voter").await, "1");
+}
+
+#[tokio::test]
+async fn a_follower_that_is_to_observe_sends_its_observers_to_another_one() {
+    let ensemble = four_that_change();
+    let leader = ensemble.leader();
+    let first = master(&ensemble);
+    let before = ensemble.membership(3);
+    let demoted = |line: &str| match line.starts_with(&format!("server.{}=", first + 1)) {
+        true => line.replace(":participant", ":observer"),
+        false => line.to_owned(),
+    };
+    let servers = before.lines().filter(|line| line.starts_with("server."));
+    let all = servers.map(demoted).collect::<Vec<_>>().join(",");
+    let change = ReconfigRequest { new_members: Some(all.into()), ..NO_CHANGE };
+    reconfigure(&ensemble.client(leader).await, change).await;
+    ensemble.wait_until_mode(first, "observer");
+    let other = 3 - leader - first;
+    ensemble.wait_for_modes(|_| ensemble.ask(other, "mntr").contains("\nzk_synced_observers\t2\n"));
+    assert_eq!(ensemble.leader(), leader);
+    assert_eq!(master(&ensemble), other);
+    write(&ensemble.client(3).await, "/by-an-observer", "1").await;
+    assert_eq!(read(&ensemble.client(first).await, "/by-an-observer").await, "1");
 }
