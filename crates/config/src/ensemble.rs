@@ -105,6 +105,8 @@ pub struct Synchronization {
     pub concurrent_diffs_max: u64,
     /// `commitLogCount`: transactions, at least 500.
     pub committed_kept: u64,
+    /// `commitLogBytes`: how long those may be together, at least 1.
+    pub committed_bytes_kept: u64,
     /// `snapshotSizeFactor`: a share of the newest snapshot's bytes, from 0, which stands for any
     /// amount, to 1; `None`: the log is not read for learners.
     pub log_read_factor: Option<f64>,
@@ -229,6 +231,7 @@ impl Synchronization {
             concurrent_snapshots_max: layers.value(&MAX_CONCURRENT_SNAP_SYNCS)?,
             concurrent_diffs_max: layers.value(&MAX_CONCURRENT_DIFF_SYNCS)?,
             committed_kept: layers.value(&COMMIT_LOG_COUNT)?,
+            committed_bytes_kept: layers.value(&COMMIT_LOG_BYTES)?,
             log_read_factor: layers.value(&SNAPSHOT_SIZE_FACTOR)?,
             always_sends_snapshot: layers.value(&FORCE_SNAPSHOT_SYNC)?,
         })

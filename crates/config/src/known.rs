@@ -89,7 +89,6 @@ pub(crate) const KNOWN: &[(&str, Fate)] = &[
 pub(crate) const NOT_ACTED_ON: &[(&str, &str)] = &[
     ("admin.*", "the HTTP admin server is"),
     ("allowSaslFailedClients", "SASL is"),
-    ("snapshotSizeFactor", "reading the log for learners is"),
     // All addresses of a server are tried at once, and the first that answers is taken.
     ("multiAddress.reachabilityCheck*", "trying out addresses before they are used is"),
     ("syncEnabled", "an observer without files is"),

@@ -402,6 +402,9 @@ settings! {
         /// Committed transactions that are kept in memory for learners that lack them. Less than
         /// 500 counts as 500.
         COMMIT_LOG_COUNT: u64 = "commitLogCount", Prefixed, COMMIT_LOG_COUNT, "500";
+        /// Bytes of committed transactions that are kept in memory for learners, though they be less
+        /// than `commitLogCount`. What is older is read from the log. Not known to Apache's servers.
+        COMMIT_LOG_BYTES: u64 = "commitLogBytes", Prefixed, POSITIVE_COUNT, "67108864";
         /// How much of the log may be read for a learner, as a share of the newest snapshot's size,
         /// before a snapshot is sent instead; 0: any amount; less: none. More than 1 counts as 0.33.
         SNAPSHOT_SIZE_FACTOR: Option<f64> =

@@ -25,6 +25,7 @@ use zab::Memberships;
 
 use crate::clock::Clock;
 use crate::door::{Errand as DoorErrand, Handover};
+use crate::history_thread::ReadJob;
 use crate::inbox::Inbox;
 use crate::log_thread::{Change, LogJob};
 use crate::operator::{Desk, Finding};
@@ -79,6 +80,8 @@ struct Steering {
 pub(crate) struct Outlets {
     pub(crate) log: Arc<Inbox<LogJob>>,
     pub(crate) snapshots: Arc<Inbox<SnapshotJob>>,
+    /// Only on a member of an ensemble somebody takes things out.
+    pub(crate) history: Arc<Inbox<ReadJob>>,
     pub(crate) handovers: Vec<Arc<Handover>>,
     pub(crate) desk: Arc<Desk>,
     /// Only a member of an ensemble has them.
@@ -203,6 +206,7 @@ impl Helm {
         let News { inputs, of_peers } = news;
         for news in of_peers.drain(..) {
             match news {
+                PeersNews::Sent { link } => self.outlets.history.put(ReadJob::ReadOn(link)),
                 PeersNews::SnapshotTakesMore { link } => inputs.push(Input::StreamTakesMore(link)),
                 news => news.tell(|input| replica.take(now, input, effects)),
             }
@@ -293,6 +297,12 @@ impl Outlets {
                 self.log.put(LogJob::Change(Change::KeepMemberships(memberships.clone())));
                 errands.push(Errand::Memberships(memberships));
             }
+            Effect::Peer(zab::Effect::ReadLog { link, after, up_to }) => {
+                self.history.put(ReadJob::Begin { link, after, up_to });
+            }
+            Effect::Peer(zab::Effect::StopReading { link }) => {
+                self.history.put(ReadJob::Stop(link));
+            }
             Effect::Peer(effect) => {
                 errands.push(Errand::of(effect).expect("the replica keeps its own effects"));
             }
@@ -325,6 +335,7 @@ impl Outlets {
     fn close(&self) {
         self.log.close();
         self.snapshots.close();
+        self.history.close();
         self.desk.close();
         if let Some(peers) = &self.peers {
             peers.stop();

@@ -30,6 +30,7 @@ mod door;
 #[cfg(test)]
 mod fixture;
 mod helm;
+mod history_thread;
 mod host;
 mod inbox;
 mod io_thread;

@@ -7,7 +7,10 @@ use config::{Config, Ensemble};
 use replica::{EnsembleOptions, LocalSessions};
 use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
 use tracing::warn;
-use zab::{ElectionOptions, Memberships, ObserverMasters, ObserverPauses, SynchronizationsMax};
+use zab::{
+    ElectionOptions, HistoryBounds, LogReading, Memberships, ObserverMasters, ObserverPauses,
+    SynchronizationsMax,
+};
 
 /// How long an election that could end is kept open for a better candidate, as Apache's servers do.
 const FINALIZE: Duration = Duration::from_millis(200);
@@ -61,7 +64,15 @@ fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options
         tick: config.sessions.tick,
         init_limit: limits.init_ticks,
         sync_limit: limits.sync_ticks,
-        history_min: saturating(synchronization.committed_kept),
+        history: HistoryBounds {
+            txns_min: saturating(synchronization.committed_kept),
+            bytes_max: saturating(synchronization.committed_bytes_kept),
+        },
+        log_reading: match synchronization.log_read_factor {
+            None => LogReading::Off,
+            Some(0.0) => LogReading::Unlimited,
+            Some(share) => LogReading::Share(share),
+        },
         snapshots_only: synchronization.always_sends_snapshot,
         has_oracle: ensemble.oracle_path.is_some(),
         epoch_wait_max: synchronization.epoch_wait_max,

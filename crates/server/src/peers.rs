@@ -358,6 +358,7 @@ impl PeersThread {
             Errand::ToLearner { link, packet } => self.tell_learner(link, &packet),
             Errand::Packets { link, bytes } => self.send_packets(link, &bytes),
             Errand::SnapshotPart { link, part } => self.send_snapshot_part(link, part),
+            Errand::TellWhenSent { link } => self.tell_when_sent(link),
             Errand::StreamProgress { link, progress } => self.on_stream_progress(link, progress),
             Errand::LookedUp { asker, places, addresses } => {
                 self.lookups.ended(asker);

@@ -30,6 +30,7 @@ mod node;
 mod packets;
 mod plan;
 mod process;
+mod readings;
 mod receiver;
 mod record;
 mod serve;
@@ -164,6 +165,8 @@ enum Happening {
     FromServer(zab::Link),
     /// A learner's connection takes more of a snapshot.
     StreamSent(Life, zab::Link),
+    /// The log is read for a learner.
+    ReadLog(Life, zab::Link),
     /// The process is started.
     Start(Life),
     /// Something goes wrong.
@@ -293,6 +296,7 @@ impl World {
                 Ok(())
             }
             Happening::FromServer(link) => self.arrive_from_server(link),
+            Happening::ReadLog(life, link) => self.read_log(life, link),
             Happening::StreamSent(life, link) => {
                 self.stream_sent(life, link);
                 Ok(())

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! What is handed out is one unbroken piece of this server's history: it begins with the transaction
-//! right behind `after`, which was itself found, and no number is missing up to `up_to`. A learner
-//! whose last transaction is not in the logs gets nothing from them: its history may be another.
+//! right behind one that was itself found, and no number is missing up to `up_to`. Which one that is
+//! for a learner whose last transaction is not in the logs, [`DataDir::history_beside`] tells; whether
+//! that means something is a matter of the protocol between servers.
 //!
 //! **One branch only.** Numbers show gaps within an epoch, but an epoch may follow any transaction: a
 //! log that is missing at its border, or one of a branch that was left there, looks like any other.
@@ -37,6 +38,7 @@ use crate::log::{End, EndKind, LogReader, Opened, follows};
 #[derive(Debug)]
 pub struct History<D: Disk> {
     entries: Entries<D::File>,
+    after: Zxid,
     /// The last transaction that was handed out.
     last: Zxid,
     up_to: Zxid,
@@ -58,6 +60,11 @@ impl<D: Disk> History<D> {
             self.push_next(&mut batch)?;
         }
         Ok(Some(batch).filter(|batch| !batch.is_empty()))
+    }
+
+    /// The transaction behind which it begins.
+    pub fn after(&self) -> Zxid {
+        self.after
     }
 
     /// Bytes of the files that are read to the end of this, without what lies before its first
@@ -101,18 +108,40 @@ impl<D: Disk> DataDir<D> {
     /// # Errors
     /// When a log is damaged before `after`, or when the disk fails.
     pub fn history(&self, after: Zxid, up_to: Zxid) -> Result<Option<History<D>>, Error> {
-        let replayed_from = self.branch().replayed_from;
-        let is_ours = |from: &Zxid| *from <= after || from.epoch() == after.epoch();
-        let Some(replayed_from) = replayed_from.filter(is_ours) else { return Ok(None) };
-        let logs = self.list_logs()?;
-        let start = logs.iter().rposition(|log| log.first <= after).unwrap_or(0);
-        let wanted = logs.into_iter().skip(start).filter(|log| log.first <= up_to);
-        let Some(mut entries) = self.entries(wanted)? else { return Ok(None) };
-        if !entries.find(after)? {
+        self.history_from(Beginning::Exactly(after), up_to)
+    }
+
+    /// As [`DataDir::history`], for a history that ends with `end` and may have gone another way: it
+    /// begins behind the last transaction up to and including `end` that is in the logs, and
+    /// [`History::after`] tells which one that is. `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`DataDir::history`].
+    pub fn history_beside(&self, end: Zxid, up_to: Zxid) -> Result<Option<History<D>>, Error> {
+        // The state in which an epoch begins may be known from a snapshot only.
+        if up_to.counter().0 == 0 {
             return Ok(None);
         }
+        self.history_from(Beginning::UpTo(end), up_to)
+    }
+
+    fn history_from(&self, beginning: Beginning, up_to: Zxid) -> Result<Option<History<D>>, Error> {
+        let (Beginning::Exactly(wanted) | Beginning::UpTo(wanted)) = beginning;
+        let replayed_from = self.branch().replayed_from;
+        let is_ours = |from: &Zxid, after: Zxid| *from <= after || from.epoch() == after.epoch();
+        let Some(replayed_from) = replayed_from.filter(|from| is_ours(from, wanted)) else {
+            return Ok(None);
+        };
+        let logs = self.list_logs()?;
+        let start = logs.iter().rposition(|log| log.first <= wanted).unwrap_or(0);
+        let logs = logs.into_iter().skip(start).filter(|log| log.first <= up_to);
+        let Some(mut entries) = self.entries(logs)? else { return Ok(None) };
+        let found = entries.find(beginning, replayed_from)?;
+        let Some(after) = found.filter(|&after| is_ours(&replayed_from, after)) else {
+            return Ok(None);
+        };
         let bytes = entries.bytes_left()?;
-        Ok(Some(History { entries, last: after, up_to, replayed_from, bytes }))
+        Ok(Some(History { entries, after, last: after, up_to, replayed_from, bytes }))
     }
 
     /// The length of the newest snapshot in bytes, to compare with [`History::bytes`]; `None`
@@ -141,6 +170,15 @@ impl<D: Disk> DataDir<D> {
         }
         Ok(Some(Entries { dir: self.directories.log_dir(), files, reader: None }))
     }
+}
+
+/// Behind what a piece of history begins.
+#[derive(Clone, Copy, Debug)]
+enum Beginning {
+    /// This transaction.
+    Exactly(Zxid),
+    /// The last one up to this.
+    UpTo(Zxid),
 }
 
 /// The entries of several logs.
@@ -183,22 +221,32 @@ impl<F: DiskFile> Entries<F> {
         }))
     }
 
-    /// Goes on to where `after` ends; false when it is not there.
-    fn find(&mut self, after: Zxid) -> Result<bool, Error> {
+    /// Goes on to where the transaction ends with which to begin, and tells which one that is; `None`
+    /// when it is not there. The logs go on from the state `base`, which need not be in them.
+    fn find(&mut self, beginning: Beginning, base: Zxid) -> Result<Option<Zxid>, Error> {
+        let (Beginning::Exactly(wanted) | Beginning::UpTo(wanted)) = beginning;
+        let mut before = None;
         while let Some(Step { zxid, offset, .. }) = self.next()? {
-            if zxid < after {
+            if zxid == wanted {
+                return Ok(Some(wanted));
+            }
+            if zxid < wanted {
+                before = Some(zxid);
                 continue;
             }
-            if zxid == after {
-                return Ok(true);
-            }
-            let begins_epoch = after.counter().0 == 0 && after.next() == Some(zxid);
-            if let (true, Some(reader)) = (begins_epoch, &mut self.reader) {
+            let begins_epoch = wanted.counter().0 == 0 && wanted.next() == Some(zxid);
+            let behind_base = Some(base).filter(|&base| base <= wanted && follows(base, zxid));
+            let found = match beginning {
+                _ if begins_epoch => Some(wanted),
+                Beginning::Exactly(_) => behind_base.filter(|&base| base == wanted),
+                Beginning::UpTo(_) => before.or(behind_base),
+            };
+            if let (Some(_), Some(reader)) = (found, &mut self.reader) {
                 reader.back_to(offset);
             }
-            return Ok(begins_epoch);
+            return Ok(found);
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Bytes from the next entry to the end of the last file.

@@ -107,6 +107,59 @@ fn transaction_that_was_never_logged_here_has_no_history_behind_it() {
     assert_eq!(read(&data_dir, all[10].0, last, 1000).unwrap().unwrap().len(), 29);
 }
 
+/// The end of another history, and where it leaves this one.
+#[test]
+fn history_beside_another_begins_with_the_last_transaction_that_may_be_in_both() {
+    let disk = SimulatedDisk::new();
+    let (data_dir, all) = populate(&disk);
+    let last = all.last().unwrap().0;
+    let beside = |end: Zxid| data_dir.history_beside(end, last).unwrap().map(|it| it.after());
+    for (index, (zxid, _)) in all.iter().enumerate().take(39) {
+        assert_eq!(beside(*zxid), Some(*zxid));
+        let mut history = data_dir.history_beside(*zxid, last).unwrap().unwrap();
+        let batch = history.next_batch(1 << 20).unwrap().unwrap();
+        assert_eq!(transactions(&batch), all[index + 1..]);
+    }
+    let at = |epoch, counter| Zxid::new(Epoch(epoch), Counter(counter));
+    for (end, expected) in [
+        (at(0, 21), Some(all[19].0)),
+        (at(1, 0), Some(all[19].0)),
+        (at(1, 5), Some(all[19].0)),
+        (at(2, 0), Some(at(2, 0))),
+        (at(2, 11), Some(all[29].0)),
+        (at(4, 7), Some(all[29].0)),
+        (at(5, 11), None),
+        (at(9, 0), None),
+    ] {
+        assert_eq!(beside(end), expected, "{end}");
+    }
+    let mut history = data_dir.history_beside(at(2, 11), last).unwrap().unwrap();
+    let batch = history.next_batch(1 << 20).unwrap().unwrap();
+    assert_eq!(transactions(&batch), all[30..], "what follows is not passed over");
+    disk.unlink(&file("log.1")).unwrap();
+    assert_eq!(beside(all[3].0), None, "it was purged");
+    assert!(data_dir.history_beside(all[3].0, at(5, 0)).unwrap().is_none());
+}
+
+/// Where the replay began there may be no log of what came before.
+#[test]
+fn history_behind_the_snapshot_that_was_replayed_on_is_found() {
+    let disk = SimulatedDisk::new();
+    let (data_dir, all) = populate(&disk);
+    drop(data_dir);
+    for name in ["log.1", "log.b", "log.200000001"] {
+        disk.unlink(&file(name)).unwrap();
+    }
+    let data_dir = open(&disk, DIR).unwrap();
+    let recovered = data_dir.recover(&options()).unwrap();
+    assert_eq!(recovered.origin, Origin::Snapshot(all[29].0));
+    let found = read(&data_dir, all[29].0, all[39].0, 100).unwrap();
+    assert_eq!(found.as_deref(), Some(&all[30..]));
+    assert_eq!(read(&data_dir, all[28].0, all[39].0, 100).unwrap(), None);
+    let another = data_dir.history_beside(all[29].0.successor(), all[39].0).unwrap().unwrap();
+    assert_eq!(another.after(), all[29].0, "the snapshot holds all that was before");
+}
+
 /// ZOOKEEPER-2418: what lies behind a missing log must not be taken for what comes next.
 #[test]
 fn history_with_a_gap_is_never_handed_out() {

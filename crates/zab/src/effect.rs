@@ -77,6 +77,27 @@ pub enum Effect {
         /// The last transaction that has been delivered, for the header.
         last_applied: Zxid,
     },
+    /// Look in the log for what a learner lacks; answered with [`crate::Input::LogFound`] or
+    /// [`crate::Input::LogLacks`]. What was read for it before is not needed any more.
+    ReadLog {
+        /// The learner's connection.
+        link: Link,
+        /// The end of the learner's history: what follows it is looked for.
+        after: Zxid,
+        /// The last transaction to be read; durable.
+        up_to: Zxid,
+    },
+    /// Read on in the log for a learner, when its connection has taken everything that was sent over
+    /// it; answered with [`crate::Input::LogRead`] or [`crate::Input::LogLacks`].
+    ReadOn {
+        /// The learner's connection.
+        link: Link,
+    },
+    /// Read nothing more for a learner; it does not matter if nothing was.
+    StopReading {
+        /// The learner's connection.
+        link: Link,
+    },
     /// Send the leader its ping back, with the sessions that showed signs of life.
     AnswerPing {
         /// Over which connection.
@@ -96,9 +117,10 @@ pub enum Effect {
     /// [`crate::Input::Truncated`].
     Truncate(Zxid),
 
-    /// Apply everything logged up to this transaction: it is committed. Or, between
-    /// [`Self::Look`] and [`Self::Lead`], this server takes it for committed, as it does after a start,
-    /// in order to send a snapshot of it to those who are to commit it.
+    /// Apply everything logged up to this transaction: it is committed. Or, between [`Self::Look`] and
+    /// [`Self::Lead`] or [`Self::Follow`], this server takes it for committed, as it does after a start:
+    /// in order to send a snapshot of it to those who are to commit it, or because its leader is about
+    /// to commit it.
     Deliver(Zxid),
     /// This server looks for a leader: serve nobody who writes, end the sessions' connections.
     Look,
@@ -286,6 +308,8 @@ pub enum CloseReason {
     Slow,
     /// The other takes so long to receive a snapshot that what it misses is too much.
     FarBehind,
+    /// The log, out of which the other was being sent the history, can not be read on.
+    LogUnreadable,
     /// The other says that it has this server's id.
     OwnId,
     /// There are too many connections with servers that do not vote.

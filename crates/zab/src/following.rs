@@ -201,7 +201,7 @@ impl Following {
             }
             Phase::Synchronizing(link, synchronization) => {
                 synchronization.settle(core, *link, effects);
-                if synchronization.is_overrun() {
+                if synchronization.is_overrun(core) {
                     return Course::Leave(LeaveReason::Overrun);
                 }
             }

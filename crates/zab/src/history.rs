@@ -8,6 +8,15 @@ use types::{Counter, Epoch, Zxid, mutant};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 
+/// How many committed transactions are kept for learners.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HistoryBounds {
+    /// So many at least, if so many are committed since the start; more while one needs them.
+    pub txns_min: usize,
+    /// ... unless they take more bytes than this.
+    pub bytes_max: usize,
+}
+
 /// The order of transactions as far as this server knows it.
 ///
 /// ```text
@@ -25,8 +34,7 @@ pub(crate) struct History {
     kept: usize,
     /// How many bytes they take.
     kept_bytes: usize,
-    /// How many have to be kept at least, if so many are committed.
-    kept_min: usize,
+    bounds: HistoryBounds,
     kept_after: Zxid,
     last_logged: Zxid,
     last_synced: Zxid,
@@ -39,12 +47,12 @@ pub(crate) struct History {
 impl History {
     /// The history of a server that starts: all it has recovered is durable, and is taken for
     /// committed until a leader says otherwise.
-    pub(crate) const fn recovered(last_logged: Zxid, kept_min: usize) -> Self {
+    pub(crate) const fn recovered(last_logged: Zxid, bounds: HistoryBounds) -> Self {
         Self {
             batches: VecDeque::new(),
             kept: 0,
             kept_bytes: 0,
-            kept_min,
+            bounds,
             kept_after: last_logged,
             last_logged,
             last_synced: last_logged,
@@ -69,28 +77,27 @@ impl History {
     }
 
     /// Notes that everything up to a transaction is committed, and forgets what is old.
-    /// What comes after `needed` is kept in any case.
+    /// What comes after `needed`, or is not durable, is kept in any case: what is forgotten is in the
+    /// log.
     pub(crate) fn commit(&mut self, zxid: Zxid, needed: Zxid) {
         assert!(zxid >= self.last_committed, "commits are for good");
         assert!(zxid <= self.last_logged, "{zxid} committed, {} logged", self.last_logged);
         self.last_committed = zxid;
         self.known_committed = zxid;
-        let kept_from = needed.min(zxid);
-        while let Some(oldest) = self.batches.front()
-            && let Some(last) = oldest.last_zxid()
-            && last <= kept_from
-            && self.kept - oldest.count() >= self.kept_min
-        {
-            self.kept -= oldest.count();
-            self.kept_bytes -= oldest.as_bytes().len();
-            self.kept_after = last;
-            self.batches.pop_front();
-        }
+        self.forget(zxid, needed);
     }
 
-    /// Takes everything that is logged for committed, as after a start, until a leader says otherwise.
-    pub(crate) const fn assume_committed(&mut self) {
-        self.last_committed = self.last_logged;
+    /// Takes what is logged up to a transaction for committed, as after a start, until a leader says
+    /// otherwise.
+    pub(crate) fn assume_committed(&mut self, zxid: Zxid) {
+        assert!(zxid <= self.last_logged, "{zxid} committed, {} logged", self.last_logged);
+        self.last_committed = self.last_committed.max(zxid);
+    }
+
+    /// As [`Self::assume_committed`], of a history that is being received; and forgets what is old.
+    pub(crate) fn receive_committed(&mut self, zxid: Zxid) {
+        self.assume_committed(zxid);
+        self.forget(zxid, zxid);
     }
 
     /// Forgets all after a transaction, which is not before [`Self::known_committed`].
@@ -122,7 +129,7 @@ impl History {
     /// Forgets everything: a snapshot has taken its place.
     pub(crate) fn replace(&mut self, last_applied: Zxid) {
         let known_committed = self.known_committed;
-        let new = Self { known_committed, ..Self::recovered(last_applied, self.kept_min) };
+        let new = Self { known_committed, ..Self::recovered(last_applied, self.bounds) };
         let old = std::mem::replace(self, new);
         if mutant::active(18) {
             (self.batches, self.kept, self.kept_bytes, self.kept_after) =
@@ -170,8 +177,7 @@ impl History {
         self.after(zxid).map(|batch| batch.as_bytes().len()).sum()
     }
 
-    /// The oldest transaction behind which everything is kept.
-    #[cfg(test)]
+    /// The oldest transaction behind which everything is kept; durable here.
     pub(crate) const fn kept_after(&self) -> Zxid {
         self.kept_after
     }
@@ -189,17 +195,34 @@ impl History {
         batch.proposals().map(Proposal::zxid).take_while(|&it| it <= zxid).last()
     }
 
-    /// The transaction that follows one that is kept, if there is one.
-    pub(crate) fn first_after(&self, zxid: Zxid) -> Option<Zxid> {
-        let batch = self.batches.partition_point(|batch| batch.last_zxid() <= Some(zxid));
-        self.batches.get(batch)?.proposals().map(Proposal::zxid).find(|&it| it > zxid)
-    }
-
     /// The batches with everything after a transaction, oldest first. The first one may begin
     /// before it.
     pub(crate) fn after(&self, zxid: Zxid) -> impl Iterator<Item = &Arc<LogBatch>> {
         let first = self.batches.partition_point(|batch| batch.last_zxid() <= Some(zxid));
         self.batches.iter().skip(first)
+    }
+
+    /// Forgets what is committed up to a transaction, not needed, and more than has to be kept.
+    fn forget(&mut self, zxid: Zxid, needed: Zxid) {
+        let kept_from = needed.min(zxid).min(self.last_synced);
+        while let Some(oldest) = self.batches.front()
+            && let Some(last) = oldest.last_zxid()
+            && last <= kept_from
+            && self.bounds.let_go(self.kept - oldest.count(), self.kept_bytes)
+        {
+            self.kept -= oldest.count();
+            self.kept_bytes -= oldest.as_bytes().len();
+            self.kept_after = last;
+            self.batches.pop_front();
+        }
+    }
+}
+
+impl HistoryBounds {
+    /// Whether the oldest batch may go, with which there are so many bytes, and without it so many
+    /// transactions.
+    const fn let_go(self, txns_left: usize, bytes: usize) -> bool {
+        txns_left >= self.txns_min || bytes > self.bytes_max
     }
 }
 
@@ -234,7 +257,8 @@ mod tests {
     }
 
     fn history() -> History {
-        let mut history = History::recovered(at(1, 3), 2);
+        let bounds = HistoryBounds { txns_min: 2, bytes_max: 1000 };
+        let mut history = History::recovered(at(1, 3), bounds);
         history.append(batch(&[at(1, 4), at(1, 5)]));
         history.append(batch(&[at(2, 1), at(2, 2), at(2, 3)]));
         history.append(batch(&[at(2, 4)]));
@@ -256,10 +280,6 @@ mod tests {
         assert_eq!(history.last_up_to(at(1, 9)), Some(at(1, 5)));
         assert_eq!(history.last_up_to(at(2, 2)), Some(at(2, 2)));
         assert_eq!(history.last_up_to(at(2, 9)), Some(at(2, 4)));
-        assert_eq!(history.first_after(at(1, 3)), Some(at(1, 4)));
-        assert_eq!(history.first_after(at(1, 5)), Some(at(2, 1)));
-        assert_eq!(history.first_after(at(2, 0)), Some(at(2, 1)));
-        assert_eq!(history.first_after(at(2, 4)), None);
         assert_eq!(zxids(&history, at(2, 3)), [at(2, 4)]);
         assert_eq!(zxids(&history, at(2, 1)), [at(2, 1), at(2, 2), at(2, 3), at(2, 4)]);
     }
@@ -267,6 +287,7 @@ mod tests {
     #[test]
     fn forgets_what_is_committed_and_not_needed_and_not_among_the_newest() {
         let mut history = history();
+        history.synced(at(2, 4));
         history.commit(at(2, 3), at(1, 4));
         assert_eq!(history.kept_after(), at(1, 3), "needed");
         history.commit(at(2, 3), at(2, 3));
@@ -275,6 +296,36 @@ mod tests {
         history.commit(at(2, 3), at(2, 3));
         assert_eq!(history.kept_after(), at(2, 3));
         assert_eq!(zxids(&history, at(2, 3)), [at(2, 4), at(2, 5)]);
+    }
+
+    #[test]
+    fn keeps_what_is_committed_and_not_durable_here() {
+        let mut history = history();
+        history.synced(at(1, 5));
+        history.commit(at(2, 4), at(2, 4));
+        assert_eq!(history.kept_after(), at(1, 5), "the log is read up to there");
+        history.synced(at(2, 4));
+        history.commit(at(2, 4), at(2, 4));
+        assert_eq!(history.kept_after(), at(1, 5), "two have to stay");
+        history.append(batch(&[at(2, 5)]));
+        history.commit(at(2, 4), at(2, 4));
+        assert_eq!(history.kept_after(), at(2, 3));
+    }
+
+    #[test]
+    fn keeps_few_if_they_are_long() {
+        let entry = batch(&[at(2, 4)]).as_bytes().len();
+        let bounds = HistoryBounds { txns_min: 100, bytes_max: 2 * entry };
+        let mut history = History::recovered(at(1, 0), bounds);
+        for counter in 1..=5 {
+            history.append(batch(&[at(1, counter)]));
+        }
+        history.synced(at(1, 5));
+        history.commit(at(1, 4), at(1, 1));
+        assert_eq!(history.kept_after(), at(1, 1), "a learner needs them");
+        history.commit(at(1, 4), at(1, 4));
+        assert_eq!(zxids(&history, at(1, 3)), [at(1, 4), at(1, 5)]);
+        assert_eq!(history.kept_after(), at(1, 3));
     }
 
     #[test]

@@ -95,6 +95,31 @@ pub enum Input<'a> {
         link: Link,
     },
 
+    /// The log has what a learner lacks.
+    LogFound {
+        /// The learner's connection.
+        link: Link,
+        /// The last transaction in the log up to the one that was asked for: what is read follows it.
+        after: Zxid,
+        /// Bytes of log from there to the end of what is to be read, or a little more.
+        bytes: u64,
+        /// The length of the newest snapshot; `None` without one.
+        snapshot_bytes: Option<u64>,
+    },
+    /// More of the log was read for a learner. What was asked for ends when its last transaction is
+    /// there.
+    LogRead {
+        /// The learner's connection.
+        link: Link,
+        /// What follows, without a gap: one transaction at least, none beyond what was asked for.
+        batch: Arc<LogBatch>,
+    },
+    /// The log does not have what a learner lacks, or not in one piece, or it can not be read.
+    LogLacks {
+        /// The learner's connection.
+        link: Link,
+    },
+
     /// Everything in the log up to this transaction is durable.
     LogSynced {
         /// The last of them.

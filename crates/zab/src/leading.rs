@@ -6,17 +6,20 @@
 //!           epochs        stored        consent      made current the history
 //!
 //! learner:  Connected ──> Introduced ──> Invited ──> Agreed ──> TakesSnapshot ──> CatchesUp ──> Follows
-//!                                                         └────────────────────────^
+//!                                                         ├────────────────────────^
+//!                                                         └─────────> ReadsLog ────┘
 //! ```
 //!
 //! A learner that comes late walks the same way behind the leader.
 
 mod broadcast;
 mod learner;
+mod log_reading;
 mod synchronization;
 
 pub(crate) use self::broadcast::inform;
 pub(crate) use self::learner::{Learner, Stage};
+pub(crate) use self::log_reading::LogPlace;
 pub(crate) use self::synchronization::{Way, begin, send_committed, way};
 
 use std::collections::BTreeMap;
@@ -33,9 +36,7 @@ use self::broadcast::Broadcast;
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::beginning;
 use crate::input::Link;
-use crate::limits::{
-    EPOCH_JUMP_MAX, EPOCH_LAST, HISTORY_BYTES_MAX, NEWCOMERS_MAX, STRANGE_LEARNERS_MAX,
-};
+use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST, NEWCOMERS_MAX, STRANGE_LEARNERS_MAX};
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::{Core, Course, Learners, LeaveReason};
 use crate::quorum::Quorum;
@@ -54,6 +55,8 @@ pub(crate) struct Leading {
     /// Whether a voter has promised not to follow in this epoch: it was about to lead in a later
     /// one, and has nobody to follow before there is a later one still.
     is_overtaken: bool,
+    /// Whether the log had everything so far that was looked for in it.
+    is_log_sound: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -85,6 +88,7 @@ impl Leading {
             patience_ends: now.instant.after(core.patience()),
             next_ping: now.instant.after(core.ping_interval()),
             is_overtaken: false,
+            is_log_sound: true,
         }
     }
 
@@ -98,8 +102,8 @@ impl Leading {
         }
     }
 
-    pub(crate) fn on_closed(&mut self, link: Link) {
-        if let Some(learner) = self.learners.remove(&link) {
+    pub(crate) fn on_closed(&mut self, link: Link, effects: &mut Vec<Effect>) {
+        if let Some(learner) = self.part(link, effects) {
             info!(sid = ?learner.sid, "learner gone");
         }
     }
@@ -166,7 +170,7 @@ impl Leading {
             return Course::Leave(LeaveReason::LaterEpoch);
         }
         while self.advance(core, now, effects) {}
-        self.send_away_stragglers(core, effects);
+        self.bound_history(core, effects);
         if let Phase::Broadcasting(broadcast) = &mut self.phase
             && let Some(course) = broadcast.settle(core, now, &mut self.learners, effects)
         {
@@ -257,8 +261,9 @@ impl Leading {
     }
 
     /// Ends the role: every learner is disconnected.
-    pub(crate) fn leave(self, effects: &mut Vec<Effect>) {
-        for link in self.learners.into_keys() {
+    pub(crate) fn leave(mut self, effects: &mut Vec<Effect>) {
+        for link in self.learners.keys().copied().collect::<Vec<_>>() {
+            self.part(link, effects);
             effects.push(Effect::Close { link, reason: CloseReason::RoleEnded });
         }
     }
@@ -476,23 +481,6 @@ impl Leading {
         needed(&self.learners)
     }
 
-    /// Sends away who misses too much while it is being sent a snapshot.
-    fn send_away_stragglers(&mut self, core: &Core, effects: &mut Vec<Effect>) {
-        if core.history.kept_bytes() <= HISTORY_BYTES_MAX {
-            return;
-        }
-        let straggles = |learner: &Learner| match learner.stage {
-            Stage::TakesSnapshot { last_applied } => {
-                core.history.bytes_after(last_applied) > HISTORY_BYTES_MAX
-            }
-            _ => false,
-        };
-        let stragglers = self.learners.iter().filter(|(_, learner)| straggles(learner));
-        for link in stragglers.map(|(&link, _)| link).collect::<Vec<_>>() {
-            self.dismiss(link, CloseReason::FarBehind, effects);
-        }
-    }
-
     fn send_away_the_silent(&mut self, core: &Core, now: Now, effects: &mut Vec<Effect>) {
         let reason = |learner: &Learner| learner.reason_to_part(core, now.instant);
         let parting = self.learners.iter().filter_map(|(&link, it)| Some((link, reason(it)?)));
@@ -502,10 +490,19 @@ impl Leading {
     }
 
     fn dismiss(&mut self, link: Link, reason: CloseReason, effects: &mut Vec<Effect>) {
-        if let Some(learner) = self.learners.remove(&link) {
+        if let Some(learner) = self.part(link, effects) {
             warn!(sid = ?learner.sid, ?reason, "learner sent away");
             effects.push(Effect::Close { link, reason });
         }
+    }
+
+    /// Forgets a learner; nothing more is read for it.
+    fn part(&mut self, link: Link, effects: &mut Vec<Effect>) -> Option<Learner> {
+        let learner = self.learners.remove(&link)?;
+        if learner.reads_log() {
+            effects.push(Effect::StopReading { link });
+        }
+        Some(learner)
     }
 }
 
@@ -603,6 +600,7 @@ fn last_proposed(core: &Core, epoch: Epoch) -> Zxid {
 pub(crate) fn needed(learners: &BTreeMap<Link, Learner>) -> Zxid {
     let starts = learners.values().filter_map(|learner| match learner.stage {
         Stage::TakesSnapshot { last_applied } => Some(last_applied),
+        Stage::ReadsLog { up_to, is_kept: true, .. } => Some(up_to),
         _ => None,
     });
     starts.min().unwrap_or(Zxid::from_raw(i64::MAX))

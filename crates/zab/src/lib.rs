@@ -75,10 +75,12 @@ mod quorum;
 
 pub use effect::{Announcement, CloseReason, Effect, LeaderPacket, LearnerKind, LearnerPacket};
 pub use election::{Candidate, Elected, Election, ElectionOptions};
+pub use history::HistoryBounds;
 pub use input::{CallFailure, Input, Link};
 pub use memberships::Memberships;
 pub use misbehaved::PeerMisbehaved;
 pub use peer::{
-    Learners, ObserverMasters, ObserverPauses, Options, Peer, Recovered, SynchronizationsMax,
+    Learners, LogReading, ObserverMasters, ObserverPauses, Options, Peer, Recovered,
+    SynchronizationsMax,
 };
 pub use quorum::{Oracle, Quorum, Quorums};

@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
-/// Bytes of transactions that are kept for a learner which is receiving a snapshot. Beyond that it is
-/// sent away: it comes back, and the leader keeps its memory.
+/// Bytes of transactions that are kept for a learner which is receiving a snapshot, or what the log
+/// has. Beyond that the one is sent away and comes back, the other gets them from the log as well: the
+/// leader keeps its memory.
 pub(crate) const HISTORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Bytes of transactions that a learner holds back while its log is cut or its database replaced.
-/// Beyond that it leaves and comes back.
+/// Bytes of transactions that a learner is sent from memory at once, behind what was read of the log:
+/// with more it would have to be given up for what waits on its connection.
+pub(crate) const SENT_FROM_MEMORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of log that are read for a learner however small the newest snapshot is. Apache's server
+/// reads about as many on start, and has them in memory then.
+pub(crate) const LOG_BYTES_FREE: u64 = 1024 * 1024;
+
+/// Bytes of transactions that a learner holds back while its log is cut or its database replaced, or
+/// that wait for its disk while it receives the history. Beyond that it leaves, and comes back with
+/// what it has got when its disk has it.
 pub(crate) const RECEPTION_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// How far a learner's accepted epoch may be ahead of the leader's, and the one that a leader begins
@@ -68,5 +78,6 @@ pub(crate) const TRIES_OF_FOLLOWERS: u32 = 16;
 /// twice in a tick, so this bridges a read that takes long.
 pub(crate) const ORACLE_ANSWER_TICKS: u32 = 2;
 
+const _: () = assert!(SENT_FROM_MEMORY_BYTES_MAX < HISTORY_BYTES_MAX);
 const _: () = assert!(CALL_DELAY_MIN.as_nanos() < CALL_DELAY_MAX.as_nanos());
 const _: () = assert!(CALL_DELAY_MAX.as_nanos() < SILENCE_MAX.as_nanos());

@@ -12,10 +12,10 @@ use crate::effect::{CloseReason, Effect, LearnerKind};
 use crate::election::{Candidate, Election, ElectionOptions};
 use crate::epochs::Epochs;
 use crate::following::{Following, Mastering};
-use crate::history::History;
+use crate::history::{History, HistoryBounds};
 use crate::input::{Input, Link};
 use crate::jitter::Jitter;
-use crate::leading::Leading;
+use crate::leading::{Leading, LogPlace};
 use crate::limits::TRIES_OF_FOLLOWERS;
 use crate::memberships::Memberships;
 use crate::oracle::Consultation;
@@ -32,8 +32,10 @@ pub struct Options {
     pub init_limit: u32,
     /// How many ticks a leader and a learner may be silent, and a proposal unacknowledged.
     pub sync_limit: u32,
-    /// How many committed transactions are kept in memory for learners, at least.
-    pub history_min: usize,
+    /// What is kept in memory for learners.
+    pub history: HistoryBounds,
+    /// What the log is read for.
+    pub log_reading: LogReading,
     /// Whether every learner is sent a snapshot, whatever it has.
     pub snapshots_only: bool,
     /// Whether there is an oracle, which may let one of two voters decide alone.
@@ -81,6 +83,18 @@ pub enum ObserverMasters {
     Leader,
     /// From a follower each, so that the leader has less to do; from the leader if they can reach none.
     Followers,
+}
+
+/// How much of its log a leader reads for a learner that lacks more than is in memory. Beyond that
+/// the learner is sent a snapshot.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum LogReading {
+    /// Nothing.
+    Off,
+    /// Any amount.
+    Unlimited,
+    /// As many bytes as this share of the newest snapshot's, and a little in any case.
+    Share(f64),
 }
 
 /// What a server's storage knows when it starts.
@@ -311,7 +325,10 @@ impl Peer {
             | Input::LearnerConnected { .. }
             | Input::FromLearner { .. }
             | Input::QuorumLinkClosed { .. }
-            | Input::SnapshotSent { .. } => self.take_from_quorum_port(now, input, effects),
+            | Input::SnapshotSent { .. }
+            | Input::LogFound { .. }
+            | Input::LogRead { .. }
+            | Input::LogLacks { .. } => self.take_from_quorum_port(now, input, effects),
             Input::LogSynced { .. }
             | Input::AcceptedEpochStored(_)
             | Input::CurrentEpochStored(_)
@@ -490,7 +507,20 @@ impl Peer {
                 Course::Stay
             }
             (Role::Leading(leading), Input::QuorumLinkClosed { link }) => {
-                leading.on_closed(link);
+                leading.on_closed(link, effects);
+                Course::Stay
+            }
+            (Role::Leading(leading), Input::LogFound { link, after, bytes, snapshot_bytes }) => {
+                let place = LogPlace { after, bytes, snapshot_bytes };
+                leading.on_log_found(core, now, link, place, effects);
+                Course::Stay
+            }
+            (Role::Leading(leading), Input::LogRead { link, batch }) => {
+                leading.on_log_read(core, now, link, batch, effects);
+                Course::Stay
+            }
+            (Role::Leading(leading), Input::LogLacks { link }) => {
+                leading.on_log_lacks(core, link, effects);
                 Course::Stay
             }
             (Role::Following(following), Input::LeaderReached { link, leader }) => {
@@ -595,7 +625,7 @@ fn refuse(input: &Input<'_>, effects: &mut Vec<Effect>) {
 impl Core {
     fn new(options: Options, memberships: Memberships, recovered: Recovered) -> Self {
         let Recovered { accepted_epoch, current_epoch, last_logged, is_whole } = recovered;
-        let history = History::recovered(last_logged, options.history_min);
+        let history = History::recovered(last_logged, options.history);
         let epochs = Epochs::recovered(accepted_epoch, current_epoch);
         let mut jitter = Jitter::new(options.election.seed);
         let teacher_turn = jitter.pick();

@@ -232,7 +232,10 @@ impl Replica {
             | zab::Effect::ToLearner { .. }
             | zab::Effect::StoreAcceptedEpoch(_)
             | zab::Effect::StoreCurrentEpoch(_)
-            | zab::Effect::AskOracle => effects.push(Effect::Peer(effect)),
+            | zab::Effect::AskOracle
+            | zab::Effect::ReadLog { .. }
+            | zab::Effect::ReadOn { .. }
+            | zab::Effect::StopReading { .. } => effects.push(Effect::Peer(effect)),
         }
     }
 

@@ -24,8 +24,8 @@ use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner};
 use wire::request::Request;
 use wire::stored::LogBatch;
 use zab::{
-    CallFailure, ElectionOptions, LeaderPacket, LearnerKind, LearnerPacket, Link, Memberships,
-    ObserverMasters, ObserverPauses, Recovered, SynchronizationsMax,
+    CallFailure, ElectionOptions, HistoryBounds, LeaderPacket, LearnerKind, LearnerPacket, Link,
+    LogReading, Memberships, ObserverMasters, ObserverPauses, Recovered, SynchronizationsMax,
 };
 
 use crate::transcript::Transcript;
@@ -588,7 +588,8 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         tick: TICK,
         init_limit: 10,
         sync_limit: 5,
-        history_min: 500,
+        history: HistoryBounds { txns_min: 500, bytes_max: 1 << 20 },
+        log_reading: LogReading::Off,
         snapshots_only: false,
         has_oracle: false,
         epoch_wait_max: None,

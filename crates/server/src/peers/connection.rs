@@ -55,7 +55,7 @@ pub(super) enum Side {
     Leader { outbox: Outbox, receiving: Option<Receiving> },
 }
 
-/// How far a snapshot is that is sent.
+/// How far a snapshot is that is sent, or what else is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sending {
     /// A part is on its way.
@@ -64,6 +64,8 @@ pub(super) enum Sending {
     Asked,
     /// The end is on its way.
     End,
+    /// No snapshot: somebody wants to know when all is sent that is on its way.
+    Packets,
 }
 
 /// How far a snapshot is that is received.

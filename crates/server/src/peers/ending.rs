@@ -145,6 +145,8 @@ fn log_told(reason: &CloseReason, ended: Ended, now: Instant, lines: &Lines) {
             "closed: the server did not acknowledge a proposal within syncLimit"),
         CloseReason::FarBehind => warn!(link, %address, peer,
             "closed: the server takes too long to receive a snapshot"),
+        CloseReason::LogUnreadable => warn!(link, %address, peer,
+            "closed: the log can not be read on for the server"),
         CloseReason::Misbehaved(reason) => {
             if let Some(suppressed) = lines.misbehaved.admit(now) {
                 warn!(link, %address, peer, %reason, suppressed,

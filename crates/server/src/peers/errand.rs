@@ -69,6 +69,11 @@ pub(crate) enum Errand {
         /// Which.
         part: SnapshotPart,
     },
+    /// [`Effect::ReadOn`]: tell when all that was to be sent before has left.
+    TellWhenSent {
+        /// To whom.
+        link: Link,
+    },
     /// What became of the part of a snapshot that was received last.
     StreamProgress {
         /// Over which connection it came.
@@ -108,7 +113,10 @@ impl Errand {
             Effect::ToLeader { link, packet } => Self::ToLeader { link, packet },
             Effect::ToLearner { link, packet } => Self::ToLearner { link, packet },
             Effect::StoreMemberships(memberships) => Self::Memberships(memberships),
+            Effect::ReadOn { link } => Self::TellWhenSent { link },
             Effect::SendSnapshot { .. }
+            | Effect::ReadLog { .. }
+            | Effect::StopReading { .. }
             | Effect::AnswerPing { .. }
             | Effect::Append(_)
             | Effect::StoreAcceptedEpoch(_)
@@ -216,6 +224,10 @@ mod tests {
         ] {
             assert!(matches!(errand(effect), Errand::Learners(it) if it == expected));
         }
+        assert!(matches!(
+            errand(Effect::ReadOn { link: Link(2) }),
+            Errand::TellWhenSent { link: Link(2) }
+        ));
         let close = Effect::Close { link: Link(3), reason: CloseReason::Silent };
         assert!(matches!(
             errand(close),

@@ -98,6 +98,11 @@ pub(crate) enum News {
         /// To whom.
         link: Link,
     },
+    /// All that was to be sent has left. For the thread that reads the log.
+    Sent {
+        /// To whom.
+        link: Link,
+    },
 }
 
 impl News {
@@ -127,7 +132,7 @@ impl News {
                     .for_each(|packet| tell(Input::FromLearner { link, packet }));
             }
             Self::QuorumLinkClosed { link } => tell(Input::QuorumLinkClosed { link }),
-            Self::SnapshotTakesMore { link: _ } => {}
+            Self::SnapshotTakesMore { link: _ } | Self::Sent { link: _ } => {}
             Self::SnapshotSent { link } => tell(Input::SnapshotSent { link }),
         }
     }

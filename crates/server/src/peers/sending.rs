@@ -76,6 +76,15 @@ impl PeersThread {
         self.touch(link);
     }
 
+    /// Tells when all that waits to be sent has left.
+    pub(super) fn tell_when_sent(&mut self, link: Link) {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let Side::Learner { sending, .. } = &mut connection.side else { return };
+        assert!(sending.is_none(), "one thing at a time is waited for");
+        *sending = Some(Sending::Packets);
+        self.touch(link);
+    }
+
     /// Sends what there is to be sent, over each connection some.
     pub(super) fn flush_touched(&mut self) {
         for link in std::mem::take(&mut self.touched) {
@@ -127,7 +136,8 @@ impl PeersThread {
         match &mut connection.side {
             Side::Learner { outbox, sending } => {
                 // It would be taken for records.
-                assert!(sending.is_none(), "a packet waits for the end of a snapshot");
+                let is_free = matches!(sending, None | Some(Sending::Packets));
+                assert!(is_free, "a packet waits for the end of a snapshot");
                 put(outbox);
             }
             Side::Leader { outbox, .. } => put(outbox),
@@ -150,6 +160,10 @@ impl PeersThread {
                 Some(Sending::End) => {
                     *sending = None;
                     self.news.push(News::SnapshotSent { link });
+                }
+                Some(Sending::Packets) => {
+                    *sending = None;
+                    self.news.push(News::Sent { link });
                 }
                 Some(Sending::Asked) | None => {}
             },

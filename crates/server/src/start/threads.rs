@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::crew::Crew;
 use crate::door::{Counts, Door, Handover};
 use crate::helm::{Helm, Outlets};
+use crate::history_thread::{HistoryThread, ReadJob};
 use crate::inbox::Inbox;
 use crate::io_thread::IoThread;
 use crate::log_thread::{LogJob, LogThread};
@@ -108,6 +109,7 @@ impl Threads {
         let outlets = Outlets {
             log: Arc::clone(&jobs.log),
             snapshots: Arc::clone(&jobs.snapshots),
+            history: Arc::clone(&jobs.history),
             handovers: handovers.clone(),
             desk: Arc::clone(&desk),
             peers,
@@ -136,6 +138,7 @@ impl Threads {
         })?;
         if let Some(peers_thread) = peers_thread {
             crew.start_peers_thread(peers_thread, Arc::clone(&jobs.snapshots))?;
+            crew.start_history_thread(Arc::clone(&data_dir), Arc::clone(&jobs.history))?;
         }
         if let Some(oracle) = oracle {
             crew.spawn("oracle", move |shared| {
@@ -190,6 +193,7 @@ impl Threads {
 struct Jobs {
     log: Arc<Inbox<LogJob>>,
     snapshots: Arc<Inbox<SnapshotJob>>,
+    history: Arc<Inbox<ReadJob>>,
 }
 
 impl Crew {
@@ -203,6 +207,19 @@ impl Crew {
             let deliver = |news: &mut _| shared.helm.tell_of_peers(news);
             let receive = |part| snapshots.put(SnapshotJob::Receive(part));
             thread.run(deliver, receive).map_err(|failure| peers_failure(&failure))
+        })
+    }
+
+    /// Starts the thread that reads the log for learners.
+    fn start_history_thread(
+        &mut self,
+        data_dir: Arc<DataDir<RealDisk>>,
+        jobs: Arc<Inbox<ReadJob>>,
+    ) -> io::Result<()> {
+        let mut thread = HistoryThread::new(data_dir);
+        self.spawn("history", move |shared| {
+            thread.run(&jobs, &shared.helm);
+            Ok(())
         })
     }
 

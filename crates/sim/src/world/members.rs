@@ -76,6 +76,11 @@ impl World {
             zab::Effect::Truncate(keep) => {
                 self.plan_log(node, LogJob::Change(Change::Cut(keep)));
             }
+            zab::Effect::ReadLog { link, after, up_to } => {
+                self.look_in_log(node, link, after, up_to);
+            }
+            zab::Effect::ReadOn { link } => self.read_on(node, link),
+            zab::Effect::StopReading { link } => self.stop_reading(node, link),
             // Memberships do not change here.
             zab::Effect::StoreMemberships(_) => {}
             // The replica keeps these to itself.

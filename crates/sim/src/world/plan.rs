@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use replica::LONG_ANSWER_BYTES;
 use types::{Counter, Epoch, Zxid};
+use zab::LogReading;
 
 use crate::tape::{Tail, Tape};
 
@@ -74,6 +75,10 @@ pub struct Ensemble {
     pub init_limit: u32,
     /// Committed transactions that are kept for learners.
     pub history_min: usize,
+    /// ... and how many bytes those may have.
+    pub history_bytes: usize,
+    /// What the log is read for.
+    pub log_reading: LogReading,
     /// Whether every learner is sent a snapshot.
     pub snapshots_only: bool,
     /// The longest time after which a vote is told again.
@@ -260,6 +265,8 @@ impl Ensemble {
             sync_limit: 0,
             init_limit: 0,
             history_min: 0,
+            history_bytes: 0,
+            log_reading: LogReading::Off,
             snapshots_only: false,
             notify_max: Duration::ZERO,
             finalize: Duration::ZERO,
@@ -275,6 +282,12 @@ impl Ensemble {
             sync_limit,
             init_limit: sync_limit * u32::try_from(tape.range(2, 4)).unwrap_or(2),
             history_min: tape.magnitude(0, 500).try_into().unwrap_or(0),
+            history_bytes: tape.magnitude(1_000, 1_000_000).try_into().unwrap_or(0),
+            log_reading: match tape.range(0, 3) {
+                0 => LogReading::Off,
+                1 => LogReading::Share(0.33),
+                _ => LogReading::Unlimited,
+            },
             snapshots_only: tape.chance(100),
             notify_max: Duration::from_millis(tape.magnitude(400, 4_000)),
             finalize: Duration::from_millis(tape.magnitude(1, 200)),

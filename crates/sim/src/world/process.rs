@@ -33,12 +33,14 @@ use wire::limits::PACKET_BYTES_MAX;
 use wire::quorum::{ToLeader, ToLearner};
 use wire::stored::LogBatch;
 use zab::{
-    ElectionOptions, Link, Memberships, ObserverMasters, ObserverPauses, SynchronizationsMax,
+    ElectionOptions, HistoryBounds, Link, Memberships, ObserverMasters, ObserverPauses,
+    SynchronizationsMax,
 };
 
 use super::link::LinkId;
 use super::node::{Life, NodeId};
 use super::plan::Plan;
+use super::readings::Reading;
 use super::receiver::{Progress, Receiver, StreamPart};
 
 /// Where the simulated server keeps its files.
@@ -62,6 +64,8 @@ pub(super) struct Process {
     pub(super) is_log_due: bool,
     writer: Option<SnapshotWriter<SimulatedDisk>>,
     receiver: Receiver,
+    /// What the log is read for.
+    pub(super) readings: BTreeMap<Link, Reading>,
     pub(super) snapshot_jobs: VecDeque<KeeperJob>,
     pub(super) is_snapshot_due: bool,
     /// When the owner looks at its inputs next, as far as the agenda says.
@@ -231,6 +235,7 @@ impl Process {
             is_log_due: false,
             writer: None,
             receiver: Receiver::new(tree_options(seed)),
+            readings: BTreeMap::new(),
             snapshot_jobs: VecDeque::new(),
             is_snapshot_due: false,
             next_step: None,
@@ -331,6 +336,19 @@ impl Process {
                 Input::DatabaseReplaced { link, last_applied, tree: Box::new(tree) }
             }
         })
+    }
+
+    /// Reads the log for a learner; `None` if nothing is wanted for it any more.
+    pub(super) fn read_for(
+        &mut self,
+        link: Link,
+        part_bytes: usize,
+    ) -> Option<Result<zab::Input<'static>, storage::Error>> {
+        let reading = self.readings.remove(&link)?;
+        Some(reading.advance(&self.data_dir, link, part_bytes).map(|(input, rest)| {
+            self.readings.extend(rest.map(|rest| (link, rest)));
+            input
+        }))
     }
 
     /// Takes something of the snapshot of a leader.
@@ -489,7 +507,8 @@ fn ensemble_options(
         tick: plan.tick,
         init_limit: limits.init_limit,
         sync_limit: limits.sync_limit,
-        history_min: limits.history_min,
+        history: HistoryBounds { txns_min: limits.history_min, bytes_max: limits.history_bytes },
+        log_reading: limits.log_reading,
         snapshots_only: limits.snapshots_only,
         has_oracle: false,
         epoch_wait_max: None,

@@ -266,7 +266,11 @@ impl Mastering {
         let max = core.history.last_committed();
         let way = match core.options.snapshots_only {
             true => Way::Snapshot,
-            false => way(&core.history, max, theirs),
+            false => match way(&core.history, max, theirs) {
+                // The log is read by leaders only.
+                Way::Log => Way::Snapshot,
+                way => way,
+            },
         };
         if !begin(core, &mut self.observers, link, way) {
             return self.dismiss(link, CloseReason::Crowded, effects);
@@ -281,7 +285,7 @@ impl Mastering {
                 send(link, LeaderPacket::Truncate { keep }, effects);
                 keep
             }
-            Way::Snapshot => {
+            Way::Log | Way::Snapshot => {
                 if let Some(observer) = self.observers.get_mut(&link) {
                     observer.stage = Stage::TakesSnapshot { last_applied: max };
                 }

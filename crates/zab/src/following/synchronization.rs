@@ -12,7 +12,8 @@
 //! both. (ZOOKEEPER-3911, 4643, 4646, 4685, 4785 are this order, broken in different ways.)
 //!
 //! What was received and not committed is logged, but not delivered before its commit comes
-//! (ZOOKEEPER-4394).
+//! (ZOOKEEPER-4394). What the leader says is committed is delivered at once, so that a long history is
+//! never in memory as a whole; as after a start, it is not known yet that a quorum has it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -157,6 +158,13 @@ impl Synchronization {
         if !mutant::active(1) {
             self.reception.log(core, effects);
         }
+        // What the leader's whole history is committed with may be much: it is applied as it comes.
+        // Nobody is served before a quorum has it, and if it comes to nothing it is cut again.
+        let received = self.committed.min(core.history.last_logged());
+        if received > core.history.last_committed() {
+            core.history.receive_committed(received);
+            effects.push(Effect::Deliver(received));
+        }
         if mutant::active(4) && core.history.last_synced().epoch() == self.epoch {
             let last = core.history.last_synced();
             let packet = LearnerPacket::Acks { first: last, last };
@@ -182,9 +190,11 @@ impl Synchronization {
         }
     }
 
-    /// Whether more has come than is held back while the storage is at work.
-    pub(super) fn is_overrun(&self) -> bool {
+    /// Whether more has come than is held back while the storage is at work, or behind with its work.
+    pub(super) fn is_overrun(&self, core: &Core) -> bool {
         self.reception.bytes() > RECEPTION_BYTES_MAX
+            || core.history.kept_bytes() > RECEPTION_BYTES_MAX
+                && core.history.bytes_after(core.history.last_synced()) > RECEPTION_BYTES_MAX
     }
 
     /// Whether the next packet may begin a snapshot.

@@ -59,6 +59,17 @@ pub(crate) enum Stage {
         /// The last transaction that is in it as a whole.
         last_applied: Zxid,
     },
+    /// It is being sent what the log has.
+    ReadsLog {
+        /// The last transaction that it has, or that it was sent.
+        after: Zxid,
+        /// The last one that is read this time.
+        up_to: Zxid,
+        /// Whether it was told how it gets the history; before, nothing is sent.
+        is_told: bool,
+        /// Whether what follows `up_to` is kept in memory for it.
+        is_kept: bool,
+    },
     /// It has been sent the history, and is sent what is proposed and committed from here on.
     CatchesUp,
     /// It has made the history durable.
@@ -249,6 +260,10 @@ impl Learner {
         matches!(self.stage, Stage::CatchesUp | Stage::Follows { .. })
     }
 
+    pub(crate) fn reads_log(&self) -> bool {
+        matches!(self.stage, Stage::ReadsLog { .. })
+    }
+
     pub(crate) fn is_following(&self) -> bool {
         matches!(self.stage, Stage::Follows { .. })
     }
@@ -267,7 +282,9 @@ impl Learner {
             Stage::Connected => "it has not said who it is",
             Stage::Introduced { .. } => "it waits for an epoch",
             Stage::Invited => "it has to accept the epoch",
-            Stage::Agreed { .. } | Stage::TakesSnapshot { .. } => "it waits for the history",
+            Stage::Agreed { .. } | Stage::TakesSnapshot { .. } | Stage::ReadsLog { .. } => {
+                "it waits for the history"
+            }
             Stage::CatchesUp => "it has to make the history durable",
             Stage::Follows { .. } => "it follows",
         };

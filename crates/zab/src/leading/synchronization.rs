@@ -11,7 +11,7 @@ use super::{Leading, Phase, send};
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::History;
 use crate::input::Link;
-use crate::peer::Core;
+use crate::peer::{Core, LogReading};
 
 /// How a learner gets what it lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +26,8 @@ pub(crate) enum Way {
         /// The last transaction to keep; what follows it is sent.
         keep: Zxid,
     },
+    /// What it has is older than what is in memory; the log may tell.
+    Log,
     /// It forgets what it has.
     Snapshot,
 }
@@ -33,7 +35,7 @@ pub(crate) enum Way {
 impl Way {
     const fn means(self) -> Means {
         match self {
-            Self::Diff { .. } | Self::Truncate { .. } => Means::Diff,
+            Self::Diff { .. } | Self::Truncate { .. } | Self::Log => Means::Diff,
             Self::Snapshot => Means::Snapshot,
         }
     }
@@ -67,12 +69,13 @@ pub(crate) fn begin(
 /// zxid with counter 0 stands for the state in which an epoch began; nothing was logged under it.
 pub(crate) fn way(history: &History, max: Zxid, theirs: Option<Zxid>) -> Way {
     let Some(theirs) = theirs else { return Way::Snapshot };
-    let begins_epoch = theirs.counter().0 == 0 && !mutant::active(20);
+    let begins_epoch = is_beginning(theirs) && !mutant::active(20);
     if theirs == max {
         return Way::Diff { after: theirs };
     }
     if theirs > max {
-        return match begins_epoch {
+        return match begins_epoch || is_beginning(max) {
+            // There is no transaction to cut behind.
             true => Way::Snapshot,
             false if mutant::active(16) => {
                 Way::Truncate { keep: Zxid::from_raw(theirs.raw() - 1).max(max) }
@@ -81,16 +84,36 @@ pub(crate) fn way(history: &History, max: Zxid, theirs: Option<Zxid>) -> Way {
         };
     }
     match history.last_up_to(theirs) {
-        None => Way::Snapshot,
-        Some(before) if before == theirs => Way::Diff { after: theirs },
-        // All of the epochs before, and nothing of this one: it has `before`.
-        Some(before) if begins_epoch => Way::Diff { after: before },
-        // It has something that the leader never had.
-        Some(before) => match history.first_after(theirs) {
-            Some(next) if next.epoch() == theirs.epoch() => Way::Truncate { keep: before },
-            _ => Way::Snapshot,
-        },
+        None => Way::Log,
+        Some(before) if is_beginning(theirs) && before != theirs && mutant::active(20) => {
+            Way::Truncate { keep: before }
+        }
+        Some(before) => way_behind(theirs, before),
     }
+}
+
+/// Chooses the way for a learner whose log ends with `theirs`, when `before` is the last transaction
+/// of this history that is not later.
+pub(super) fn way_behind(theirs: Zxid, before: Zxid) -> Way {
+    if before == theirs {
+        return Way::Diff { after: theirs };
+    }
+    if is_beginning(theirs) {
+        // All of the epochs before, and nothing of this one: it has `before`.
+        return Way::Diff { after: before };
+    }
+    // It has something that the leader never had. Transactions of one epoch are the same wherever
+    // they are, and so is everything before the first of them: the two part behind `before` if it is
+    // of that epoch. Otherwise they part somewhere in an earlier one.
+    match before.epoch() == theirs.epoch() && !is_beginning(before) {
+        true => Way::Truncate { keep: before },
+        false => Way::Snapshot,
+    }
+}
+
+/// Whether it stands for the state in which an epoch began.
+fn is_beginning(zxid: Zxid) -> bool {
+    zxid.counter().0 == 0
 }
 
 impl Leading {
@@ -105,12 +128,15 @@ impl Leading {
         let max = self.history_end(core);
         let way = match core.options.snapshots_only {
             true => Way::Snapshot,
-            false => way(&core.history, max, theirs),
+            false => match way(&core.history, max, theirs) {
+                Way::Log if !self.reads_log(core) => Way::Snapshot,
+                way => way,
+            },
         };
         if !begin(core, &mut self.learners, link, way) {
             return self.dismiss(link, CloseReason::Crowded, effects);
         }
-        let Some(learner) = self.learners.get_mut(&link) else { return };
+        let Some(learner) = self.learners.get(&link) else { return };
         info!(sid = ?learner.sid, ?theirs, ours = %max, ?way, "synchronizing a learner");
         let after = match way {
             Way::Diff { after } => {
@@ -121,23 +147,36 @@ impl Leading {
                 send(link, LeaderPacket::Truncate { keep }, effects);
                 keep
             }
-            Way::Snapshot => {
-                if core.history.last_committed() < max && !mutant::active(131) {
-                    // The learner forgets what it has, and may be one of few that have it: it must get
-                    // no less.
-                    core.history.assume_committed();
-                    effects.push(Effect::Deliver(max));
-                }
-                let last_applied = match mutant::active(11) {
-                    true => core.history.last_logged(),
-                    false => core.history.last_committed(),
-                };
-                learner.stage = Stage::TakesSnapshot { last_applied };
-                effects.push(Effect::SendSnapshot { link, last_applied });
-                return;
-            }
+            Way::Log => return self.look_in_log(core, link, theirs, effects),
+            Way::Snapshot => return self.send_snapshot(core, link, effects),
         };
         self.send_history(core, link, after, effects);
+    }
+
+    /// Sends a learner a snapshot of all that is committed, or will be.
+    pub(super) fn send_snapshot(&mut self, core: &mut Core, link: Link, effects: &mut Vec<Effect>) {
+        let max = self.history_end(core);
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        if core.history.last_committed() < max && !mutant::active(131) {
+            // The learner forgets what it has, and may be one of few that have it: it must get
+            // no less.
+            core.history.assume_committed(max);
+            effects.push(Effect::Deliver(max));
+        }
+        let last_applied = match mutant::active(11) {
+            true => core.history.last_logged(),
+            false => core.history.last_committed(),
+        };
+        learner.stage = Stage::TakesSnapshot { last_applied };
+        effects.push(Effect::SendSnapshot { link, last_applied });
+    }
+
+    /// Whether learners may get what they lack out of the log. It does not show where an epoch begins in
+    /// which nothing was logged.
+    fn reads_log(&self, core: &Core) -> bool {
+        self.is_log_sound
+            && core.options.log_reading != LogReading::Off
+            && !is_beginning(core.history.kept_after())
     }
 
     /// Sends everything behind a transaction: what is committed, and to a follower what is proposed
@@ -188,7 +227,7 @@ impl Leading {
     }
 
     /// The end of what learners may take for committed once they follow.
-    fn history_end(&self, core: &Core) -> Zxid {
+    pub(super) fn history_end(&self, core: &Core) -> Zxid {
         match &self.phase {
             Phase::Broadcasting(_) => core.history.last_committed(),
             _ => core.history.last_logged(),
@@ -234,6 +273,7 @@ mod tests {
     use wire::stored::LogBatch;
 
     use super::*;
+    use crate::history::HistoryBounds;
 
     fn at(epoch: i32, counter: u32) -> Zxid {
         Zxid::new(Epoch(epoch), Counter(counter))
@@ -241,7 +281,8 @@ mod tests {
 
     /// A leader that has forgotten what was before 2/3.
     fn history() -> History {
-        let mut history = History::recovered(at(2, 3), 10);
+        let mut history =
+            History::recovered(at(2, 3), HistoryBounds { txns_min: 10, bytes_max: 1000 });
         let mut batch = LogBatch::new();
         for zxid in [at(2, 4), at(2, 5), at(4, 1), at(4, 2)] {
             let mut payload = vec![0; 12];
@@ -261,11 +302,12 @@ mod tests {
             (at(4, 1), Way::Diff { after: at(4, 1) }),
             (at(2, 4), Way::Diff { after: at(2, 4) }),
             (at(2, 3), Way::Diff { after: at(2, 3) }),
-            (at(2, 2), Way::Snapshot),
-            (at(0, 0), Way::Snapshot),
+            (at(2, 2), Way::Log),
+            (at(0, 0), Way::Log),
             // It logged what nobody else did.
             (at(4, 3), Way::Truncate { keep: at(4, 2) }),
-            (at(2, 6), Way::Snapshot),
+            (at(2, 6), Way::Truncate { keep: at(2, 5) }),
+            // So did the leader of that epoch, maybe: it is not known where the two part.
             (at(3, 1), Way::Snapshot),
             // It followed a leader of that epoch that had proposed nothing yet.
             (at(4, 0), Way::Diff { after: at(2, 5) }),
@@ -275,19 +317,5 @@ mod tests {
             assert_eq!(way(&history, max, Some(theirs)), expected, "{theirs}");
         }
         assert_eq!(way(&history, max, None), Way::Snapshot);
-    }
-
-    #[test]
-    fn a_tail_of_the_same_epoch_that_others_do_not_have_is_cut_where_it_begins() {
-        let mut history = History::recovered(at(2, 3), 10);
-        let mut batch = LogBatch::new();
-        for zxid in [at(2, 4), at(2, 8)] {
-            let mut payload = vec![0; 12];
-            payload.extend_from_slice(&zxid.raw().to_be_bytes());
-            batch.push_proposal(Proposal::new(&payload).expect("long enough"));
-        }
-        history.append(Arc::new(batch));
-        let way = way(&history, at(2, 8), Some(at(2, 6)));
-        assert_eq!(way, Way::Truncate { keep: at(2, 4) });
     }
 }

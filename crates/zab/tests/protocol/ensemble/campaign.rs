@@ -7,7 +7,7 @@ use crate::ensemble::world::record::Shown;
 use crate::ensemble::world::{Plan, World};
 
 /// Seeds of the runs of each shape, unless the variable `SEEDS` says otherwise.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 60;
 
 /// How many voters and observers there are.
 pub(crate) const SHAPES: [(i64, i64); 3] = [(3, 0), (3, 1), (5, 1)];
@@ -27,6 +27,8 @@ const REQUIRED: &[&str] = &[
     "way Diff",
     "way Truncate",
     "way Snapshot",
+    "log read",
+    "log lacks",
     "crash dialled",
     "crash sent Info",
     "crash received LeaderInfo",
@@ -49,6 +51,11 @@ const REQUIRED: &[&str] = &[
     "crash received AckEpoch",
     "crash sent Diff",
     "crash sent Snapshot",
+    "crash looks_in log",
+    "crash received LogFound",
+    "crash reads log",
+    "crash received LogRead",
+    "crash sent Committed",
     "crash sent NewLeader",
     "crash received AckNewLeader",
     "crash leads",

@@ -5,12 +5,13 @@
 //!          spares=1 reconfig=on          5 is not in the membership, which can be changed
 //!          init_limit=20 sync_limit=5    in ticks of 100 ms
 //!          history=500 snapshots=only    what is kept for learners, and whether they get it
+//!          log=read                      ... and whether the log is read for them, two at a time
 //!          snapshots_max=1 diffs_max=1   how many are synchronized at once before observers wait
 //!          epoch_wait=50ms               how long a deserted leader waits for epochs
 //!          pause=300ms                   how long observers hesitate at most
 //!          masters=followers             observers learn from followers
 //!          oracle=yes                    there is one, which says nothing so far
-//!          stream=10ms                   how long a snapshot takes to be sent
+//!          stream=10ms                   how long a snapshot takes to be sent, or a part of the log
 //! server 1 accepted=1 current=1 log=1/1..1/3,2/1     what is on its disk
 //!          snapshot=2/0                  ... with a snapshot of this name
 //! show packets storage roles deliveries pings times   what is printed; at first packets and roles
@@ -20,6 +21,8 @@
 //! stop 1 at=stored:accepted              time stands still when it comes to that
 //! run 300ms        lets time pass
 //! run settled      ... until all follow one leader and have delivered what it has
+//! purge 3 1/4      its log has nothing any longer up to that, which is in a snapshot
+//! spoil 3 1/6      from there on its log can not be read for learners
 //! propose 3 2      leader 3 proposes two transactions
 //! reconfig 3 1,2@7,4:observer     leader 3 proposes this membership; 2 is found elsewhere than before
 //! confirm 3        somebody asks leader 3 whether it leads
@@ -45,7 +48,7 @@ use std::time::Duration;
 
 use types::{Counter, Epoch, Sid, Zxid};
 use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
-use zab::{Input, ObserverMasters, Oracle, SynchronizationsMax};
+use zab::{Input, LogReading, ObserverMasters, Oracle, SynchronizationsMax};
 
 use crate::ensemble::world::disk::Entry;
 use crate::ensemble::world::record::Shown;
@@ -84,6 +87,14 @@ fn run(world: &mut World, command: &Command) -> String {
             }
         }
         ["run", time] => world.run_for(duration(time)),
+        ["purge", sid, zxid] => {
+            let server = world.servers.get_mut(&self::sid(sid)).unwrap();
+            server.disk.durable.purged_up_to = self::zxid(zxid);
+        }
+        ["spoil", sid, zxid] => {
+            let server = world.servers.get_mut(&self::sid(sid)).unwrap();
+            server.disk.durable.spoiled_from = Some(self::zxid(zxid));
+        }
         ["propose", leader, count] => world.propose(sid(leader), count.parse().unwrap()),
         ["reconfig", leader, members] => {
             let members = members.split(',').map(str::to_owned);
@@ -139,6 +150,10 @@ fn create(command: &Command) -> World {
         init_limit: limit("init_limit", calm.init_limit),
         sync_limit: limit("sync_limit", calm.sync_limit),
         history_min: usize::try_from(number("history", 500)).unwrap(),
+        log_reading: match command.value("log") {
+            Some("read") => LogReading::Unlimited,
+            _ => LogReading::Off,
+        },
         snapshots_only: command.value("snapshots") == Some("only"),
         epoch_wait: command.value("epoch_wait").map(duration),
         pause: command.value("pause").map_or(calm.pause, duration),

@@ -9,6 +9,7 @@ mod faults;
 pub(crate) mod ledger;
 mod packets;
 mod promises;
+mod reading;
 pub(crate) mod record;
 pub(crate) mod server;
 mod steps;
@@ -22,8 +23,8 @@ use types::{Counter, Epoch, Instant, Now, SessionId, Sid, Txn, TxnHeader, Xid, Z
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 use zab::{
-    ElectionOptions, Input, Link, Memberships, ObserverMasters, ObserverPauses, Options, Oracle,
-    Peer, Quorum, SynchronizationsMax,
+    ElectionOptions, HistoryBounds, Input, Link, LogReading, Memberships, ObserverMasters,
+    ObserverPauses, Options, Oracle, Peer, Quorum, SynchronizationsMax,
 };
 
 use self::disk::{Disk, Entry, entries};
@@ -48,6 +49,7 @@ pub(crate) struct Plan {
     pub(crate) sync_limit: u32,
     /// Committed transactions that are kept for learners.
     pub(crate) history_min: usize,
+    pub(crate) log_reading: LogReading,
     pub(crate) snapshots_only: bool,
     /// Whether one of two voters may decide alone if an oracle says so.
     pub(crate) has_oracle: bool,
@@ -66,7 +68,7 @@ pub(crate) struct Plan {
     /// How long a job of the disk takes, and how much longer at most.
     pub(crate) job: Duration,
     pub(crate) job_jitter: Duration,
-    /// How long a snapshot takes to be sent.
+    /// How long a snapshot takes to be sent, and a part of the log.
     pub(crate) stream: Duration,
     pub(crate) faults: Faults,
 }
@@ -119,6 +121,7 @@ impl Plan {
             init_limit: 20,
             sync_limit: 5,
             history_min: 500,
+            log_reading: LogReading::Off,
             snapshots_only: false,
             has_oracle: false,
             epoch_wait: None,
@@ -221,6 +224,7 @@ impl World {
             conversation: Conversation::default(),
             accepted_by_others: Epoch::default(),
             asked: VecDeque::new(),
+            readings: BTreeMap::new(),
             paused_until: Instant::default(),
             held: VecDeque::new(),
             deadline: None,
@@ -386,7 +390,8 @@ impl World {
             tick: self.plan.tick,
             init_limit: self.plan.init_limit,
             sync_limit: self.plan.sync_limit,
-            history_min: self.plan.history_min,
+            history: HistoryBounds { txns_min: self.plan.history_min, bytes_max: 1 << 20 },
+            log_reading: self.plan.log_reading,
             snapshots_only: self.plan.snapshots_only,
             has_oracle: self.plan.has_oracle,
             epoch_wait_max: self.plan.epoch_wait,

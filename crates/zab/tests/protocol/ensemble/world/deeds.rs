@@ -55,6 +55,9 @@ impl World {
             Effect::ToLeader { link, packet } => self.send_to_leader(sid, link, packet),
             Effect::ToLearner { link, packet } => self.send_to_learner(sid, link, &packet),
             Effect::SendSnapshot { link, last_applied } => self.stream(sid, link, last_applied),
+            Effect::ReadLog { link, after, up_to } => self.read_log(sid, link, after, up_to),
+            Effect::ReadOn { link } => self.read_on(sid, link),
+            Effect::StopReading { link } => self.stop_reading(sid, link),
             Effect::AnswerPing { link, last_proposed } => {
                 let mut bytes = Vec::new();
                 ToLeader::Ping { last_proposed, touches: Touches::NONE }.encode(&mut bytes);

@@ -43,6 +43,10 @@ pub(crate) struct Durable {
     pub(crate) current: Epoch,
     /// A snapshot has taken the place of a longer history, which is not complete again yet.
     pub(crate) is_incomplete: bool,
+    /// What comes before is in a snapshot only, and not in the log any longer.
+    pub(crate) purged_up_to: Zxid,
+    /// From here on the log can not be read, if anybody tries.
+    pub(crate) spoiled_from: Option<Zxid>,
 }
 
 /// One server's disk. It does one thing after the other.
@@ -84,6 +88,23 @@ impl Durable {
         self.log.binary_search_by_key(&zxid, |entry| entry.zxid).is_ok()
     }
 
+    /// The last transaction up to another that is in the log, or behind which the log begins, or the
+    /// beginning of the epoch with which it begins; `None` if the log says nothing about that.
+    pub(crate) fn look_up(&self, zxid: Zxid) -> Option<Zxid> {
+        let zxids = || self.readable_behind(Zxid::ZERO).map(|entry| entry.zxid);
+        let begins = zxid.counter().0 == 0 && zxid.next() == Some(zxids().next()?);
+        let base = Some(self.purged_up_to).filter(|&base| base <= zxid);
+        let before = zxids().take_while(|&it| it <= zxid).last();
+        before.or_else(|| begins.then_some(zxid)).or(base)
+    }
+
+    /// What the log has behind a transaction, as far as it can be read.
+    pub(crate) fn readable_behind(&self, zxid: Zxid) -> impl Iterator<Item = &Entry> {
+        let is_readable = |it: &&Entry| self.spoiled_from.is_none_or(|spoiled| it.zxid < spoiled);
+        let after = zxid.max(self.purged_up_to);
+        self.log.iter().filter(move |it| it.zxid > after).take_while(is_readable)
+    }
+
     fn carry_out(&mut self, job: Job) -> Option<Input<'static>> {
         Some(match job {
             Job::Append(batch) => {
@@ -115,6 +136,7 @@ impl Durable {
                 self.is_incomplete |= last_applied < self.last_logged();
                 self.log = entries;
                 self.snapshot = last_applied;
+                self.purged_up_to = last_applied;
                 Input::SnapshotInstalled { link, last_applied }
             }
             Job::Memberships(memberships) => {
@@ -135,6 +157,8 @@ impl Disk {
             accepted: Epoch(0),
             current: Epoch(0),
             is_incomplete: false,
+            purged_up_to: Zxid::ZERO,
+            spoiled_from: None,
         };
         Self { durable, jobs: VecDeque::new() }
     }

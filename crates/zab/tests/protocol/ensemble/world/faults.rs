@@ -5,7 +5,7 @@ use std::time::Duration;
 use types::membership::Membership;
 use types::{Epoch, Instant, Sid, Zxid};
 use wire::election::LastLogged;
-use zab::{Announcement, ObserverMasters, SynchronizationsMax};
+use zab::{Announcement, LogReading, ObserverMasters, SynchronizationsMax};
 
 use super::server::Event;
 use super::{Plan, World, membership};
@@ -34,6 +34,8 @@ pub(crate) struct Faults {
     pub(crate) lies: u64,
     /// How often a peer takes in several things before it settles.
     pub(crate) batches: u64,
+    /// How often a part of a log can not be read for a learner.
+    pub(crate) spoiled: u64,
     /// Whether what is on its way to the disk may be there after a crash, in part.
     pub(crate) tears: bool,
     /// The membership is changed into any other. No fault, but it finds some.
@@ -52,6 +54,7 @@ impl Faults {
         pauses: 0,
         lies: 0,
         batches: 0,
+        spoiled: 0,
         tears: false,
         changes: 0,
     };
@@ -65,6 +68,7 @@ impl Faults {
         let (crashes, outages, cuts, isolations) = (weight(25), weight(4), weight(40), weight(10));
         let (silences, stalls, pauses, batches) = (weight(30), weight(30), weight(20), weight(60));
         let lies = weight(40);
+        let spoiled = weight(10);
         let crash_in = match chance.percent(75) {
             true => Some(chance.pick(&[15, 60, 300])),
             false => None,
@@ -81,6 +85,7 @@ impl Faults {
             pauses,
             lies,
             batches,
+            spoiled,
             tears,
             changes: 0,
         }
@@ -96,6 +101,7 @@ impl Plan {
         Self {
             history_min: chance.pick(&[0, 1, 5, 20, 500]),
             snapshots_only: chance.percent(10),
+            log_reading: chance.pick(&[LogReading::Off, LogReading::Unlimited]),
             has_oracle: false,
             observer_masters: match Chance::new(seed ^ 0x0b5e).percent(30) {
                 true => ObserverMasters::Followers,

@@ -160,6 +160,9 @@ impl World {
             }
             Job::Append(_) | Job::Accept(_) | Job::Install { .. } | Job::Memberships(_) => {}
         }
+        if let (Job::Truncate(_) | Job::Install { .. }, Some(process)) = (job, &server.process) {
+            assert!(process.readings.is_empty(), "Z12: {sid:?} changes a log that is read");
+        }
     }
 
     /// What a learner has is what its leader has, as far as it goes.

@@ -42,6 +42,8 @@ pub(crate) struct Process {
     pub(crate) accepted_by_others: Epoch,
     /// Who has asked for a confirmation, with what was committed at that time.
     pub(crate) asked: VecDeque<usize>,
+    /// What it reads of its log for learners: behind what, and up to where.
+    pub(crate) readings: BTreeMap<Link, (Zxid, Zxid)>,
     /// Nothing happens to a process that is stopped; it comes all at once afterwards.
     pub(crate) paused_until: Instant,
     pub(crate) held: VecDeque<Held>,
@@ -95,15 +97,57 @@ pub(crate) enum Held {
 /// What happens that is no matter of the network.
 #[derive(Debug)]
 pub(crate) enum Event {
-    DiskDone { sid: Sid, run: u64 },
-    StreamSent { sid: Sid, run: u64, link: Link, last_applied: Zxid, entries: Vec<Entry> },
-    Settle { sid: Sid, run: u64 },
-    Admit { sid: Sid, run: u64 },
-    Start { sid: Sid },
-    Wake { sid: Sid, run: u64 },
-    OracleSays { sid: Sid, run: u64, oracle: Oracle },
-    Mend { one: Sid, other: Sid },
-    Speak { from: Sid, to: Sid },
+    DiskDone {
+        sid: Sid,
+        run: u64,
+    },
+    StreamSent {
+        sid: Sid,
+        run: u64,
+        link: Link,
+        last_applied: Zxid,
+        entries: Vec<Entry>,
+    },
+    /// It has looked in its log for what a learner lacks.
+    LogLooked {
+        sid: Sid,
+        run: u64,
+        link: Link,
+    },
+    /// It has read more of its log for a learner.
+    LogRead {
+        sid: Sid,
+        run: u64,
+        link: Link,
+    },
+    Settle {
+        sid: Sid,
+        run: u64,
+    },
+    Admit {
+        sid: Sid,
+        run: u64,
+    },
+    Start {
+        sid: Sid,
+    },
+    Wake {
+        sid: Sid,
+        run: u64,
+    },
+    OracleSays {
+        sid: Sid,
+        run: u64,
+        oracle: Oracle,
+    },
+    Mend {
+        one: Sid,
+        other: Sid,
+    },
+    Speak {
+        from: Sid,
+        to: Sid,
+    },
 }
 
 impl Server {
@@ -124,6 +168,8 @@ impl Event {
         match *self {
             Self::DiskDone { sid, run }
             | Self::StreamSent { sid, run, .. }
+            | Self::LogLooked { sid, run, .. }
+            | Self::LogRead { sid, run, .. }
             | Self::Settle { sid, run }
             | Self::OracleSays { sid, run, .. }
             | Self::Admit { sid, run } => Some((sid, run)),

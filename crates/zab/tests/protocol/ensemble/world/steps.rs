@@ -115,6 +115,8 @@ impl World {
                     self.step(sid, "SnapshotSent", Input::SnapshotSent { link });
                 }
             }
+            Event::LogLooked { sid, link, .. } => self.on_log_looked(sid, link),
+            Event::LogRead { sid, link, .. } => self.on_log_read(sid, link),
             Event::Settle { sid, .. } => self.settle(sid),
             Event::Admit { sid, .. } => self.admit(sid),
             Event::Start { sid } => self.start(sid),
@@ -364,8 +366,7 @@ impl World {
 
     pub(super) fn submit(&mut self, sid: Sid, job: Job) {
         self.check_job(sid, &job);
-        let jitter = u64::try_from(self.plan.job_jitter.as_micros()).expect("short");
-        let time = self.plan.job + Duration::from_micros(self.chance.below(jitter + 1));
+        let time = self.time_of_job();
         let now = self.network.now;
         let server = self.server(sid);
         let at = now.max(server.disk_busy_until).after(time);
