@@ -173,12 +173,7 @@ impl LogThread {
                 let epoch = self.data_dir.store_current_epoch(epoch)?.epoch();
                 (log, Input::Peer(zab::Input::CurrentEpochStored(epoch)))
             }
-            Change::Cut(last_logged) => {
-                warn!(from = %log.last_logged(), to = %last_logged,
-                    "cutting off what was logged and never committed");
-                let (log, recovered) = self.data_dir.rewind(log, last_logged, &self.recover)?;
-                (log, Input::DatabaseCut { last_logged, tree: Box::new(recovered.tree) })
-            }
+            Change::Cut(last_logged) => self.cut(log, last_logged)?,
             Change::Install { link, snapshot } => {
                 let (last_applied, bytes) = (snapshot.zxid(), snapshot.bytes());
                 let (log, tree) = self.data_dir.install(log, *snapshot)?;
@@ -201,6 +196,22 @@ impl LogThread {
         if let Err(failure) = files.store(&memberships.committed, pending) {
             error!(%failure, cause = ?failure.source(), "the membership will be forgotten");
         }
+    }
+}
+
+impl LogThread {
+    /// Cuts the log behind a transaction, if the files allow it; otherwise they stay as they are, and
+    /// the leader has to send a snapshot.
+    fn cut(&self, log: Log<RealDisk>, keep: Zxid) -> Result<(Log<RealDisk>, Input), Error> {
+        let end = log.last_logged();
+        if let Some(refusal) = self.data_dir.cut_refusal(keep)? {
+            warn!(from = %end, to = %keep, %refusal,
+                "what was logged and never committed can not be cut off, a snapshot is needed");
+            return Ok((log, Input::Peer(zab::Input::NotTruncated { last_logged: end })));
+        }
+        warn!(from = %end, to = %keep, "cutting off what was logged and never committed");
+        let (log, recovered) = self.data_dir.rewind(log, keep, &self.recover)?;
+        Ok((log, Input::DatabaseCut { last_logged: keep, tree: Box::new(recovered.tree) }))
     }
 }
 

@@ -24,6 +24,8 @@
 //! the cut succeeds or fails. The new one starts a file of its own, as every log does, so that nothing
 //! is ever written behind the place of the cut (ZOOKEEPER-1489).
 
+use std::path::PathBuf;
+
 use types::{Zxid, mutant};
 
 use crate::data_dir::DataDir;
@@ -70,10 +72,7 @@ impl<D: Disk> DataDir<D> {
     /// history is unknown: nothing may be logged or answered before a recovery.
     pub fn truncate(&self, last: Zxid) -> Result<(), Error> {
         let mut branch = self.branch();
-        let snapshots = self.list_snapshots()?;
-        let (newer, start) = self.snapshots_beyond(&snapshots, last)?;
-        let logs = self.list_logs()?;
-        self.require_way(&logs, start, last)?;
+        let Plan { newer, logs } = self.plan_cut(last)?;
         branch.number += 1;
         watermark::forget(&self.disk, &self.directories.log_dir())?;
         for file in newer.into_iter().filter(|_| !mutant::active(12)) {
@@ -83,6 +82,29 @@ impl<D: Disk> DataDir<D> {
         self.cut_logs(&logs, last, Unreadable::Refuse)?;
         branch.ends_at_damage = false;
         Ok(())
+    }
+
+    /// Why the history can not be made to end with `last`; `None` if it can. Changes nothing.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn cut_refusal(&self, last: Zxid) -> Result<Option<Error>, Error> {
+        match self.plan_cut(last) {
+            Ok(_) => Ok(None),
+            Err(refusal @ Error::NotCut { .. }) => Ok(Some(refusal)),
+            Err(damage) if is_loss(&damage) => Ok(Some(damage)),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// What is to be removed, if the history can be made to end with `last`.
+    fn plan_cut(&self, last: Zxid) -> Result<Plan, Error> {
+        let mut newer = self.list_snapshots()?;
+        let (beyond, start) = self.snapshots_beyond(&newer, last)?;
+        let logs = self.list_logs()?;
+        self.require_way(&logs, start, last)?;
+        newer.retain(|file| beyond.contains(&file.path));
+        Ok(Plan { newer, logs })
     }
 
     /// Removes everything after `last` from the logs, durably.
@@ -152,17 +174,17 @@ impl<D: Disk> DataDir<D> {
 
     /// The snapshots that may hold something after `last`, the newest first; and the transaction of
     /// the newest other one that can be read.
-    fn snapshots_beyond<'a>(
+    fn snapshots_beyond(
         &self,
-        snapshots: &'a [SnapshotFile],
+        snapshots: &[SnapshotFile],
         last: Zxid,
-    ) -> Result<(Vec<&'a SnapshotFile>, Zxid), Error> {
+    ) -> Result<(Vec<PathBuf>, Zxid), Error> {
         let mut beyond = Vec::new();
         for file in snapshots {
             match snapshot::verify(&self.disk, file) {
                 Ok(reached) if reached <= last => return Ok((beyond, file.zxid)),
-                Ok(_) => beyond.push(file),
-                Err(_) if file.zxid > last => beyond.push(file),
+                Ok(_) => beyond.push(file.path.clone()),
+                Err(_) if file.zxid > last => beyond.push(file.path.clone()),
                 Err(_) => {}
             }
         }
@@ -185,6 +207,14 @@ impl<D: Disk> DataDir<D> {
         }
         Ok(Some(offset))
     }
+}
+
+/// What a cut removes, beside the end of one log.
+struct Plan {
+    /// Snapshots from behind the cut, the newest first.
+    newer: Vec<SnapshotFile>,
+    /// All logs, in ascending order.
+    logs: Vec<LogFile>,
 }
 
 /// What becomes of a log in which the place of a cut can not be found because the disk does not give

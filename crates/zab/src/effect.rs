@@ -114,7 +114,7 @@ pub enum Effect {
     /// Store the current epoch; answered with [`crate::Input::CurrentEpochStored`].
     StoreCurrentEpoch(Epoch),
     /// Cut the log behind this transaction, and set the database back to it; answered with
-    /// [`crate::Input::Truncated`].
+    /// [`crate::Input::Truncated`] or [`crate::Input::NotTruncated`].
     Truncate(Zxid),
 
     /// Apply everything logged up to this transaction: it is committed. Or, between [`Self::Look`] and

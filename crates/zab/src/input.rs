@@ -134,6 +134,12 @@ pub enum Input<'a> {
         /// The last transaction that is left.
         last_logged: Zxid,
     },
+    /// The log can not be cut where [`crate::Effect::Truncate`] wants it: nothing was changed. This server
+    /// takes part in no vote until it has a leader's snapshot.
+    NotTruncated {
+        /// The last transaction in the log, as before.
+        last_logged: Zxid,
+    },
     /// The leader's snapshot has replaced the database, durably.
     SnapshotInstalled {
         /// The connection over which it came.

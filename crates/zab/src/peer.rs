@@ -211,6 +211,8 @@ pub(crate) enum LeaveReason {
     LeaderMisbehaved,
     /// The leader's snapshot did not arrive as a whole.
     SnapshotLost,
+    /// The log can not be cut where the leader wants it.
+    NotTruncated,
     /// The membership is another one.
     MembershipChanged,
     /// More came from the leader than can be held back until the storage has done its work.
@@ -341,6 +343,10 @@ impl Peer {
                 {
                     self.leave(now, LeaveReason::SnapshotLost, effects);
                 }
+            }
+            Input::NotTruncated { .. } => {
+                self.core.take_from_storage(&input);
+                self.leave(now, LeaveReason::NotTruncated, effects);
             }
             Input::Propose(batch) => {
                 if let Role::Leading(leading) = &mut self.role {
@@ -679,6 +685,13 @@ impl Core {
                 );
                 assert_eq!(self.obstacle, Some(Obstacle::Cut(last_logged)), "one cut at a time");
                 self.obstacle = None;
+            }
+            Input::NotTruncated { last_logged } => {
+                assert!(matches!(self.obstacle, Some(Obstacle::Cut(_))), "a cut was wanted");
+                self.obstacle = None;
+                // It still has what the leader does not. Only a snapshot takes that away.
+                self.is_whole = false;
+                self.history.replace(last_logged);
             }
             Input::SnapshotInstalled { link, last_applied } => {
                 assert_eq!(self.obstacle, Some(Obstacle::Snapshot(link)), "one snapshot at a time");

@@ -94,6 +94,10 @@ impl World {
             return Ok(Noted::Nothing);
         }
         match job {
+            LogJob::Change(Change::Cut(keep)) if process.refuses_cut(*keep) => {
+                self.counters.count("cut refused");
+                Ok(Noted::Nothing)
+            }
             LogJob::Change(Change::Cut(keep)) => {
                 self.counters.count("history cut");
                 ledger.cut(*keep);

@@ -310,6 +310,11 @@ impl Process {
         self.log.as_mut().expect("a process whose log is gone does nothing more")
     }
 
+    /// Whether the log can not be cut there.
+    pub(super) fn refuses_cut(&self, keep: Zxid) -> bool {
+        matches!(self.data_dir.cut_refusal(keep), Ok(Some(_)))
+    }
+
     /// Makes a change durable, behind what was written before; returns what the owner is told.
     fn change(&mut self, change: Change) -> Result<Input, storage::Error> {
         Ok(match change {
@@ -320,6 +325,10 @@ impl Process {
             Change::AdoptEpoch(epoch) => {
                 let epoch = self.data_dir.store_current_epoch(epoch)?.epoch();
                 Input::Peer(zab::Input::CurrentEpochStored(epoch))
+            }
+            Change::Cut(keep) if self.data_dir.cut_refusal(keep)?.is_some() => {
+                let last_logged = self.log().last_logged();
+                Input::Peer(zab::Input::NotTruncated { last_logged })
             }
             Change::Cut(last_logged) => {
                 let log = self.log.take().expect("a process whose log is gone does nothing more");

@@ -211,6 +211,10 @@ impl Synchronization {
         effects: &mut Vec<Effect>,
     ) -> Result<(), PeerMisbehaved> {
         let last_logged = core.history.last_logged();
+        let is_snapshot = matches!(packet, ToLearner::Snapshot { .. });
+        if core.sound_last_logged().is_none() && !is_snapshot {
+            return Err(not_due(packet, "it has to send a snapshot"));
+        }
         let base = match *packet {
             ToLearner::Diff { .. } => last_logged,
             ToLearner::Truncate { keep } => {

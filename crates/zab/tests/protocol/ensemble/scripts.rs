@@ -23,6 +23,7 @@
 //! run settled      ... until all follow one leader and have delivered what it has
 //! purge 3 1/4      its log has nothing any longer up to that, which is in a snapshot
 //! spoil 3 1/6      from there on its log can not be read for learners
+//! refuse_cut 1     its files do not allow the next cut
 //! propose 3 2      leader 3 proposes two transactions
 //! reconfig 3 1,2@7,4:observer     leader 3 proposes this membership; 2 is found elsewhere than before
 //! confirm 3        somebody asks leader 3 whether it leads
@@ -94,6 +95,9 @@ fn run(world: &mut World, command: &Command) -> String {
         ["spoil", sid, zxid] => {
             let server = world.servers.get_mut(&self::sid(sid)).unwrap();
             server.disk.durable.spoiled_from = Some(self::zxid(zxid));
+        }
+        ["refuse_cut", sid] => {
+            world.servers.get_mut(&self::sid(sid)).unwrap().disk.durable.refuses_cut = true;
         }
         ["propose", leader, count] => world.propose(sid(leader), count.parse().unwrap()),
         ["reconfig", leader, members] => {

@@ -88,6 +88,8 @@ pub(crate) struct World {
     /// Where servers crash.
     pub(crate) traps: Vec<Trap>,
     is_stopped: bool,
+    /// Whose files may not allow cuts.
+    refuser: Option<Sid>,
     /// Over which a script says something in a server's name.
     pub(crate) forged: BTreeSet<Link>,
 }
@@ -183,6 +185,7 @@ impl World {
             oracles: BTreeMap::new(),
             traps: Vec::new(),
             is_stopped: false,
+            refuser: None,
             forged: BTreeSet::new(),
         }
     }

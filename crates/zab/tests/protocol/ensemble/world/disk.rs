@@ -47,6 +47,8 @@ pub(crate) struct Durable {
     pub(crate) purged_up_to: Zxid,
     /// From here on the log can not be read, if anybody tries.
     pub(crate) spoiled_from: Option<Zxid>,
+    /// Whether the next cut is one that the files do not allow.
+    pub(crate) refuses_cut: bool,
 }
 
 /// One server's disk. It does one thing after the other.
@@ -123,6 +125,9 @@ impl Durable {
                 self.is_incomplete = false;
                 Input::CurrentEpochStored(epoch)
             }
+            Job::Truncate(_) if std::mem::take(&mut self.refuses_cut) => {
+                Input::NotTruncated { last_logged: self.last_logged() }
+            }
             Job::Truncate(keep) => {
                 self.log.retain(|entry| entry.zxid <= keep);
                 // The beginning of an epoch is the state in which the one before ended.
@@ -159,6 +164,7 @@ impl Disk {
             is_incomplete: false,
             purged_up_to: Zxid::ZERO,
             spoiled_from: None,
+            refuses_cut: false,
         };
         Self { durable, jobs: VecDeque::new() }
     }

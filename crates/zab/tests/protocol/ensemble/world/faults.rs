@@ -36,6 +36,8 @@ pub(crate) struct Faults {
     pub(crate) batches: u64,
     /// How often a part of a log can not be read for a learner.
     pub(crate) spoiled: u64,
+    /// How often a log can not be cut where a leader wants it.
+    pub(crate) uncuttable: u64,
     /// Whether what is on its way to the disk may be there after a crash, in part.
     pub(crate) tears: bool,
     /// The membership is changed into any other. No fault, but it finds some.
@@ -55,6 +57,7 @@ impl Faults {
         lies: 0,
         batches: 0,
         spoiled: 0,
+        uncuttable: 0,
         tears: false,
         changes: 0,
     };
@@ -68,7 +71,6 @@ impl Faults {
         let (crashes, outages, cuts, isolations) = (weight(25), weight(4), weight(40), weight(10));
         let (silences, stalls, pauses, batches) = (weight(30), weight(30), weight(20), weight(60));
         let lies = weight(40);
-        let spoiled = weight(10);
         let crash_in = match chance.percent(75) {
             true => Some(chance.pick(&[15, 60, 300])),
             false => None,
@@ -85,7 +87,8 @@ impl Faults {
             pauses,
             lies,
             batches,
-            spoiled,
+            spoiled: 0,
+            uncuttable: 0,
             tears,
             changes: 0,
         }
@@ -96,12 +99,16 @@ impl Plan {
     /// Many faults of some kinds.
     pub(crate) fn wild(seed: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0x5eed);
-        let faults = Faults::wild(&mut chance);
+        let faults = Faults {
+            spoiled: Chance::new(seed ^ 0x5b01).pick(&[0, 3, 10]),
+            uncuttable: Chance::new(seed ^ 0x0c07).pick(&[0, 30]),
+            ..Faults::wild(&mut chance)
+        };
         let ms = Duration::from_millis;
         Self {
             history_min: chance.pick(&[0, 1, 5, 20, 500]),
             snapshots_only: chance.percent(10),
-            log_reading: chance.pick(&[LogReading::Off, LogReading::Unlimited]),
+            log_reading: Chance::new(seed ^ 0x0109).pick(&[LogReading::Off, LogReading::Unlimited]),
             has_oracle: false,
             observer_masters: match Chance::new(seed ^ 0x0b5e).percent(30) {
                 true => ObserverMasters::Followers,

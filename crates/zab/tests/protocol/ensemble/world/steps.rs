@@ -316,8 +316,16 @@ impl World {
         }
         let Some((name, input)) = self.carry_out_job(sid) else { return };
         let Some(process) = &mut self.server(sid).process else { return };
-        if let Some(Input::SnapshotInstalled { last_applied, .. }) = input {
-            process.delivered = last_applied;
+        if let Some(
+            Input::SnapshotInstalled { last_applied: end, .. }
+            | Input::NotTruncated { last_logged: end },
+        ) = input
+        {
+            // In the latter case what it has beyond waits for a snapshot that replaces it.
+            process.delivered = process.delivered.min(end);
+            if let Some(Input::SnapshotInstalled { .. }) = input {
+                process.delivered = end;
+            }
             let log = self.servers[&sid].disk.durable.log.clone();
             if let Some(process) = &mut self.server(sid).process {
                 process.log = log;
@@ -350,6 +358,15 @@ impl World {
             Job::Memberships(memberships) => format!("has {}", packets::memberships(memberships)),
         };
         self.show(Shown::Storage, || format!("{} disk {text}", sid.0));
+        // One server: two that take part in no vote leave no quorum of three.
+        if let Job::Truncate(_) = job
+            && self.refuser.is_none_or(|refuser| refuser == sid)
+            && self.chance.percent(self.plan.faults.uncuttable)
+        {
+            self.refuser = Some(sid);
+            self.record.count("cut refused");
+            self.server(sid).disk.durable.refuses_cut = true;
+        }
         let removes = matches!(job, Job::Truncate(_) | Job::Install { .. });
         let before = removes.then(|| self.servers[&sid].disk.durable.clone());
         let input = self.server(sid).disk.next();
