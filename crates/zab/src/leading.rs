@@ -179,19 +179,19 @@ impl Leading {
         if now.instant >= self.next_ping {
             self.next_ping = now.instant.after(core.ping_interval());
             self.send_away_the_silent(core, now, effects);
-            let has_quorum = match &mut self.phase {
+            let course = match &mut self.phase {
                 Phase::Broadcasting(broadcast) => {
                     broadcast.ping(core, now, &mut self.learners, effects)
                 }
                 Phase::Synchronizing(epoch) => {
                     // Those that are done wait for the others, Apache's not longer than for silence.
                     ping_all(core, *epoch, &mut self.learners, effects);
-                    true
+                    Course::Stay
                 }
-                _ => true,
+                _ => Course::Stay,
             };
-            if !has_quorum {
-                return Course::Leave(LeaveReason::NoQuorum);
+            if course != Course::Stay {
+                return course;
             }
         }
         match self.phase {
@@ -276,7 +276,7 @@ impl Leading {
         batch: Arc<LogBatch>,
         effects: &mut Vec<Effect>,
     ) {
-        if let Phase::Broadcasting(broadcast) = &self.phase {
+        if let Phase::Broadcasting(broadcast) = &mut self.phase {
             broadcast.propose(core, now, &mut self.learners, batch, effects);
         }
     }
@@ -576,6 +576,18 @@ fn may_decide_alone(core: &Core, learners: &BTreeMap<Link, Learner>) -> bool {
 fn has_another_voter(core: &Core, learners: &BTreeMap<Link, Learner>) -> bool {
     let is_voter = |sid: Sid| core.quorums.is_voter(sid);
     learners.values().any(|learner| learner.may_vote() && learner.sid.is_some_and(is_voter))
+}
+
+/// Whether the learners of whom `has` is true are a quorum that does not need this server.
+fn have_quorum_without_leader(
+    core: &Core,
+    learners: &BTreeMap<Link, Learner>,
+    has: impl Fn(&Learner) -> bool,
+) -> bool {
+    core.quorums.is_quorum(|sid| {
+        sid != core.options.sid
+            && learners.values().any(|it| it.sid == Some(sid) && it.may_vote() && has(it))
+    })
 }
 
 /// Pings all learners that are sent what is proposed.

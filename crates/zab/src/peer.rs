@@ -156,6 +156,8 @@ pub(crate) struct Core {
     pub(crate) obstacle: Option<Obstacle>,
     /// Whether everything that was acknowledged is there.
     is_whole: bool,
+    /// Whether this server gave up leading because its disk does nothing, and it still does not.
+    is_disk_stuck: bool,
     /// The latest epoch that a voter is known to have accepted, this server included or not.
     pub(crate) latest_accepted: Epoch,
     /// How many roles in a row have come to nothing.
@@ -203,6 +205,8 @@ pub(crate) enum LeaveReason {
     LaterEpoch,
     /// The voters that elected the leader look for another.
     VotersGone,
+    /// This server's disk has not made durable what it proposed, and others are there to lead.
+    DiskStuck,
     /// There is no connection to the leader.
     LeaderGone,
     /// The leader was silent.
@@ -279,7 +283,8 @@ impl Core {
     }
 
     fn candidate(&self) -> Candidate {
-        Candidate { last_logged: self.sound_last_logged(), epoch: self.epochs.current() }
+        let last_logged = self.sound_last_logged().filter(|_| !self.is_disk_stuck);
+        Candidate { last_logged, epoch: self.epochs.current() }
     }
 
     /// What a vote for this server, and its word on how far it goes, can be based on; `None` if it
@@ -372,6 +377,12 @@ impl Peer {
 
     /// Derives what follows from everything that was taken in, and from the time.
     pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.core.is_disk_stuck && self.core.is_settled() {
+            self.core.is_disk_stuck = false;
+            if let Role::Looking = self.role {
+                self.look(now, effects);
+            }
+        }
         loop {
             if let Some(membership) = self.election.take_learned() {
                 self.core.activate(Arc::new(membership), effects);
@@ -580,6 +591,7 @@ impl Peer {
 
     fn leave(&mut self, now: Now, reason: LeaveReason, effects: &mut Vec<Effect>) {
         warn!(?reason, "looking for a leader");
+        self.core.is_disk_stuck |= reason == LeaveReason::DiskStuck;
         self.core.futile = self.core.futile.saturating_add(1);
         self.end_role(effects);
         self.look(now, effects);
@@ -647,6 +659,7 @@ impl Core {
             teacher_turn,
             obstacle: None,
             is_whole,
+            is_disk_stuck: false,
             latest_accepted: accepted_epoch,
             futile: 0,
         }

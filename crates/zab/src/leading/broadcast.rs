@@ -11,7 +11,8 @@ use wire::stored::LogBatch;
 use super::learner::Learner;
 use super::synchronization::first_behind;
 use super::{
-    has_another_voter, has_quorum, last_proposed, may_decide_alone, needed, ping_all, send,
+    has_another_voter, has_quorum, have_quorum_without_leader, last_proposed, may_decide_alone,
+    needed, ping_all, send,
 };
 use crate::effect::{Effect, LeaderPacket, LearnerKind};
 use crate::history::next_in;
@@ -26,6 +27,8 @@ pub(crate) struct Broadcast {
     epoch: Epoch,
     /// When it last looked whether a quorum is still there.
     looked: Instant,
+    /// Something that was proposed and is not durable here, as far as is known, and since when.
+    undurable: Option<(Zxid, Instant)>,
     confirmation: Confirmation,
     hand_over: Option<HandOver>,
 }
@@ -52,7 +55,8 @@ struct Confirmation {
 impl Broadcast {
     pub(super) fn new(epoch: Epoch, now: Now) -> Self {
         let confirmation = Confirmation::default();
-        Self { epoch, looked: now.instant, confirmation, hand_over: None }
+        let undurable = None;
+        Self { epoch, looked: now.instant, undurable, confirmation, hand_over: None }
     }
 
     /// Puts in force what was pending at the beginning of the reign: a quorum of both has it.
@@ -73,7 +77,7 @@ impl Broadcast {
 
     /// Logs and proposes transactions.
     pub(crate) fn propose(
-        &self,
+        &mut self,
         core: &mut Core,
         now: Now,
         learners: &mut BTreeMap<Link, Learner>,
@@ -89,6 +93,7 @@ impl Broadcast {
             }
         }
         core.history.append(Arc::clone(&batch));
+        self.undurable.get_or_insert((last, now.instant));
         effects.push(Effect::Append(Arc::clone(&batch)));
         for (&link, learner) in learners {
             if learner.is_served() && learner.kind() == LearnerKind::Follower {
@@ -132,26 +137,43 @@ impl Broadcast {
         Some(to.map_or(Course::Leave(LeaveReason::MembershipChanged), Course::Turn))
     }
 
-    /// Pings all learners; every other time sees whether a quorum has been heard of, and returns
-    /// false if not.
+    /// Pings all learners; every other time sees whether a quorum has been heard of, and whether this
+    /// server's disk does its work.
     pub(super) fn ping(
         &mut self,
         core: &Core,
         now: Now,
         learners: &mut BTreeMap<Link, Learner>,
         effects: &mut Vec<Effect>,
-    ) -> bool {
+    ) -> Course {
         ping_all(core, self.epoch, learners, effects);
         if now.instant.since(self.looked) < core.options.tick {
-            return true;
+            return Course::Stay;
         }
         self.looked = now.instant;
         let limit = core.options.tick * core.options.sync_limit;
-        mutant::active(33)
-            || has_quorum(core, learners, |it| {
-                it.is_following() && now.instant.since(it.heard) <= limit
-            })
+        let is_heard = |it: &Learner| it.is_following() && now.instant.since(it.heard) <= limit;
+        let has_quorum = has_quorum(core, learners, is_heard)
             || may_be_let_alone(core, now, learners)
+            || mutant::active(33);
+        if !has_quorum {
+            return Course::Leave(LeaveReason::NoQuorum);
+        }
+        self.look_after_disk(core, now);
+        let is_late = self.undurable.is_some_and(|(_, since)| now.instant.since(since) > limit);
+        match is_late && have_quorum_without_leader(core, learners, is_heard) {
+            true => Course::Leave(LeaveReason::DiskStuck),
+            false => Course::Stay,
+        }
+    }
+
+    /// Notes how far the disk has come.
+    fn look_after_disk(&mut self, core: &Core, now: Now) {
+        let durable = core.history.last_synced();
+        if self.undurable.is_some_and(|(zxid, _)| zxid <= durable) {
+            let last = core.history.last_logged();
+            self.undurable = (last > durable).then_some((last, now.instant));
+        }
     }
 
     /// The last transaction that a quorum has durably, if that is more than is committed; of a
