@@ -1,16 +1,24 @@
 //! Servers that find each other.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use config::{CommandLine, Config};
 use reefkeeper_client::Client;
 use server::{Ended, Server};
+use storage::{
+    Compression, DataDir, Directories, EmptyDatabase, LogOptions, MissingDirectory, RealDisk,
+    RecoverOptions, Recovered, WithoutSnapshot, write_tree,
+};
 use tempfile::TempDir;
+use types::{AclList, CreateCall, CreateTxn, SessionId, Txn, TxnHeader, Xid};
+use wire::stored::LogBatch;
 
 /// Nothing here takes so long unless it never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,6 +42,12 @@ pub(crate) struct Ensemble {
 struct Member {
     config: Config,
     server: Option<Server>,
+}
+
+/// The directory of a member that does not run, and what it has.
+struct Files {
+    data_dir: DataDir<RealDisk>,
+    recovered: Recovered,
 }
 
 impl Ensemble {
@@ -95,6 +109,74 @@ impl Ensemble {
     pub(crate) fn start_again(&mut self, index: usize) {
         let member = &mut self.members[index];
         member.server = Some(Server::start(&member.config).expect("a server"));
+    }
+
+    /// Waits until a member has ended by itself, and tells its last words.
+    pub(crate) fn last_words(&mut self, index: usize) -> String {
+        let server = self.members[index].server.take().expect("it runs");
+        let (ended, end) = mpsc::channel();
+        thread::spawn(move || ended.send(server.wait()));
+        match end.recv_timeout(PATIENCE).expect("it ends") {
+            Ended::Failed(failure) => failure.last_words,
+            Ended::Stopped => panic!("nobody has stopped it"),
+        }
+    }
+
+    /// Moves a member's files away under it.
+    pub(crate) fn lose_directory(&self, index: usize) {
+        let home = self.home(index);
+        fs::rename(home.join("version-2"), home.join("lost")).expect("moved");
+    }
+
+    /// Lets a member that does not run log the creation of a znode, as if a leader had proposed it and
+    /// nobody else had got it.
+    pub(crate) fn log_alone(&self, index: usize, path: &str) {
+        let Files { data_dir, mut recovered } = self.open_files(index);
+        let zxid = recovered.last_logged.next().expect("the epoch is not used up");
+        let header = TxnHeader { session: SessionId::NONE, cxid: Xid(0), zxid, time_ms: 0 };
+        let create = CreateTxn {
+            call: CreateCall::Create,
+            path: path.into(),
+            data: None,
+            acl: AclList::open(),
+            ephemeral: false,
+            parent_cversion: None,
+            ttl_ms: None,
+        };
+        let txn = Txn::Create(create);
+        let mut batch = LogBatch::new();
+        batch.push(&header, &txn, None);
+        let mut log = data_dir.log(LogOptions::default(), recovered.last_logged).expect("a log");
+        log.append(&batch).expect("written");
+        log.close().expect("synced");
+        recovered.tree.apply(&header, &txn, &mut |_| {});
+    }
+
+    /// Leaves a member that does not run a snapshot of all it has, and none that is older.
+    pub(crate) fn leave_only_a_snapshot(&self, index: usize) {
+        let Files { data_dir, mut recovered } = self.open_files(index);
+        let older = self.files(index);
+        let writer = data_dir.start_snapshot(recovered.last_logged, Compression::None);
+        write_tree(writer.expect("a file"), &mut recovered.tree).expect("written");
+        for name in older.iter().filter(|name| name.starts_with("snapshot.")) {
+            fs::remove_file(self.home(index).join("version-2").join(name)).expect("removed");
+        }
+    }
+
+    fn open_files(&self, index: usize) -> Files {
+        let home = self.home(index);
+        let directories = Directories { snapshots: home.clone(), logs: home };
+        let data_dir = DataDir::open(RealDisk, directories, MissingDirectory::Refuse);
+        let data_dir = data_dir.expect("nobody else uses it");
+        let tree = tree::Options {
+            extended_types: types::ExtendedTypes::Disabled,
+            digest: true,
+            hash_seed: 1,
+        };
+        let without_snapshot = WithoutSnapshot::Refuse;
+        let options = RecoverOptions { tree, without_snapshot, empty: EmptyDatabase::Create };
+        let recovered = data_dir.recover(&options).expect("it is sound");
+        Files { data_dir, recovered }
     }
 
     /// Where clients connect.
@@ -175,6 +257,18 @@ impl Ensemble {
     /// Waits until none of those that run serves.
     pub(crate) fn wait_until_nobody_serves(&self) {
         self.wait("somebody serves", |modes| modes.iter().all(|(_, mode)| mode.is_none()));
+    }
+
+    /// Waits until all members that run have delivered the same.
+    pub(crate) fn wait_until_all_have_the_same(&self) {
+        let last = |(index, _): &(usize, Option<String>)| {
+            let answer = self.ask(*index, "srvr");
+            answer.lines().find(|line| line.starts_with("Zxid: ")).map(str::to_owned)
+        };
+        self.wait("they differ", |modes| {
+            let ends: BTreeSet<_> = modes.iter().map(last).collect();
+            ends.len() == 1 && !ends.contains(&None)
+        });
     }
 
     #[track_caller]

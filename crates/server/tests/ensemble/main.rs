@@ -1,6 +1,7 @@
 //! What clients see of an ensemble: several servers of one process, over the loopback interface.
 
 mod fixture;
+mod returning;
 mod roles;
 
 use std::collections::BTreeSet;
