@@ -64,10 +64,34 @@ pub enum Promise {
     D8,
     /// A damaged record that is no torn tail is never cut silently.
     D7,
+    /// Whoever promises something to another server has it on its disk.
+    D1,
+    /// Epochs on a disk never decrease, and the accepted one is at least the current one.
+    D2,
+    /// What is committed is on the disks of a quorum.
+    D4,
+    /// Who leads was elected by a quorum of voters.
+    E1,
+    /// Only voters lead.
+    E6,
+    /// Who begins an epoch has everything that was committed before.
+    M3,
+    /// No log loses what is committed.
+    M4,
     /// There is one leader in an epoch at most.
     Z2,
     /// All servers have the same transaction in the same place.
     Z3,
+    /// What a leader says comes in the order of the phases.
+    Z11,
+    /// Each transaction is the next one, in every log and in every message.
+    Z12,
+    /// Transactions are committed in order, and not before they were proposed.
+    Z13,
+    /// Acknowledgements are of this epoch, and in order.
+    Z14,
+    /// No correct server has reason to hold anything against another correct one.
+    Z15,
     /// Watches die with their connections.
     W5,
     /// No event for a znode that its receiver may not read.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 
 use types::{
-    Acl, ConnId, ErrorCode, EventKind, Instant, Op, SessionId, Sid, Stat, Txn, TxnDigest,
+    Acl, ConnId, Epoch, ErrorCode, EventKind, Instant, Op, SessionId, Sid, Stat, Txn, TxnDigest,
     TxnHeader, Xid, Zxid,
 };
 
@@ -144,10 +144,18 @@ pub enum Fault {
     WallClock(i64),
     /// The process stood still.
     Pause,
+    /// The disk is slow for a while.
+    SlowDisk,
+    /// Something on the disk changed that was durable.
+    Rot,
+    /// The disk was replaced by an empty one.
+    DiskLoss,
     /// The server gave up by its own decision.
     Exit,
     /// The server serves again, with this as its last transaction.
     Recovered(Zxid),
+    /// The server begins to lead learners to its history, in this epoch.
+    Leads(Epoch),
 }
 
 /// The body of a reply.
@@ -256,8 +264,12 @@ impl Fault {
             Self::DiskFull => "disk-full",
             Self::WallClock(_) => "wall-clock",
             Self::Pause => "pause",
+            Self::SlowDisk => "slow-disk",
+            Self::Rot => "rot",
+            Self::DiskLoss => "disk-loss",
             Self::Exit => "exit",
             Self::Recovered(_) => "recovered",
+            Self::Leads(_) => "leads",
         }
     }
 }

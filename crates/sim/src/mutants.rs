@@ -1,6 +1,7 @@
 //! The bugs that can be planted, and what should find each.
 //!
-//! Numbers below 100 are those of the list of historical bugs; the others are ours. The code of
+//! Numbers below 100 are those of the list of historical bugs; the others are ours. Those of elections
+//! (29 to 32) are looked for by the campaigns of `zab`. The code of
 //! each is where `types::mutant::active` is asked for its number.
 
 use crate::checkers::Promise;
@@ -12,30 +13,71 @@ pub struct Mutant {
     pub number: u32,
     /// What is wrong.
     pub what: &'static str,
+    /// Voters of the runs that look for it.
+    pub voters: usize,
     /// Which promises it breaks, as the checkers may see it first.
     pub breaks: &'static [Promise],
 }
 
+/// A bug that a server that is alone has too.
 const fn mutant(number: u32, what: &'static str, breaks: &'static [Promise]) -> Mutant {
-    Mutant { number, what, breaks }
+    Mutant { number, what, voters: 1, breaks }
+}
+
+/// A bug that only members of an ensemble have.
+const fn of_members(number: u32, what: &'static str, breaks: &'static [Promise]) -> Mutant {
+    Mutant { number, what, voters: 3, breaks }
 }
 
 use Promise::{
-    D3, D7, D8, NoPanic, P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P14, P15, S5, W5, W6,
+    D1, D2, D3, D4, D7, D8, Liveness, M3, M4, NoPanic, P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10,
+    P11, P12, P14, P15, S5, W5, W6, Z2, Z3, Z11, Z12, Z13, Z14, Z15,
 };
 
 /// Every one.
 pub const ALL: &[Mutant] = &[
+    of_members(1, "the history is acknowledged before it is logged", &[D1]),
+    of_members(2, "the history is acknowledged while it is being logged", &[D1]),
+    of_members(3, "the current epoch is stored before the history", &[D1, M3]),
+    of_members(4, "transactions are acknowledged before the history is", &[Z14]),
+    of_members(5, "what is not committed is delivered when a quorum follows", &[D4, Z3, P4]),
+    of_members(6, "what came during synchronization is not kept for learners", &[Z12, Z15]),
+    of_members(7, "what came between NewLeader and UpToDate is lost", &[Z12, Z15, NoPanic]),
+    of_members(8, "the uncommitted tail of the log is forgotten over an election", &[D1]),
+    of_members(9, "NewLeader is sent before the history", &[Z11, Z12, D4]),
+    of_members(10, "a snapshot counts as soon as it begins to arrive", &[D1]),
+    of_members(11, "a snapshot is named after what is not committed", &[Z13, D8, Z12]),
+    of_members(12, "a cut leaves snapshots that show what was cut", &[Z3, D3, D8, Z12]),
+    of_members(13, "a cut that failed is taken for a good one", &[Z3, D3, D8, Z12]),
+    of_members(14, "a cut is not synced", &[D3, Z3, Z12]),
+    of_members(15, "a cut removes the oldest of the later logs first", &[D3, D7]),
+    of_members(16, "a cut leaves a part of the tail", &[Z12, Z15]),
+    of_members(17, "what is logged after a cut counts as durable at once", &[D1]),
+    of_members(18, "what is kept for learners has a gap", &[Z12, Z15]),
+    of_members(20, "the beginning of an epoch is taken for a transaction", &[Z12, M4, NoPanic]),
+    of_members(21, "a leader counts its own vote before its log is durable", &[D4]),
+    of_members(22, "a quorum for one transaction commits those after it", &[D4]),
+    of_members(23, "who accepted the epoch before counts once more", &[Z2, M3, D1]),
+    of_members(24, "observers count", &[D1, D4, Z2]),
+    of_members(25, "an epoch is agreed to before that is durable", &[D1]),
+    of_members(26, "the accepted epoch is not stored", &[D2, D1]),
+    of_members(27, "an epoch that others have accepted is begun again", &[Z2, D1]),
+    of_members(28, "a learner with a later history is led", &[M3, M4]),
+    of_members(33, "a leader without a quorum goes on", &[Liveness, P12]),
+    of_members(34, "a leader confirms itself", &[P12]),
     mutant(35, "a failed sync is taken for a good one", &[P5, P4, D3, D7]),
     mutant(36, "a failed sync is tried again and believed", &[P5, P4, D3, D7]),
+    of_members(37, "damage in the middle of a log is taken for a torn end", &[D7]),
     mutant(38, "a new log's name is not synced before the first acknowledgement", &[P5, P4, D7]),
+    of_members(39, "logs without a snapshot are taken for nothing", &[D7]),
     mutant(41, "replay over a fuzzy snapshot sets pzxid back", &[D8]),
     mutant(42, "a snapshot lacks a session", &[D8]),
     mutant(43, "replay over a fuzzy snapshot keeps an old access control list", &[D8]),
     mutant(44, "the end of a session forgets ephemerals not applied yet", &[D8, P9, P14]),
     mutant(45, "a session writes after its end was decided", &[P8, P9]),
     mutant(46, "an expired session is replaced instead of refused", &[P8]),
-    mutant(48, "the old connection of a moved session is still served", &[P2]),
+    of_members(47, "a new leader counts the silence of the time before", &[P8]),
+    of_members(48, "the old connection of a moved session is still served", &[P2, P3]),
     mutant(49, "a failed multi leaves its changes pending", &[D8, P6, P1, P14, P15]),
     mutant(50, "a read overtakes a write of its own session", &[S5, P2, P3]),
     mutant(51, "a read behind a write is answered before it", &[S5]),
@@ -49,6 +91,8 @@ pub const ALL: &[Mutant] = &[
     mutant(61, "the counter spills into the epoch", &[D3]),
     mutant(62, "a version may be too high", &[P1, P6]),
     mutant(63, "sequence numbers count the children there are", &[P15, P1]),
+    of_members(64, "two connections of one learner are listened to", &[Z15]),
+    mutant(66, "a refused write has no place in the order", &[P0, P1]),
     mutant(101, "a snapshot is named after one transaction too many", &[D8, D7, D3, P5]),
     mutant(102, "applied and acknowledged before the sync", &[P5, P4, D7]),
     mutant(103, "one transaction too many is taken for durable", &[P5, P4]),
@@ -74,4 +118,8 @@ pub const ALL: &[Mutant] = &[
         "pending changes are forgotten when an older one is applied",
         &[D8, P1, P6, P14, P15],
     ),
+    of_members(130, "a snapshot that comes late is not waited for", &[NoPanic, M4]),
+    of_members(140, "a snapshot is begun for a learner that is gone", &[Liveness]),
+    of_members(141, "who may have lost something leads because others say so", &[NoPanic, M3]),
+    of_members(131, "the snapshot of a new leader lacks what it has not heard of", &[M4]),
 ];

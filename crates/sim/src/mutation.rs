@@ -57,15 +57,17 @@ pub(crate) fn all(mut arguments: Arguments) -> Result<ExitCode, Usage> {
 /// Searches with one mutant switched on, in this process.
 pub(crate) fn one(mut arguments: Arguments) -> Result<ExitCode, Usage> {
     let number = arguments.number("--number")?.ok_or(Usage)?;
+    let Some(mutant) = mutants::ALL.iter().find(|mutant| u64::from(mutant.number) == number) else {
+        return Err(Usage);
+    };
     let budget = Budget {
-        // All bugs so far are those of a server that is alone.
-        voters: Some(1),
+        voters: Some(mutant.voters),
         first_seed: arguments.number("--from")?.unwrap_or(0),
         runs: u64::MAX,
         time: Duration::from_secs(arguments.number("--seconds")?.unwrap_or(SECONDS)),
     };
     arguments.finish()?;
-    choose(u32::try_from(number).map_err(|_| Usage)?);
+    choose(mutant.number);
     let outcome = campaign::search(budget).map_err(|_| Usage)?;
     match outcome.failure.and_then(|(seed, report)| Some((seed, report.violation?))) {
         Some((seed, violation)) => {

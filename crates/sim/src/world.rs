@@ -17,17 +17,22 @@
 mod agenda;
 mod answer;
 mod client;
+mod clock;
 mod counters;
 mod death;
+mod decay;
 mod disk_threads;
 mod drive;
+mod invariants;
 mod ledger;
 mod link;
+mod log_image;
 mod members;
 mod nemesis;
 mod network;
 mod node;
 mod packets;
+mod phases;
 mod plan;
 mod process;
 mod readings;
@@ -36,6 +41,7 @@ mod record;
 mod serve;
 mod start;
 mod streams;
+mod trace;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -43,17 +49,19 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use types::{ExtendedTypes, Instant, Now, Txn, Xid, Zxid};
+use types::{ExtendedTypes, Instant, Txn, Xid, Zxid};
 
 pub use counters::Counters;
 pub use plan::{Delays, Ensemble, Faults, Plan, Servers, Workload};
 
-use crate::checkers::{Case, Promise, Reads, Violation};
-use crate::history::{Event, Fault, History, LoggedTxn};
+use crate::checkers::{Promise, Violation};
+use crate::history::{Event, Fault, History};
 use crate::model::Rules;
 use crate::tape::{Tail, Tape};
 use agenda::Agenda;
-use client::{Client, Farewell, Phase};
+use client::{Client, Farewell};
+use clock::MachineClock;
+use invariants::Reigns;
 use ledger::{Ledger, Snapshot};
 use link::{Link, LinkId};
 use members::Dial;
@@ -61,9 +69,8 @@ use network::Network;
 use node::{Life, Node, NodeId, Nodes};
 use record::Record;
 use replica::FrontId;
+use trace::Notes;
 
-/// Milliseconds since 1970 at the start of every run.
-const WALL_START_MS: i64 = 1_700_000_000_000;
 /// Entries of the agenda after which a run is taken to be stuck.
 const ENTRIES_MAX: u64 = 400_000;
 /// How long the faults go on at most.
@@ -93,7 +100,8 @@ pub struct Report {
 pub enum Trace {
     /// Nothing: the fastest.
     Off,
-    /// Every entry of the agenda.
+    /// Every entry of the agenda, what servers say in it, what clients see, and how servers stand
+    /// afterwards.
     On,
 }
 
@@ -198,6 +206,8 @@ struct World {
     network: Network,
     /// What all servers of an ensemble have to agree on.
     record: Record,
+    /// What their leaders have committed.
+    reigns: Reigns,
     /// The snapshots that leaders have sent, by their side of the connection.
     streams: BTreeMap<zab::Link, Snapshot>,
     /// Every server has to have this when all is silent.
@@ -208,8 +218,7 @@ struct World {
     next_link: u64,
     clients: Vec<Client>,
     violation: Option<Violation>,
-    trace: Trace,
-    lines: Vec<String>,
+    notes: Notes,
     seed: u64,
 }
 
@@ -218,15 +227,24 @@ impl World {
         let servers = Servers::draw(&mut tape);
         let seed = tape.seed();
         let plan = Rc::new(Plan::draw(&mut tape, servers));
-        let node = |index| Node::new(NodeId(index), Ledger::new(rules(), plan.start, servers));
+        let mut node = |index| {
+            let ledger = Ledger::new(rules(), plan.start, servers);
+            Node::new(
+                NodeId(index),
+                ledger,
+                MachineClock::draw(&mut tape, plan.clock_drift_permille),
+            )
+        };
+        let nodes = Nodes::new((0..servers.count()).map(&mut node));
         Self {
             agenda: Agenda::new(tape),
             stage: Stage::Faults,
             history: History::default(),
             counters: Counters::default(),
-            nodes: Nodes::new((0..servers.count()).map(node)),
+            nodes,
             network: Network::default(),
             record: Record::default(),
+            reigns: Reigns::default(),
             streams: BTreeMap::new(),
             goal: Zxid::ZERO,
             faults_left: plan.faults.count,
@@ -234,8 +252,7 @@ impl World {
             next_link: 0,
             clients: (1..=plan.clients).map(Client::new).collect(),
             violation: None,
-            trace,
-            lines: Vec::new(),
+            notes: Notes::new(trace),
             plan,
             seed,
         }
@@ -263,10 +280,10 @@ impl World {
                 return Err(Violation::new(Promise::Liveness, detail));
             }
             tracing::trace!(at = ?self.agenda.now(), ?happening);
-            if self.trace == Trace::On {
-                self.lines.push(format!("{:?} {happening:?}", self.agenda.now()));
-            }
-            self.happen(happening)?;
+            self.note_happening(happening);
+            let result = self.happen(happening);
+            self.note_outcome();
+            result?;
             self.agenda.mix(self.history.lines.len() as u64);
             for node in self.nodes.iter() {
                 self.agenda.mix(node.ledger.last().raw().cast_unsigned());
@@ -302,10 +319,7 @@ impl World {
                 Ok(())
             }
             Happening::Start(life) => self.start(life),
-            Happening::Nemesis => {
-                self.nemesis();
-                Ok(())
-            }
+            Happening::Nemesis => self.nemesis(),
             Happening::Peace => {
                 self.make_peace();
                 Ok(())
@@ -313,138 +327,6 @@ impl World {
             Happening::Judgment => self.judge(),
             Happening::Silence => self.require_silence(),
         }
-    }
-
-    /// Ends the faults once all clients have made their requests.
-    fn make_peace(&mut self) {
-        if self.stage != Stage::Faults {
-            return;
-        }
-        self.stage = Stage::Peace;
-        for node in self.nodes.ids() {
-            self.nodes[node].crash_in = None;
-            self.nodes[node].take_back_disk_faults();
-        }
-        self.network.end_silence();
-        self.join_all();
-        let now = self.agenda.now();
-        for client in 0..self.clients.len() {
-            self.clients[client].silent_until = now;
-            self.agenda.at(now, Happening::Client(client));
-        }
-        // A process that died just now is started again by its own entry of the agenda.
-        let bound = self.plan.timeout() * 4
-            + self.plan.delays.sync * 50
-            + self.plan.until_led()
-            + Duration::from_secs(10);
-        self.agenda.at(now.after(bound), Happening::Judgment);
-    }
-
-    /// Every client must have been served by now.
-    fn judge(&mut self) -> Result<(), Violation> {
-        if self.stage != Stage::Peace {
-            return Ok(());
-        }
-        let unserved: Vec<String> = self
-            .clients
-            .iter()
-            .filter(|client| client.phase != Phase::Gone)
-            .map(|client| {
-                let Client { id, phase, farewell, pending, .. } = client;
-                format!("client {} {phase:?} {farewell:?} {} pending", id.0, pending.len())
-            })
-            .collect();
-        let detail = format!("not served in peace: {}", unserved.join(", "));
-        Err(Violation::new(Promise::Liveness, detail))
-    }
-
-    /// Starts to wait for the sessions to end once all clients are gone.
-    fn client_gone(&mut self) {
-        if self.stage == Stage::Peace
-            && self.clients.iter().all(|client| client.phase == Phase::Gone)
-        {
-            self.stage = Stage::Silence;
-            self.goal = self.nodes.iter().map(|node| node.ledger.last()).max().unwrap_or_default();
-            // A handshake that is still on its way may open one more session, and a server that was
-            // away may still have to find its leader.
-            let bound = self.plan.timeout() * 2
-                + self.plan.tick * 4
-                + self.plan.delays.wire * 4
-                + (self.plan.delays.sync + self.plan.delays.thread) * 20
-                + self.plan.until_led()
-                + Duration::from_millis(100);
-            let paused = self.nodes.iter().map(|node| node.paused_until).max();
-            let now = self.agenda.now().max(paused.unwrap_or_default());
-            self.agenda.at(now.after(bound), Happening::Silence);
-        }
-    }
-
-    /// S3, W5, S6: nothing is left of clients that are gone.
-    fn require_silence(&mut self) -> Result<(), Violation> {
-        for node in self.nodes.iter() {
-            let sid = node.life.node.sid().0;
-            let Some(process) = &node.process else {
-                let detail = format!("server {sid} is down in peace");
-                return Err(Violation::new(Promise::Liveness, detail));
-            };
-            if node.ledger.last() < self.goal {
-                let (last, goal) = (node.ledger.last(), self.goal);
-                let detail = format!("server {sid} is at {last}, others were at {goal} long ago");
-                return Err(Violation::new(Promise::Liveness, detail));
-            }
-            let left: Vec<_> =
-                process.replica.sessions().into_iter().map(|session| session.id).collect();
-            if !left.is_empty() {
-                let detail = format!("server {sid}: sessions {left:?} outlive their clients");
-                return Err(Violation::new(Promise::P8, detail));
-            }
-            let watches: usize = process.fronts.iter().map(|front| front.watches().len()).sum();
-            if watches > 0 {
-                let detail = format!("{watches} watches outlive their connections");
-                return Err(Violation::new(Promise::W5, detail));
-            }
-        }
-        self.stage = Stage::Over;
-        Ok(())
-    }
-
-    /// The last loss of power, then the checkers.
-    fn end(&mut self) -> Result<(), Violation> {
-        for node in self.nodes.ids() {
-            self.lose_power(node);
-            let (_, recovered) =
-                process::recover(&self.nodes[node].disk, self.seed).map_err(|error| {
-                    Violation::new(Promise::D7, format!("refused to start at the end: {error}"))
-                })?;
-            self.check_recovered(node, &recovered)?;
-        }
-        self.history.log = self.longest_log()?;
-        let answered =
-            self.history.lines.iter().filter(|line| matches!(line.event, Event::Reply { .. }));
-        self.counters.add("answered requests", answered.count() as u64);
-        self.count_transactions();
-        let reads = match self.plan.servers.are_ensemble() {
-            true => Reads::MayLag,
-            false => Reads::AreFresh,
-        };
-        Case::new(&self.history, rules(), self.plan.start, reads)?.check()
-    }
-
-    /// Z3, P14: the history that all servers share at the end. Each state that was recovered is the
-    /// model's, so that equal histories are equal trees.
-    fn longest_log(&self) -> Result<Vec<LoggedTxn>, Violation> {
-        let logs = || self.nodes.iter().map(|node| (node.life.node.sid().0, node.ledger.txns()));
-        let (leading, longest) = logs().max_by_key(|(_, log)| log.len()).unwrap_or_default();
-        for (sid, log) in logs() {
-            let differs = log.iter().zip(longest).find(|(one, other)| {
-                (&one.header, &one.txn, one.digest) != (&other.header, &other.txn, other.digest)
-            });
-            if let Some((one, other)) = differs {
-                let detail = format!("server {sid} has {one}, server {leading} {other}");
-                return Err(Violation::new(Promise::Z3, detail));
-            }
-        }
-        Ok(longest.to_vec())
     }
 
     /// Counts what the server did on its own account.
@@ -482,16 +364,8 @@ impl World {
             tape: self.agenda.tape.recorded().to_vec(),
             fingerprint,
             elapsed,
-            trace: self.lines,
+            trace: self.notes.into_lines(),
         }
-    }
-
-    /// What the clocks of a machine show.
-    fn now(&self, node: NodeId) -> Now {
-        let instant = self.agenda.now();
-        let elapsed_ms = i64::try_from(instant.millis()).unwrap_or(i64::MAX);
-        let offset_ms = self.nodes[node].wall_offset_ms;
-        Now { instant, wall_ms: WALL_START_MS + offset_ms + elapsed_ms }
     }
 
     /// Some server.

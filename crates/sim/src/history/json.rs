@@ -86,11 +86,15 @@ fn fault_detail(fault: Fault) -> Value {
     match fault {
         Fault::WallClock(ms) => json!(ms),
         Fault::Recovered(last) => json!(zxid(last)),
+        Fault::Leads(epoch) => json!(epoch.0),
         Fault::Crash
         | Fault::PowerLoss
         | Fault::SyncError
         | Fault::DiskFull
         | Fault::Pause
+        | Fault::SlowDisk
+        | Fault::Rot
+        | Fault::DiskLoss
         | Fault::Exit => Value::Null,
     }
 }

@@ -1,5 +1,7 @@
 //! The threads that wait for the disk: one for the log, one for snapshots.
 
+use std::time::Duration;
+
 use super::death::Death;
 use super::network::far;
 use super::node::{Life, Node, NodeId};
@@ -7,6 +9,10 @@ use super::process::{Change, KeeperJob, LogJob, SnapshotJob, SnapshotProgress};
 use super::{Happening, World};
 use crate::checkers::{Promise, Violation};
 use crate::history::Fault;
+use types::Epoch;
+
+/// How many times longer a slow disk takes.
+const SLOWNESS: u32 = 50;
 
 /// What the ledger was told of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,11 +39,22 @@ fn places(job: &LogJob) -> (&'static str, &'static str) {
     }
 }
 
+/// The epochs that a job makes the accepted one, and the current one.
+fn epochs(job: &LogJob) -> (Option<Epoch>, Option<Epoch>) {
+    match job {
+        LogJob::Change(Change::AcceptEpoch(epoch)) => (Some(*epoch), None),
+        LogJob::Change(Change::AdoptEpoch(epoch)) => (None, Some(*epoch)),
+        LogJob::Change(Change::Cut(_) | Change::Install(..))
+        | LogJob::Append(..)
+        | LogJob::Roll => (None, None),
+    }
+}
+
 impl World {
     /// The log's thread writes some of what waits.
     pub(super) fn write_log(&mut self, life: Life) -> Result<(), Violation> {
         let node = life.node;
-        let now = self.now(node).instant;
+        let now = self.agenda.now();
         if now < self.nodes[node].paused_until {
             self.agenda.at(self.nodes[node].paused_until, Happening::WriteLog(life));
             return Ok(());
@@ -52,7 +69,12 @@ impl World {
                 self.nodes[node].process.as_mut().and_then(|process| process.log_jobs.pop_front());
             let Some(job) = job else { break };
             let (before, after) = places(&job);
+            let epochs = epochs(&job);
+            let is_roll = matches!(job, LogJob::Roll);
             let noted = self.begin_log_job(node, &job)?;
+            if self.nodes[node].living(life).is_none() {
+                return Ok(());
+            }
             if self.crash_point(node, before) {
                 return Ok(());
             }
@@ -64,11 +86,22 @@ impl World {
             if noted == Noted::Change {
                 self.nodes[node].ledger.changed();
             }
+            if is_roll {
+                self.nodes[node].ledger.synced();
+            }
+            if let (Some(epoch), _) = epochs {
+                self.nodes[node].accepted_epoch = epoch;
+            }
+            if let (_, Some(epoch)) = epochs {
+                self.nodes[node].current_epoch = epoch;
+                self.is_repaired(life);
+            }
             if self.crash_point(node, after) {
                 return Ok(());
             }
         }
-        self.agenda.within(self.plan.delays.sync, Happening::SyncLog(life));
+        let delay = self.disk_delay(node);
+        self.agenda.within(delay, Happening::SyncLog(life));
         Ok(())
     }
 
@@ -93,6 +126,7 @@ impl World {
             self.log_failed(node, &error)?;
             return Ok(Noted::Nothing);
         }
+        ledger.synced();
         match job {
             LogJob::Change(Change::Cut(keep)) if process.refuses_cut(*keep) => {
                 self.counters.count("cut refused");
@@ -101,12 +135,14 @@ impl World {
             LogJob::Change(Change::Cut(keep)) => {
                 self.counters.count("history cut");
                 ledger.cut(*keep);
+                self.check_cut(node, *keep)?;
                 Ok(Noted::Change)
             }
             LogJob::Change(Change::Install(link, _)) => {
                 self.counters.count("snapshot installed");
                 if let Some(stream) = self.streams.get(&far(*link)) {
                     ledger.replace(stream);
+                    self.check_replacement(node, stream)?;
                 }
                 Ok(Noted::Change)
             }
@@ -117,7 +153,7 @@ impl World {
     /// The log's thread syncs what it wrote.
     pub(super) fn sync_log(&mut self, life: Life) -> Result<(), Violation> {
         let node = life.node;
-        let now = self.now(node).instant;
+        let now = self.agenda.now();
         if now < self.nodes[node].paused_until {
             self.agenda.at(self.nodes[node].paused_until, Happening::SyncLog(life));
             return Ok(());
@@ -138,6 +174,7 @@ impl World {
             self.counters.count("sync failed");
             return self.log_failed(node, &error);
         }
+        self.nodes[node].ledger.synced();
         if self.crash_point(node, "crash after sync") {
             return Ok(());
         }
@@ -154,7 +191,7 @@ impl World {
     /// The snapshot's thread does what waits next.
     pub(super) fn write_snapshot(&mut self, life: Life) -> Result<(), Violation> {
         let node = life.node;
-        let now = self.now(node).instant;
+        let now = self.agenda.now();
         if now < self.nodes[node].paused_until {
             self.agenda.at(self.nodes[node].paused_until, Happening::WriteSnapshot(life));
             return Ok(());
@@ -171,7 +208,12 @@ impl World {
         if self.crash_point(node, "crash before a part of a snapshot") {
             return Ok(());
         }
-        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        let Node { process: Some(process), ledger, .. } = &mut self.nodes[node] else {
+            return Ok(());
+        };
+        if let SnapshotJob::End { last_applied, .. } = &job {
+            ledger.has_snapshot(*last_applied);
+        }
         match process.snapshot_job(job) {
             SnapshotProgress::Finished => self.counters.count("snapshot finished"),
             SnapshotProgress::Failed if self.disk_fault_struck(node) => {
@@ -224,6 +266,12 @@ impl World {
         }
     }
 
+    /// The longest time that the disk takes for something.
+    fn disk_delay(&self, node: NodeId) -> Duration {
+        let is_slow = self.agenda.now() < self.nodes[node].slow_until;
+        self.plan.delays.sync * if is_slow { SLOWNESS } else { 1 }
+    }
+
     fn plan_log_work(&mut self, node: NodeId) {
         let life = self.nodes[node].life;
         let Some(process) = &mut self.nodes[node].process else { return };
@@ -250,7 +298,7 @@ impl World {
         let Some(process) = &mut self.nodes[node].process else { return };
         if !process.is_snapshot_due && !process.snapshot_jobs.is_empty() {
             process.is_snapshot_due = true;
-            let delay = self.plan.delays.thread + self.plan.delays.sync;
+            let delay = self.plan.delays.thread + self.disk_delay(node);
             self.agenda.within(delay, Happening::WriteSnapshot(life));
         }
     }

@@ -7,13 +7,15 @@ use wire::limits::{ELECTION_MESSAGE_BYTES_MAX, PACKET_BYTES_MAX};
 use wire::quorum::{ToLeader, ToLearner};
 use zab::{CallFailure, Link};
 
-use super::network::{Port, Speech, far};
+use super::invariants::Conversation;
+use super::network::{Port, Socket, Speech, far};
 use super::node::{Life, NodeId};
 use super::process::{Admission, Change, KeeperJob, LogJob, News};
 use super::receiver::StreamPart;
 use super::serve::piece;
-use super::{Happening, World, packets};
+use super::{Happening, World, packets, trace};
 use crate::checkers::{Promise, Violation};
+use crate::history::Fault;
 
 /// A connection on its way.
 #[derive(Clone, Copy, Debug)]
@@ -43,12 +45,16 @@ impl World {
     ) -> Result<(), Violation> {
         match effect {
             zab::Effect::Call { to, .. } => self.dial(node, to, Port::Election),
-            zab::Effect::ConnectToLeader(leader) => self.dial(node, leader, Port::Quorum),
+            zab::Effect::ConnectToLeader(leader) => {
+                self.check_election(node, leader)?;
+                self.dial(node, leader, Port::Quorum);
+            }
             // There are no observer masters.
             zab::Effect::ConnectToMaster(_)
             | zab::Effect::AdmitObservers
             | zab::Effect::RefuseObservers => {}
             zab::Effect::Notify { link, announcement } => {
+                self.note_packet(node, link, || format!("{announcement:?}"));
                 self.send_to_server(link, &packets::notification(&announcement));
             }
             zab::Effect::Close { link, reason } => {
@@ -57,13 +63,19 @@ impl World {
                 }
                 self.hang_up(node, link);
             }
-            zab::Effect::AdmitLearners => self.set_admission(node, Admission::Admit),
+            zab::Effect::AdmitLearners => {
+                self.check_election(node, node.sid())?;
+                self.set_admission(node, Admission::Admit);
+            }
             zab::Effect::RefuseLearners => self.set_admission(node, Admission::Refuse),
             zab::Effect::LetLearnersWait => self.set_admission(node, Admission::Wait),
             zab::Effect::ToLeader { link, packet } => {
+                self.note_packet(node, link, || format!("{packet:?}"));
+                self.check_promise(node, link, packet)?;
                 self.send_to_server(link, &packets::to_leader(node.sid(), packet));
             }
             zab::Effect::ToLearner { link, packet } => {
+                self.note_packet(node, link, || trace::describe(&packet));
                 self.note_leading(node, &packet)?;
                 self.send_to_server(link, &packets::to_learner(&packet));
             }
@@ -106,12 +118,21 @@ impl World {
             }
             _ => {
                 let detail = format!("server {} about another: {how}", node.sid().0);
-                Err(Violation::new(Promise::NoPanic, detail))
+                Err(Violation::new(Promise::Z15, detail))
             }
         }
     }
 
-    /// Z2, and P5 of the one who leads.
+    /// A server has decided who leads.
+    fn check_election(&mut self, node: NodeId, leader: Sid) -> Result<(), Violation> {
+        let servers = self.plan.servers;
+        match &mut self.nodes[node].process {
+            Some(process) => process.heard.decide(node, leader, servers),
+            None => Ok(()),
+        }
+    }
+
+    /// Z2, and what else must be true of who leads.
     fn note_leading(&mut self, node: NodeId, packet: &zab::LeaderPacket) -> Result<(), Violation> {
         match packet {
             zab::LeaderPacket::Diff { .. } => self.counters.count("learner sent a difference"),
@@ -119,20 +140,28 @@ impl World {
             zab::LeaderPacket::NewLeader { epoch, .. } => {
                 let Some(process) = &self.nodes[node].process else { return Ok(()) };
                 if self.record.leads(process.life, *epoch)? {
+                    self.check_beginning(node, *epoch)?;
                     self.counters.count("epoch begun");
+                    self.note_fault(node, Fault::Leads(*epoch));
                     if self.clients.iter().any(|client| client.outstanding() > 0) {
                         self.counters.count("epoch begun with requests under way");
                     }
                 }
             }
-            zab::LeaderPacket::UpToDate => self.counters.count("learner up to date"),
-            zab::LeaderPacket::LeaderInfo(_)
-            | zab::LeaderPacket::Proposals { .. }
-            | zab::LeaderPacket::Commits { .. }
+            zab::LeaderPacket::UpToDate => {
+                self.counters.count("learner up to date");
+                let Some(process) = &self.nodes[node].process else { return Ok(()) };
+                if let Some(epoch) = self.record.epoch_of(process.life) {
+                    self.check_reign(epoch)?;
+                }
+            }
+            &zab::LeaderPacket::LeaderInfo(epoch) => self.check_invitation(node, epoch)?,
+            &zab::LeaderPacket::Commits { first, last }
+            | &zab::LeaderPacket::Informs { first, last, .. } => self.check_commits(first, last)?,
+            zab::LeaderPacket::Proposals { .. }
             | zab::LeaderPacket::CommitAndActivate { .. }
             | zab::LeaderPacket::InformAndActivate { .. }
             | zab::LeaderPacket::Committed { .. }
-            | zab::LeaderPacket::Informs { .. }
             | zab::LeaderPacket::Ping { .. } => {}
         }
         Ok(())
@@ -253,7 +282,7 @@ impl World {
         let inbox = std::mem::take(&mut socket.inbox);
         let mut taken = 0;
         let result = loop {
-            match arrived.read(link, &mut socket.speech, &inbox[taken..]) {
+            match arrived.read(link, socket, &inbox[taken..]) {
                 Ok(Some(bytes)) => taken += bytes,
                 Ok(None) => break Ok(()),
                 Err(error) => {
@@ -263,6 +292,7 @@ impl World {
             }
         };
         socket.inbox = inbox[taken..].to_vec();
+        let result = result.and_then(|()| arrived.violation.map_or(Ok(()), Err));
         for part in arrived.parts {
             self.plan_keeper(node, KeeperJob::Receive(part));
         }
@@ -323,6 +353,8 @@ impl World {
 struct Arrived {
     news: Vec<News>,
     parts: Vec<StreamPart>,
+    /// What was said out of turn.
+    violation: Option<Violation>,
 }
 
 impl Arrived {
@@ -330,9 +362,10 @@ impl Arrived {
     fn read(
         &mut self,
         link: Link,
-        speech: &mut Speech,
+        socket: &mut Socket,
         input: &[u8],
     ) -> Result<Option<usize>, String> {
+        let speech = &mut socket.speech;
         match *speech {
             Speech::Hello => {
                 let hello = Hello::decode(input).map_err(|error| error.to_string())?;
@@ -345,7 +378,7 @@ impl Arrived {
             }
             Speech::Votes => {
                 let Some((body, bytes)) = read_vote(input)? else { return Ok(None) };
-                self.news.push(News::Vote(link, body));
+                self.news.push(News::Vote(link, socket.other.sid(), body));
                 Ok(Some(bytes))
             }
             Speech::Stranger => {
@@ -360,7 +393,9 @@ impl Arrived {
                 Ok(Some(bytes))
             }
             Speech::ToLearner => {
-                let Some((snapshot, bytes)) = read_to_learner(input)? else { return Ok(None) };
+                let Some((snapshot, bytes)) = self.hear(&mut socket.conversation, input)? else {
+                    return Ok(None);
+                };
                 self.news.push(News::FromLeader(link, input[..bytes].to_vec()));
                 if let Some(last_applied) = snapshot {
                     *speech = Speech::Snapshot { is_busy: false };
@@ -378,6 +413,28 @@ impl Arrived {
     }
 }
 
+impl Arrived {
+    /// The length of the first packet; and what comes behind it is a snapshot, if it says so.
+    fn hear(
+        &mut self,
+        conversation: &mut Conversation,
+        input: &[u8],
+    ) -> Result<Option<(Option<Zxid>, usize)>, String> {
+        let packet = ToLearner::decode(input, PACKET_BYTES_MAX);
+        let Some((packet, bytes)) = packet.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        if let Err(violation) = conversation.hear(&packet) {
+            self.violation.get_or_insert(violation);
+        }
+        let snapshot = match packet {
+            ToLearner::Snapshot { last_applied } => Some(last_applied),
+            _ => None,
+        };
+        Ok(Some((snapshot, bytes)))
+    }
+}
+
 /// The body of the first frame, and the length of the frame.
 fn read_vote(input: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
     let frame = frame::split(input, ELECTION_MESSAGE_BYTES_MAX).map_err(|it| it.to_string())?;
@@ -390,13 +447,4 @@ fn read_vote(input: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
 fn read_to_leader(input: &[u8]) -> Result<Option<usize>, String> {
     let packet = ToLeader::decode(input, PACKET_BYTES_MAX).map_err(|error| error.to_string())?;
     Ok(packet.map(|(_, bytes)| bytes))
-}
-
-/// The length of the first packet; and what comes behind it is a snapshot, if it says so.
-fn read_to_learner(input: &[u8]) -> Result<Option<(Option<Zxid>, usize)>, String> {
-    let packet = ToLearner::decode(input, PACKET_BYTES_MAX).map_err(|error| error.to_string())?;
-    Ok(packet.map(|(packet, bytes)| match packet {
-        ToLearner::Snapshot { last_applied } => (Some(last_applied), bytes),
-        _ => (None, bytes),
-    }))
 }

@@ -8,6 +8,7 @@ use super::link::{End, LinkId};
 use super::network::far;
 use super::node::NodeId;
 use super::{Happening, World};
+use crate::checkers::Violation;
 use crate::history::Fault;
 
 /// Twenty years.
@@ -15,9 +16,9 @@ const WALL_JUMP_MS_MAX: u64 = 20 * 365 * 24 * 3_600_000;
 
 impl World {
     /// Something goes wrong, if it is time for that.
-    pub(super) fn nemesis(&mut self) {
+    pub(super) fn nemesis(&mut self) -> Result<(), Violation> {
         if self.is_peaceful() || self.faults_left == 0 {
-            return;
+            return Ok(());
         }
         self.faults_left -= 1;
         let weights = self.plan.faults.weights();
@@ -40,10 +41,14 @@ impl World {
                 12 => self.send_nonsense(node),
                 13 => self.stop(node),
                 14 => self.cut_peers(),
-                _ => self.separate(),
+                15 => self.separate(),
+                16 => self.rot(node)?,
+                17 => self.lose_disk(node)?,
+                _ => self.slow_down(node),
             }
         }
         self.agenda.within(self.plan.faults.interval * 2, Happening::Nemesis);
+        Ok(())
     }
 
     fn strike(&mut self, node: NodeId, death: Death) {
@@ -56,6 +61,10 @@ impl World {
     pub(super) fn plan_disk_crash(&mut self, node: NodeId, operations_max: u64) {
         let operation = *self.agenda.tape.pick(&Operation::ALL);
         let after = self.agenda.tape.range(0, operations_max);
+        let may_hide = matches!(operation, Operation::Read | Operation::Open);
+        if may_hide && self.plan.servers.are_ensemble() && !self.give_up(node) {
+            return;
+        }
         self.nodes[node].disk_fault_is_power_loss = true;
         self.add_disk_fault(
             node,
@@ -172,14 +181,29 @@ impl World {
         let inside = |id: NodeId| ((id.0 + count - first.0) % count) < size;
         let (from_inside, from_outside) =
             *self.agenda.tape.pick(&[(true, true), (true, true), (true, false), (false, true)]);
-        for from in self.nodes.ids() {
-            for to in self.nodes.ids().filter(|&to| inside(from) != inside(to)) {
+        // Sometimes one server still reaches both sides.
+        let bridge = if self.agenda.tape.chance(250) { Some(self.some_node()) } else { None };
+        for from in self.nodes.ids().filter(|&from| Some(from) != bridge) {
+            let others = self.nodes.ids().filter(|&to| inside(from) != inside(to));
+            for to in others.filter(|&to| Some(to) != bridge) {
                 if (inside(from) && from_inside) || (inside(to) && from_outside) {
                     self.network.separate(from, to);
                 }
             }
         }
-        self.counters.count("servers separated");
+        self.counters.count(match (from_inside && from_outside, bridge) {
+            (_, Some(_)) => "servers separated but for one",
+            (true, None) => "servers separated",
+            (false, None) => "servers separated in one direction",
+        });
+    }
+
+    /// A disk takes its time for a while.
+    fn slow_down(&mut self, node: NodeId) {
+        let duration = self.agenda.duration(self.plan.timeout() * 4);
+        self.nodes[node].slow_until = self.agenda.now().after(duration);
+        self.counters.count("disk slow for a while");
+        self.note_fault(node, Fault::SlowDisk);
     }
 
     /// Everything arrives again between all servers.
@@ -213,9 +237,10 @@ impl World {
         let jump = i64::try_from(self.agenda.tape.magnitude(1, WALL_JUMP_MS_MAX)).unwrap_or(0);
         let jump = if self.agenda.tape.chance(500) { -jump } else { jump };
         // Never beyond what any clock shows: the sum of all jumps stays within forty years.
-        let offset = self.nodes[node].wall_offset_ms.saturating_add(jump);
+        let clock = &mut self.nodes[node].clock;
+        let offset = clock.wall_offset_ms.saturating_add(jump);
         let bound = i64::try_from(2 * WALL_JUMP_MS_MAX).unwrap_or(i64::MAX);
-        self.nodes[node].wall_offset_ms = offset.clamp(-bound, bound);
+        clock.wall_offset_ms = offset.clamp(-bound, bound);
         self.counters.count("wall clock jumped");
         self.note_fault(node, Fault::WallClock(jump));
     }

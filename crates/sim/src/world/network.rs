@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zab::Link;
 
+use super::invariants::Conversation;
 use super::link::{End, Pipe};
 use super::node::{Life, NodeId};
 
@@ -24,6 +25,8 @@ pub(super) struct Socket {
     /// What has arrived and is no whole message yet.
     pub(super) inbox: Vec<u8>,
     pub(super) speech: Speech,
+    /// What a learner and its leader have said.
+    pub(super) conversation: Conversation,
 }
 
 /// What the bytes mean that arrive in a socket.
@@ -63,7 +66,14 @@ pub(super) struct Network {
 
 impl Socket {
     fn new(life: Life, other: NodeId, speech: Speech) -> Self {
-        Self { life, other, incoming: Pipe::default(), inbox: Vec::new(), speech }
+        Self {
+            life,
+            other,
+            incoming: Pipe::default(),
+            inbox: Vec::new(),
+            speech,
+            conversation: Conversation::default(),
+        }
     }
 
     /// To which port the connection leads.

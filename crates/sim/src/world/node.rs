@@ -2,10 +2,12 @@
 //! it at times.
 
 use std::ops::{Index, IndexMut};
+use std::path::PathBuf;
 
 use storage::SimulatedDisk;
-use types::{Instant, Sid};
+use types::{Epoch, Instant, Sid};
 
+use super::clock::MachineClock;
 use super::ledger::Ledger;
 use super::process::Process;
 
@@ -51,13 +53,26 @@ pub(super) struct Node {
     pub(super) crash_in: Option<u64>,
     /// Nobody there can say that no process is there.
     pub(super) is_without_power: bool,
+    /// It stays down while the clients are served for the last time.
+    pub(super) is_away: bool,
     /// The process stands still until then.
     pub(super) paused_until: Instant,
-    pub(super) wall_offset_ms: i64,
+    pub(super) clock: MachineClock,
+    /// The epoch that its disk has last said to be accepted, durably.
+    pub(super) accepted_epoch: Epoch,
+    /// The epoch that its disk has last said to be the current one, durably.
+    pub(super) current_epoch: Epoch,
+    /// Its disk takes its time until then.
+    pub(super) slow_until: Instant,
+    /// Since which of its lives it may have forgotten what it has acknowledged, in spite of a disk
+    /// that did what it said. Over once a leader has brought it to its history.
+    pub(super) forgetful_since: Option<u32>,
+    /// Files that have changed on its disk. As long as one is there it may be found at any start.
+    pub(super) rotten: Vec<PathBuf>,
 }
 
 impl Node {
-    pub(super) fn new(id: NodeId, ledger: Ledger) -> Self {
+    pub(super) fn new(id: NodeId, ledger: Ledger, clock: MachineClock) -> Self {
         Self {
             disk: SimulatedDisk::new(),
             process: None,
@@ -67,8 +82,14 @@ impl Node {
             disk_fault_is_power_loss: false,
             crash_in: None,
             is_without_power: false,
+            is_away: false,
             paused_until: Instant::default(),
-            wall_offset_ms: 0,
+            clock,
+            accepted_epoch: Epoch::default(),
+            current_epoch: Epoch::default(),
+            slow_until: Instant::default(),
+            forgetful_since: None,
+            rotten: Vec::new(),
         }
     }
 

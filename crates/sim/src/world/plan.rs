@@ -12,6 +12,9 @@ use zab::LogReading;
 
 use crate::tape::{Tail, Tape};
 
+/// The largest deviation of a machine's clock: ten in a hundred.
+const CLOCK_DRIFT_PERMILLE_MAX: u64 = 100;
+
 /// The shape of one run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -49,6 +52,8 @@ pub struct Plan {
     pub outstanding_max: u64,
     /// Bytes of an answer that make it a long one.
     pub long_answer_bytes: usize,
+    /// Thousandths by which the clocks of machines may be too fast or too slow.
+    pub clock_drift_permille: u64,
     /// How long anything takes.
     pub delays: Delays,
     /// How often what goes wrong.
@@ -141,6 +146,12 @@ pub struct Faults {
     /// Weight of: nothing arrives any longer between some servers, one way or both; until the next
     /// of these.
     pub partition: u32,
+    /// Weight of: some bits of a durable file change.
+    pub rot: u32,
+    /// Weight of: a machine gets an empty disk in place of its own.
+    pub disk_loss: u32,
+    /// Weight of: a disk takes many times longer than others, for a while.
+    pub slow_disk: u32,
     /// Chance in 1000 that bytes arrive in pieces.
     pub chunks: u64,
 }
@@ -197,6 +208,7 @@ impl Plan {
             reap_interval: millis(tape, 50, 5000),
             outstanding_max: if tape.chance(150) { tape.range(1, 8) } else { 1000 },
             long_answer_bytes: if tape.chance(300) { tape.index(64) } else { LONG_ANSWER_BYTES },
+            clock_drift_permille: 0,
             delays: Delays {
                 wire: micros(tape, 1, 20_000),
                 thread: micros(tape, 1, 2_000),
@@ -209,6 +221,8 @@ impl Plan {
         if servers.are_ensemble() {
             plan.ensemble = Ensemble::draw(tape, plan.tick, plan.delays.round_trip());
             plan.faults.draw_of_ensemble(tape);
+            plan.clock_drift_permille =
+                if tape.chance(500) { tape.magnitude(1, CLOCK_DRIFT_PERMILLE_MAX) } else { 0 };
         }
         plan
     }
@@ -332,6 +346,9 @@ impl Faults {
             stop: weight(4),
             cut_peers: 0,
             partition: 0,
+            rot: 0,
+            disk_loss: 0,
+            slow_disk: 0,
             chunks: if tape.chance(500) { tape.range(1, 500) } else { 0 },
             interval: Duration::from_millis(tape.magnitude(5, 500)),
             count: tape.magnitude(0, 60),
@@ -343,10 +360,17 @@ impl Faults {
         let mut weight = |of: u64| if tape.chance(500) { tape_weight(tape, of) } else { 0 };
         self.cut_peers = weight(24);
         self.partition = weight(24);
+        self.rot = weight(12);
+        self.disk_loss = weight(6);
+        self.slow_disk = weight(8);
+        if self.disk_loss > 0 {
+            // The ids of sessions come from the wall clock, once the file is lost that remembers them.
+            self.wall_clock = 0;
+        }
     }
 
     /// All weights, in the order of the fields.
-    pub(super) fn weights(&self) -> [u32; 16] {
+    pub(super) fn weights(&self) -> [u32; 19] {
         [
             self.kill,
             self.power_loss,
@@ -364,6 +388,9 @@ impl Faults {
             self.stop,
             self.cut_peers,
             self.partition,
+            self.rot,
+            self.disk_loss,
+            self.slow_disk,
         ]
     }
 }

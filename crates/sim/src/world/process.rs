@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use replica::access::{AccessOptions, DigestAlgorithm};
@@ -21,9 +22,9 @@ use replica::{
     first_session,
 };
 use storage::{
-    Compression, DataDir, Directories, Durability, EmptyDatabase, Epochs, Log, LogOptions, Memory,
-    MissingDirectory, ReceivedSnapshot, RecoverOptions, Recovered, SimulatedDisk, SnapshotWriter,
-    Synced, WithoutSnapshot, put_head,
+    Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions, Memory,
+    MissingDirectory, Origin, ReceivedSnapshot, RecoverOptions, Recovered, RecoveredMember,
+    SimulatedDisk, SnapshotWriter, Synced, WithoutSnapshot, put_head,
 };
 use tree::SnapshotHead;
 use types::membership::Membership;
@@ -37,9 +38,10 @@ use zab::{
     SynchronizationsMax,
 };
 
+use super::invariants::Heard;
 use super::link::LinkId;
 use super::node::{Life, NodeId};
-use super::plan::Plan;
+use super::plan::{Plan, Servers};
 use super::readings::Reading;
 use super::receiver::{Progress, Receiver, StreamPart};
 
@@ -48,6 +50,7 @@ const DATA_DIR: &str = "/data";
 /// A running server.
 pub(super) struct Process {
     pub(super) life: Life,
+    servers: Servers,
     data_dir: DataDir<SimulatedDisk>,
     pub(super) replica: Replica,
     pub(super) fronts: Vec<Frontend>,
@@ -70,6 +73,10 @@ pub(super) struct Process {
     pub(super) is_snapshot_due: bool,
     /// When the owner looks at its inputs next, as far as the agenda says.
     pub(super) next_step: Option<Instant>,
+    /// What it knew of itself when it started; `None` if it is alone.
+    pub(super) recalled: Option<zab::Recovered>,
+    /// What it was told in elections.
+    pub(super) heard: Heard,
     /// What is done with learners that connect.
     pub(super) admission: Admission,
     /// Attempts to connect to a leader. Only the last one counts.
@@ -141,8 +148,8 @@ pub(super) enum SnapshotProgress {
 #[derive(Debug)]
 pub(super) enum News {
     Of(zab::Input<'static>),
-    /// The body of a frame.
-    Vote(Link, Vec<u8>),
+    /// The body of a frame, and who sent it.
+    Vote(Link, Sid, Vec<u8>),
     /// Whole packets.
     FromLeader(Link, Vec<u8>),
     /// Whole packets.
@@ -154,26 +161,41 @@ pub(super) fn directories() -> Directories {
     Directories::shared(DATA_DIR)
 }
 
+/// The file by which an operator says that a member is new.
+pub(super) fn marker() -> PathBuf {
+    Path::new(DATA_DIR).join("initialize")
+}
+
 /// How the tree is made, in the server and for comparison.
 pub(super) fn tree_options(seed: u64) -> tree::Options {
     tree::Options { extended_types: ExtendedTypes::Enabled, digest: true, hash_seed: seed }
 }
 
-/// Reads what is on the disk.
+/// Reads what is on the disk: all of it, or, as a member of an ensemble, what can be read.
 pub(super) fn recover(
     disk: &SimulatedDisk,
+    servers: Servers,
     seed: u64,
-) -> Result<(DataDir<SimulatedDisk>, Recovered), storage::Error> {
+) -> Result<(DataDir<SimulatedDisk>, RecoveredMember), storage::Error> {
     let data_dir = DataDir::open(disk.clone(), directories(), MissingDirectory::Create)?;
-    let recovered = data_dir.recover(&recover_options(seed))?;
-    Ok((data_dir, recovered))
+    let options = recover_options(servers, seed);
+    let found = match servers.are_ensemble() {
+        true => data_dir.recover_member(&options)?,
+        false => RecoveredMember { recovered: data_dir.recover(&options)?, loss: None },
+    };
+    Ok((data_dir, found))
 }
 
-fn recover_options(seed: u64) -> RecoverOptions {
+/// Members of an ensemble do not take an empty disk for that of a new server unless they are told
+/// to, since disks may be lost.
+fn recover_options(servers: Servers, seed: u64) -> RecoverOptions {
     RecoverOptions {
         tree: tree_options(seed),
         without_snapshot: WithoutSnapshot::Refuse,
-        empty: EmptyDatabase::Create,
+        empty: match servers.are_ensemble() {
+            true => EmptyDatabase::RequireMarker,
+            false => EmptyDatabase::Create,
+        },
     }
 }
 
@@ -193,14 +215,12 @@ impl Process {
             space_step_bytes: plan.log_space_bytes,
         };
         let log = data_dir.log(log_options, recovered.last_logged)?;
-        let ensemble = match plan.servers.are_ensemble() {
-            true => {
-                let epochs = data_dir.epochs(recovered.last_logged)?;
-                let seed = seed ^ life.node.0 as u64;
-                Some(ensemble_options(life.node, plan, seed, epochs, recovered.last_logged))
-            }
+        let recalled = match plan.servers.are_ensemble() {
+            true => Some(recall(&data_dir, &recovered)?),
             false => None,
         };
+        let ensemble = recalled
+            .map(|recalled| ensemble_options(life.node, plan, seed ^ life.node.0 as u64, recalled));
         let wanted = first_session(life.node.sid(), now.wall_ms, &recovered.tree);
         let first = data_dir.reserve_session_ids(wanted)?;
         let mut options = replica_options(life.node.sid(), plan, seed, first);
@@ -223,6 +243,7 @@ impl Process {
             .collect();
         Ok(Self {
             life,
+            servers: plan.servers,
             data_dir,
             replica,
             fronts,
@@ -239,6 +260,8 @@ impl Process {
             snapshot_jobs: VecDeque::new(),
             is_snapshot_due: false,
             next_step: None,
+            recalled,
+            heard: Heard::default(),
             admission: Admission::Wait,
             attempts: 0,
             links: BTreeMap::new(),
@@ -263,7 +286,7 @@ impl Process {
         let _at_the_helm = tracing::error_span!("server", sid = self.life.node.sid().0).entered();
         let mut effects = Vec::new();
         for news in std::mem::take(&mut self.news) {
-            news.tell(&mut self.replica, now, &mut effects);
+            news.tell(&mut self.replica, &mut self.heard, now, &mut effects);
         }
         self.replica.step(now, &mut self.inputs, &mut effects);
         self.effects.extend(effects);
@@ -332,7 +355,8 @@ impl Process {
             }
             Change::Cut(last_logged) => {
                 let log = self.log.take().expect("a process whose log is gone does nothing more");
-                let options = recover_options(self.receiver.tree_options().hash_seed);
+                let seed = self.receiver.tree_options().hash_seed;
+                let options = recover_options(self.servers, seed);
                 let (log, recovered) = self.data_dir.rewind(log, last_logged, &options)?;
                 self.log = Some(log);
                 Input::DatabaseCut { last_logged, tree: Box::new(recovered.tree) }
@@ -408,6 +432,15 @@ impl Process {
         progress
     }
 
+    /// The transactions that wait for the log's thread.
+    pub(super) fn unlogged(&self) -> impl Iterator<Item = Zxid> {
+        let batches = self.log_jobs.iter().filter_map(|job| match job {
+            LogJob::Append(_, batch) => Some(batch),
+            LogJob::Roll | LogJob::Change(_) => None,
+        });
+        batches.flat_map(|batch| batch.proposals().map(|proposal| proposal.zxid()))
+    }
+
     /// Whether a snapshot is on its way to the disk.
     pub(super) fn is_writing_snapshot(&self) -> bool {
         self.writer.is_some() || self.receiver.is_receiving()
@@ -443,11 +476,12 @@ impl Process {
 
 impl News {
     /// Tells it the replica. What comes from other servers is well formed: it was looked at before.
-    fn tell(self, replica: &mut Replica, now: Now, effects: &mut Vec<Effect>) {
+    fn tell(self, replica: &mut Replica, heard: &mut Heard, now: Now, effects: &mut Vec<Effect>) {
         match self {
             Self::Of(input) => replica.take(now, input, effects),
-            Self::Vote(link, body) => {
+            Self::Vote(link, from, body) => {
                 if let Ok(notification) = Notification::decode(&body) {
+                    heard.note(from, &notification);
                     replica.take(now, zab::Input::Notified { link, notification }, effects);
                 }
             }
@@ -502,13 +536,26 @@ fn replica_options(sid: Sid, plan: &Plan, seed: u64, first_session: SessionId) -
     }
 }
 
+/// What a member knows of itself when it starts.
+fn recall(
+    data_dir: &DataDir<SimulatedDisk>,
+    recovered: &Recovered,
+) -> Result<zab::Recovered, storage::Error> {
+    let epochs = data_dir.epochs(recovered.last_logged)?;
+    Ok(zab::Recovered {
+        accepted_epoch: epochs.accepted,
+        current_epoch: epochs.current,
+        last_logged: recovered.last_logged,
+        is_whole: epochs.memory == Memory::Whole && recovered.origin != Origin::Unknown,
+    })
+}
+
 /// How a server takes part in its ensemble.
 fn ensemble_options(
     node: NodeId,
     plan: &Plan,
     seed: u64,
-    epochs: Epochs,
-    last_logged: Zxid,
+    recovered: zab::Recovered,
 ) -> EnsembleOptions {
     let (sid, limits) = (node.sid(), &plan.ensemble);
     let peer = zab::Options {
@@ -536,12 +583,7 @@ fn ensemble_options(
     EnsembleOptions {
         peer,
         memberships: Memberships::from(membership(plan)),
-        recovered: zab::Recovered {
-            accepted_epoch: epochs.accepted,
-            current_epoch: epochs.current,
-            last_logged,
-            is_whole: epochs.memory == Memory::Whole,
-        },
+        recovered,
         local_sessions: LocalSessions::Off,
         leader_serves: true,
         read_only_after: None,

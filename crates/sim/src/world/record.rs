@@ -58,9 +58,20 @@ impl Record {
         }
     }
 
+    /// The last epoch in which this process has led.
+    pub(super) fn epoch_of(&self, life: Life) -> Option<Epoch> {
+        self.leaders.iter().rev().find(|(_, leader)| **leader == life).map(|(&epoch, _)| epoch)
+    }
+
     /// The last transaction that any server gave to its log.
     pub(super) fn last(&self) -> Zxid {
         self.txns.last_key_value().map_or(Zxid::ZERO, |(&zxid, _)| zxid)
+    }
+
+    /// The places of the transactions from one to another.
+    pub(super) fn through(&self, first: Zxid, last: Zxid) -> impl Iterator<Item = Zxid> {
+        let from = self.txns.range(first..).map(|(&zxid, _)| zxid);
+        from.take_while(move |zxid| *zxid <= last)
     }
 
     /// The transactions after one, up to another.

@@ -35,7 +35,7 @@ impl World {
     pub(super) fn arrive_at_server(&mut self, id: LinkId) {
         let Some(node) = self.links.get(&id).map(|link| link.node) else { return };
         let now = self.now(node);
-        if now.instant < self.nodes[node].paused_until {
+        if self.agenda.now() < self.nodes[node].paused_until {
             self.agenda.at(self.nodes[node].paused_until, Happening::ToServer(id));
             return;
         }
@@ -67,7 +67,7 @@ impl World {
     pub(super) fn collect(&mut self, life: Life, front: FrontId) {
         let node = life.node;
         let now = self.now(node);
-        if now.instant < self.nodes[node].paused_until {
+        if self.agenda.now() < self.nodes[node].paused_until {
             self.agenda.at(self.nodes[node].paused_until, Happening::Collect(life, front));
             return;
         }
@@ -91,14 +91,14 @@ impl World {
     /// The owner works off its inputs.
     pub(super) fn step(&mut self, life: Life) -> Result<(), Violation> {
         let node = life.node;
-        let now = self.now(node);
+        let (time, now) = (self.agenda.now(), self.now(node));
         let paused_until = self.nodes[node].paused_until;
         let Some(process) = self.nodes[node].living(life) else { return Ok(()) };
-        if process.next_step.is_none_or(|planned| planned > now.instant) {
+        if process.next_step.is_none_or(|planned| planned > time) {
             // Another entry for the same step came first.
             return Ok(());
         }
-        if now.instant < paused_until {
+        if time < paused_until {
             process.next_step = Some(paused_until);
             self.agenda.at(paused_until, Happening::Step(life));
             return Ok(());
@@ -115,7 +115,7 @@ impl World {
         }
         if let Some(process) = &self.nodes[node].process {
             let deadline = process.replica.next_deadline();
-            self.plan_step(node, deadline);
+            self.plan_step(node, self.nodes[node].clock.when(deadline));
         }
         Ok(())
     }

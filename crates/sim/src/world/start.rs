@@ -1,7 +1,7 @@
 //! Starts of servers: what is recovered, and what it must be.
 
 use replica::Input;
-use storage::{Compression, DataDir, MissingDirectory, Recovered, write_tree};
+use storage::{Compression, DataDir, MissingDirectory, Origin, RecoveredMember, write_tree};
 use types::Zxid;
 
 use super::World;
@@ -11,9 +11,13 @@ use crate::checkers::{Promise, Violation};
 use crate::history::Fault;
 
 impl World {
-    /// Makes the directory that the first start finds, where numbers do not start at zero.
+    /// Makes the directory that the first start finds: with a state, where numbers do not start at
+    /// zero; else with the word that it is meant to be empty, for a member of an ensemble.
     pub(super) fn found(&mut self, node: NodeId) -> Result<(), Violation> {
         if self.plan.start == Zxid::ZERO {
+            if self.plan.servers.are_ensemble() {
+                self.nodes[node].disk.plant(&process::marker(), b"");
+            }
             return Ok(());
         }
         let founded = DataDir::open(
@@ -35,26 +39,32 @@ impl World {
     /// Starts the process; recovery may fail if the disk was told to.
     pub(super) fn start(&mut self, life: Life) -> Result<(), Violation> {
         let node = life.node;
-        if life != self.nodes[node].life || self.nodes[node].process.is_some() {
+        let is_awaited = life == self.nodes[node].life && !self.nodes[node].is_away;
+        if !is_awaited || self.nodes[node].process.is_some() {
             return Ok(());
         }
         self.recover_twice(node)?;
         let (now, seed) = (self.now(node), self.seed ^ u64::from(life.number));
+        let disk = self.nodes[node].disk.clone();
         let started =
-            process::recover(&self.nodes[node].disk, seed).and_then(|(data_dir, recovered)| {
-                let facts = self.check_recovered(node, &recovered);
+            process::recover(&disk, self.plan.servers, seed).and_then(|(data_dir, found)| {
+                let facts = self.check_recovered(node, &found);
+                let recovered = found.recovered;
                 let process = Process::start(life, &self.plan, seed, now, data_dir, recovered)?;
                 Ok((process, facts))
             });
         match started {
             Ok((process, facts)) => {
                 facts?;
+                if let Some(recalled) = process.recalled {
+                    self.check_epochs(node, recalled)?;
+                }
                 self.nodes[node].process = Some(process);
                 self.nodes[node].is_without_power = false;
                 if self.agenda.tape.chance(300) {
                     self.tell_owner(node, Input::TakeSnapshot);
                 }
-                self.plan_step(node, now.instant);
+                self.plan_step(node, self.agenda.now());
                 Ok(())
             }
             Err(_) if self.disk_fault_struck(node) => {
@@ -75,7 +85,9 @@ impl World {
             return Ok(());
         }
         let fork = self.nodes[node].disk.fork();
-        let recover = || process::recover(&fork, self.seed).map(|(_, recovered)| recovered);
+        let servers = self.plan.servers;
+        let recover =
+            || process::recover(&fork, servers, self.seed).map(|(_, found)| found.recovered);
         if let (Ok(first), Ok(second)) = (recover(), recover())
             && (first.last_logged != second.last_logged
                 || first.tree.difference(&second.tree).is_some())
@@ -91,12 +103,22 @@ impl World {
     pub(super) fn check_recovered(
         &mut self,
         node: NodeId,
-        recovered: &Recovered,
+        found: &RecoveredMember,
     ) -> Result<(), Violation> {
-        let lost = self.nodes[node].ledger.recovered(recovered)?;
+        if let Origin::Snapshot(zxid) = found.recovered.origin
+            && let Some(last) = self.nodes[node].ledger.end_before(zxid)
+        {
+            let between = self.record.between(last, zxid);
+            let applied = between.filter(|it| self.reigns.has_committed(it.header.zxid));
+            let applied = applied.cloned().collect();
+            self.nodes[node].ledger.has_in_snapshot(applied);
+        }
+        let lost = self.nodes[node].ledger.recovered(found)?;
+        let recovered = &found.recovered;
+        self.counters.add("member started with a part of its history", found.loss.is_some().into());
         self.counters.add("unsynced transactions lost", lost as u64);
         self.counters.add("torn log trimmed", u64::from(recovered.trimmed.is_some()));
-        if recovered.txns_replayed > 0 && recovered.origin != storage::Origin::Created {
+        if recovered.txns_replayed > 0 && recovered.origin != Origin::Created {
             self.counters.count("recovered from a snapshot and logs");
         }
         self.note_fault(node, Fault::Recovered(recovered.last_logged));

@@ -1,0 +1,206 @@
+//! Disks that do not keep what they were given: bits that change while a machine is off, and disks
+//! that are replaced by empty ones.
+//!
+//! Nothing can be promised once the last copies of a transaction are gone. So before anything is
+//! damaged, a quorum of voters is left that remembers all it has acknowledged. Damage that a server has
+//! to notice (D7) is done to any of the others. Damage that looks like the end of what a crash has
+//! torn, which nobody can tell from it, is done only if enough others have what it takes away.
+
+use storage::{Disk, Memory, Origin, RecoveredMember, SECTOR_BYTES, SimulatedDisk};
+use types::{Epoch, Zxid};
+
+use super::World;
+use super::death::Death;
+use super::log_image::{LogImage, watermark};
+use super::node::{Life, Node, NodeId};
+use super::process::{directories, recover};
+use crate::checkers::{Promise, Violation};
+use crate::history::Fault;
+
+/// A change of a file.
+#[derive(Debug)]
+struct Damage {
+    path: std::path::PathBuf,
+    /// What the file holds then.
+    bytes: Vec<u8>,
+    /// Whether this can not be taken for the end of what a crash has torn.
+    is_evident: bool,
+}
+
+impl World {
+    /// Bits change while the machine is off.
+    ///
+    /// # Errors
+    /// D7: something is cut that can not be a torn end.
+    pub(super) fn rot(&mut self, node: NodeId) -> Result<(), Violation> {
+        if !self.may_forget(node) {
+            return Ok(());
+        }
+        self.cut_off_power(node);
+        let sound = self.nodes[node].disk.fork();
+        let Some(before) = self.look_at(&sound).filter(|found| found.loss.is_none()) else {
+            return Ok(());
+        };
+        let Some(Damage { path, bytes, is_evident }) = self.draw_damage(&sound) else {
+            return Ok(());
+        };
+        let damaged = sound.fork();
+        damaged.plant(&path, &bytes);
+        let Some(after) = self.look_at(&damaged) else { return Ok(()) };
+        let (had, left) = (before.recovered.last_logged, after.recovered.last_logged);
+        let is_noticed = after.loss.is_some() || after.recovered.origin == Origin::Unknown;
+        if !is_noticed && left < had {
+            // Two changes together may look like what neither does.
+            let is_first = !self.nodes[node].ledger.is_damaged();
+            if is_first && is_evident || watermark(&damaged) > left {
+                let detail = format!(
+                    "{} was damaged, and {left} to {had} cut off; {:?}, {:?}",
+                    path.display(),
+                    after.recovered.origin,
+                    after.recovered.unreadable_snapshots
+                );
+                return Err(Violation::new(Promise::D7, detail));
+            }
+            if !self.others_have(node, left, had) {
+                return Ok(());
+            }
+            self.counters.count("rot that looks like a torn end");
+            self.nodes[node].ledger.lost_behind(left);
+        }
+        self.counters.count(match is_noticed {
+            true => "rot that takes something away",
+            false => "rot that takes nothing away",
+        });
+        self.note_fault(node, Fault::Rot);
+        self.nodes[node].disk.plant(&path, &bytes);
+        self.nodes[node].ledger.damaged();
+        self.nodes[node].rotten.push(path);
+        self.nodes[node].forgetful_since = Some(self.nodes[node].life.number);
+        Ok(())
+    }
+
+    /// The machine comes back with an empty disk.
+    pub(super) fn lose_disk(&mut self, node: NodeId) -> Result<(), Violation> {
+        if !self.may_forget(node) {
+            return Ok(());
+        }
+        self.cut_off_power(node);
+        self.counters.count("disk lost");
+        self.note_fault(node, Fault::DiskLoss);
+        let it = &mut self.nodes[node];
+        it.take_back_disk_faults();
+        it.disk = SimulatedDisk::new();
+        it.rotten.clear();
+        it.ledger.lost_all();
+        (it.accepted_epoch, it.current_epoch) = (Epoch::default(), Epoch::default());
+        it.forgetful_since = Some(it.life.number);
+        Ok(())
+    }
+
+    /// Lets a server find less than it had, if others remember what it has acknowledged: a part of a
+    /// file that a start can not read is lost to a member. Tells whether it may.
+    pub(super) fn give_up(&mut self, node: NodeId) -> bool {
+        let may_forget = self.may_forget(node);
+        if may_forget {
+            let it = &mut self.nodes[node];
+            it.ledger.damaged();
+            it.forgetful_since = Some(it.life.number + u32::from(it.process.is_some()));
+        }
+        may_forget
+    }
+
+    /// A leader has brought this server to its history.
+    pub(super) fn is_repaired(&mut self, life: Life) {
+        let Node { forgetful_since, rotten, disk, .. } = &mut self.nodes[life.node];
+        rotten.retain(|path| disk.contents(path).is_ok());
+        let is_over = |since: &mut u32| *since <= life.number && rotten.is_empty();
+        if forgetful_since.take_if(is_over).is_some() {
+            self.counters.count("member repaired by a leader");
+        }
+    }
+
+    fn cut_off_power(&mut self, node: NodeId) {
+        if self.nodes[node].process.is_some() {
+            self.die(node, Death::PowerLost);
+        } else {
+            self.lose_power(node);
+            self.nodes[node].is_without_power = true;
+        }
+    }
+
+    /// Whether a server may lose what it has acknowledged: others remember.
+    fn may_forget(&self, node: NodeId) -> bool {
+        let voters = self.plan.servers.voters;
+        if node.0 >= voters {
+            return true;
+        }
+        let others = self.nodes.ids().take(voters).filter(|&other| other != node);
+        let forgetful = others.filter(|&other| self.is_forgetful(other)).count();
+        forgetful < (voters - 1) / 2
+    }
+
+    pub(super) fn is_forgetful(&self, node: NodeId) -> bool {
+        if self.nodes[node].forgetful_since.is_some() {
+            return true;
+        }
+        let fork = self.nodes[node].disk.fork();
+        let Ok((data_dir, found)) = recover(&fork, self.plan.servers, self.seed) else {
+            return true;
+        };
+        let is_short = found.loss.is_some() || found.recovered.origin == Origin::Unknown;
+        let epochs = data_dir.epochs(found.recovered.last_logged);
+        is_short || epochs.is_ok_and(|epochs| epochs.memory == Memory::Shortened)
+    }
+
+    /// Whether all that a server has behind one transaction, up to another, is on the disks of so many
+    /// other voters that every quorum has one of them.
+    fn others_have(&self, node: NodeId, behind: Zxid, last: Zxid) -> bool {
+        let voters = self.plan.servers.voters;
+        let has = |other: &NodeId| {
+            let durable = self.nodes[*other].disk.fork();
+            durable.crash(&mut |_: u64| 0);
+            self.look_at(&durable).is_some_and(|found| found.recovered.last_logged >= last)
+                && self.nodes[*other].ledger.has_all_of(&self.nodes[node].ledger, behind, last)
+        };
+        let others = self.nodes.ids().take(voters).filter(|&other| other != node);
+        node.0 >= voters || others.filter(has).count() > voters / 2
+    }
+
+    fn look_at(&self, disk: &SimulatedDisk) -> Option<RecoveredMember> {
+        recover(&disk.fork(), self.plan.servers, self.seed).ok().map(|(_, found)| found)
+    }
+
+    /// A bit of a log or a snapshot, or a sector.
+    fn draw_damage(&mut self, disk: &SimulatedDisk) -> Option<Damage> {
+        let tape = &mut self.agenda.tape;
+        let logs = LogImage::all(disk);
+        if tape.chance(300) {
+            let dir = directories().snapshot_dir();
+            let mut snapshots = disk.list(&dir).ok()?;
+            snapshots.retain(|name| name.starts_with("snapshot."));
+            let path = dir.join(snapshots.get(tape.index(snapshots.len().max(1)))?);
+            let mut bytes = disk.contents(&path).ok()?;
+            let at = tape.index(bytes.len().max(1));
+            *bytes.get_mut(at)? ^= 1 << tape.range(0, 7);
+            return Some(Damage { path, bytes, is_evident: true });
+        }
+        let filled: Vec<_> = logs.iter().filter(|log| !log.entries.is_empty()).collect();
+        let which = tape.index(filled.len().max(1));
+        let log = filled.get(which)?;
+        let is_newest = which + 1 == filled.len();
+        let index = tape.index(log.entries.len());
+        let entry = &log.entries[index];
+        let at = entry.bytes.start + tape.index(entry.bytes.len());
+        let mut bytes = log.bytes.clone();
+        let is_bit = tape.chance(700);
+        if is_bit {
+            bytes[at] ^= 1 << tape.range(0, 7);
+        } else {
+            let start = at / SECTOR_BYTES * SECTOR_BYTES;
+            let end = (start + SECTOR_BYTES).min(bytes.len());
+            bytes[start..end].fill(0);
+        }
+        let is_evident = !is_newest || is_bit && log.is_surely_written(index);
+        Some(Damage { path: log.path.clone(), bytes, is_evident })
+    }
+}

@@ -1,0 +1,196 @@
+//! The phases of a run: faults; peace, in which a quorum has to serve everybody; silence, in which all
+//! servers come together; and the end, when power is lost and the checkers read the history.
+
+use std::time::Duration;
+
+use types::Instant;
+
+use super::client::{Client, Phase};
+use super::death::Death;
+use super::node::NodeId;
+use super::{Happening, Stage, World, process, rules};
+use crate::checkers::{Case, Promise, Reads, Violation};
+use crate::history::{Event, LoggedTxn};
+
+impl World {
+    /// Ends the faults once all clients have made their requests.
+    pub(super) fn make_peace(&mut self) {
+        if self.stage != Stage::Faults {
+            return;
+        }
+        self.stage = Stage::Peace;
+        for node in self.nodes.ids() {
+            self.nodes[node].crash_in = None;
+            self.nodes[node].take_back_disk_faults();
+            self.nodes[node].slow_until = Instant::default();
+        }
+        if self.plan.servers.are_ensemble() && self.agenda.tape.chance(300) {
+            self.leave_a_quorum();
+        }
+        self.network.end_silence();
+        self.join_all();
+        let now = self.agenda.now();
+        for client in 0..self.clients.len() {
+            self.clients[client].silent_until = now;
+            self.agenda.at(now, Happening::Client(client));
+        }
+        // A process that died just now is started again by its own entry of the agenda.
+        let bound = self.plan.timeout() * 4
+            + self.plan.delays.sync * 50
+            + self.plan.until_led()
+            + Duration::from_secs(10);
+        self.agenda.at(now.after(bound), Happening::Judgment);
+    }
+
+    /// Some servers stay away while the clients are served, as many as an ensemble can do without.
+    fn leave_a_quorum(&mut self) {
+        let voters = self.plan.servers.voters;
+        let sound: Vec<NodeId> =
+            self.nodes.ids().take(voters).filter(|&voter| !self.is_forgetful(voter)).collect();
+        let dispensable = sound.len().saturating_sub(voters / 2 + 1);
+        let mut away: Vec<NodeId> = self.nodes.ids().filter(|id| !sound.contains(id)).collect();
+        for _ in 0..self.agenda.tape.range(0, dispensable as u64) {
+            away.push(*self.agenda.tape.pick(&sound));
+        }
+        for node in away {
+            self.counters.count("server away in peace");
+            self.nodes[node].is_away = true;
+            if self.nodes[node].process.is_some() {
+                self.die(node, Death::PowerLost);
+            }
+        }
+    }
+
+    /// Who was away in peace comes back.
+    fn bring_all_back(&mut self) {
+        for node in self.nodes.ids() {
+            if std::mem::take(&mut self.nodes[node].is_away) {
+                self.agenda.at(self.agenda.now(), Happening::Start(self.nodes[node].life));
+            }
+        }
+    }
+
+    /// Every client must have been served by now.
+    pub(super) fn judge(&mut self) -> Result<(), Violation> {
+        if self.stage != Stage::Peace {
+            return Ok(());
+        }
+        if self.needs_an_operator() {
+            self.counters.count("too few voters remember: an operator decides");
+            self.stage = Stage::Over;
+            return Ok(());
+        }
+        let unserved: Vec<String> = self
+            .clients
+            .iter()
+            .filter(|client| client.phase != Phase::Gone)
+            .map(|client| {
+                let Client { id, phase, farewell, pending, .. } = client;
+                format!("client {} {phase:?} {farewell:?} {} pending", id.0, pending.len())
+            })
+            .collect();
+        let detail = format!("not served in peace: {}", unserved.join(", "));
+        Err(Violation::new(Promise::Liveness, detail))
+    }
+
+    /// Whether too few voters know all that they have acknowledged. Damaged disks alone never cause
+    /// that here; but who is interrupted while a leader's snapshot replaces a longer history does not
+    /// vote either, before it has all of it.
+    fn needs_an_operator(&self) -> bool {
+        let voters = self.plan.servers.voters;
+        let ids = || self.nodes.ids().take(voters);
+        let is_any_damaged = ids().any(|voter| self.nodes[voter].ledger.is_damaged());
+        is_any_damaged && ids().filter(|&voter| self.is_forgetful(voter)).count() > (voters - 1) / 2
+    }
+
+    /// Starts to wait for the sessions to end once all clients are gone.
+    pub(super) fn client_gone(&mut self) {
+        if self.stage == Stage::Peace
+            && self.clients.iter().all(|client| client.phase == Phase::Gone)
+        {
+            self.stage = Stage::Silence;
+            self.bring_all_back();
+            self.goal = self.nodes.iter().map(|node| node.ledger.last()).max().unwrap_or_default();
+            // A handshake that is still on its way may open one more session, and a server that was
+            // away may still have to find its leader.
+            let bound = self.plan.timeout() * 2
+                + self.plan.tick * 4
+                + self.plan.delays.wire * 4
+                + (self.plan.delays.sync + self.plan.delays.thread) * 20
+                + self.plan.until_led()
+                + Duration::from_millis(100);
+            let paused = self.nodes.iter().map(|node| node.paused_until).max();
+            let now = self.agenda.now().max(paused.unwrap_or_default());
+            self.agenda.at(now.after(bound), Happening::Silence);
+        }
+    }
+
+    /// S3, W5, S6: nothing is left of clients that are gone.
+    pub(super) fn require_silence(&mut self) -> Result<(), Violation> {
+        for node in self.nodes.iter() {
+            let sid = node.life.node.sid().0;
+            let Some(process) = &node.process else {
+                let detail = format!("server {sid} is down in peace");
+                return Err(Violation::new(Promise::Liveness, detail));
+            };
+            if node.ledger.last() < self.goal {
+                let (last, goal) = (node.ledger.last(), self.goal);
+                let detail = format!("server {sid} is at {last}, others were at {goal} long ago");
+                return Err(Violation::new(Promise::Liveness, detail));
+            }
+            let left: Vec<_> =
+                process.replica.sessions().into_iter().map(|session| session.id).collect();
+            if !left.is_empty() {
+                let detail = format!("server {sid}: sessions {left:?} outlive their clients");
+                return Err(Violation::new(Promise::P8, detail));
+            }
+            let watches: usize = process.fronts.iter().map(|front| front.watches().len()).sum();
+            if watches > 0 {
+                let detail = format!("{watches} watches outlive their connections");
+                return Err(Violation::new(Promise::W5, detail));
+            }
+        }
+        self.stage = Stage::Over;
+        Ok(())
+    }
+
+    /// The last loss of power, then the checkers.
+    pub(super) fn end(&mut self) -> Result<(), Violation> {
+        for node in self.nodes.ids() {
+            self.lose_power(node);
+            let (_, found) = process::recover(&self.nodes[node].disk, self.plan.servers, self.seed)
+                .map_err(|error| {
+                    let detail = format!("refused to start at the end: {error}");
+                    Violation::new(Promise::D7, detail)
+                })?;
+            self.check_recovered(node, &found)?;
+        }
+        self.history.log = self.longest_log()?;
+        let answered =
+            self.history.lines.iter().filter(|line| matches!(line.event, Event::Reply { .. }));
+        self.counters.add("answered requests", answered.count() as u64);
+        self.count_transactions();
+        let reads = match self.plan.servers.are_ensemble() {
+            true => Reads::MayLag,
+            false => Reads::AreFresh,
+        };
+        Case::new(&self.history, rules(), self.plan.start, reads)?.check()
+    }
+
+    /// Z3, P14: the history that all servers share at the end. Each state that was recovered is the
+    /// model's, so that equal histories are equal trees.
+    fn longest_log(&self) -> Result<Vec<LoggedTxn>, Violation> {
+        let logs = || self.nodes.iter().map(|node| (node.life.node.sid().0, node.ledger.txns()));
+        let (leading, longest) = logs().max_by_key(|(_, log)| log.len()).unwrap_or_default();
+        for (sid, log) in logs() {
+            let differs = log.iter().zip(longest).find(|(one, other)| {
+                (&one.header, &one.txn, one.digest) != (&other.header, &other.txn, other.digest)
+            });
+            if let Some((one, other)) = differs {
+                let detail = format!("server {sid} has {one}, server {leading} {other}");
+                return Err(Violation::new(Promise::Z3, detail));
+            }
+        }
+        Ok(longest.to_vec())
+    }
+}
