@@ -17,6 +17,8 @@ REMEMBERED = 500
 PROPERTIES = {**servers.EXTENDED_TYPES, "zookeeper.commitLogCount": str(REMEMBERED)}
 # Lets leaders not read their logs back for those that were away for longer: these need a snapshot.
 NO_LOG_READ = {"zookeeper.snapshotSizeFactor": "-1"}
+# Lets them do so, however much there is to read.
+LOG_READ = {"zookeeper.snapshotSizeFactor": "0"}
 # Apache's two ways of logging: which of its classes says how a learner is brought up to date.
 LEARNER = "org.apache.zookeeper.server.quorum.Learner"
 APACHE_PROPERTIES = {
