@@ -235,7 +235,9 @@ impl<F: DiskFile> Entries<F> {
                 continue;
             }
             let begins_epoch = wanted.counter().0 == 0 && wanted.next() == Some(zxid);
-            let behind_base = Some(base).filter(|&base| base <= wanted && follows(base, zxid));
+            // Only the next number of the same epoch shows that nothing between was purged.
+            let goes_on = base <= wanted && base.next() == Some(zxid);
+            let behind_base = Some(base).filter(|_| goes_on);
             let found = match beginning {
                 _ if begins_epoch => Some(wanted),
                 Beginning::Exactly(_) => behind_base.filter(|&base| base == wanted),
