@@ -12,8 +12,8 @@
 //! both. (ZOOKEEPER-3911, 4643, 4646, 4685, 4785 are this order, broken in different ways.)
 //!
 //! What was received and not committed is logged, but not delivered before its commit comes
-//! (ZOOKEEPER-4394). What the leader says is committed is delivered at once, so that a long history is
-//! never in memory as a whole; as after a start, it is not known yet that a quorum has it.
+//! (ZOOKEEPER-4394). Of a long history, what the leader says is committed is delivered before the end, so
+//! that it is never in memory as a whole; as after a start, it is not known yet that a quorum has it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use super::reception::Reception;
 use crate::effect::{Effect, LearnerPacket};
 use crate::history::beginning;
 use crate::input::Link;
-use crate::limits::RECEPTION_BYTES_MAX;
+use crate::limits::{RECEIVED_BYTES_MAX, RECEPTION_BYTES_MAX};
 use crate::memberships::change_in;
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::{Core, Course, Obstacle};
@@ -158,13 +158,7 @@ impl Synchronization {
         if !mutant::active(1) {
             self.reception.log(core, effects);
         }
-        // What the leader's whole history is committed with may be much: it is applied as it comes.
-        // Nobody is served before a quorum has it, and if it comes to nothing it is cut again.
-        let received = self.committed.min(core.history.last_logged());
-        if received > core.history.last_committed() {
-            core.history.receive_committed(received);
-            effects.push(Effect::Deliver(received));
-        }
+        self.deliver_early(core, effects);
         if mutant::active(4) && core.history.last_synced().epoch() == self.epoch {
             let last = core.history.last_synced();
             let packet = LearnerPacket::Acks { first: last, last };
@@ -187,6 +181,21 @@ impl Synchronization {
                 effects.push(Effect::ToLeader { link, packet });
             }
             _ => {}
+        }
+    }
+
+    /// Delivers what has been received and is to be committed, if it is much. Nobody is served before a
+    /// quorum has it, and if it comes to nothing it is cut again.
+    fn deliver_early(&self, core: &mut Core, effects: &mut Vec<Effect>) {
+        let (history, delivered) = (&core.history, core.history.last_committed());
+        let received = self.committed.min(history.last_logged());
+        let is_much = |bytes: usize| bytes > RECEIVED_BYTES_MAX;
+        if received > delivered
+            && is_much(history.kept_bytes())
+            && is_much(history.bytes_after(delivered))
+        {
+            core.history.receive_committed(received);
+            effects.push(Effect::Deliver(received));
         }
     }
 

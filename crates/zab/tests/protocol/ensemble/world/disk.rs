@@ -95,7 +95,8 @@ impl Durable {
     pub(crate) fn look_up(&self, zxid: Zxid) -> Option<Zxid> {
         let zxids = || self.readable_behind(Zxid::ZERO).map(|entry| entry.zxid);
         let begins = zxid.counter().0 == 0 && zxid.next() == Some(zxids().next()?);
-        let base = Some(self.purged_up_to).filter(|&base| base <= zxid);
+        let base =
+            Some(self.purged_up_to).filter(|&base| base <= zxid && base.next() == zxids().next());
         let before = zxids().take_while(|&it| it <= zxid).last();
         before.or_else(|| begins.then_some(zxid)).or(base)
     }

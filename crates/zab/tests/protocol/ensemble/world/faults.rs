@@ -108,7 +108,11 @@ impl Plan {
         Self {
             history_min: chance.pick(&[0, 1, 5, 20, 500]),
             snapshots_only: chance.percent(10),
-            log_reading: Chance::new(seed ^ 0x0109).pick(&[LogReading::Off, LogReading::Unlimited]),
+            log_reading: Chance::new(seed ^ 0x0109).pick(&[
+                LogReading::Off,
+                LogReading::Off,
+                LogReading::Unlimited,
+            ]),
             has_oracle: false,
             observer_masters: match Chance::new(seed ^ 0x0b5e).percent(30) {
                 true => ObserverMasters::Followers,
