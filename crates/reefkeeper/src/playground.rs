@@ -43,6 +43,8 @@ use srvr::State;
 const COMMAND: &str = "playground";
 /// How often it looks whether a server has ended by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often it looks whether the ensemble works, at first.
+const LOOK_FOR_ENSEMBLE_EVERY: Duration = Duration::from_millis(20);
 /// How long it waits for the ensemble before it shows what there is.
 const START_MAX: Duration = Duration::from_secs(20);
 
@@ -115,6 +117,9 @@ struct Playground {
     plan: Plan,
     members: Vec<Member>,
     events: Receiver<Event>,
+    /// Until the ensemble has been shown: where the prompt will put orders.
+    for_prompt: Option<Sender<Event>>,
+    begun: Instant,
     /// Removed when it is dropped.
     _control: Control,
 }
@@ -139,12 +144,12 @@ impl Playground {
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(PlaygroundError::System)?;
         end_at(signals, sender.clone());
         let members = plan.places.iter().cloned().map(Member::new).collect();
-        let mut playground = Self { plan, members, events, _control: control };
+        let begun = Instant::now();
+        let for_prompt = Some(sender);
+        let mut playground = Self { plan, members, events, for_prompt, begun, _control: control };
         for member in &mut playground.members {
             member.start()?;
         }
-        playground.greet()?;
-        thread::spawn(move || prompt(&sender));
         Ok(playground)
     }
 
@@ -152,7 +157,9 @@ impl Playground {
     fn run(mut self) -> Result<(), PlaygroundError> {
         // Whoever waits for the end learns of it when everything is done.
         let _waits_for_the_end = loop {
-            match self.events.recv_timeout(LOOK_EVERY) {
+            let look_every =
+                if self.for_prompt.is_some() { LOOK_FOR_ENSEMBLE_EVERY } else { LOOK_EVERY };
+            match self.events.recv_timeout(look_every) {
                 Ok(Event::Order(Order::Quit, answer)) => break Some(answer),
                 Ok(Event::Order(order, answer)) => {
                     let done = self.obey(&order);
@@ -164,10 +171,12 @@ impl Playground {
             }
             for member in &mut self.members {
                 if let Some(how) = member.ended_by_itself()? {
-                    let place = &member.place;
-                    show(&format!("server {} ended ({how}); see {}\n", place.id, place.log()))?;
+                    let (id, log) = (member.place.id, member.place.log());
+                    let last = member.last_lines(1)?;
+                    show(&format!("server {id} ended ({how}); see {log}\n{last}"))?;
                 }
             }
+            self.greet()?;
         };
         self.end();
         self.plan.remove_if_temporary()
@@ -241,14 +250,16 @@ impl Playground {
         table
     }
 
-    /// Waits for the ensemble, and shows how to use it.
+    /// Shows how to use the ensemble, once, when it works or takes long, and listens at the prompt.
     fn greet(&mut self) -> Result<(), PlaygroundError> {
-        let begun = Instant::now();
-        while begun.elapsed() < START_MAX
-            && self.members.iter_mut().any(|it| matches!(it.state(), State::Looking))
+        let may_take_longer = self.begun.elapsed() < START_MAX;
+        if self.for_prompt.is_none()
+            || may_take_longer
+                && self.members.iter_mut().any(|it| matches!(it.state(), State::Looking))
         {
-            thread::sleep(Duration::from_millis(20));
+            return Ok(());
         }
+        let Some(events) = self.for_prompt.take() else { return Ok(()) };
         let connection = self.plan.connection_string();
         let status = self.status();
         let dir = self.plan.dir.display();
@@ -259,7 +270,9 @@ impl Playground {
         if !self.plan.is_temporary {
             words += &format!(" (with --dir {dir})");
         }
-        show(&format!("{words}; Ctrl-C ends all.\n"))
+        show(&format!("{words}; Ctrl-C ends all.\n"))?;
+        thread::spawn(move || prompt(&events));
+        Ok(())
     }
 
     fn end(&mut self) {

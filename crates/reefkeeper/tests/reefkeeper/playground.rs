@@ -30,14 +30,19 @@ struct Server {
 impl<'a> Playground<'a> {
     /// Starts one, and waits until it has said how it is used.
     fn start(dir: &'a Path, words: &[&str]) -> Self {
+        let mut playground = Self::spawn(dir, words);
+        playground.read_until("Ctrl-C ends all.");
+        playground
+    }
+
+    /// Starts one.
+    fn spawn(dir: &'a Path, words: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
         command.args(["playground", "--port", "0", "--dir", word(dir), "--set", "tickTime=200"]);
         command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        let mut playground = Self { child, out, dir };
-        playground.read_until("Ctrl-C ends all.");
-        playground
+        Self { child, out, dir }
     }
 
     /// What it says, up to a line that ends so.
@@ -198,6 +203,21 @@ fn servers_end_with_a_playground_that_is_killed() {
     await_end_of(&servers);
     let playground = Playground::start(dir.path(), &[]);
     playground.await_states(&["standalone"]);
+}
+
+#[test]
+fn servers_that_do_not_start_are_told_of_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let mut playground = Playground::spawn(home.path(), &["-n", "2", "--set", "sslQuorum=true"]);
+    let said = playground.read_until("Ctrl-C ends all.");
+    assert!(begun.elapsed() < Duration::from_secs(15), "it waited for them");
+    for server in ["1", "2"] {
+        let ended = format!("server {server} ended (exit status: ");
+        assert!(said.contains(&ended) && said.contains("sslQuorum"), "{said}");
+    }
+    playground.await_states(&["ended", "ended"]);
+    playground.obey(&["quit"]);
 }
 
 #[test]
