@@ -98,6 +98,10 @@ impl World {
                 self.counters.count("log could not be read for a learner");
                 zab::Input::LogLacks { link }
             }
+            Some(Err(_)) if !self.nodes[node].rotten.is_empty() => {
+                self.counters.count("log that rotted was not read for a learner");
+                zab::Input::LogLacks { link }
+            }
             Some(Err(error)) => {
                 let detail = format!("the log for a learner, on a good disk: {error}");
                 return Err(Violation::new(Promise::NoPanic, detail));
