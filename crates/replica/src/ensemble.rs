@@ -12,6 +12,7 @@ use zab::{Link, Memberships, Recovered};
 
 use crate::access::Identities;
 use crate::asked::Asked;
+use crate::behind_syncs::BehindSyncs;
 use crate::effect::Effect;
 use crate::published::Address;
 use crate::relayed::Relayed;
@@ -80,6 +81,8 @@ pub(crate) struct Ensemble {
     pub(crate) unconfirmed: usize,
     /// On a leader: what learners are told when everything up to a place is delivered.
     pub(crate) learner_answers: VecDeque<(Position, Link, LearnerAnswer)>,
+    /// On a leader: what learners asked behind syncs.
+    pub(crate) behind_syncs: BehindSyncs,
     /// On a learner: up to when the leader was told who is alive.
     pub(crate) touched_until: Instant,
     /// What is sent after everything that the peer has said.
@@ -135,6 +138,7 @@ impl Ensemble {
             confirming: VecDeque::new(),
             unconfirmed: 0,
             learner_answers: VecDeque::new(),
+            behind_syncs: BehindSyncs::default(),
             touched_until: Instant::default(),
             outgoing: Vec::new(),
         }
@@ -161,6 +165,7 @@ impl Ensemble {
         self.confirming.clear();
         self.unconfirmed = 0;
         self.learner_answers.clear();
+        self.behind_syncs = BehindSyncs::default();
         self.outgoing.clear();
         addresses
     }
@@ -191,6 +196,9 @@ impl Ensemble {
 
     pub(crate) fn answer_learner(&mut self, link: Link, answer: LearnerAnswer) {
         self.tell_learner(link, &answer.packet());
+        if answer == LearnerAnswer::Sync {
+            self.behind_syncs.answered(link);
+        }
     }
 
     pub(crate) fn tell_learner(&mut self, link: Link, packet: &ToLearner<'_>) {

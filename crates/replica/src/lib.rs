@@ -35,6 +35,7 @@
 
 pub mod access;
 mod asked;
+mod behind_syncs;
 mod connection_throttle;
 mod digests;
 mod eager;

@@ -106,6 +106,10 @@ impl Intake<'_, '_> {
                 return;
             }
         };
+        let is_sync = matches!(request.op, Op::Sync { .. });
+        if self.core.ensemble.behind_syncs.hold(link, forwarded, is_sync) {
+            return;
+        }
         let xid = request.xid;
         let origin = Origin::Learner;
         match request.op {

@@ -61,7 +61,10 @@ impl Replica {
             zab::Input::FromLeader { link, packet } => {
                 self.hear_leader(now, *link, packet, effects);
             }
-            zab::Input::QuorumLinkClosed { link } => self.stop_stream(*link),
+            zab::Input::QuorumLinkClosed { link } => {
+                self.core.ensemble.behind_syncs.forget(*link);
+                self.stop_stream(*link);
+            }
             _ => {}
         }
         if let Some(Member { peer, effects, .. }) = &mut self.member {
@@ -87,6 +90,7 @@ impl Replica {
             }
             self.settle_peer(now, effects);
             self.core.answer_learners();
+            self.go_on_behind_syncs(now, effects);
             let is_done = self.core.batch.is_empty() && self.core.ensemble.unconfirmed == 0;
             if is_done {
                 break;
@@ -94,6 +98,19 @@ impl Replica {
         }
         self.core.ensemble.take_outgoing(effects);
         self.show_leadership();
+    }
+
+    /// Decides what learners asked behind syncs that are answered now. The answers are sent first.
+    fn go_on_behind_syncs(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while let Some((link, held)) = self.core.ensemble.behind_syncs.take_released() {
+            self.core.ensemble.take_outgoing(effects);
+            let (tree, mut post) = self.publisher.read();
+            let mut section = Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
+            let mut buffer = Vec::new();
+            for request in held {
+                section.on_forwarded(now, link, &request.request(&mut buffer));
+            }
+        }
     }
 
     /// Tells operators who learns from this server.

@@ -6,6 +6,7 @@ mod read_only;
 mod reconfiguration;
 #[path = "../core/world/transcript.rs"]
 mod transcript;
+mod turns;
 mod world;
 
 use std::time::Duration;

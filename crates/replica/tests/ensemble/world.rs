@@ -29,6 +29,7 @@ use zab::{
 };
 
 use crate::transcript::Transcript;
+use crate::turns::Turns;
 
 /// Sessions end at multiples of this.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -81,6 +82,7 @@ pub(crate) struct World {
     /// The ends of the connections between servers: whose, and the other end.
     ends: BTreeMap<Link, (Sid, Link)>,
     last_link: u64,
+    turns: Turns,
     /// What leaves this server is lost, and what is sent to it.
     isolated: Option<Sid>,
 }
@@ -126,6 +128,7 @@ impl World {
             arrivals: VecDeque::new(),
             ends: BTreeMap::new(),
             last_link: 0,
+            turns: Turns::default(),
             isolated: None,
         };
         let sids = || (1..=plan.voters + plan.spares).map(Sid);
@@ -501,6 +504,10 @@ impl World {
     fn tell(&mut self, link: Link, bytes: Vec<u8>) {
         // The caller's ends have odd numbers, and callers are learners.
         let is_learner = link.0 % 2 == 1;
+        match is_learner {
+            true => self.turns.ask(link, &bytes),
+            false => self.turns.tell(Link(link.0 - 1), &bytes),
+        }
         self.send_across(link, |far| match is_learner {
             true => Arrival::FromLearner(far, bytes),
             false => Arrival::FromLeader(far, bytes),
