@@ -75,8 +75,7 @@ impl World {
     /// The thread that reads the log does so once.
     pub(super) fn read_log(&mut self, life: Life, link: Link) -> Result<(), Violation> {
         let node = life.node;
-        let now = self.now(node).instant;
-        if now < self.nodes[node].paused_until {
+        if self.agenda.now() < self.nodes[node].paused_until {
             self.agenda.at(self.nodes[node].paused_until, Happening::ReadLog(life, link));
             return Ok(());
         }
