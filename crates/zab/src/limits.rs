@@ -56,7 +56,7 @@ pub(crate) const CALL_DELAY_MIN: Duration = Duration::from_millis(100);
 
 /// Between two calls to a voter that can not be reached. A call costs a thread for as long as it
 /// takes; this is how long an ensemble needs at most to find itself again after a partition.
-pub(crate) const CALL_DELAY_MAX: Duration = Duration::from_secs(5);
+pub const CALL_DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// A connection that held as long as this is replaced at once when it ends. One that ended sooner
 /// waits as a failed call does: two servers may be taking turns in ending each other's.

@@ -49,10 +49,6 @@ impl World {
                 self.check_election(node, leader)?;
                 self.dial(node, leader, Port::Quorum);
             }
-            // There are no observer masters.
-            zab::Effect::ConnectToMaster(_)
-            | zab::Effect::AdmitObservers
-            | zab::Effect::RefuseObservers => {}
             zab::Effect::Notify { link, announcement } => {
                 self.note_packet(node, link, || format!("{announcement:?}"));
                 self.send_to_server(link, &packets::notification(&announcement));
@@ -93,8 +89,12 @@ impl World {
             }
             zab::Effect::ReadOn { link } => self.read_on(node, link),
             zab::Effect::StopReading { link } => self.stop_reading(node, link),
-            // Memberships do not change here.
-            zab::Effect::StoreMemberships(_) => {}
+            // There are no observer masters and no oracle, and memberships do not change.
+            zab::Effect::ConnectToMaster(_)
+            | zab::Effect::AdmitObservers
+            | zab::Effect::RefuseObservers
+            | zab::Effect::AskOracle
+            | zab::Effect::StoreMemberships(_) => {}
             // The replica keeps these to itself.
             zab::Effect::SendSnapshot { .. }
             | zab::Effect::AnswerPing { .. }
@@ -103,9 +103,7 @@ impl World {
             | zab::Effect::Look
             | zab::Effect::Lead { .. }
             | zab::Effect::Follow { .. }
-            | zab::Effect::LeadershipConfirmed { .. }
-            // There is none.
-            | zab::Effect::AskOracle => {}
+            | zab::Effect::LeadershipConfirmed { .. } => {}
         }
         Ok(())
     }

@@ -240,8 +240,10 @@ impl Plan {
             return Duration::ZERO;
         }
         let Ensemble { sync_limit, init_limit, notify_max, finalize, .. } = &self.ensemble;
-        // Two rounds that fail, as somebody follows who had just given up, and one that does not.
+        // Two rounds that fail, as somebody follows who had just given up, and one that does not; and
+        // before all that, those who could not reach each other have to try again.
         (self.tick * (*sync_limit + *init_limit) + *notify_max + *finalize) * 4
+            + zab::CALL_DELAY_MAX * 2
     }
 }
 
