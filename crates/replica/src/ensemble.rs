@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use types::{Id, Instant, SessionId, Xid};
+use types::{Id, Instant, SessionId, Txn, TxnHeader, Xid};
 use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader, ToLearner};
 use wire::request::Request;
 use zab::{Link, Memberships, Recovered};
@@ -85,6 +85,8 @@ pub(crate) struct Ensemble {
     pub(crate) behind_syncs: BehindSyncs,
     /// On a learner: up to when the leader was told who is alive.
     pub(crate) touched_until: Instant,
+    /// On a learner: what the leader sent, until it is logged.
+    pub(crate) read_ahead: VecDeque<(TxnHeader, Txn)>,
     /// What is sent after everything that the peer has said.
     outgoing: Vec<Effect>,
 }
@@ -140,6 +142,7 @@ impl Ensemble {
             learner_answers: VecDeque::new(),
             behind_syncs: BehindSyncs::default(),
             touched_until: Instant::default(),
+            read_ahead: VecDeque::new(),
             outgoing: Vec::new(),
         }
     }
@@ -166,6 +169,7 @@ impl Ensemble {
         self.unconfirmed = 0;
         self.learner_answers.clear();
         self.behind_syncs = BehindSyncs::default();
+        self.read_ahead.clear();
         self.outgoing.clear();
         addresses
     }

@@ -134,9 +134,8 @@ impl Leading {
             }
             ToLeader::Ack { zxid } => self.on_ack(core, link, *zxid),
             ToLeader::Ping { .. } => learner.pong(),
-            // The replica's, of learners that follow.
-            ToLeader::Revalidate { .. } if learner.is_following() => Ok(()),
-            ToLeader::Request(_) if learner.is_following() => Ok(()),
+            // The replica's.
+            ToLeader::Revalidate { .. } | ToLeader::Request(_) if learner.may_ask() => Ok(()),
             ToLeader::Revalidate { .. } => Err(learner.not_due("Revalidate")),
             ToLeader::Request(_) => Err(learner.not_due("Request")),
         };
@@ -208,9 +207,9 @@ impl Leading {
         }
     }
 
-    /// Whether a connection is one of a learner that follows.
+    /// Whether a connection is one of a learner that follows and knows that a quorum does.
     pub(crate) fn has_learner(&self, link: Link) -> bool {
-        self.learners.get(&link).is_some_and(Learner::is_following)
+        self.learners.get(&link).is_some_and(Learner::may_ask)
     }
 
     /// Since when it waits for a quorum to say which epochs it has accepted, if it does.

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 use types::{Epoch, Sid, Zxid};
+use wire::jute::DecodeError;
 
 /// Why a peer is not listened to any longer. The state is as if it had said nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -50,6 +51,14 @@ pub enum PeerMisbehaved {
     UnreadableMembership {
         /// Its place.
         zxid: Zxid,
+    },
+    /// A transaction that this server does not understand, and so can not apply.
+    #[error("transaction {zxid} can not be read: {problem}")]
+    UnreadableTxn {
+        /// Its place.
+        zxid: Zxid,
+        /// What is wrong with it.
+        problem: DecodeError,
     },
     /// A proposal that does not follow the one before.
     #[error("proposal {found} does not follow {last}")]

@@ -434,8 +434,8 @@ impl Peer {
         }
     }
 
-    /// Whether this connection is one of a learner that has this server's history, and follows; of this
-    /// server, or the leader through it.
+    /// Whether this connection is one of a learner that follows, knows that a quorum does, and so may ask
+    /// for its clients; of this server, or the leader through it.
     pub fn has_learner(&self, link: Link) -> bool {
         match &self.role {
             Role::Leading(leading) => leading.has_learner(link),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 use tree::Tree;
-use types::{Counter, Epoch, Now, Zxid, mutant, path};
+use types::{Counter, Epoch, Now, Txn, TxnHeader, Zxid, mutant, path};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::{LogBatch, decode_txn};
-use zab::{LearnerKind, Learners, Link, Peer};
+use zab::{CloseReason, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
 
 use super::{Core, Intake, Replica};
 use crate::asked::{Synced, SyncedFor};
@@ -59,6 +59,12 @@ impl Replica {
                 self.hear_learner(now, *link, packet);
             }
             zab::Input::FromLeader { link, packet } => {
+                if let Err(unreadable) = self.core.read_ahead(packet) {
+                    // Nothing of it may be logged, and nothing behind it.
+                    let reason = CloseReason::Misbehaved(unreadable);
+                    effects.push(Effect::Peer(zab::Effect::Close { link: *link, reason }));
+                    return;
+                }
                 self.hear_leader(now, *link, packet, effects);
             }
             zab::Input::QuorumLinkClosed { link } => {
@@ -383,6 +389,23 @@ impl Replica {
 }
 
 impl Core {
+    /// Reads the transaction that a leader has sent, if it is one, before anybody relies on it.
+    fn read_ahead(&mut self, packet: &ToLearner<'_>) -> Result<(), PeerMisbehaved> {
+        let (ToLearner::Proposal(proposal)
+        | ToLearner::Inform(proposal)
+        | ToLearner::InformAndActivate { proposal, .. }) = *packet
+        else {
+            return Ok(());
+        };
+        let (header, txn, _) = decode_txn(proposal.payload())
+            .map_err(|problem| PeerMisbehaved::UnreadableTxn { zxid: proposal.zxid(), problem })?;
+        // Before it follows, much may come that is not logged soon, or at all: that is read again.
+        if let Standing::Following(_) = self.ensemble.standing {
+            self.ensemble.read_ahead.push_back((header, txn));
+        }
+        Ok(())
+    }
+
     /// Notes what is being logged. On a learner it was not known before, and waits to be committed.
     fn append(&mut self, batch: &LogBatch) {
         self.snapshots.logged(batch.count(), batch.as_bytes().len());
@@ -390,8 +413,15 @@ impl Core {
             return;
         }
         for proposal in batch.proposals() {
-            // The peer's proposals were checked when they arrived.
-            let (header, txn, _) = decode_txn(proposal.payload()).expect("a transaction");
+            let is_it = |(header, _): &mut (TxnHeader, Txn)| header.zxid == proposal.zxid();
+            let (header, txn) = match self.ensemble.read_ahead.pop_front_if(is_it) {
+                Some(read) => read,
+                None => {
+                    let (header, txn, _) =
+                        decode_txn(proposal.payload()).expect("it could be read as it arrived");
+                    (header, txn)
+                }
+            };
             self.last_logged = header.zxid;
             self.proposals.learn(header, txn);
         }

@@ -1,6 +1,7 @@
 //! What clients of an ensemble see, whichever member they talk to.
 
 mod local;
+mod misbehaving;
 mod moving;
 mod read_only;
 mod reconfiguration;

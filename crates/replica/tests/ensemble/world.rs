@@ -16,11 +16,12 @@ use replica::{
 use tree::Tree;
 use types::membership::Membership;
 use types::{
-    AuthPacket, ConnId, ExtendedTypes, Instant, Now, Op, SessionId, SessionPassword, Sid, Xid, Zxid,
+    AuthPacket, ConnId, ExtendedTypes, Instant, Now, Op, SessionId, SessionPassword, Sid, Write,
+    Xid, Zxid,
 };
 use wire::connect::ConnectRequest;
 use wire::election::{Form, Notification};
-use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner};
+use wire::quorum::{AuthInfo, ForwardedRequest, LearnerInfo, Proposal, ToLeader, ToLearner};
 use wire::request::Request;
 use wire::stored::LogBatch;
 use zab::{
@@ -83,6 +84,9 @@ pub(crate) struct World {
     ends: BTreeMap<Link, (Sid, Link)>,
     last_link: u64,
     turns: Turns,
+    /// Of each learner its end of the connection over which it learns.
+    teachers: BTreeMap<Sid, Link>,
+    impatient: Option<Sid>,
     /// What leaves this server is lost, and what is sent to it.
     isolated: Option<Sid>,
 }
@@ -97,13 +101,22 @@ pub(crate) struct Plan {
     pub(crate) local_sessions: LocalSessions,
     pub(crate) leader_serves: bool,
     pub(crate) read_only_after: Option<Duration>,
+    /// This one asks right behind its word that it has the history, before a quorum follows.
+    pub(crate) impatient: Option<Sid>,
 }
 
 impl Plan {
     /// Servers without anything special.
     pub(crate) fn plain(voters: i64) -> Self {
         let local_sessions = LocalSessions::Off;
-        Self { voters, spares: 0, local_sessions, leader_serves: true, read_only_after: None }
+        Self {
+            voters,
+            spares: 0,
+            local_sessions,
+            leader_serves: true,
+            read_only_after: None,
+            impatient: None,
+        }
     }
 }
 
@@ -129,6 +142,8 @@ impl World {
             ends: BTreeMap::new(),
             last_link: 0,
             turns: Turns::default(),
+            teachers: BTreeMap::new(),
+            impatient: plan.impatient,
             isolated: None,
         };
         let sids = || (1..=plan.voters + plan.spares).map(Sid);
@@ -308,6 +323,15 @@ impl World {
         self.isolated = None;
     }
 
+    /// A learner hears this from its leader, whatever that has really said.
+    pub(crate) fn hear(&mut self, sid: i64, packet: &ToLearner<'_>) {
+        let link = self.teachers[&Sid(sid)];
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        self.arrive(Sid(sid), Arrival::FromLeader(link, bytes));
+        self.run();
+    }
+
     /// The memberships that a server was told to store last.
     pub(crate) fn memberships(&self, sid: i64) -> &Memberships {
         &self.servers[&Sid(sid)].memberships
@@ -479,7 +503,13 @@ impl World {
             zab::Effect::RefuseLearners | zab::Effect::LetLearnersWait => {
                 self.server(sid).is_open_to_learners = false;
             }
-            zab::Effect::ToLeader { link, packet } => self.tell(link, to_leader(sid, packet)),
+            zab::Effect::ToLeader { link, packet } => {
+                let is_done = matches!(packet, LearnerPacket::AckNewLeader(_));
+                self.tell(link, to_leader(sid, packet));
+                if is_done && self.impatient.take_if(|impatient| *impatient == sid).is_some() {
+                    self.ask_too_early(link);
+                }
+            }
             zab::Effect::ToLearner { link, packet } => self.tell(link, to_learner(&packet)),
             zab::Effect::StoreAcceptedEpoch(epoch) => {
                 let stored = zab::Input::AcceptedEpochStored(epoch);
@@ -554,7 +584,24 @@ impl World {
         } else {
             self.server(leader).waiting.push(far);
         }
+        self.teachers.insert(from, near);
         self.later(from, Arrival::News(zab::Input::LeaderReached { link: near, leader }));
+    }
+
+    /// Sends a leader what only learners send with which a quorum follows, in one piece with what was
+    /// sent before.
+    fn ask_too_early(&mut self, link: Link) {
+        let mut frame = Vec::new();
+        Request { xid: Xid(1), op: Op::Write(Write::CreateSession { timeout_ms: 1000 }) }
+            .encode(&mut frame);
+        let session = SessionId(0x77);
+        let (body, auth) = (&frame[4..], AuthInfo::NULL);
+        let mut packet = Vec::new();
+        ToLeader::Request(ForwardedRequest { session, body, auth }).encode(&mut packet);
+        match self.arrivals.back_mut() {
+            Some((_, Arrival::FromLearner(_, bytes))) => bytes.append(&mut packet),
+            _ => panic!("{link:?}: something was sent before"),
+        }
     }
 
     fn close(&mut self, link: Link) {

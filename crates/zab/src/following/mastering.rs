@@ -88,8 +88,8 @@ impl Mastering {
             }
             ToLeader::AckNewLeader { epoch } => self.on_ack_new_leader(now, link, *epoch, effects),
             ToLeader::Ping { .. } => observer.pong(),
-            // The replica's, of observers that follow.
-            ToLeader::Revalidate { .. } | ToLeader::Request(_) if observer.is_following() => Ok(()),
+            // The replica's.
+            ToLeader::Revalidate { .. } | ToLeader::Request(_) if observer.may_ask() => Ok(()),
             ToLeader::Revalidate { .. } => Err(observer.not_due("Revalidate")),
             ToLeader::Request(_) => Err(observer.not_due("Request")),
             ToLeader::Ack { .. } => Err(observer.not_due("Ack")),
@@ -166,7 +166,7 @@ impl Mastering {
 
     /// Whether a connection is one of an observer that follows.
     pub(crate) fn has_observer(&self, link: Link) -> bool {
-        self.observers.get(&link).is_some_and(Learner::is_following)
+        self.observers.get(&link).is_some_and(Learner::may_ask)
     }
 
     /// How many follow.

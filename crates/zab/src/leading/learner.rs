@@ -268,6 +268,11 @@ impl Learner {
         matches!(self.stage, Stage::Follows { .. })
     }
 
+    /// Whether it was told that a quorum follows: from then on it may ask, for its clients.
+    pub(crate) fn may_ask(&self) -> bool {
+        self.is_following() && self.pings.is_told
+    }
+
     /// The last proposal of this epoch that it has durably.
     pub(crate) fn acknowledged(&self) -> Option<Zxid> {
         match self.stage {
@@ -286,6 +291,7 @@ impl Learner {
                 "it waits for the history"
             }
             Stage::CatchesUp => "it has to make the history durable",
+            Stage::Follows { .. } if !self.pings.is_told => "it waits for a quorum",
             Stage::Follows { .. } => "it follows",
         };
         PeerMisbehaved::NotDue { packet, phase }
