@@ -32,6 +32,7 @@ use tree::Tree;
 use types::{ConnId, ErrorCode, LineLimit, Now, Op, Read, Write, Xid, Zxid, mutant};
 use wire::connect::ConnectRequest;
 use wire::frame;
+use wire::opcode::OpCode;
 use wire::reply::{Body, Reply};
 use wire::request::{Request as Decoded, RequestError, opcode};
 
@@ -455,6 +456,12 @@ impl Desk {
             Op::Auth(packet) => self.on_auth(now, conn, xid, &packet),
             Op::Sasl(_) => self.on_sasl(now, conn, xid),
             Op::Read(read) => self.on_read(now, conn, xid, read, tree),
+            // A session begins with the first frame, and is not changed by its client. A leader would take
+            // it for what another server asks.
+            Op::Write(Write::CreateSession { .. }) => {
+                let opcode = OpCode::CreateSession.raw();
+                self.undecodable(now, conn, &RequestError::UnknownOpcode { xid, opcode });
+            }
             Op::Write(write) if self.is_refused_eagerly(now, conn, xid, &write, tree) => {}
             Op::Write(write) => {
                 self.hand_over(now, conn, xid, Ask::Write(write.into_owned()), tree);

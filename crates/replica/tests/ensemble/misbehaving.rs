@@ -1,6 +1,6 @@
 //! Servers and clients that do what no correct one does: nobody else suffers from it.
 
-use types::{CreateMode, SessionId, Sid, Txn, TxnHeader, Xid};
+use types::{CreateMode, Op, SessionId, Sid, Txn, TxnHeader, Write, Xid};
 use wire::quorum::{Proposal, ToLearner};
 use wire::stored::encode_txn;
 
@@ -44,4 +44,16 @@ fn a_leader_whose_transactions_can_not_be_read_is_left() {
     assert!(world.ask(again, [sync(), get("/before")]).contains("data"), "it found one");
     assert!(world.ask(again, [create("/after", CreateMode::Persistent)]).contains("/after"));
     assert_eq!(world.state(1), world.state(3));
+}
+
+#[test]
+fn no_session_asks_for_a_session() {
+    for sid in 1..=3 {
+        let mut world = World::new(3);
+        let client = world.client(sid);
+        let last = world.state(3).last_applied;
+        let told = world.ask(client, [Op::Write(Write::CreateSession { timeout_ms: i32::MAX })]);
+        assert!(told.contains("Unimplemented") && told.ends_with("closed\n"), "{sid}: {told}");
+        assert_eq!(world.state(3).last_applied, last, "nobody decided about it");
+    }
 }
