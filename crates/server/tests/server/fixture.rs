@@ -76,19 +76,21 @@ impl Host {
         }
     }
 
-    /// A connection with a new session of ten seconds.
+    /// A connection with a new session of ten minutes.
     pub(crate) fn client(&self) -> Line {
         let mut line = Line::dial(self.address());
-        line.greet(None, 10_000);
+        line.greet(None, 600_000);
         line
     }
 }
 
-/// A configuration with ticks of 100 ms.
+/// A configuration with ticks of 100 ms, and sessions as long as clients want: those of tests that do not
+/// ping must not end before the test does, however busy the machine is.
 fn config_for(directory: &Path, settings: &[&str]) -> Config {
     let directory = directory.to_str().expect("a name").to_owned();
     let mut words = ["0", &directory, "100"].map(str::to_owned).to_vec();
-    for setting in ["clientPortAddress=127.0.0.1"].iter().chain(settings) {
+    let usual = ["clientPortAddress=127.0.0.1", "maxSessionTimeout=600000"];
+    for setting in usual.iter().chain(settings) {
         words.extend(["--set".to_owned(), (*setting).to_owned()]);
     }
     let line = CommandLine::from_words(words).expect("words");
@@ -133,6 +135,9 @@ impl Line {
         .encode(&mut bytes);
         self.send(&bytes);
         let response = ConnectResponse::decode(&self.frame().expect("an answer")).expect("sound");
+        if !response.is_refusal() {
+            assert_eq!(response.timeout_ms, timeout_ms, "the timeout that was asked for");
+        }
         self.session = response.session;
         self.password = response.password.clone();
         !response.is_refusal()
