@@ -54,6 +54,7 @@ mod sending;
 pub(crate) mod stats;
 #[cfg(test)]
 mod tests;
+mod unreached;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -84,6 +85,7 @@ use self::lookups::Lookups;
 use self::news::{News, StreamPart};
 use self::options::Options;
 use self::stats::Stats;
+use self::unreached::Unreached;
 
 pub use self::doors::Port;
 
@@ -176,6 +178,7 @@ pub(crate) struct PeersThread {
     observer_guests: Guests,
     lookups: Lookups,
     attempts: Attempts,
+    unreached: Unreached,
     connections: BTreeMap<Link, Connection>,
     next_link: u64,
     next_anonymous: Sid,
@@ -215,6 +218,7 @@ impl PeersThread {
             quorum_guests: Guests::default(),
             observer_guests: Guests::default(),
             attempts: Attempts::default(),
+            unreached: Unreached::default(),
             connections: BTreeMap::new(),
             next_link: 0,
             next_anonymous: FIRST_ANONYMOUS,
@@ -374,6 +378,10 @@ impl PeersThread {
     /// Finds the servers where these memberships say; this one moves if it was somewhere else before.
     fn set_memberships(&mut self, memberships: Memberships) -> Result<(), PeersError> {
         let sid = self.options.sid;
+        self.unreached.keep(|sid| {
+            let pending = memberships.pending().and_then(|pending| pending.find(sid));
+            memberships.committed.find(sid).or(pending).is_some()
+        });
         let known = self.memberships.replace(memberships);
         let before = known.as_ref().and_then(|known| known.committed.find(sid));
         let now = self.memberships.as_ref().and_then(|now| now.committed.find(sid));

@@ -51,7 +51,7 @@ impl PeersThread {
                             self.doors.look_up(index);
                             continue;
                         }
-                        Lookup::Failed => Err(io::Error::other("its name can not be looked up")),
+                        Lookup::Failed(problem) => Err(io::Error::other(problem)),
                     }
                 }
             };

@@ -38,6 +38,21 @@ pub(super) struct Attempt {
     /// How many tries there are left, this one included.
     tries_left: u32,
     stage: Stage,
+    /// What went wrong last.
+    problem: Option<String>,
+}
+
+impl Attempt {
+    /// What an operator reads of why it was in vain.
+    pub(super) fn problem(self) -> String {
+        self.problem.unwrap_or_else(|| match self.places.is_empty() {
+            true => "no address of it is known".to_owned(),
+            false => {
+                let places: Vec<_> = self.places.iter().map(HostPort::to_string).collect();
+                format!("no answer from {}", places.join(" or "))
+            }
+        })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,7 +102,8 @@ impl Attempts {
         until: Instant,
         tries_left: u32,
     ) {
-        let attempt = Attempt { places, until, tries_left, stage: Stage::LookingUp };
+        let stage = Stage::LookingUp;
+        let attempt = Attempt { places, until, tries_left, stage, problem: None };
         let before = self.by_goal.insert(goal, attempt);
         debug_assert!(before.is_none(), "an attempt is begun once");
     }
@@ -138,6 +154,13 @@ impl Attempts {
             && why == CallFailure::Unknown
         {
             *failure = why;
+        }
+    }
+
+    /// Notes what went wrong, for an operator.
+    pub(super) fn note(&mut self, goal: Goal, problem: String) {
+        if let Some(attempt) = self.by_goal.get_mut(&goal) {
+            attempt.problem = Some(problem);
         }
     }
 

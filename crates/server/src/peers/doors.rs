@@ -194,8 +194,11 @@ impl Doors {
                 Err(PeersError::Listen { port: door.port, place: door.place.to_string(), source })
             }
             Err(failure) => {
-                warn!(port = ?door.port, place = %door.place, %failure, tries,
-                    "can not listen for other servers, trying again");
+                // It may be tried for ever.
+                if tries.is_power_of_two() {
+                    warn!(port = ?door.port, place = %door.place, %failure, tries,
+                        "can not listen for other servers, trying again");
+                }
                 door.state = State::Shut { tries, next_try: now.after(BIND_PAUSE) };
                 Ok(())
             }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use types::membership::HostPort;
 
 use super::errand::{Asker, Errand};
@@ -37,8 +37,8 @@ pub(super) enum Lookup {
     Found(Vec<SocketAddr>),
     /// [`Errand::LookedUp`] is going to tell, perhaps first of what was asked before.
     Begun,
-    /// There is no thread for it.
-    Failed,
+    /// There is no thread for it, for this reason.
+    Failed(String),
 }
 
 impl Lookups {
@@ -56,8 +56,7 @@ impl Lookups {
             return Lookup::Begun;
         }
         if self.running.len() >= LOOKUPS_MAX {
-            warn!(?asker, "too many names are looked up");
-            return Lookup::Failed;
+            return Lookup::Failed("too many names are being looked up".to_owned());
         }
         let (resolve, letterbox) = (self.resolve.clone(), Arc::clone(&self.letterbox));
         let (places, alive) = (places.to_vec(), self.alive.clone());
@@ -71,10 +70,7 @@ impl Lookups {
                 self.running.insert(asker, thread);
                 Lookup::Begun
             }
-            Err(failure) => {
-                warn!(%failure, "there is no thread to look up a name");
-                Lookup::Failed
-            }
+            Err(failure) => Lookup::Failed(format!("no thread to look up its name: {failure}")),
         }
     }
 
@@ -184,7 +180,7 @@ mod tests {
         for number in 0..LOOKUPS_MAX {
             assert_eq!(lookups.begin(Asker::Door(number), &[place("h")]), Lookup::Begun);
         }
-        assert_eq!(lookups.begin(ASKER, &[place("h")]), Lookup::Failed);
+        assert!(matches!(lookups.begin(ASKER, &[place("h")]), Lookup::Failed(_)));
         let found = Lookup::Found(vec!["10.0.0.1:1".parse().expect("an address")]);
         assert_eq!(lookups.begin(ASKER, &[place("10.0.0.1")]), found);
         gate.wait();

@@ -16,7 +16,7 @@ use wire::election::AddressList;
 use zab::{CallFailure, Link};
 
 use super::PeersThread;
-use super::attempts::{Connecting, Due, InVain};
+use super::attempts::{Attempt, Connecting, Due, InVain};
 use super::connection::{Connection, Side};
 use super::errand::{Asker, Goal};
 use super::limits::{ADDRESSES_MAX, ATTEMPTS_MAX, LEADER_TRIES_MAX};
@@ -78,7 +78,8 @@ impl PeersThread {
         match addresses {
             Ok(addresses) => self.connect(goal, &addresses),
             Err(failure) => {
-                info!(?goal, %failure, "no address of a server is known");
+                let names: Vec<_> = places.iter().map(|place| place.host.as_str()).collect();
+                self.attempts.note(goal, format!("{}: {failure}", names.join(", ")));
                 self.end_try(goal);
             }
         }
@@ -86,14 +87,15 @@ impl PeersThread {
 
     /// Looks how far a socket is of which the system tells something.
     pub(super) fn on_connecting(&mut self, link: Link) {
-        let Some(Connecting { stream, goal, .. }) = self.attempts.socket(link) else { return };
-        let goal = *goal;
+        let Some(&Connecting { ref stream, goal, address }) = self.attempts.socket(link) else {
+            return;
+        };
         match is_through(stream) {
             Ok(false) => {}
             Ok(true) => self.get_through(link, goal),
             Err(failure) => {
                 self.attempts.take(link);
-                self.socket_failed(goal, &failure);
+                self.socket_failed(goal, address, &failure);
                 self.end_try(goal);
             }
         }
@@ -127,7 +129,7 @@ impl PeersThread {
 
     fn begin(&mut self, goal: Goal) {
         if self.attempts.count() > ATTEMPTS_MAX {
-            warn!(?goal, "too many servers are being called");
+            self.attempts.note(goal, "too many servers are being called".to_owned());
             return self.give_up(goal, CallFailure::Unknown);
         }
         self.look_up(goal);
@@ -139,7 +141,10 @@ impl PeersThread {
         match self.lookups.begin(Asker::Goal(goal), &attempt.places) {
             Lookup::Found(addresses) => self.connect(goal, &addresses),
             Lookup::Begun => {}
-            Lookup::Failed => self.end_try(goal),
+            Lookup::Failed(problem) => {
+                self.attempts.note(goal, problem);
+                self.end_try(goal);
+            }
         }
     }
 
@@ -159,14 +164,14 @@ impl PeersThread {
             });
             match begun {
                 Ok(stream) => self.attempts.add(link, Connecting { goal, stream, address }),
-                Err(failure) => self.socket_failed(goal, &failure),
+                Err(failure) => self.socket_failed(goal, address, &failure),
             }
         }
         self.end_try(goal);
     }
 
-    fn socket_failed(&mut self, goal: Goal, failure: &io::Error) {
-        debug!(?goal, %failure, "an address of a server does not answer");
+    fn socket_failed(&mut self, goal: Goal, address: SocketAddr, failure: &io::Error) {
+        self.attempts.note(goal, format!("{address}: {failure}"));
         let why = match failure.kind() {
             io::ErrorKind::ConnectionRefused => CallFailure::Refused,
             _ => CallFailure::Unknown,
@@ -184,19 +189,40 @@ impl PeersThread {
     }
 
     fn give_up(&mut self, goal: Goal, reason: CallFailure) {
-        self.attempts.drop(goal);
-        self.news.push(match goal {
+        let attempt = self.attempts.drop(goal);
+        let problem = attempt.map(Attempt::problem).unwrap_or_default();
+        let news = match goal {
             Goal::Call(to) => {
                 self.stats.calls_failed.add(1);
-                debug!(to = to.0, ?reason, "a call did not get through");
+                self.tell_unreached(to, &problem);
                 News::CallFailed { to, reason }
             }
             Goal::Leader(leader) | Goal::Master(leader) => {
                 self.stats.leaders_unreachable.add(1);
-                info!(?goal, "the server to learn from can not be reached");
+                let port = if goal == Goal::Leader(leader) { "quorum" } else { "observerMaster" };
+                info!(server = leader.0, port, %problem, "the server to learn from is not reached");
                 News::LeaderUnreachable { leader }
             }
-        });
+        };
+        self.news.push(news);
+    }
+
+    /// Tells operators of a call in vain, unless they know.
+    fn tell_unreached(&mut self, to: Sid, problem: &str) {
+        let is_member = !self.places(to, PeerAddress::election).is_empty();
+        let calls = is_member.then(|| self.unreached.failed(to, self.clock.instant())).flatten();
+        match calls {
+            Some(calls) => warn!(server = to.0, %problem, calls,
+                "not reached at its election port, calling it again and again: does it run?"),
+            None => debug!(server = to.0, %problem, "a call did not get through"),
+        }
+    }
+
+    /// There is a connection for elections with a server, whoever has called.
+    pub(super) fn tell_reached(&mut self, sid: Sid) {
+        if let Some(calls) = self.unreached.reached(sid) {
+            info!(server = sid.0, calls, "connected for elections after calls in vain");
+        }
     }
 
     /// Makes a connection of a socket that is through.
@@ -204,7 +230,7 @@ impl PeersThread {
         let Some(Connecting { stream, address, .. }) = self.attempts.take(link) else { return };
         if let Err(failure) = self.prepare(&stream, goal) {
             debug!(?goal, %address, %failure, "the connection was gone already");
-            self.socket_failed(goal, &failure);
+            self.socket_failed(goal, address, &failure);
             return self.end_try(goal);
         }
         self.attempts.drop(goal);
@@ -212,6 +238,7 @@ impl PeersThread {
         let (side, peer, news) = match goal {
             Goal::Call(to) => {
                 self.stats.calls_through.add(1);
+                self.tell_reached(to);
                 (Side::Elector(Slot::default()), to, News::CallThrough { link, to })
             }
             Goal::Leader(leader) | Goal::Master(leader) => {

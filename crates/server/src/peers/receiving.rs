@@ -120,6 +120,7 @@ impl PeersThread {
         connection.peer = Some(from);
         connection.side = Side::Elector(Slot::default());
         self.guests(Port::Election).introduced(link);
+        self.tell_reached(from);
         self.news.push(News::Called { link, from, addresses });
         self.work_off_frames(link)
     }
