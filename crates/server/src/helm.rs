@@ -153,6 +153,7 @@ impl Helm {
         };
         self.step(&mut steering);
         drop(steering);
+        self.outlets.see_to_errands();
         // What came meanwhile is for the thread that may stay: this one has work of its own.
         if !self.news().is_empty() {
             self.call();
@@ -178,6 +179,7 @@ impl Helm {
             // Announced before the helm is left, so that a step that sets an earlier one sees it.
             self.asleep_until.store(deadline.nanos().max(1), Ordering::SeqCst);
             drop(steering);
+            self.outlets.see_to_errands();
             if self.news().is_empty() {
                 self.sleep(clock.until(deadline));
             }
@@ -216,7 +218,7 @@ impl Helm {
             self.outlets.carry_out(effect, errands);
         }
         if let Some(peers) = &self.outlets.peers {
-            peers.run(errands);
+            peers.leave(errands);
         }
         let deadline = replica.next_deadline();
         if deadline.nanos() < self.asleep_until.load(Ordering::SeqCst) {
@@ -320,6 +322,13 @@ impl Outlets {
             Effect::StreamEnd { link } => {
                 errands.push(Errand::SnapshotPart { link, part: SnapshotPart::End });
             }
+        }
+    }
+
+    /// Lets errands be run that were left at the helm, by who has left it: nobody at the helm sends anything.
+    fn see_to_errands(&self) {
+        if let Some(peers) = &self.peers {
+            peers.see_to_errands();
         }
     }
 

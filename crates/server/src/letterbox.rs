@@ -44,21 +44,26 @@ impl<T> Letterbox<T> {
         self.wake();
     }
 
-    /// Puts in some things that the thread finds together, and wakes it if it sleeps. Leaves
-    /// `things` empty.
-    pub(crate) fn put_all(&self, things: &mut Vec<T>) {
+    /// Puts in some things that the thread finds together, and does not wake it: the caller does, or does
+    /// itself what is to be done, if it sleeps. Leaves `things` empty.
+    pub(crate) fn leave_all(&self, things: &mut Vec<T>) {
         if !things.is_empty() {
             self.lock().append(things);
-            self.wake();
         }
+    }
+
+    /// Whether the thread sleeps or is about to. If not, it finds what was put in before.
+    pub(crate) fn is_asleep(&self) -> bool {
+        // Pairs with the fence in `may_sleep`: either the thread sees what was put there for it
+        // before this call, or this sees that it is about to sleep.
+        fence(Ordering::SeqCst);
+        self.is_asleep.load(Ordering::Acquire)
     }
 
     /// Wakes the thread if it sleeps.
     pub(crate) fn wake(&self) {
-        // Pairs with the fence in `may_sleep`: either the thread sees what was put there for it
-        // before this call, or this sees that it is about to sleep.
-        fence(Ordering::SeqCst);
-        if self.is_asleep.swap(false, Ordering::AcqRel)
+        if self.is_asleep()
+            && self.is_asleep.swap(false, Ordering::AcqRel)
             && let Err(failure) = self.waker.wake()
         {
             warn!(%failure, "a thread that waits for sockets can not be woken");
@@ -93,6 +98,12 @@ impl<T> Letterbox<T> {
         std::mem::take(&mut *self.lock())
     }
 
+    /// Everything that was put in, if that is what the caller can do something about.
+    pub(crate) fn take_if(&self, can: impl FnOnce(&[T]) -> bool) -> Option<Vec<T>> {
+        let mut things = self.lock();
+        can(&things).then(|| std::mem::take(&mut *things))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
         self.things.lock().expect("nothing panics while it holds a letterbox")
     }
@@ -122,6 +133,24 @@ mod tests {
         assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [WAKER]);
         assert_eq!(letterbox.take(), [7]);
         bringer.join().expect("no panic");
+    }
+
+    #[test]
+    fn what_is_left_is_taken_by_who_can_do_it_or_by_the_thread() {
+        let mut poll = Poll::new().expect("a poll");
+        let letterbox = Letterbox::new(poll.registry()).expect("a letterbox");
+        assert!(!letterbox.is_asleep());
+        assert!(letterbox.may_sleep(|| false));
+        letterbox.leave_all(&mut vec![1, 2]);
+        assert!(letterbox.is_asleep(), "leaving something wakes nobody");
+        assert_eq!(letterbox.take_if(|things| things.len() == 1), None);
+        assert_eq!(letterbox.take_if(|things| things.len() == 2), Some(vec![1, 2]));
+        letterbox.leave_all(&mut vec![3]);
+        letterbox.awake();
+        assert!(!letterbox.may_sleep(|| false), "something is left");
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::ZERO)).expect("events");
+        assert!(events.is_empty(), "nobody was woken");
     }
 
     #[test]

@@ -15,6 +15,11 @@
 //! each turn of the loop, and errands that were left together are run together, so that a batch is
 //! encoded once for all learners and leaves in one system call each.
 //!
+//! What is known of the connections ([`Links`]) is behind a lock that the thread lets go of while it sleeps. Then
+//! whoever has little to send does it by itself ([`Peers::see_to_errands`]), and a lone write does not wait for the
+//! thread to wake up: neither the proposal, which leaves from the thread that read the request, nor its
+//! acknowledgement, which leaves from the one that synced the log.
+//!
 //! # Rules
 //!
 //! - The loop waits for nothing but events. Names are looked up by short-lived threads (`lookups`);
@@ -44,6 +49,7 @@ mod ending;
 pub(crate) mod errand;
 mod inbound;
 pub(crate) mod limits;
+mod links;
 mod lookups;
 pub(crate) mod news;
 pub(crate) mod options;
@@ -56,44 +62,29 @@ pub(crate) mod stats;
 mod tests;
 mod unreached;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::Shutdown;
 #[cfg(test)]
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
-use mio::{Events, Poll, Token};
-use tracing::debug;
-use types::{Instant, Sid};
+use mio::{Events, Poll};
 use wire::election::HelloError;
-use zab::{Link, Memberships};
 
 use crate::clock::Clock;
-use crate::letterbox::{Letterbox, WAKER};
+use crate::letterbox::Letterbox;
 
-use self::accepting::Guests;
-use self::attempts::Attempts;
-use self::connection::{Connection, Receiving, Side};
-use self::doors::Doors;
-use self::encode::BatchEncoder;
-use self::ending::{Ended, Ending, Lines};
-use self::errand::{Asker, Errand};
-use self::limits::READ_BYTES;
-use self::lookups::Lookups;
+use self::errand::Errand;
+use self::limits::BRIEF_ERRANDS_MAX;
+use self::links::Links;
 use self::news::{News, StreamPart};
 use self::options::Options;
 use self::stats::Stats;
-use self::unreached::Unreached;
 
 pub use self::doors::Port;
 
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 256;
-
-/// The first id for a caller that keeps its own to itself; the next are below.
-const FIRST_ANONYMOUS: Sid = Sid(-1);
 
 /// Why there are no connections to other servers.
 #[derive(thiserror::Error, Debug)]
@@ -117,10 +108,12 @@ pub enum PeersError {
     System(#[from] io::Error),
 }
 
-/// The way to the thread. Cheap to clone.
+/// The way to the connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Peers {
     letterbox: Arc<Letterbox<Errand>>,
+    /// As long as the thread runs.
+    links: Weak<Mutex<Links>>,
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests look at them"))]
     stats: Arc<Stats>,
 }
@@ -128,7 +121,43 @@ pub(crate) struct Peers {
 impl Peers {
     /// Runs errands soon, in their order and together. Leaves `errands` empty.
     pub(crate) fn run(&self, errands: &mut Vec<Errand>) {
-        self.letterbox.put_all(errands);
+        self.leave(errands);
+        self.see_to_errands();
+    }
+
+    /// Puts errands behind those that are there. Whoever does that calls [`Peers::see_to_errands`] when it has
+    /// the time. Leaves `errands` empty.
+    pub(crate) fn leave(&self, errands: &mut Vec<Errand>) {
+        self.letterbox.leave_all(errands);
+    }
+
+    /// Sees to it that errands that were left are run. If the thread sleeps, and there is only a little to
+    /// send, that is done here and now: a lone write would wait longer for the thread to wake up than for
+    /// its bytes to be sent.
+    ///
+    /// # Panics
+    /// If somebody panicked while it had the connections.
+    pub(crate) fn see_to_errands(&self) {
+        if self.letterbox.is_asleep() && !self.send_now() {
+            self.letterbox.wake();
+        }
+    }
+
+    /// Sends what was left to be sent, if that is all there is to do. Returns whether nothing is left for the
+    /// thread.
+    fn send_now(&self) -> bool {
+        let Some(links) = self.links.upgrade() else { return false };
+        let mut links = match links.try_lock() {
+            Ok(links) => links,
+            Err(TryLockError::WouldBlock) => return false,
+            Err(TryLockError::Poisoned(poisoned)) => panic!("{NO_PANIC}: {poisoned:?}"),
+        };
+        let is_brief = |errands: &[Errand]| {
+            errands.len() <= BRIEF_ERRANDS_MAX && errands.iter().all(Errand::is_brief)
+        };
+        let Some(errands) = self.letterbox.take_if(is_brief) else { return false };
+        links.send(errands);
+        !links.has_loose_ends()
     }
 
     /// Lets the thread end.
@@ -149,7 +178,7 @@ impl Peers {
     pub(crate) fn unattended() -> (Self, Poll) {
         let poll = Poll::new().expect("a poll");
         let letterbox = Arc::new(Letterbox::new(poll.registry()).expect("a letterbox"));
-        (Self { letterbox, stats: Arc::default() }, poll)
+        (Self { letterbox, links: Weak::new(), stats: Arc::default() }, poll)
     }
 
     /// Takes the errands that nobody has run.
@@ -161,36 +190,10 @@ impl Peers {
 /// The thread that has the connections, before it runs.
 #[derive(Debug)]
 pub(crate) struct PeersThread {
-    options: Options,
     clock: Clock,
     poll: Poll,
     letterbox: Arc<Letterbox<Errand>>,
-    stats: Arc<Stats>,
-    lines: Lines,
-    /// What is said to whom is called.
-    hello: Vec<u8>,
-    /// `None` until it is told.
-    memberships: Option<Memberships>,
-
-    doors: Doors,
-    election_guests: Guests,
-    quorum_guests: Guests,
-    observer_guests: Guests,
-    lookups: Lookups,
-    attempts: Attempts,
-    unreached: Unreached,
-    connections: BTreeMap<Link, Connection>,
-    next_link: u64,
-    next_anonymous: Sid,
-
-    buffer: Box<[u8]>,
-    encoder: BatchEncoder,
-    /// Connections that may have bytes of which the system does not tell again. Each once.
-    held_up: Vec<Link>,
-    /// Connections that are to be written to. Each once.
-    touched: Vec<Link>,
-    news: Vec<News>,
-    stream_parts: Vec<StreamPart>,
+    links: Arc<Mutex<Links>>,
 }
 
 impl PeersThread {
@@ -202,41 +205,23 @@ impl PeersThread {
         let poll = Poll::new()?;
         let letterbox = Arc::new(Letterbox::new(poll.registry())?);
         let stats = Arc::new(Stats::default());
-        let peers = Peers { letterbox: Arc::clone(&letterbox), stats: Arc::clone(&stats) };
-        let mut this = Self {
-            hello: encode::hello(options.sid, &options.election)?,
-            doors: Doors::new(&options, clock.instant()),
-            lookups: Lookups::new(options.resolve.clone(), Arc::clone(&letterbox)),
+        let links = Links::new(
             options,
             clock,
-            poll,
-            letterbox,
-            stats,
-            lines: Lines::default(),
-            memberships: None,
-            election_guests: Guests::default(),
-            quorum_guests: Guests::default(),
-            observer_guests: Guests::default(),
-            attempts: Attempts::default(),
-            unreached: Unreached::default(),
-            connections: BTreeMap::new(),
-            next_link: 0,
-            next_anonymous: FIRST_ANONYMOUS,
-            buffer: vec![0; READ_BYTES].into(),
-            encoder: BatchEncoder::default(),
-            held_up: Vec::new(),
-            touched: Vec::new(),
-            news: Vec::new(),
-            stream_parts: Vec::new(),
-        };
-        this.open_doors()?;
-        Ok((peers, this))
+            poll.registry().try_clone()?,
+            Arc::clone(&letterbox),
+            Arc::clone(&stats),
+        )?;
+        let links = Arc::new(Mutex::new(links));
+        let peers =
+            Peers { letterbox: Arc::clone(&letterbox), links: Arc::downgrade(&links), stats };
+        Ok((peers, Self { clock, poll, letterbox, links }))
     }
 
     /// Where a port is open.
     #[cfg(test)]
     pub(crate) fn addresses(&self, port: Port) -> Vec<SocketAddr> {
-        self.doors.addresses(port)
+        self.links().addresses(port)
     }
 
     /// Works until it is stopped. `deliver` gets what has happened, and leaves it empty; `receive` gets
@@ -251,9 +236,12 @@ impl PeersThread {
         receive: impl FnMut(StreamPart),
     ) -> Result<(), PeersError> {
         let ended = self.work(deliver, receive);
+        let mut links = self.links();
         // What was said last may still leave.
-        self.flush_touched();
-        self.lookups.close();
+        links.flush_touched();
+        let lookups = links.lookups.take();
+        drop(links);
+        lookups.close();
         ended
     }
 
@@ -263,35 +251,36 @@ impl PeersThread {
         mut receive: impl FnMut(StreamPart),
     ) -> Result<(), PeersError> {
         let mut events = Events::with_capacity(EVENTS_MAX);
+        let (mut news, mut parts) = (Vec::new(), Vec::new());
         while !self.letterbox.is_stopped() {
             self.wait(&mut events)?;
+            let mut links = self.links();
             for event in &events {
-                self.on_event(event);
+                links.on_event(event);
             }
-            self.turn()?;
-            if !self.news.is_empty() {
-                deliver(&mut self.news);
+            links.read_held_up();
+            std::mem::swap(&mut links.news, &mut news);
+            std::mem::swap(&mut links.stream_parts, &mut parts);
+            drop(links);
+            if !news.is_empty() {
+                deliver(&mut news);
             }
-            self.stream_parts.drain(..).for_each(&mut receive);
+            parts.drain(..).for_each(&mut receive);
+            // Behind that, so that what is answered leaves in the same turn.
+            self.links().turn()?;
         }
         Ok(())
     }
 
     /// Waits for events, unless there is something to do.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let now = self.clock.instant();
-        let wants_bytes =
-            |link: &Link| self.connections.get(link).is_some_and(Connection::wants_bytes);
-        let has_work = || {
-            !self.touched.is_empty()
-                || self.doors.waited_at(now).next().is_some()
-                || self.held_up.iter().any(wants_bytes)
-        };
-        let timeout = if self.letterbox.may_sleep(has_work) {
-            self.next_deadline().map(|deadline| self.clock.until(deadline))
+        let links = self.links();
+        let timeout = if self.letterbox.may_sleep(|| links.has_work()) {
+            links.next_deadline().map(|deadline| self.clock.until(deadline))
         } else {
             Some(Duration::ZERO)
         };
+        drop(links);
         let result = self.poll.poll(events, timeout);
         self.letterbox.awake();
         match result {
@@ -300,147 +289,9 @@ impl PeersThread {
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
-        let guests = [&self.election_guests, &self.quorum_guests, &self.observer_guests];
-        let strangers = guests.into_iter().filter_map(|guests| guests.strangers.front());
-        let introductions =
-            strangers.filter_map(|link| self.connections.get(link)?.introduction_due());
-        let others = [self.doors.next_deadline(), self.attempts.next_deadline()];
-        introductions.chain(others.into_iter().flatten()).min()
-    }
-
-    fn on_event(&mut self, event: &mio::event::Event) {
-        let token = event.token();
-        if token == WAKER {
-            return;
-        }
-        if let Some(index) = self.doors.index(token) {
-            return self.doors.somebody_waits(index);
-        }
-        let link = Link(token.0 as u64);
-        let Some(connection) = self.connections.get_mut(&link) else {
-            return self.on_connecting(link);
-        };
-        connection.has_end |= event.is_read_closed();
-        if event.is_readable() || event.is_read_closed() {
-            self.read(link);
-        }
-        if event.is_writable() {
-            self.flush(link);
-        }
-    }
-
-    /// Everything that follows from the events, from what others want, and from time.
-    fn turn(&mut self) -> Result<(), PeersError> {
-        for errand in self.letterbox.take() {
-            self.carry_out(errand)?;
-        }
-        self.encoder.forget();
-        self.accept_waiting();
-        self.read_held_up();
-        self.flush_touched();
-        self.on_time_of_attempts();
-        self.close_silent();
-        self.open_doors()
-    }
-
-    fn carry_out(&mut self, errand: Errand) -> Result<(), PeersError> {
-        match errand {
-            Errand::Memberships(memberships) => self.set_memberships(memberships)?,
-            Errand::Call { to, addresses } => self.call(to, &addresses),
-            Errand::Notify { link, announcement } => self.notify(link, &announcement),
-            Errand::Close { link, reason } => {
-                // What was said before goes first, as far as there is room.
-                self.flush(link);
-                self.close(link, Ending::Told(reason));
-            }
-            Errand::ConnectToLeader(leader) => self.connect_to_leader(leader),
-            Errand::ConnectToMaster(master) => self.connect_to_master(master),
-            Errand::Learners(admission) => self.doors.set_admission(admission),
-            Errand::Observers(admission) => self.doors.set_admission_of_observers(admission),
-            Errand::ToLeader { link, packet } => self.tell_leader(link, packet),
-            Errand::ToLearner { link, packet } => self.tell_learner(link, &packet),
-            Errand::Packets { link, bytes } => self.send_packets(link, &bytes),
-            Errand::SnapshotPart { link, part } => self.send_snapshot_part(link, part),
-            Errand::TellWhenSent { link } => self.tell_when_sent(link),
-            Errand::StreamProgress { link, progress } => self.on_stream_progress(link, progress),
-            Errand::LookedUp { asker, places, addresses } => {
-                self.lookups.ended(asker);
-                match asker {
-                    Asker::Goal(goal) => self.on_looked_up(goal, &places, addresses),
-                    Asker::Door(index) => self.open_door(index, addresses)?,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds the servers where these memberships say; this one moves if it was somewhere else before.
-    fn set_memberships(&mut self, memberships: Memberships) -> Result<(), PeersError> {
-        let sid = self.options.sid;
-        self.unreached.keep(|sid| {
-            let pending = memberships.pending().and_then(|pending| pending.find(sid));
-            memberships.committed.find(sid).or(pending).is_some()
-        });
-        let known = self.memberships.replace(memberships);
-        let before = known.as_ref().and_then(|known| known.committed.find(sid));
-        let now = self.memberships.as_ref().and_then(|now| now.committed.find(sid));
-        let (Some(before), Some(member)) = (before, now) else { return Ok(()) };
-        if before.addresses() != member.addresses() {
-            self.options.move_to(member);
-            self.hello = encode::hello(sid, &self.options.election)?;
-            self.doors.move_to(&self.options, self.clock.instant());
-        }
-        Ok(())
-    }
-
-    /// Ends a connection, and tells those who know of it.
-    fn close(&mut self, link: Link, ending: Ending) {
-        let Some(mut connection) = self.connections.remove(&link) else { return };
-        let ended = Ended { link, address: connection.address, peer: connection.peer };
-        ending.count(&self.stats);
-        ending.log(ended, self.clock.instant(), &self.lines);
-        if let Some(port) = connection.door {
-            let guests = self.guests(port);
-            guests.count -= 1;
-            guests.introduced(link);
-        }
-        match connection.side {
-            Side::Caller { .. } | Side::Newcomer { .. } => {}
-            Side::Elector(_) => self.news.push(News::ElectionLinkClosed { link }),
-            Side::Learner { .. } => self.news.push(News::QuorumLinkClosed { link }),
-            Side::Leader { receiving, .. } => {
-                if let Some(Receiving::Busy | Receiving::Idle) = receiving {
-                    self.stream_parts.push(StreamPart::CutOff { link });
-                }
-                self.news.push(News::QuorumLinkClosed { link });
-            }
-        }
-        if let Err(failure) = self.poll.registry().deregister(&mut connection.stream) {
-            debug!(%failure, "the connection is watched until it is dropped");
-        }
-        // Sends the end of the stream also where unread bytes would make it a reset.
-        if let Err(failure) = connection.stream.shutdown(Shutdown::Both) {
-            debug!(%failure, "the connection was gone already");
-        }
-    }
-
-    fn guests(&mut self, port: Port) -> &mut Guests {
-        match port {
-            Port::Election => &mut self.election_guests,
-            Port::Quorum => &mut self.quorum_guests,
-            Port::ObserverMaster => &mut self.observer_guests,
-        }
-    }
-
-    fn next_link(&mut self) -> Link {
-        self.next_link += 1;
-        Link(self.next_link)
-    }
-
-    /// What the system calls a connection. Where its numbers are narrower, there are more of them
-    /// than connections in the life of a process.
-    fn token(link: Link) -> Token {
-        Token(usize::try_from(link.0).expect("numbers of connections are not used up"))
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().expect(NO_PANIC)
     }
 }
+
+const NO_PANIC: &str = "nothing panics while it has the connections";

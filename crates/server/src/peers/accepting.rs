@@ -9,14 +9,15 @@ use mio::net::TcpStream;
 use tracing::{debug, warn};
 use zab::Link;
 
+use super::PeersError;
 use super::connection::{Connection, Side};
 use super::doors::Port;
 use super::ending::Ending;
 use super::errand::{Admission, Asker};
 use super::limits::{ACCEPTED_AT_ONCE_MAX, ACCEPTED_MAX, STRANGERS_MAX};
+use super::links::Links;
 use super::lookups::Lookup;
 use super::news::UnderWay;
-use super::{PeersError, PeersThread};
 
 /// Connections that were accepted at one port.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ impl Guests {
     }
 }
 
-impl PeersThread {
+impl Links {
     /// Opens the doors that are due.
     ///
     /// # Errors
@@ -55,7 +56,7 @@ impl PeersThread {
                     }
                 }
             };
-            self.doors.open(index, now, addresses, self.poll.registry())?;
+            self.doors.open(index, now, addresses, &self.registry)?;
         }
         Ok(())
     }
@@ -69,7 +70,7 @@ impl PeersThread {
         index: usize,
         addresses: io::Result<Vec<SocketAddr>>,
     ) -> Result<(), PeersError> {
-        self.doors.open(index, self.clock.instant(), addresses, self.poll.registry())
+        self.doors.open(index, self.clock.instant(), addresses, &self.registry)
     }
 
     /// Takes in those who wait, at each door some.
@@ -139,7 +140,7 @@ impl PeersThread {
         stream.set_nodelay(true)?;
         let link = self.next_link();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Self::token(link), interest)?;
+        self.registry.register(&mut stream, Self::token(link), interest)?;
         let under_way = UnderWay::new(&self.letterbox);
         let mut connection = Connection::new(stream, address, side, under_way);
         connection.door = Some(port);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::limits::BRIEF_BYTES_MAX;
 use types::membership::HostPort;
 use types::{Sid, Zxid};
 use zab::{Announcement, CloseReason, Effect, LeaderPacket, LearnerPacket, Link, Memberships};
@@ -93,6 +94,41 @@ pub(crate) enum Errand {
 }
 
 impl Errand {
+    /// Whether it is only to send something, and so little that whoever has it can do that as fast as
+    /// wake a thread for it.
+    pub(super) fn is_brief(&self) -> bool {
+        match self {
+            Self::ToLeader { .. } => true,
+            Self::Packets { bytes, .. } => bytes.len() <= BRIEF_BYTES_MAX,
+            Self::ToLearner { packet, .. } => match packet {
+                LeaderPacket::Commits { .. } | LeaderPacket::Ping { .. } => true,
+                LeaderPacket::Proposals { batch, .. } | LeaderPacket::Informs { batch, .. } => {
+                    batch.as_bytes().len() <= BRIEF_BYTES_MAX
+                }
+                LeaderPacket::LeaderInfo(_)
+                | LeaderPacket::Diff { .. }
+                | LeaderPacket::Truncate { .. }
+                | LeaderPacket::NewLeader { .. }
+                | LeaderPacket::UpToDate
+                | LeaderPacket::CommitAndActivate { .. }
+                | LeaderPacket::Committed { .. }
+                | LeaderPacket::InformAndActivate { .. } => false,
+            },
+            Self::Memberships(_)
+            | Self::Call { .. }
+            | Self::Notify { .. }
+            | Self::Close { .. }
+            | Self::ConnectToLeader(_)
+            | Self::ConnectToMaster(_)
+            | Self::Learners(_)
+            | Self::Observers(_)
+            | Self::SnapshotPart { .. }
+            | Self::TellWhenSent { .. }
+            | Self::StreamProgress { .. }
+            | Self::LookedUp { .. } => false,
+        }
+    }
+
     /// What an effect means for the connections.
     ///
     /// # Errors

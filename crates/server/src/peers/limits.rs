@@ -48,6 +48,12 @@ pub(super) const GATHERED_BYTES: usize = 64 << 10;
 /// Buffers that leave in one system call.
 pub(super) const SLICES_MAX: usize = 64;
 
+/// Errands that are run by whoever leaves them, if the thread sleeps: a write for each of a few learners.
+pub(super) const BRIEF_ERRANDS_MAX: usize = 8;
+
+/// How much each of them has to send: a few transactions of the usual size.
+pub(super) const BRIEF_BYTES_MAX: usize = 4 << 10;
+
 /// Encoded batches that are kept until the end of a turn, for other learners that get the same. An
 /// effect list has one or two.
 pub(super) const ENCODED_BATCHES_MAX: usize = 8;

@@ -81,6 +81,12 @@ impl Lookups {
         }
     }
 
+    /// Those that there are; none is left.
+    pub(super) fn take(&mut self) -> Self {
+        let none = Self::new(self.resolve.clone(), Arc::clone(&self.letterbox));
+        std::mem::replace(self, none)
+    }
+
     /// Waits for the threads, but not for long.
     pub(super) fn close(self) {
         let Self { running, alive, ends, .. } = self;

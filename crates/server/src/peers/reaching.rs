@@ -15,16 +15,16 @@ use types::membership::{Host, HostPort, PeerAddress};
 use wire::election::AddressList;
 use zab::{CallFailure, Link};
 
-use super::PeersThread;
 use super::attempts::{Attempt, Connecting, Due, InVain};
 use super::connection::{Connection, Side};
 use super::errand::{Asker, Goal};
 use super::limits::{ADDRESSES_MAX, ATTEMPTS_MAX, LEADER_TRIES_MAX};
+use super::links::Links;
 use super::lookups::Lookup;
 use super::news::{News, UnderWay};
 use super::outbox::{Outbox, Slot};
 
-impl PeersThread {
+impl Links {
     /// Calls a server at these addresses, or where the membership says. A call to it that is under
     /// way is dropped.
     pub(super) fn call(&mut self, to: Sid, addresses: &[String]) {
@@ -157,7 +157,7 @@ impl PeersThread {
         for &address in addresses.iter().take(ADDRESSES_MAX) {
             let link = self.next_link();
             let token = Self::token(link);
-            let registry = self.poll.registry();
+            let registry = &self.registry;
             let begun = TcpStream::connect(address).and_then(|mut stream| {
                 registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
                 Ok(stream)

@@ -10,17 +10,17 @@ use wire::limits::ELECTION_MESSAGE_BYTES_MAX;
 use wire::quorum::{PacketError, ToLeader, ToLearner};
 use zab::Link;
 
-use super::PeersThread;
 use super::connection::{Receiving, Side};
 use super::doors::Port;
 use super::ending::{Ending, Malformed};
 use super::errand::StreamProgress;
 use super::inbound;
 use super::limits::INTRODUCTION_BYTES_MAX;
+use super::links::Links;
 use super::news::{News, StreamPart};
 use super::outbox::{Outbox, Slot};
 
-impl PeersThread {
+impl Links {
     /// Reads what there is, a buffer at most, if it is wanted.
     pub(super) fn read(&mut self, link: Link) {
         loop {

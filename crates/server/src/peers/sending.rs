@@ -6,16 +6,16 @@ use wire::quorum::{ToLearner, put_snapshot_signature};
 use wire::stored::snapshot::put_end;
 use zab::{Announcement, LeaderPacket, LearnerPacket, Link};
 
-use super::PeersThread;
 use super::connection::{Connection, Sending, Side};
 use super::encode::{self, Encoded};
 use super::ending::Ending;
 use super::errand::SnapshotPart;
 use super::limits::SENT_AT_ONCE_BYTES_MAX;
+use super::links::Links;
 use super::news::News;
 use super::outbox::Outbox;
 
-impl PeersThread {
+impl Links {
     /// Sends a vote, in place of one that waits.
     pub(super) fn notify(&mut self, link: Link, announcement: &Announcement) {
         let Some(connection) = self.connections.get_mut(&link) else { return };

@@ -1,5 +1,6 @@
 //! Threads with real sockets on the loopback interface, among themselves and with whoever comes.
 
+mod brief;
 mod captures;
 mod elections;
 mod learning;
@@ -23,11 +24,14 @@ use zab::{Announcement, LearnerKind, LearnerPacket, Link};
 use super::doors::Port;
 use super::errand::{Admission, Errand};
 use super::limits::BACKLOG_BYTES_MAX;
+use super::limits::BRIEF_ERRANDS_MAX;
 use super::news::{News, StreamPart};
 use super::options::{Interfaces, Options, Resolve};
 use super::{Peers, PeersError, PeersThread};
 use crate::clock::Clock;
 use crate::fixture::PATIENCE;
+use crate::letterbox::Letterbox;
+use mio::Poll;
 
 /// A server's connections, and what they have told.
 struct Station {
