@@ -56,7 +56,8 @@ impl<T> Inbox<T> {
     /// `timeout`.
     pub(crate) fn take(&self, into: &mut Vec<T>, timeout: Option<Duration>) -> Taken {
         let mut state = self.lock();
-        if state.things.is_empty() && !state.is_closed {
+        let may_wait = timeout != Some(Duration::ZERO);
+        if may_wait && state.things.is_empty() && !state.is_closed {
             state.is_waiting = true;
             state = match timeout {
                 Some(timeout) => {
