@@ -14,10 +14,30 @@ pub(crate) const PEER_PORT: u8 = 14;
 /// Anything else.
 pub(crate) const FAILED: u8 = 1;
 
+/// Why a subcommand does not do what it is for, and the exit code that says so.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    words: String,
+    code: u8,
+}
+
+impl Refusal {
+    /// For use with `map_err`.
+    pub(crate) fn with<E: Error>(code: u8) -> impl FnOnce(E) -> Self {
+        move |failure| Self { words: told(&failure), code }
+    }
+
+    /// Says what is wrong with a subcommand.
+    pub(crate) fn tell(self, command: &str) -> ExitCode {
+        let Self { words, code } = self;
+        eprintln!("reefkeeper {command}: {words}");
+        ExitCode::from(code)
+    }
+}
+
 /// Says what is wrong with a subcommand.
 pub(crate) fn give_up(command: &str, failure: &dyn Error, code: u8) -> ExitCode {
-    eprintln!("reefkeeper {command}: {}", told(failure));
-    ExitCode::from(code)
+    Refusal { words: told(failure), code }.tell(command)
 }
 
 /// A failure with everything that led to it.

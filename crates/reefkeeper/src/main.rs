@@ -2,6 +2,7 @@
 
 mod effective;
 mod exit;
+mod log_writer;
 mod playground;
 mod serve;
 

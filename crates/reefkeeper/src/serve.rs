@@ -13,8 +13,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit::{
-    FAILED, INVALID_CONFIGURATION, NOT_CUT, PEER_PORT, UNUSABLE_DIRECTORIES, give_up,
+    FAILED, INVALID_CONFIGURATION, NOT_CUT, PEER_PORT, Refusal, UNUSABLE_DIRECTORIES, give_up,
 };
+use crate::log_writer::{LogWriter, tell_panics};
 
 /// How its last line begins when it does not start.
 const COMMAND: &str = "server";
@@ -24,41 +25,48 @@ pub(crate) type Guard = fn() -> String;
 
 /// Runs a server until a signal ends it, or the guard; the exit codes are Apache's.
 pub(crate) fn run(words: Vec<String>, guard: Option<Guard>) -> ExitCode {
-    // `RUST_LOG` may ask for more, or for less.
+    let log = match LogWriter::start(std::io::stderr()) {
+        Ok(log) => log,
+        Err(failure) => return give_up(COMMAND, &failure, FAILED),
+    };
+    log_to(log.clone());
+    tell_panics(log.clone());
+    let code = serve(words, guard);
+    log.flush();
+    code.unwrap_or_else(|refusal| refusal.tell(COMMAND))
+}
+
+/// Lets events be lines of the log. `RUST_LOG` may ask for more, or for less.
+fn log_to(log: LogWriter) {
     let level = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     tracing_subscriber::fmt()
         .with_env_filter(level.from_env_lossy())
-        .with_writer(std::io::stderr)
+        .with_writer(log)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         // They would be told of on standard error, which is what failed, and that panics.
         .log_internal_errors(false)
         .init();
+}
+
+fn serve(words: Vec<String>, guard: Option<Guard>) -> Result<ExitCode, Refusal> {
     let loaded = CommandLine::from_words(words)
-        .and_then(|command_line| config::load(&command_line, std::env::vars()));
-    let loaded = match loaded {
-        Ok(loaded) => loaded,
-        Err(failure) => return give_up(COMMAND, &failure, INVALID_CONFIGURATION),
-    };
+        .and_then(|command_line| config::load(&command_line, std::env::vars()))
+        .map_err(Refusal::with(INVALID_CONFIGURATION))?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
     raise_limit_of_open_files();
     // Before the server starts: its threads must not get the signals in their own way.
-    let mut signals = match Signals::new([SIGINT, SIGTERM]) {
-        Ok(signals) => signals,
-        Err(failure) => return give_up(COMMAND, &failure, FAILED),
-    };
-    let server = match Server::start(&loaded.config) {
-        Ok(server) => server,
-        Err(failure @ StartError::Storage(_)) => {
-            return give_up(COMMAND, &failure, UNUSABLE_DIRECTORIES);
-        }
-        Err(failure @ StartError::Peers(PeersError::Listen { .. })) => {
-            return give_up(COMMAND, &failure, PEER_PORT);
-        }
-        Err(failure) => return give_up(COMMAND, &failure, FAILED),
-    };
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Refusal::with(FAILED))?;
+    let server = Server::start(&loaded.config).map_err(|failure| {
+        let code = match failure {
+            StartError::Storage(_) => UNUSABLE_DIRECTORIES,
+            StartError::Peers(PeersError::Listen { .. }) => PEER_PORT,
+            StartError::Peers(_) | StartError::Listen { .. } | StartError::System(_) => FAILED,
+        };
+        Refusal::with(code)(failure)
+    })?;
     if let Some(guard) = guard {
         let stop = server.stopper();
         std::thread::spawn(move || {
@@ -74,14 +82,14 @@ pub(crate) fn run(words: Vec<String>, guard: Option<Guard>) -> ExitCode {
             stop();
         }
     });
-    match server.wait() {
+    Ok(match server.wait() {
         Ended::Stopped => ExitCode::SUCCESS,
         Ended::Failed(failure) => ExitCode::from(match failure.kind {
             FailureKind::NotCut => NOT_CUT,
             FailureKind::PeerPort => PEER_PORT,
             FailureKind::Other => FAILED,
         }),
-    }
+    })
 }
 
 /// Lets the process have as many files open as the system lets it wish for, as a Java VM does: each

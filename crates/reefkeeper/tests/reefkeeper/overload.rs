@@ -51,6 +51,21 @@ fn a_server_goes_on_when_nobody_reads_its_log_any_more() {
     assert_eq!(server.terminate().0, Some(0));
 }
 
+#[test]
+fn a_server_goes_on_when_whoever_reads_its_log_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    // More lines than a pipe and all buffers hold.
+    let server = Process::start_with("export RUST_LOG=trace", &["0", word(dir.path())]);
+    let mut inside = server.open_session();
+    for _ in 0..1000 {
+        create(&mut inside);
+        server.dial();
+    }
+    let (code, said) = server.terminate();
+    assert_eq!(code, Some(0));
+    assert!(said.len() > 128 << 10, "{} bytes", said.len());
+}
+
 /// Creates a sequential znode.
 fn create(session: &mut TcpStream) {
     let mut frame = 50_u32.to_be_bytes().to_vec();
