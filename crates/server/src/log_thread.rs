@@ -14,10 +14,11 @@ use config::MembershipFiles;
 use replica::Input;
 use storage::{DataDir, Error, Log, RealDisk, ReceivedSnapshot, RecoverOptions};
 use tracing::{error, info, warn};
-use types::{Epoch, Zxid};
+use types::{Epoch, LineLimit, Zxid};
 use wire::stored::LogBatch;
 use zab::{Link, Memberships};
 
+use crate::clock::Clock;
 use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
 use crate::view::Views;
@@ -73,6 +74,9 @@ pub(crate) struct LogThread {
     /// How the state is read again when the log was cut.
     pub(crate) recover: RecoverOptions,
     pub(crate) views: Arc<Views>,
+    pub(crate) clock: Clock,
+    /// For the log: syncs that took long. A slow disk has many.
+    pub(crate) slow: LineLimit,
     /// Where memberships are kept, if they may change.
     pub(crate) membership_files: Option<MembershipFiles>,
 }
@@ -149,8 +153,10 @@ impl LogThread {
         self.views.metrics.fsynctime.record(took_ms);
         let txns = written.iter().map(|batch| batch.count()).sum::<usize>();
         self.views.metrics.sync_processor_batch_size.record(txns as u64);
-        if synced.took() > self.options.slow {
-            warn!(took_ms, "the disk was slow to sync the log");
+        if synced.took() > self.options.slow
+            && let Some(suppressed) = self.slow.admit(self.clock.instant())
+        {
+            warn!(took_ms, suppressed, "the disk was slow to sync the log");
         }
         let zxid = synced.zxid();
         let spares = written.drain(..).map(Arc::into_inner);

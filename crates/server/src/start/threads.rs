@@ -182,6 +182,8 @@ impl Threads {
             options: group_options(config),
             recover: recover_options(config, self.seed),
             views: Arc::clone(&self.views),
+            clock: self.clock,
+            slow: LineLimit::default(),
             membership_files: config.ensemble.as_ref().and_then(|ensemble| ensemble.files.clone()),
         };
         (keeper, log_thread)
