@@ -1,8 +1,9 @@
-//! Digests of the tree after earlier transactions, by which operators compare servers.
+//! Digests of the tree: those after earlier transactions, by which operators compare servers, and those
+//! that come with transactions, by which a server sees that its tree is not the leader's.
 
 use std::collections::VecDeque;
 
-use types::Zxid;
+use types::{TxnDigest, Zxid};
 
 use crate::limits::{DIGEST_INTERVAL, DIGESTS_MAX};
 
@@ -10,6 +11,9 @@ use crate::limits::{DIGEST_INTERVAL, DIGESTS_MAX};
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
     oldest_first: VecDeque<(Zxid, u64)>,
+    /// Whether the tree may be between two states, as one that was sent while transactions went on:
+    /// until a digest has agreed.
+    is_between_states: bool,
 }
 
 impl Digests {
@@ -20,6 +24,24 @@ impl Digests {
             self.oldest_first.pop_front();
         }
         self.oldest_first.push_back((zxid, digest));
+    }
+
+    /// The tree is another one, which was sent while transactions went on.
+    pub(crate) fn replaced(&mut self) {
+        self.oldest_first.clear();
+        self.is_between_states = true;
+    }
+
+    /// Whether the tree after a transaction is not the one that came out where it was decided, as far
+    /// as digests tell: `decided` is the one that came with the transaction.
+    pub(crate) fn differ(&mut self, decided: Option<TxnDigest>, here: Option<u64>) -> bool {
+        let (Some(decided), Some(here)) = (decided, here) else { return false };
+        if decided.version != TxnDigest::VERSION {
+            return false;
+        }
+        let is_equal = decided.tree == here;
+        self.is_between_states &= !is_equal;
+        !is_equal && !self.is_between_states
     }
 
     /// What is remembered, the oldest first.
@@ -42,6 +64,30 @@ mod tests {
         assert_eq!(remembered.len(), 1_024);
         assert_eq!(remembered[0], (Zxid::from_raw(128 * 77), 128 * 77));
         assert_eq!(remembered[1_023], (Zxid::from_raw(128 * 1_100), 128 * 1_100));
+    }
+
+    #[test]
+    fn a_tree_differs_by_its_digest() {
+        let decided = |tree| Some(TxnDigest { version: TxnDigest::VERSION, tree });
+        let mut digests = Digests::default();
+        assert!(!digests.differ(decided(7), Some(7)));
+        assert!(digests.differ(decided(7), Some(8)));
+        assert!(!digests.differ(decided(7), None), "digests are off here");
+        assert!(!digests.differ(None, Some(7)), "or at the leader");
+        let old = TxnDigest { version: TxnDigest::VERSION - 1, tree: 7 };
+        assert!(!digests.differ(Some(old), Some(8)));
+    }
+
+    #[test]
+    fn a_tree_that_was_sent_is_compared_once_it_has_agreed() {
+        let decided = |tree| Some(TxnDigest { version: TxnDigest::VERSION, tree });
+        let mut digests = Digests::default();
+        digests.applied(Zxid::from_raw(128), Some(1));
+        digests.replaced();
+        assert_eq!(digests.iter().count(), 0);
+        assert!(!digests.differ(decided(7), Some(8)));
+        assert!(!digests.differ(decided(7), Some(7)));
+        assert!(digests.differ(decided(7), Some(8)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use types::{Id, Instant, SessionId, Txn, TxnHeader, Xid};
+use types::{Id, Instant, SessionId, Txn, TxnDigest, TxnHeader, Xid};
 use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader, ToLearner};
 use wire::request::Request;
 use zab::{Link, Memberships, Recovered};
@@ -48,6 +48,9 @@ pub struct EnsembleOptions {
     pub read_only_after: Option<Duration>,
 }
 
+/// A transaction as it was sent, with the digest of the tree after it if it came with one.
+pub(crate) type ReadTxn = (TxnHeader, Txn, Option<TxnDigest>);
+
 /// What a server does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Standing {
@@ -86,7 +89,7 @@ pub(crate) struct Ensemble {
     /// On a learner: up to when the leader was told who is alive.
     pub(crate) touched_until: Instant,
     /// On a learner: what the leader sent, until it is logged.
-    pub(crate) read_ahead: VecDeque<(TxnHeader, Txn)>,
+    pub(crate) read_ahead: VecDeque<ReadTxn>,
     /// What is sent after everything that the peer has said.
     outgoing: Vec<Effect>,
 }

@@ -443,7 +443,7 @@ impl Core {
         self.batch.push(&header, &txn, digest);
         self.last_logged = header.zxid;
         self.stats.proposals.add(1);
-        self.proposals.push(Proposal { header, txn, origin, behind: Vec::new() })
+        self.proposals.push(Proposal { header, txn, digest, origin, behind: Vec::new() })
     }
 }
 

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use types::{ErrorCode, Instant, Read, SessionId, Txn, TxnHeader, Xid, Zxid, mutant};
+use types::{ErrorCode, Instant, Read, SessionId, Txn, TxnDigest, TxnHeader, Xid, Zxid, mutant};
 
 use crate::access::Identities;
 use crate::input::Ask;
@@ -24,6 +24,8 @@ use crate::published::{Address, Established};
 pub(crate) struct Proposal {
     pub(crate) header: TxnHeader,
     pub(crate) txn: Txn,
+    /// The digest of the tree after it, as whoever decided it has it; `None` if it keeps none.
+    pub(crate) digest: Option<TxnDigest>,
     pub(crate) origin: Origin,
     /// What its connection, or a sync of another one, asked after it; in that order.
     pub(crate) behind: Vec<Waiting>,
@@ -113,8 +115,8 @@ impl Proposals {
     }
 
     /// Adds what a leader proposed.
-    pub(crate) fn learn(&mut self, header: TxnHeader, txn: Txn) {
-        self.push(Proposal { header, txn, origin: Origin::Server, behind: Vec::new() });
+    pub(crate) fn learn(&mut self, header: TxnHeader, txn: Txn, digest: Option<TxnDigest>) {
+        self.push(Proposal { header, txn, digest, origin: Origin::Server, behind: Vec::new() });
     }
 
     /// Forgets all of them: the tree is another one.

@@ -205,6 +205,8 @@ pub struct Stats {
     pub proposals: Count,
     /// Transactions applied.
     pub commits: Count,
+    /// Transactions after which the digest of the tree was not that which came with them.
+    pub digest_mismatches: Count,
     /// Sessions ended for silence.
     pub expired_sessions: Count,
     /// Sessions that only this server knows of.

@@ -234,6 +234,7 @@ impl Views {
         self.metrics.large_requests_rejected.set(fronts.large_requests_refused);
         self.metrics.proposal_count.set(self.replica.proposals.value());
         self.metrics.commit_count.set(self.replica.commits.value());
+        self.metrics.digest_mismatches_count.set(self.replica.digest_mismatches.value());
         self.metrics.stale_sessions_expired.set(self.replica.expired_sessions.value());
         self.metrics.connection_drop_count.set(self.replica.throttled_connections.value());
         self.metrics.stale_requests_dropped.set(self.replica.stale_requests.value());
@@ -258,6 +259,7 @@ impl Views {
         }
         self.replica.proposals.reset();
         self.replica.commits.reset();
+        self.replica.digest_mismatches.reset();
         self.replica.expired_sessions.reset();
         self.replica.throttled_connections.reset();
         self.replica.stale_requests.reset();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::error;
 use tree::{Change, Tree};
 use types::{AclList, ErrorCode, Now, SessionId, Txn, Zxid, mutant};
 use wire::reply::{Body, Reply};
@@ -26,7 +27,7 @@ impl Core {
         post: &mut Post<'_>,
         proposal: Proposal,
     ) {
-        let Proposal { header, txn, origin, behind } = proposal;
+        let Proposal { header, txn, digest, origin, behind } = proposal;
         let zxid = header.zxid;
         let applied = if post.is_watched() {
             tree.apply(&header, &txn, &mut |change| post.publish(&published(zxid, change)))
@@ -35,6 +36,12 @@ impl Core {
         };
         self.pending.applied(zxid);
         self.digests.applied(zxid, tree.digest());
+        if self.digests.differ(digest, tree.digest()) {
+            if self.stats.digest_mismatches.value() == 0 {
+                error!(%zxid, "digest of the tree differs from the leader's");
+            }
+            self.stats.digest_mismatches.add(1);
+        }
         self.stats.commits.add(1);
         let (mut origin, mut behind) = (origin, behind);
         if let Some(asked) = self.ensemble.asked.decided(header.session, header.cxid) {

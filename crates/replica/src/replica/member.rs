@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 use tree::Tree;
-use types::{Counter, Epoch, Now, Txn, TxnHeader, Zxid, mutant, path};
+use types::{Counter, Epoch, Now, Zxid, mutant, path};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::{LogBatch, decode_txn};
 use zab::{CloseReason, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
@@ -12,7 +12,7 @@ use zab::{CloseReason, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
 use super::{Core, Intake, Replica};
 use crate::asked::{Synced, SyncedFor};
 use crate::effect::Effect;
-use crate::ensemble::{Asker, EnsembleOptions, LearnerAnswer, Standing};
+use crate::ensemble::{Asker, EnsembleOptions, LearnerAnswer, ReadTxn, Standing};
 use crate::pending::Pending;
 use crate::published::Mail;
 use crate::request::Committed;
@@ -173,6 +173,7 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         self.core.last_logged = last_applied;
+        self.core.digests.replaced();
         self.replace_tree(now, tree, effects);
         self.take(now, zab::Input::SnapshotInstalled { link, last_applied }, effects);
     }
@@ -397,11 +398,11 @@ impl Core {
         else {
             return Ok(());
         };
-        let (header, txn, _) = decode_txn(proposal.payload())
+        let read = decode_txn(proposal.payload())
             .map_err(|problem| PeerMisbehaved::UnreadableTxn { zxid: proposal.zxid(), problem })?;
         // Before it follows, much may come that is not logged soon, or at all: that is read again.
         if let Standing::Following(_) = self.ensemble.standing {
-            self.ensemble.read_ahead.push_back((header, txn));
+            self.ensemble.read_ahead.push_back(read);
         }
         Ok(())
     }
@@ -413,17 +414,13 @@ impl Core {
             return;
         }
         for proposal in batch.proposals() {
-            let is_it = |(header, _): &mut (TxnHeader, Txn)| header.zxid == proposal.zxid();
-            let (header, txn) = match self.ensemble.read_ahead.pop_front_if(is_it) {
+            let is_it = |read: &mut ReadTxn| read.0.zxid == proposal.zxid();
+            let (header, txn, digest) = match self.ensemble.read_ahead.pop_front_if(is_it) {
                 Some(read) => read,
-                None => {
-                    let (header, txn, _) =
-                        decode_txn(proposal.payload()).expect("it could be read as it arrived");
-                    (header, txn)
-                }
+                None => decode_txn(proposal.payload()).expect("it could be read as it arrived"),
             };
             self.last_logged = header.zxid;
-            self.proposals.learn(header, txn);
+            self.proposals.learn(header, txn, digest);
         }
     }
 

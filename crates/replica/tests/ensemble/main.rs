@@ -54,6 +54,18 @@ fn a_write_at_any_member_is_seen_at_every_member() {
 }
 
 #[test]
+fn a_follower_counts_the_transactions_after_which_its_tree_is_not_the_leaders() {
+    let mut world = World::new(3);
+    let writer = world.client(3);
+    world.ask(writer, [create("/before", CreateMode::Persistent)]);
+    world.mislead(1);
+    // A refused write has no digest.
+    world.ask(writer, [create("/a", CreateMode::Persistent), create("/a", CreateMode::Persistent)]);
+    world.ask(writer, [create("/b", CreateMode::Persistent)]);
+    assert_eq!([1, 2, 3].map(|sid| world.digest_mismatches(sid)), [2, 0, 0]);
+}
+
+#[test]
 fn answers_leave_in_the_order_of_requests_at_every_member() {
     for sid in 1..=3 {
         let mut world = World::new(3);

@@ -89,6 +89,8 @@ pub(crate) struct World {
     impatient: Option<Sid>,
     /// What leaves this server is lost, and what is sent to it.
     isolated: Option<Sid>,
+    /// The digests of proposals that arrive at this server are wrong.
+    misled: Option<Sid>,
 }
 
 /// What servers are like.
@@ -145,6 +147,7 @@ impl World {
             teachers: BTreeMap::new(),
             impatient: plan.impatient,
             isolated: None,
+            misled: None,
         };
         let sids = || (1..=plan.voters + plan.spares).map(Sid);
         for sid in sids() {
@@ -337,6 +340,16 @@ impl World {
         &self.servers[&Sid(sid)].memberships
     }
 
+    /// From now on the digests of proposals that arrive at a server are wrong.
+    pub(crate) fn mislead(&mut self, sid: i64) {
+        self.misled = Some(Sid(sid));
+    }
+
+    /// After how many transactions a server found its tree to be another one than the leader's.
+    pub(crate) fn digest_mismatches(&self, sid: i64) -> u64 {
+        self.servers[&Sid(sid)].replica.stats().digest_mismatches.value()
+    }
+
     /// What a server's tree is like.
     pub(crate) fn state(&self, sid: i64) -> TreeSummary {
         self.servers[&Sid(sid)].replica.tree_view().summary()
@@ -404,6 +417,7 @@ impl World {
             return;
         }
         let mut effects = Vec::new();
+        let is_misled = self.misled == Some(sid);
         let server = self.server(sid);
         match arrival {
             Arrival::News(input) => server.replica.take(now, input, &mut effects),
@@ -412,7 +426,10 @@ impl World {
                 let input = zab::Input::Notified { link, notification };
                 server.replica.take(now, input, &mut effects);
             }
-            Arrival::FromLeader(link, bytes) => {
+            Arrival::FromLeader(link, mut bytes) => {
+                if is_misled {
+                    spoil_digests(&mut bytes);
+                }
                 let mut rest = &bytes[..];
                 while let Some((packet, taken)) = ToLearner::decode(rest, 1 << 20).expect("ours") {
                     let input = zab::Input::FromLeader { link, packet };
@@ -806,4 +823,17 @@ fn to_leader(sid: Sid, packet: LearnerPacket) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Changes the digests of all proposals among some packets of a leader.
+fn spoil_digests(packets: &mut [u8]) {
+    let mut at = 0;
+    while let Some((packet, taken)) = ToLearner::decode(&packets[at..], 1 << 20).expect("ours") {
+        let is_proposal = matches!(packet, ToLearner::Proposal(_));
+        at += taken;
+        if is_proposal {
+            // Behind the digest is the count of identities, four bytes.
+            packets[at - 5] ^= 1;
+        }
+    }
 }

@@ -55,6 +55,7 @@ impl Threads {
         let (fronts, seed) = (options.fronts, options.seed);
         let access = options.access.clone();
         let replica = Replica::new(options, recovered.tree, clock.now());
+        replica.stats().digest_mismatches.add(recovered.digest_mismatches);
         let counts = Arc::new(Counts::default());
         let large_requests = config
             .limits
