@@ -19,7 +19,8 @@ pub(crate) struct Digests {
 impl Digests {
     /// A transaction was applied, with this digest of the tree after it; `None` if digests are off.
     pub(crate) fn applied(&mut self, zxid: Zxid, digest: Option<u64>) {
-        let Some(digest) = digest.filter(|_| zxid.raw() % DIGEST_INTERVAL == 0) else { return };
+        let is_told = zxid.raw() % DIGEST_INTERVAL == 0 && !self.is_between_states;
+        let Some(digest) = digest.filter(|_| is_told) else { return };
         if self.oldest_first.len() == DIGESTS_MAX {
             self.oldest_first.pop_front();
         }
@@ -86,7 +87,11 @@ mod tests {
         digests.replaced();
         assert_eq!(digests.iter().count(), 0);
         assert!(!digests.differ(decided(7), Some(8)));
+        digests.applied(Zxid::from_raw(256), Some(8));
+        assert_eq!(digests.iter().count(), 0, "operators would take it for another tree");
         assert!(!digests.differ(decided(7), Some(7)));
+        digests.applied(Zxid::from_raw(384), Some(7));
+        assert_eq!(digests.iter().count(), 1);
         assert!(digests.differ(decided(7), Some(8)));
     }
 

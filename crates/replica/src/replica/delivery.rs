@@ -35,13 +35,13 @@ impl Core {
             tree.apply(&header, &txn, &mut |_| {})
         };
         self.pending.applied(zxid);
-        self.digests.applied(zxid, tree.digest());
         if self.digests.differ(digest, tree.digest()) {
             if self.stats.digest_mismatches.value() == 0 {
                 error!(%zxid, "digest of the tree differs from the leader's");
             }
             self.stats.digest_mismatches.add(1);
         }
+        self.digests.applied(zxid, tree.digest());
         self.stats.commits.add(1);
         let (mut origin, mut behind) = (origin, behind);
         if let Some(asked) = self.ensemble.asked.decided(header.session, header.cxid) {
