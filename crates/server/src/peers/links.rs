@@ -219,22 +219,21 @@ impl Links {
         Ok(())
     }
 
-    /// Finds the servers where these memberships say; this one moves if it was somewhere else before.
+    /// Finds the servers where these memberships say; this one listens where the one in force says. Who is
+    /// not in that, or not yet, stays where it is.
     fn set_memberships(&mut self, memberships: Memberships) -> Result<(), PeersError> {
-        let sid = self.options.sid;
+        let pending = memberships.pending();
         self.unreached.keep(|sid| {
-            let pending = memberships.pending().and_then(|pending| pending.find(sid));
-            memberships.committed.find(sid).or(pending).is_some()
+            let is_pending = pending.is_some_and(|pending| pending.find(sid).is_some());
+            is_pending || memberships.committed.find(sid).is_some()
         });
-        let known = self.memberships.replace(memberships);
-        let before = known.as_ref().and_then(|known| known.committed.find(sid));
-        let now = self.memberships.as_ref().and_then(|now| now.committed.find(sid));
-        let (Some(before), Some(member)) = (before, now) else { return Ok(()) };
-        if before.addresses() != member.addresses() {
-            self.options.move_to(member);
+        let sid = self.options.sid;
+        let own = memberships.committed.find(sid);
+        if own.is_some_and(|member| self.options.move_to(member)) {
             self.hello = encode::hello(sid, &self.options.election)?;
             self.doors.move_to(&self.options, self.clock.instant());
         }
+        self.memberships = Some(memberships);
         Ok(())
     }
 

@@ -70,7 +70,7 @@ impl Options {
             sid: *sid,
             election: member.addresses().iter().map(PeerAddress::election).collect(),
             quorum: member.addresses().iter().map(PeerAddress::quorum).collect(),
-            observer_master: observer_master_places(ensemble),
+            observer_master: observer_master_places(member, ensemble.observers.master_port),
             observer_master_port: ensemble.observers.master_port,
             interfaces: match election.listens_on_all_addresses {
                 false => Interfaces::Own,
@@ -89,19 +89,24 @@ impl Options {
         }
     }
 
-    /// The server is found elsewhere from here on.
-    pub(super) fn move_to(&mut self, member: &Member) {
-        self.election = member.addresses().iter().map(PeerAddress::election).collect();
-        self.quorum = member.addresses().iter().map(PeerAddress::quorum).collect();
+    /// The server is found where this says from here on, and listens for what its role needs. Returns
+    /// whether that is something else than before.
+    pub(super) fn move_to(&mut self, member: &Member) -> bool {
+        let places = (
+            member.addresses().iter().map(PeerAddress::election).collect(),
+            member.addresses().iter().map(PeerAddress::quorum).collect(),
+            observer_master_places(member, self.observer_master_port),
+        );
+        let mine = (&mut self.election, &mut self.quorum, &mut self.observer_master);
+        let is_new = (&places.0, &places.1, &places.2) != (&*mine.0, &*mine.1, &*mine.2);
+        (*mine.0, *mine.1, *mine.2) = places;
+        is_new
     }
 }
 
-/// Where a member listens for observers of its own.
-fn observer_master_places(ensemble: &Ensemble) -> Vec<HostPort> {
-    let member = ensemble.membership.find(ensemble.sid).filter(|member| member.is_voter());
-    let (Some(member), Some(port)) = (member, ensemble.observers.master_port) else {
-        return Vec::new();
-    };
+/// Where a member listens for observers of its own: if it votes, and has a port for them.
+fn observer_master_places(member: &Member, port: Option<u16>) -> Vec<HostPort> {
+    let Some(port) = port.filter(|_| member.is_voter()) else { return Vec::new() };
     let place = |address: &PeerAddress| HostPort { port, ..address.quorum() };
     member.addresses().iter().map(place).collect()
 }

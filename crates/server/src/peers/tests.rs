@@ -4,6 +4,7 @@ mod brief;
 mod captures;
 mod elections;
 mod learning;
+mod moving;
 mod reaching;
 mod snapshots;
 mod strangers;
