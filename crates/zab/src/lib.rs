@@ -70,6 +70,7 @@ mod limits;
 mod memberships;
 mod misbehaved;
 mod oracle;
+mod packets;
 mod peer;
 mod quorum;
 

@@ -20,13 +20,12 @@ use types::{
     Xid, Zxid,
 };
 use wire::connect::ConnectRequest;
-use wire::election::{Form, Notification};
-use wire::quorum::{AuthInfo, ForwardedRequest, LearnerInfo, Proposal, ToLeader, ToLearner};
+use wire::election::Notification;
+use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader, ToLearner};
 use wire::request::Request;
-use wire::stored::LogBatch;
 use zab::{
-    CallFailure, ElectionOptions, HistoryBounds, LeaderPacket, LearnerKind, LearnerPacket, Link,
-    LogReading, Memberships, ObserverMasters, ObserverPauses, Recovered, SynchronizationsMax,
+    CallFailure, ElectionOptions, HistoryBounds, LeaderPacket, LearnerPacket, Link, LogReading,
+    Memberships, ObserverMasters, ObserverPauses, Recovered, SynchronizationsMax,
 };
 
 use crate::transcript::Transcript;
@@ -499,15 +498,7 @@ impl World {
             zab::Effect::ConnectToLeader(leader) => self.connect(sid, leader),
             zab::Effect::Notify { link, announcement } => {
                 let mut frame = Vec::new();
-                Notification {
-                    state: announcement.state,
-                    leader: announcement.leader,
-                    last_logged: announcement.last_logged,
-                    round: announcement.round,
-                    epoch: announcement.epoch,
-                    form: Form::WithConfig { config: (&*announcement.config).into() },
-                }
-                .encode(&mut frame);
+                announcement.notification().encode(&mut frame);
                 self.send_across(link, |far| Arrival::Notification(far, frame));
             }
             zab::Effect::Close { link, .. } => self.close(link),
@@ -745,83 +736,15 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
     }
 }
 
-fn within(batch: &LogBatch, first: Zxid, last: Zxid) -> impl Iterator<Item = Proposal<'_>> {
-    batch.proposals().filter(move |it| it.zxid() >= first && it.zxid() <= last)
-}
-
-fn through(first: Zxid, last: Zxid) -> impl Iterator<Item = Zxid> {
-    std::iter::successors(Some(first), |zxid| zxid.next()).take_while(move |zxid| *zxid <= last)
-}
-
 fn to_learner(packet: &LeaderPacket) -> Vec<u8> {
     let mut out = Vec::new();
-    match packet {
-        LeaderPacket::LeaderInfo(epoch) => {
-            ToLearner::LeaderInfo { epoch: *epoch }.encode(&mut out);
-        }
-        LeaderPacket::Diff { last_committed } => {
-            ToLearner::Diff { last_committed: *last_committed }.encode(&mut out);
-        }
-        LeaderPacket::Truncate { keep } => ToLearner::Truncate { keep: *keep }.encode(&mut out),
-        LeaderPacket::NewLeader { epoch, config } => {
-            let config = Some((&**config).into());
-            ToLearner::NewLeader { epoch: *epoch, config }.encode(&mut out);
-        }
-        LeaderPacket::UpToDate => ToLearner::UpToDate.encode(&mut out),
-        LeaderPacket::Proposals { batch, first } => {
-            for proposal in within(batch, *first, Zxid::from_raw(i64::MAX)) {
-                ToLearner::Proposal(proposal).encode(&mut out);
-            }
-        }
-        LeaderPacket::Commits { first, last } => {
-            through(*first, *last).for_each(|zxid| ToLearner::Commit { zxid }.encode(&mut out));
-        }
-        LeaderPacket::Committed { batch, first, last } => {
-            for proposal in within(batch, *first, *last) {
-                ToLearner::Proposal(proposal).encode(&mut out);
-                ToLearner::Commit { zxid: proposal.zxid() }.encode(&mut out);
-            }
-        }
-        LeaderPacket::Informs { batch, first, last } => {
-            for proposal in within(batch, *first, *last) {
-                ToLearner::Inform(proposal).encode(&mut out);
-            }
-        }
-        &LeaderPacket::CommitAndActivate { zxid, designated_leader } => {
-            ToLearner::CommitAndActivate { zxid, designated_leader }.encode(&mut out);
-        }
-        &LeaderPacket::InformAndActivate { ref batch, zxid, designated_leader } => {
-            for proposal in within(batch, zxid, zxid) {
-                ToLearner::InformAndActivate { proposal, designated_leader }.encode(&mut out);
-            }
-        }
-        LeaderPacket::Ping { last_proposed } => {
-            ToLearner::Ping { last_proposed: *last_proposed }.encode(&mut out);
-        }
-    }
+    packet.unfold(|packet| packet.encode(&mut out));
     out
 }
 
 fn to_leader(sid: Sid, packet: LearnerPacket) -> Vec<u8> {
     let mut out = Vec::new();
-    match packet {
-        LearnerPacket::Info { accepted_epoch, config_version, kind } => {
-            let info = LearnerInfo { sid, accepted_epoch, config_version: Some(config_version) };
-            match kind {
-                LearnerKind::Follower => ToLeader::FollowerInfo(info).encode(&mut out),
-                LearnerKind::Observer => ToLeader::ObserverInfo(info).encode(&mut out),
-            }
-        }
-        LearnerPacket::AckEpoch { last_logged, current_epoch } => {
-            ToLeader::AckEpoch { last_logged, current_epoch }.encode(&mut out);
-        }
-        LearnerPacket::AckNewLeader(epoch) => {
-            ToLeader::AckNewLeader { epoch }.encode(&mut out);
-        }
-        LearnerPacket::Acks { first, last } => {
-            through(first, last).for_each(|zxid| ToLeader::Ack { zxid }.encode(&mut out));
-        }
-    }
+    packet.unfold(sid, |packet| packet.encode(&mut out));
     out
 }
 

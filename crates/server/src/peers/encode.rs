@@ -1,13 +1,11 @@
 //! What is sent, as bytes: pure functions from what the peer does to what leaves.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+use types::Sid;
 use types::membership::HostPort;
-use types::{Sid, Zxid};
-use wire::election::{AddressList, Addresses, Form, Hello, HelloError, Notification};
-use wire::quorum::{LearnerInfo, ToLeader, ToLearner};
-use zab::{Announcement, LeaderPacket, LearnerKind, LearnerPacket};
+use wire::election::{AddressList, Addresses, Hello, HelloError};
+use zab::{Announcement, LeaderPacket, LearnerPacket};
 
 use super::limits::ENCODED_BATCHES_MAX;
 
@@ -27,85 +25,19 @@ pub(super) fn hello(sid: Sid, places: &[HostPort]) -> Result<Vec<u8>, HelloError
 
 /// The frame of a notification.
 pub(super) fn notification(announcement: &Announcement) -> Vec<u8> {
-    let notification = Notification {
-        state: announcement.state,
-        leader: announcement.leader,
-        last_logged: announcement.last_logged,
-        round: announcement.round,
-        epoch: announcement.epoch,
-        form: Form::WithConfig { config: Cow::Borrowed(&announcement.config) },
-    };
     let mut out = Vec::new();
-    notification.encode(&mut out);
+    announcement.notification().encode(&mut out);
     out
 }
 
 /// Appends what learner `sid` sends.
 pub(super) fn to_leader(sid: Sid, packet: LearnerPacket, out: &mut Vec<u8>) {
-    match packet {
-        LearnerPacket::Info { accepted_epoch, config_version, kind } => {
-            let config_version = Some(config_version);
-            let info = LearnerInfo { sid, accepted_epoch, config_version };
-            match kind {
-                LearnerKind::Follower => ToLeader::FollowerInfo(info).encode(out),
-                LearnerKind::Observer => ToLeader::ObserverInfo(info).encode(out),
-            }
-        }
-        LearnerPacket::AckEpoch { last_logged, current_epoch } => {
-            ToLeader::AckEpoch { last_logged, current_epoch }.encode(out);
-        }
-        LearnerPacket::AckNewLeader(epoch) => ToLeader::AckNewLeader { epoch }.encode(out),
-        LearnerPacket::Acks { first, last } => {
-            through(first, last).for_each(|zxid| ToLeader::Ack { zxid }.encode(out));
-        }
-    }
+    packet.unfold(sid, |packet| packet.encode(out));
 }
 
 /// Appends what a leader sends.
 pub(super) fn to_learner(packet: &LeaderPacket, out: &mut Vec<u8>) {
-    match packet {
-        &LeaderPacket::LeaderInfo(epoch) => ToLearner::LeaderInfo { epoch }.encode(out),
-        &LeaderPacket::Diff { last_committed } => ToLearner::Diff { last_committed }.encode(out),
-        &LeaderPacket::Truncate { keep } => ToLearner::Truncate { keep }.encode(out),
-        LeaderPacket::NewLeader { epoch, config } => {
-            let config = Some(Cow::Borrowed(&**config));
-            ToLearner::NewLeader { epoch: *epoch, config }.encode(out);
-        }
-        LeaderPacket::UpToDate => ToLearner::UpToDate.encode(out),
-        LeaderPacket::Proposals { batch, first } => {
-            for proposal in batch.proposals().skip_while(|it| it.zxid() < *first) {
-                ToLearner::Proposal(proposal).encode(out);
-            }
-        }
-        &LeaderPacket::Commits { first, last } => {
-            through(first, last).for_each(|zxid| ToLearner::Commit { zxid }.encode(out));
-        }
-        LeaderPacket::Committed { batch, first, last } => {
-            for proposal in batch.proposals().filter(|it| (*first..=*last).contains(&it.zxid())) {
-                ToLearner::Proposal(proposal).encode(out);
-                ToLearner::Commit { zxid: proposal.zxid() }.encode(out);
-            }
-        }
-        LeaderPacket::Informs { batch, first, last } => {
-            for proposal in batch.proposals().filter(|it| (*first..=*last).contains(&it.zxid())) {
-                ToLearner::Inform(proposal).encode(out);
-            }
-        }
-        &LeaderPacket::CommitAndActivate { zxid, designated_leader } => {
-            ToLearner::CommitAndActivate { zxid, designated_leader }.encode(out);
-        }
-        &LeaderPacket::InformAndActivate { ref batch, zxid, designated_leader } => {
-            for proposal in batch.proposals().filter(|it| it.zxid() == zxid) {
-                ToLearner::InformAndActivate { proposal, designated_leader }.encode(out);
-            }
-        }
-        &LeaderPacket::Ping { last_proposed } => ToLearner::Ping { last_proposed }.encode(out),
-    }
-}
-
-/// The zxids from one to another of the same epoch.
-fn through(first: Zxid, last: Zxid) -> impl Iterator<Item = Zxid> {
-    std::iter::successors(Some(first), |zxid| zxid.next()).take_while(move |&zxid| zxid <= last)
+    packet.unfold(|packet| packet.encode(out));
 }
 
 /// A leader's packet as bytes.
@@ -167,10 +99,12 @@ impl BatchEncoder {
 #[cfg(test)]
 mod tests {
     use types::membership::Host;
-    use types::{Epoch, SessionId, Txn, TxnHeader, Xid};
-    use wire::election::{ElectionRound, LastLogged, ServerState};
+    use types::{Epoch, SessionId, Txn, TxnHeader, Xid, Zxid};
+    use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
     use wire::limits::PACKET_BYTES_MAX;
+    use wire::quorum::{LearnerInfo, ToLeader, ToLearner};
     use wire::stored::LogBatch;
+    use zab::LearnerKind;
 
     use super::*;
     use crate::peers::inbound;

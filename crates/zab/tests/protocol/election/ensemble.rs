@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use types::membership::Membership;
 use types::{Epoch, Instant, Now, Sid, Zxid};
-use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
+use wire::election::{ElectionRound, LastLogged, Notification, ServerState};
 use wire::frame;
 use zab::{
     Announcement, CallFailure, Candidate, Effect, Election, ElectionOptions, Link, Memberships,
@@ -358,7 +358,7 @@ impl Ensemble {
                 let told = format!("{} → {}  {}", sid.0, other(&link), told(&announcement));
                 self.record(Shown::Votes, &told);
                 let mut bytes = Vec::new();
-                notification(&announcement).encode(&mut bytes);
+                announcement.notification().encode(&mut bytes);
                 self.network.send(link, bytes);
             }
             Effect::Close { link, reason } => {
@@ -405,12 +405,6 @@ impl Ensemble {
 
 fn wall(instant: Instant) -> Now {
     Now { instant, wall_ms: 0 }
-}
-
-fn notification(announcement: &Announcement) -> Notification<'_> {
-    let Announcement { state, leader, last_logged, round, epoch, ref config } = *announcement;
-    let form = Form::WithConfig { config: config.as_ref().into() };
-    Notification { state, leader, last_logged, round, epoch, form }
 }
 
 fn announcement(notification: &Notification<'_>) -> Announcement {

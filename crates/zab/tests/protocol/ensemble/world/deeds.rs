@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use types::{Epoch, Sid, Zxid};
-use wire::election::{Form, Notification};
 use wire::quorum::{ToLeader, Touches};
 use wire::stored::LogBatch;
 use zab::{Announcement, CloseReason, Effect, LeaderPacket, LearnerPacket, Link, PeerMisbehaved};
@@ -277,9 +276,7 @@ impl World {
 }
 
 fn encoded(announcement: &Announcement) -> Vec<u8> {
-    let Announcement { state, leader, last_logged, round, epoch, ref config } = *announcement;
-    let form = Form::WithConfig { config: (&**config).into() };
     let mut bytes = Vec::new();
-    Notification { state, leader, last_logged, round, epoch, form }.encode(&mut bytes);
+    announcement.notification().encode(&mut bytes);
     bytes
 }
