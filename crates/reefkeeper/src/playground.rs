@@ -187,28 +187,44 @@ impl Playground {
         match order {
             Order::Status => Ok(self.status()),
             Order::Log { server, lines } => self.member(*server)?.last_lines(*lines),
-            Order::Start { servers } => self.each(servers, "started", Member::start),
-            Order::Stop { servers } => self.each(servers, "stopped", Member::stop),
-            Order::Kill { servers } => self.each(servers, "killed", Member::kill),
-            Order::Restart { servers } => self
-                .each(servers, "restarted", |member| member.stop().and_then(|()| member.start())),
-            Order::Pause { servers } => self.each(servers, "paused", Member::pause),
-            Order::Resume { servers } => self.each(servers, "goes on", Member::resume),
+            Order::Start { servers } => self.each(servers, |member| {
+                member.start()?;
+                member.watch(|state| *state != State::Starting)?;
+                Ok("started".to_owned())
+            }),
+            Order::Stop { servers } => {
+                self.each(servers, |member| member.stop().map(|()| "stopped".to_owned()))
+            }
+            Order::Kill { servers } => {
+                self.each(servers, |member| member.kill().map(|()| "killed".to_owned()))
+            }
+            Order::Restart { servers } => self.each(servers, |member| {
+                member.stop()?;
+                member.start()?;
+                // With it there may be too few of them to stop another one.
+                let state = member.watch(|state| matches!(state, State::Serving(_)))?;
+                Ok(format!("restarted: {state}"))
+            }),
+            Order::Pause { servers } => {
+                self.each(servers, |member| member.pause().map(|()| "paused".to_owned()))
+            }
+            Order::Resume { servers } => {
+                self.each(servers, |member| member.resume().map(|()| "goes on".to_owned()))
+            }
             // Not obeyed but the end of obeying.
             Order::Quit => Ok(String::new()),
         }
     }
 
-    /// Does something with the servers that are meant, each once. Whoever is meant only as one of
-    /// several and can not do it is left out.
+    /// Does something with the servers that are meant, one after the other, up to the first that can
+    /// not. Whoever is meant only as one of several, and is there already, is left out.
     fn each(
         &mut self,
         targets: &[Target],
-        done: &str,
-        act: impl Fn(&mut Member) -> Result<(), PlaygroundError>,
+        act: impl Fn(&mut Member) -> Result<String, PlaygroundError>,
     ) -> Result<String, PlaygroundError> {
         let states: Vec<State> = self.members.iter_mut().map(Member::state).collect();
-        let mut said = String::new();
+        let mut done = Vec::new();
         for target in targets {
             let mut is_anybody_meant = false;
             for (member, state) in self.members.iter_mut().zip(&states) {
@@ -218,17 +234,18 @@ impl Playground {
                 }
                 is_anybody_meant = true;
                 match act(member) {
-                    Ok(()) => said += &format!("server {id} {done}\n"),
+                    Ok(how) => done.push(format!("server {id} {how}")),
                     Err(PlaygroundError::Running { .. } | PlaygroundError::Stopped { .. })
                         if *target == Target::All => {}
-                    Err(failure) => return Err(failure),
+                    Err(failure) => return Err(failure.after(&done)),
                 }
             }
             if !is_anybody_meant {
-                return Err(PlaygroundError::NoSuchServer { target: target.to_string() });
+                let target = target.to_string();
+                return Err(PlaygroundError::NoSuchServer { target }.after(&done));
             }
         }
-        Ok(said)
+        Ok(done.into_iter().map(|line| line + "\n").collect())
     }
 
     fn member(&self, id: u8) -> Result<&Member, PlaygroundError> {
@@ -255,7 +272,10 @@ impl Playground {
         let may_take_longer = self.begun.elapsed() < START_MAX;
         if self.for_prompt.is_none()
             || may_take_longer
-                && self.members.iter_mut().any(|it| matches!(it.state(), State::Looking))
+                && self
+                    .members
+                    .iter_mut()
+                    .any(|it| matches!(it.state(), State::Starting | State::Looking))
         {
             return Ok(());
         }

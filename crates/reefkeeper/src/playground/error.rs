@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 /// Why a playground did not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +60,26 @@ pub(crate) enum PlaygroundError {
         /// Where the search began.
         from: u16,
     },
+    /// It ended as soon as it was started.
+    #[error("server {id} does not start ({how}): {said}")]
+    Ended {
+        /// Which.
+        id: u8,
+        /// How.
+        how: ExitStatus,
+        /// The last line of its log.
+        said: String,
+    },
+    /// Some did what they were told before one could not.
+    #[error("{failure}; before that: {done}")]
+    Partly {
+        /// What was done, in one line.
+        done: String,
+        /// Why it went no further.
+        failure: Box<Self>,
+    },
     /// No server fits.
-    #[error("there is no server {target}")]
+    #[error("there is no server {target} now: `status` shows what there is")]
     NoSuchServer {
         /// Who was meant.
         target: String,
@@ -100,4 +119,14 @@ pub(crate) enum PlaygroundError {
     /// Nobody reads what it says.
     #[error("standard output")]
     Output(#[source] io::Error),
+}
+
+impl PlaygroundError {
+    /// What is said if all this was done before.
+    pub(crate) fn after(self, done: &[String]) -> Self {
+        match done.is_empty() {
+            true => self,
+            false => Self::Partly { done: done.join(", "), failure: Box::new(self) },
+        }
+    }
 }

@@ -15,6 +15,10 @@ use super::srvr::{self, State};
 
 /// How long a server may take to stop before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(10);
+/// How long a server that was started is looked at.
+const START_MAX: Duration = Duration::from_secs(5);
+/// Between two looks at a server.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A server, running or not.
 pub(crate) struct Member {
@@ -48,6 +52,26 @@ impl Member {
         Ok(())
     }
 
+    /// Looks at it after a start, until it does what is wanted or time is up; returns what it does then.
+    /// Fails if it has ended instead.
+    pub(crate) fn watch(
+        &mut self,
+        is_wanted: impl Fn(&State) -> bool,
+    ) -> Result<State, PlaygroundError> {
+        let begun = Instant::now();
+        loop {
+            if let Some(how) = self.ended_by_itself()? {
+                let said = self.last_lines(1)?.trim_end().to_owned();
+                return Err(PlaygroundError::Ended { id: self.place.id, how, said });
+            }
+            let state = self.state();
+            if is_wanted(&state) || begun.elapsed() > START_MAX {
+                return Ok(state);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
     /// Tells it to stop, and does not wait.
     pub(crate) fn ask_to_stop(&mut self) {
         // Whoever does not hear it is killed by `stop`.
@@ -70,7 +94,7 @@ impl Member {
             if begun.elapsed() > STOP_MAX {
                 return self.kill();
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(PAUSE);
         }
         self.process = None;
         self.rest = State::Stopped;
@@ -98,6 +122,9 @@ impl Member {
 
     /// Lets its process go on.
     pub(crate) fn resume(&mut self) -> Result<(), PlaygroundError> {
+        if self.process.is_some() && self.rest != State::Paused {
+            return Err(PlaygroundError::Running { id: self.place.id });
+        }
         self.signal(Signal::CONT)?;
         self.rest = State::Stopped;
         Ok(())

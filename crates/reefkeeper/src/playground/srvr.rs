@@ -13,7 +13,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum State {
     /// It serves clients, in this mode.
     Serving(String),
-    /// Its process runs; it serves nobody.
+    /// Its process runs, and nobody can connect yet.
+    Starting,
+    /// It serves nobody.
     Looking,
     /// Its process was paused.
     Paused,
@@ -29,6 +31,7 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Serving(mode) => mode,
+            Self::Starting => "starting",
             Self::Looking => "looking",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
@@ -40,8 +43,10 @@ impl fmt::Display for State {
 
 /// Asks the server behind a client port by the word `srvr`. One that does not answer is looking.
 pub(crate) fn ask(clients: SocketAddr) -> State {
-    let answer = || {
-        let mut stream = TcpStream::connect_timeout(&clients, ANSWER_MAX)?;
+    let Ok(mut stream) = TcpStream::connect_timeout(&clients, ANSWER_MAX) else {
+        return State::Starting;
+    };
+    let mut answer = || {
         stream.set_read_timeout(Some(ANSWER_MAX))?;
         stream.write_all(b"srvr")?;
         let mut text = String::new();

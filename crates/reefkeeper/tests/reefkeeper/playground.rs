@@ -151,7 +151,10 @@ fn servers_are_killed_stopped_paused_and_started_as_told_and_all_end_with_ctrl_c
     playground.await_states(&["follower", "leader", "paused", "stopped"]);
     playground.obey(&["resume", "paused"]);
     playground.await_states(&["follower", "follower", "leader", "stopped"]);
-    playground.obey(&["restart", "followers"]);
+    // One after the other: the ensemble serves all the time, and so do they when it is over.
+    let said = playground.obey(&["restart", "followers"]);
+    assert_eq!(said.matches("restarted: follower\n").count(), 2, "{said}");
+    assert_eq!(playground.obey(&["resume", "all"]), "", "nobody is paused");
     let servers = playground.await_states(&["follower", "follower", "leader", "stopped"]);
     assert!(playground.obey(&["log", "1", "500"]).contains("told to stop"));
 
@@ -221,12 +224,35 @@ fn servers_that_do_not_start_are_told_of_at_once() {
 }
 
 #[test]
+fn a_server_that_does_not_start_again_is_not_said_to_have_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let playground = Playground::start(dir.path(), &["-n", "3"]);
+    playground.await_states(&["follower", "follower", "leader"]);
+    let config = dir.path().join("2/zoo.cfg");
+    let settings = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{settings}tickTime=soon\n")).unwrap();
+    for (words, before) in [
+        (&["restart", "1", "2", "3"][..], "; before that: server 1 restarted: "),
+        (&["start", "2"], ""),
+    ] {
+        let (is_done, said) = playground.tell(words);
+        assert!(!is_done && said.contains("server 2 does not start (exit status: 2): "), "{said}");
+        assert!(said.contains("tickTime=soon: expected") && said.contains(before), "{said}");
+        assert_eq!(playground.servers()[&2].state, "ended");
+    }
+    fs::write(&config, settings).unwrap();
+    assert_eq!(playground.obey(&["start", "2"]), "server 2 started\n");
+    playground.obey(&["quit"]);
+}
+
+#[test]
 fn what_can_not_be_done_is_said_with_the_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let mut playground = Playground::start(dir.path(), &["-n", "1"]);
     for (words, expected) in [
         (&["start", "1"][..], "server 1 runs already"),
         (&["resume", "7"], "there is no server 7"),
+        (&["resume", "1"], "server 1 runs already"),
         (&["kill", "leader"], "there is no server leader"),
         (&["-n", "3", "status"], "numbers of servers and settings are for its start"),
         (&["-n", "3"], "a playground runs in"),
