@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// The words make no command.
-#[derive(Debug)]
-pub(crate) struct Usage;
+use crate::terminal::Stop;
 
 /// Words not yet understood.
 #[derive(Debug)]
@@ -32,20 +30,27 @@ impl Arguments {
     }
 
     /// The word after an option.
-    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Usage> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Stop> {
         let Some(at) = self.0.iter().position(|word| word == name) else { return Ok(None) };
         self.0.remove(at);
-        self.0.remove(at).map(Some).ok_or(Usage)
+        self.0.remove(at).map(Some).ok_or(Stop::Usage)
     }
 
     /// The number after an option.
-    pub(crate) fn number(&mut self, name: &str) -> Result<Option<u64>, Usage> {
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<u64>, Stop> {
         let text = self.text(name)?;
-        text.map(|text| text.parse().map_err(|_| Usage)).transpose()
+        text.map(|text| text.parse().map_err(|_| Stop::Usage)).transpose()
+    }
+
+    /// The numbers after an option, separated by commas; none if it is not there.
+    pub(crate) fn numbers(&mut self, name: &str) -> Result<Vec<u64>, Stop> {
+        let text = self.text(name)?.unwrap_or_default();
+        let numbers = text.split(',').filter(|number| !number.is_empty());
+        numbers.map(|number| number.parse().map_err(|_| Stop::Usage)).collect()
     }
 
     /// All words were understood.
-    pub(crate) fn finish(self) -> Result<(), Usage> {
-        if self.0.is_empty() { Ok(()) } else { Err(Usage) }
+    pub(crate) fn finish(self) -> Result<(), Stop> {
+        if self.0.is_empty() { Ok(()) } else { Err(Stop::Usage) }
     }
 }

@@ -1,5 +1,8 @@
-//! Many runs, one after the other, and what they amount to.
+//! Many runs, on one thread or on several, and what they amount to.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::checkers::{Promise, Violation};
@@ -8,6 +11,10 @@ use crate::world::{self, Counters, NoSuchEnsemble, Report, Trace};
 
 /// Every so many runs one is made twice and compared.
 const TWICE_EVERY: u64 = 100;
+
+thread_local! {
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+}
 
 /// How long to search.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +27,8 @@ pub struct Budget {
     pub runs: u64,
     /// Time at most.
     pub time: Duration,
+    /// Threads that make runs, at least one. A run has one thread, whatever this is.
+    pub threads: usize,
 }
 
 /// What a campaign found.
@@ -31,8 +40,29 @@ pub struct Outcome {
     pub took: Duration,
     /// All that was exercised.
     pub counters: Counters,
-    /// The first run that broke a promise: its seed and report.
+    /// A run that broke a promise, of the lowest seed if several did: its seed and report.
     pub failure: Option<(u64, Report)>,
+}
+
+/// A search under way, which can be looked at from other threads.
+#[derive(Debug)]
+pub struct Campaign {
+    budget: Budget,
+    begun: AtomicU64,
+    is_over: AtomicBool,
+}
+
+/// Runs seeds until one breaks a promise or the budget is used up.
+///
+/// # Errors
+/// No run has so many voters.
+pub fn search(budget: Budget) -> Result<Outcome, NoSuchEnsemble> {
+    Ok(Campaign::new(budget)?.run())
+}
+
+/// The seed of the run that this thread is at, for whoever tells of a panic in it.
+pub fn seed_under_way() -> Option<u64> {
+    SEED.get()
 }
 
 impl Outcome {
@@ -41,33 +71,80 @@ impl Outcome {
         let millis = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX).max(1);
         self.runs.saturating_mul(60_000) / millis
     }
+
+    fn new() -> Self {
+        Self { runs: 0, took: Duration::ZERO, counters: Counters::default(), failure: None }
+    }
+
+    /// Adds what another thread found.
+    fn merge(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.counters.merge(&other.counters);
+        let found = [self.failure.take(), other.failure].into_iter().flatten();
+        self.failure = found.min_by_key(|(seed, _)| *seed);
+    }
 }
 
-/// Runs seeds until one breaks a promise or the budget is used up.
-///
-/// # Errors
-/// No run has so many voters.
-pub fn search(budget: Budget) -> Result<Outcome, NoSuchEnsemble> {
-    let start = Instant::now();
-    let mut outcome =
-        Outcome { runs: 0, took: Duration::ZERO, counters: Counters::default(), failure: None };
-    while outcome.runs < budget.runs && start.elapsed() < budget.time {
-        let seed = budget.first_seed.wrapping_add(outcome.runs);
-        let tape = world::tape(seed, budget.voters)?;
-        let mut report = world::run(tape.clone(), Trace::Off);
-        outcome.runs += 1;
-        outcome.counters.merge(&report.counters);
-        if seed.is_multiple_of(TWICE_EVERY) {
-            outcome.counters.count("run made twice");
-            report.violation = report.violation.take().or_else(|| differs(tape, &report));
-        }
-        if report.violation.is_some() {
-            outcome.failure = Some((seed, report));
-            break;
-        }
+impl Campaign {
+    /// A search that has not begun.
+    ///
+    /// # Errors
+    /// No run has so many voters.
+    pub fn new(budget: Budget) -> Result<Self, NoSuchEnsemble> {
+        world::tape(budget.first_seed, budget.voters)?;
+        Ok(Self { budget, begun: AtomicU64::new(0), is_over: AtomicBool::new(false) })
     }
-    outcome.took = start.elapsed();
-    Ok(outcome)
+
+    /// Runs seeds until one breaks a promise or the budget is used up.
+    pub fn run(&self) -> Outcome {
+        let start = Instant::now();
+        let mut outcome = Outcome::new();
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..self.budget.threads.max(1)).map(|_| scope.spawn(|| self.work(start))).collect();
+            for thread in threads {
+                outcome.merge(thread.join().expect("a run that panics ends the process"));
+            }
+        });
+        outcome.took = start.elapsed();
+        outcome
+    }
+
+    /// How many runs have begun.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed).min(self.budget.runs)
+    }
+
+    /// Makes one run after the other.
+    fn work(&self, start: Instant) -> Outcome {
+        let mut outcome = Outcome::new();
+        while start.elapsed() < self.budget.time && !self.is_over.load(Ordering::Relaxed) {
+            let number = self.begun.fetch_add(1, Ordering::Relaxed);
+            let seed = self.budget.first_seed.wrapping_add(number);
+            let tape = world::tape(seed, self.budget.voters);
+            let Some(tape) = tape.ok().filter(|_| number < self.budget.runs) else { break };
+            SEED.set(Some(seed));
+            let report = make(seed, tape, &mut outcome.counters);
+            SEED.set(None);
+            outcome.runs += 1;
+            if report.violation.is_some() {
+                self.is_over.store(true, Ordering::Relaxed);
+                outcome.failure = Some((seed, report));
+            }
+        }
+        outcome
+    }
+}
+
+/// Makes a run, and some of them twice.
+fn make(seed: u64, tape: Tape, counters: &mut Counters) -> Report {
+    let mut report = world::run(tape.clone(), Trace::Off);
+    counters.merge(&report.counters);
+    if seed.is_multiple_of(TWICE_EVERY) {
+        counters.count("run made twice");
+        report.violation = report.violation.take().or_else(|| differs(tape, &report));
+    }
+    report
 }
 
 /// Makes a run again and compares everything that was seen.

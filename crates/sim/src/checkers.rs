@@ -98,6 +98,8 @@ pub enum Promise {
     W6,
     /// Within a bound after all faults ended, the server serves.
     Liveness,
+    /// A run comes to its end: nothing is done over and over.
+    Ends,
     /// The server neither panics nor gives up without a cause.
     NoPanic,
     /// The same tape makes the same run.

@@ -1,26 +1,27 @@
 //! The simulator from the command line. See `docs/design/0002-simulator.md`.
-#![expect(clippy::print_stdout, reason = "a program for terminals")]
 
 mod arguments;
 mod mutation;
+mod terminal;
 
 use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use arguments::{Arguments, Usage};
+use arguments::Arguments;
 use sim::campaign::{self, Budget};
 use sim::shrink;
 use sim::tape::{Script, Tail, Tape};
 use sim::world::{self, Report, Trace};
+use terminal::{Stop, say, tell_of_panics};
 use tracing_subscriber::EnvFilter;
 
 const USAGE: &str = "\
 usage: sim run --seed S [--servers N] [--trace] [--log FILTER] [--history FILE] [--save TAPE]
-       sim campaign [--schedules N] [--seconds T] [--from SEED] [--servers N]
+       sim campaign [--schedules N] [--seconds T] [--from SEED] [--servers N] [--jobs N]
        sim replay TAPE [--trace] [--history FILE]
        sim shrink TAPE [--runs N] [--save TAPE]
-       sim mutants [--only N] [--seconds T] [--from SEED]   (needs --features mutants)";
+       sim mutants [--only N,...] [--seconds T] [--from SEED] [--jobs N]   (needs --features mutants)";
 
 /// Lines of the history that a failure prints.
 const LAST_LINES: usize = 40;
@@ -36,28 +37,28 @@ fn main() -> ExitCode {
         Some("shrink") => shrink(arguments),
         Some("mutants") => mutation::all(arguments),
         Some("mutant") => mutation::one(arguments),
-        _ => Err(Usage),
+        _ => Err(Stop::Usage),
     };
-    result.unwrap_or_else(|Usage| {
-        println!("{USAGE}");
-        ExitCode::from(2)
+    result.unwrap_or_else(|stop| match stop {
+        Stop::Usage => say(USAGE).map_or(ExitCode::FAILURE, |()| ExitCode::from(2)),
+        Stop::Unread => ExitCode::FAILURE,
     })
 }
 
-fn run(mut arguments: Arguments) -> Result<ExitCode, Usage> {
-    let seed = arguments.number("--seed")?.ok_or(Usage)?;
+fn run(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let seed = arguments.number("--seed")?.ok_or(Stop::Usage)?;
     let voters = voters(&mut arguments)?;
     let tape = world::tape(seed, voters).map_err(|error| complain("--servers", &error))?;
     show_run(arguments, tape, &run_command(seed, voters))
 }
 
-fn replay(mut arguments: Arguments) -> Result<ExitCode, Usage> {
-    let file = arguments.value().ok_or(Usage)?;
+fn replay(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let file = arguments.value().ok_or(Stop::Usage)?;
     let tape = load(&file)?.tape();
     show_run(arguments, tape, &format!("sim replay {file}"))
 }
 
-fn show_run(mut arguments: Arguments, tape: Tape, command: &str) -> Result<ExitCode, Usage> {
+fn show_run(mut arguments: Arguments, tape: Tape, command: &str) -> Result<ExitCode, Stop> {
     if let Some(filter) = arguments.text("--log")? {
         let filter = EnvFilter::try_new(filter).map_err(|error| complain("--log", &error))?;
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
@@ -68,70 +69,82 @@ fn show_run(mut arguments: Arguments, tape: Tape, command: &str) -> Result<ExitC
     arguments.finish()?;
     let report = world::run(tape, trace);
     for line in &report.trace {
-        println!("{line}");
+        say(line)?;
     }
     if let Some(file) = history {
         let mut text = Vec::new();
-        report.history.write(&mut text).map_err(|_| Usage)?;
+        report.history.write(&mut text).map_err(|_| Stop::Usage)?;
         store(&file, &text)?;
     }
     if let Some(file) = save {
         let prose = report.violation.iter().map(ToString::to_string).collect();
         store(&file, script(prose, report.tape.clone()).text().as_bytes())?;
     }
-    println!("{}fingerprint {:016x}, {:?}", report.counters, report.fingerprint, report.elapsed);
-    Ok(verdict(&report, command))
+    let Report { counters, fingerprint, elapsed, .. } = &report;
+    say(format_args!("{counters}fingerprint {fingerprint:016x}, {elapsed:?}"))?;
+    verdict(&report, command)
 }
 
-fn campaign(mut arguments: Arguments) -> Result<ExitCode, Usage> {
+fn campaign(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let budget = Budget {
         first_seed: arguments.number("--from")?.unwrap_or(0),
         voters: voters(&mut arguments)?,
         runs: arguments.number("--schedules")?.unwrap_or(u64::MAX),
         time: Duration::from_secs(arguments.number("--seconds")?.unwrap_or(60)),
+        threads: threads(&mut arguments)?,
     };
     arguments.finish()?;
+    let voters = budget.voters;
+    tell_of_panics(move |seed, what| {
+        format!("\nBROKEN {what}\n\nsee it again: {}", run_command(seed, voters))
+    });
     let outcome = campaign::search(budget).map_err(|error| complain("--servers", &error))?;
-    println!("{}", outcome.counters);
-    println!(
+    say(&outcome.counters)?;
+    say(format_args!(
         "{} schedules from seed {} in {:.1} s, {} a minute",
         outcome.runs,
         budget.first_seed,
         outcome.took.as_secs_f64(),
         outcome.per_minute()
-    );
+    ))?;
     if let Some((seed, report)) = &outcome.failure {
-        return Ok(verdict(report, &run_command(*seed, budget.voters)));
+        return verdict(report, &run_command(*seed, budget.voters));
     }
     let missing = outcome.counters.missing(outcome.runs);
     for (what, seen, required) in &missing {
-        println!("not exercised enough: {what}: {seen} of {required}");
+        say(format_args!("not exercised enough: {what}: {seen} of {required}"))?;
     }
     Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn shrink(mut arguments: Arguments) -> Result<ExitCode, Usage> {
-    let file = arguments.value().ok_or(Usage)?;
+fn shrink(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let file = arguments.value().ok_or(Stop::Usage)?;
     let runs = arguments.number("--runs")?.unwrap_or(SHRINKING_RUNS);
     let save = arguments.text("--save")?.unwrap_or_else(|| format!("{file}.small"));
     arguments.finish()?;
     let tape = load(&file)?.tape();
     match shrink::shrink(&tape, u32::try_from(runs).unwrap_or(u32::MAX)) {
         Some((bytes, promise)) => {
-            println!("{} bytes break {promise}: {save}", bytes.len());
+            say(format_args!("{} bytes break {promise}: {save}", bytes.len()))?;
             store(&save, script(vec![promise.to_string()], bytes).text().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            println!("{file} breaks no promise");
+            say(format_args!("{file} breaks no promise"))?;
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
-fn voters(arguments: &mut Arguments) -> Result<Option<usize>, Usage> {
+fn voters(arguments: &mut Arguments) -> Result<Option<usize>, Stop> {
     let number = arguments.number("--servers")?;
-    number.map(|number| usize::try_from(number).map_err(|_| Usage)).transpose()
+    number.map(|number| usize::try_from(number).map_err(|_| Stop::Usage)).transpose()
+}
+
+/// How many threads make runs.
+fn threads(arguments: &mut Arguments) -> Result<usize, Stop> {
+    let number = arguments.number("--jobs")?.unwrap_or(1);
+    usize::try_from(number).map_err(|_| Stop::Usage)
 }
 
 /// The command line that makes a run of a campaign again.
@@ -141,30 +154,29 @@ fn run_command(seed: u64, voters: Option<usize>) -> String {
 }
 
 /// Prints what was broken, how it came to that, and how to see it again.
-fn verdict(report: &Report, command: &str) -> ExitCode {
-    let Some(violation) = &report.violation else { return ExitCode::SUCCESS };
+fn verdict(report: &Report, command: &str) -> Result<ExitCode, Stop> {
+    let Some(violation) = &report.violation else { return Ok(ExitCode::SUCCESS) };
     let lines = &report.history.lines;
     for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
-        println!("{line}");
+        say(line)?;
     }
-    println!("\nBROKEN {violation}\n\nsee it again: {command} --trace");
-    ExitCode::FAILURE
+    say(format_args!("\nBROKEN {violation}\n\nsee it again: {command} --trace"))?;
+    Ok(ExitCode::FAILURE)
 }
 
 fn script(prose: Vec<String>, bytes: Vec<u8>) -> Script {
     Script { prose, mutant: None, bytes, tail: Tail::Zeros }
 }
 
-fn load(file: &str) -> Result<Script, Usage> {
+fn load(file: &str) -> Result<Script, Stop> {
     let text = fs::read_to_string(file).map_err(|error| complain(file, &error))?;
     Script::parse(&text).map_err(|error| complain(file, &error))
 }
 
-fn store(file: &str, bytes: &[u8]) -> Result<(), Usage> {
+fn store(file: &str, bytes: &[u8]) -> Result<(), Stop> {
     fs::write(file, bytes).map_err(|error| complain(file, &error))
 }
 
-fn complain(file: &str, error: &dyn std::error::Error) -> Usage {
-    println!("{file}: {error}");
-    Usage
+fn complain(file: &str, error: &dyn std::error::Error) -> Stop {
+    say(format_args!("{file}: {error}")).err().unwrap_or(Stop::Usage)
 }

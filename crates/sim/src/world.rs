@@ -40,6 +40,7 @@ mod receiver;
 mod record;
 mod serve;
 mod start;
+mod steps;
 mod streams;
 mod trace;
 mod workload;
@@ -183,7 +184,7 @@ enum Happening {
     Peace,
     /// All must be well by now.
     Judgment,
-    /// All sessions must be over by now.
+    /// All sessions must be over, now or soon.
     Silence,
 }
 
@@ -212,6 +213,8 @@ struct World {
     streams: BTreeMap<zab::Link, Snapshot>,
     /// Every server has to have this when all is silent.
     goal: Zxid,
+    /// When all must be silent at the latest.
+    silent_by: Instant,
     /// How often something can still go wrong.
     faults_left: u64,
     links: BTreeMap<LinkId, Link>,
@@ -247,6 +250,7 @@ impl World {
             reigns: Reigns::default(),
             streams: BTreeMap::new(),
             goal: Zxid::ZERO,
+            silent_by: Instant::default(),
             faults_left: plan.faults.count,
             links: BTreeMap::new(),
             next_link: 0,
@@ -277,7 +281,7 @@ impl World {
             entries += 1;
             if entries > ENTRIES_MAX {
                 let detail = format!("still busy after {ENTRIES_MAX} steps");
-                return Err(Violation::new(Promise::Liveness, detail));
+                return Err(Violation::new(Promise::Ends, detail));
             }
             tracing::trace!(at = ?self.agenda.now(), ?happening);
             self.note_happening(happening);
@@ -325,7 +329,7 @@ impl World {
                 Ok(())
             }
             Happening::Judgment => self.judge(),
-            Happening::Silence => self.require_silence(),
+            Happening::Silence => self.listen(),
         }
     }
 

@@ -9,7 +9,7 @@ use sim::world::{self, Trace};
 #[test]
 fn fresh_runs_break_no_promise() {
     let time = Duration::from_secs(20);
-    let budget = Budget { first_seed: 0, voters: Some(1), runs: 150, time };
+    let budget = Budget { first_seed: 0, voters: Some(1), runs: 150, time, threads: 1 };
     let outcome = campaign::search(budget).expect("one voter is possible");
     if let Some((seed, report)) = outcome.failure {
         panic!("seed {seed}: {:?}", report.violation);
@@ -22,7 +22,7 @@ fn fresh_runs_break_no_promise() {
 fn fresh_runs_of_ensembles_break_no_promise() {
     for voters in [3, 5] {
         let time = Duration::from_secs(20);
-        let budget = Budget { first_seed: 0, voters: Some(voters), runs: 40, time };
+        let budget = Budget { first_seed: 0, voters: Some(voters), runs: 40, time, threads: 2 };
         let outcome = campaign::search(budget).expect("so many voters are possible");
         if let Some((seed, report)) = outcome.failure {
             panic!("seed {seed} with {voters} servers: {:?}", report.violation);

@@ -21,12 +21,17 @@ pub(super) enum Death {
 impl World {
     /// A moment at which the process can die; tells whether it did.
     pub(super) fn crash_point(&mut self, node: NodeId, place: &'static str) -> bool {
-        let Some(left) = &mut self.nodes[node].crash_in else { return false };
+        let it = &mut self.nodes[node];
+        if let Some(effects) = it.doom.and_then(|doom| doom.strikes(place)) {
+            it.doom = None;
+            it.crash_in = Some(effects);
+        }
+        let Some(left) = &mut it.crash_in else { return false };
         if *left > 0 {
             *left -= 1;
             return false;
         }
-        self.nodes[node].crash_in = None;
+        it.crash_in = None;
         self.counters.count(place);
         let death = if self.agenda.tape.chance(700) { Death::PowerLost } else { Death::Killed };
         self.die(node, death);
@@ -53,6 +58,7 @@ impl World {
         }
         let it = &mut self.nodes[node];
         it.crash_in = None;
+        it.doom = None;
         it.take_back_disk_faults();
         it.life = it.life.next();
         let start = self.agenda.now().after(delay + Duration::from_millis(2));

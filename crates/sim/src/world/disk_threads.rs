@@ -9,7 +9,7 @@ use super::process::{Change, KeeperJob, LogJob, SnapshotJob, SnapshotProgress};
 use super::{Happening, World};
 use crate::checkers::{Promise, Violation};
 use crate::history::Fault;
-use types::Epoch;
+use types::{Epoch, Zxid};
 
 /// How many times longer a slow disk takes.
 const SLOWNESS: u32 = 50;
@@ -29,7 +29,7 @@ fn places(job: &LogJob) -> (&'static str, &'static str) {
         LogJob::Change(Change::AcceptEpoch(_)) => {
             ("crash before accepting an epoch", "crash after accepting an epoch")
         }
-        LogJob::Change(Change::AdoptEpoch(_)) => {
+        LogJob::Change(Change::AdoptEpoch(..)) => {
             ("crash before adopting an epoch", "crash after adopting an epoch")
         }
         LogJob::Change(Change::Cut(_)) => ("crash before a cut", "crash after a cut"),
@@ -39,14 +39,24 @@ fn places(job: &LogJob) -> (&'static str, &'static str) {
     }
 }
 
-/// The epochs that a job makes the accepted one, and the current one.
-fn epochs(job: &LogJob) -> (Option<Epoch>, Option<Epoch>) {
+/// What is true of the epochs when a job is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    Accepted(Epoch),
+    /// By a learner after a history that ends there.
+    Adopted(Epoch, Option<Zxid>),
+    Unchanged,
+}
+
+fn outcome(job: &LogJob) -> Outcome {
     match job {
-        LogJob::Change(Change::AcceptEpoch(epoch)) => (Some(*epoch), None),
-        LogJob::Change(Change::AdoptEpoch(epoch)) => (None, Some(*epoch)),
+        LogJob::Change(Change::AcceptEpoch(epoch)) => Outcome::Accepted(*epoch),
+        LogJob::Change(Change::AdoptEpoch(epoch, history_end)) => {
+            Outcome::Adopted(*epoch, *history_end)
+        }
         LogJob::Change(Change::Cut(_) | Change::Install(..))
         | LogJob::Append(..)
-        | LogJob::Roll => (None, None),
+        | LogJob::Roll => Outcome::Unchanged,
     }
 }
 
@@ -69,7 +79,7 @@ impl World {
                 self.nodes[node].process.as_mut().and_then(|process| process.log_jobs.pop_front());
             let Some(job) = job else { break };
             let (before, after) = places(&job);
-            let epochs = epochs(&job);
+            let outcome = outcome(&job);
             let is_roll = matches!(job, LogJob::Roll);
             let noted = self.begin_log_job(node, &job)?;
             if self.nodes[node].living(life).is_none() {
@@ -89,12 +99,14 @@ impl World {
             if is_roll {
                 self.nodes[node].ledger.synced();
             }
-            if let (Some(epoch), _) = epochs {
-                self.nodes[node].accepted_epoch = epoch;
-            }
-            if let (_, Some(epoch)) = epochs {
-                self.nodes[node].current_epoch = epoch;
-                self.is_repaired(life);
+            match outcome {
+                Outcome::Accepted(epoch) => self.nodes[node].accepted_epoch = epoch,
+                Outcome::Adopted(epoch, history_end) => {
+                    self.nodes[node].current_epoch = epoch;
+                    self.check_adoption(node, epoch, history_end)?;
+                    self.is_repaired(life);
+                }
+                Outcome::Unchanged => {}
             }
             if self.crash_point(node, after) {
                 return Ok(());

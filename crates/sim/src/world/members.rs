@@ -13,7 +13,7 @@ use super::node::{Life, NodeId};
 use super::process::{Admission, Change, KeeperJob, LogJob, News};
 use super::receiver::StreamPart;
 use super::serve::piece;
-use super::{Happening, World, packets, trace};
+use super::{Happening, World, packets, steps, trace};
 use crate::checkers::{Promise, Violation};
 use crate::history::Fault;
 
@@ -79,7 +79,8 @@ impl World {
                 self.plan_log(node, LogJob::Change(Change::AcceptEpoch(epoch)));
             }
             zab::Effect::StoreCurrentEpoch(epoch) => {
-                self.plan_log(node, LogJob::Change(Change::AdoptEpoch(epoch)));
+                let history_end = self.network.history_end(node, epoch);
+                self.plan_log(node, LogJob::Change(Change::AdoptEpoch(epoch, history_end)));
             }
             zab::Effect::Truncate(keep) => {
                 self.plan_log(node, LogJob::Change(Change::Cut(keep)));
@@ -291,6 +292,11 @@ impl World {
         };
         socket.inbox = inbox[taken..].to_vec();
         let result = result.and_then(|()| arrived.violation.map_or(Ok(()), Err));
+        for step in arrived.steps {
+            if self.crash_point(node, step) {
+                return result;
+            }
+        }
         for part in arrived.parts {
             self.plan_keeper(node, KeeperJob::Receive(part));
         }
@@ -351,6 +357,8 @@ impl World {
 struct Arrived {
     news: Vec<News>,
     parts: Vec<StreamPart>,
+    /// What of the protocol has come.
+    steps: Vec<&'static str>,
     /// What was said out of turn.
     violation: Option<Violation>,
 }
@@ -425,6 +433,7 @@ impl Arrived {
         if let Err(violation) = conversation.hear(&packet) {
             self.violation.get_or_insert(violation);
         }
+        self.steps.push(steps::after(&packet));
         let snapshot = match packet {
             ToLearner::Snapshot { last_applied } => Some(last_applied),
             _ => None,

@@ -14,6 +14,9 @@ use crate::history::Fault;
 /// Twenty years.
 const WALL_JUMP_MS_MAX: u64 = 20 * 365 * 24 * 3_600_000;
 
+/// In how many of 1000 cases what goes wrong does so where the leader is, if there was one.
+const LEADER_PERMILLE: u64 = 250;
+
 impl World {
     /// Something goes wrong, if it is time for that.
     pub(super) fn nemesis(&mut self) -> Result<(), Violation> {
@@ -24,7 +27,7 @@ impl World {
         let weights = self.plan.faults.weights();
         if weights.iter().any(|&weight| weight > 0) {
             let fault = self.agenda.tape.weighted(&weights);
-            let node = self.some_node();
+            let node = self.some_victim();
             match fault {
                 0 => self.strike(node, Death::Killed),
                 1 => self.strike(node, Death::PowerLost),
@@ -44,11 +47,29 @@ impl World {
                 15 => self.separate(),
                 16 => self.rot(node)?,
                 17 => self.lose_disk(node)?,
+                18 => self.doom(node),
+                19 => self.black_out(),
                 _ => self.slow_down(node),
             }
         }
         self.agenda.within(self.plan.faults.interval * 2, Happening::Nemesis);
         Ok(())
+    }
+
+    /// Some server; in an ensemble more often the one that has led last.
+    fn some_victim(&mut self) -> NodeId {
+        match self.record.last_leader() {
+            Some(leader) if self.agenda.tape.chance(LEADER_PERMILLE) => leader.node,
+            _ => self.some_node(),
+        }
+    }
+
+    /// No machine has power.
+    fn black_out(&mut self) {
+        self.counters.count("power lost everywhere");
+        for node in self.nodes.ids() {
+            self.strike(node, Death::PowerLost);
+        }
     }
 
     fn strike(&mut self, node: NodeId, death: Death) {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use types::{Epoch, Zxid};
 use zab::Link;
 
 use super::invariants::Conversation;
@@ -137,6 +138,12 @@ impl Network {
         let of_node =
             |(&link, socket): (&Link, &Socket)| (socket.life.node == node).then_some(link);
         self.sockets.iter().filter_map(of_node).collect()
+    }
+
+    /// Where the history ends that a learner has been sent in this epoch.
+    pub(super) fn history_end(&self, node: NodeId, epoch: Epoch) -> Option<Zxid> {
+        let of_node = self.sockets.values().filter(|socket| socket.life.node == node);
+        of_node.filter_map(|socket| socket.conversation.history_end_in(epoch)).next_back()
     }
 
     /// From now on nothing arrives that goes this way.

@@ -10,6 +10,7 @@ use types::{Epoch, Instant, Sid};
 use super::clock::MachineClock;
 use super::ledger::Ledger;
 use super::process::Process;
+use super::steps::Doom;
 
 /// One of the servers of a run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -51,6 +52,8 @@ pub(super) struct Node {
     pub(super) disk_fault_is_power_loss: bool,
     /// Effects, writes and syncs until the process dies.
     pub(super) crash_in: Option<u64>,
+    /// The step at which that begins to be counted.
+    pub(super) doom: Option<Doom>,
     /// Nobody there can say that no process is there.
     pub(super) is_without_power: bool,
     /// It stays down while the clients are served for the last time.
@@ -81,6 +84,7 @@ impl Node {
             planned_disk_faults: 0,
             disk_fault_is_power_loss: false,
             crash_in: None,
+            doom: None,
             is_without_power: false,
             is_away: false,
             paused_until: Instant::default(),

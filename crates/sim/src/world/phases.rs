@@ -12,6 +12,9 @@ use super::{Happening, Stage, World, process, rules};
 use crate::checkers::{Case, Promise, Reads, Violation};
 use crate::history::{Event, LoggedTxn};
 
+/// How often in the timeout of a session it is looked whether all is silent.
+const LISTENS_PER_TIMEOUT: u32 = 4;
+
 impl World {
     /// Ends the faults once all clients have made their requests.
     pub(super) fn make_peace(&mut self) {
@@ -21,6 +24,7 @@ impl World {
         self.stage = Stage::Peace;
         for node in self.nodes.ids() {
             self.nodes[node].crash_in = None;
+            self.nodes[node].doom = None;
             self.nodes[node].take_back_disk_faults();
             self.nodes[node].slow_until = Instant::default();
         }
@@ -121,12 +125,27 @@ impl World {
                 + Duration::from_millis(100);
             let paused = self.nodes.iter().map(|node| node.paused_until).max();
             let now = self.agenda.now().max(paused.unwrap_or_default());
-            self.agenda.at(now.after(bound), Happening::Silence);
+            self.silent_by = now.after(bound);
+            self.agenda.at(now, Happening::Silence);
         }
     }
 
+    /// Ends the run once all is silent; it must be in time.
+    pub(super) fn listen(&mut self) -> Result<(), Violation> {
+        let now = self.agenda.now();
+        match self.require_silence() {
+            Ok(()) => self.stage = Stage::Over,
+            Err(violation) if now >= self.silent_by => return Err(violation),
+            Err(_) => {
+                let again = now.after(self.plan.timeout() / LISTENS_PER_TIMEOUT);
+                self.agenda.at(again.min(self.silent_by), Happening::Silence);
+            }
+        }
+        Ok(())
+    }
+
     /// S3, W5, S6: nothing is left of clients that are gone.
-    pub(super) fn require_silence(&mut self) -> Result<(), Violation> {
+    fn require_silence(&self) -> Result<(), Violation> {
         for node in self.nodes.iter() {
             let sid = node.life.node.sid().0;
             let Some(process) = &node.process else {
@@ -150,7 +169,6 @@ impl World {
                 return Err(Violation::new(Promise::W5, detail));
             }
         }
-        self.stage = Stage::Over;
         Ok(())
     }
 

@@ -150,6 +150,10 @@ pub struct Faults {
     pub rot: u32,
     /// Weight of: a machine gets an empty disk in place of its own.
     pub disk_loss: u32,
+    /// Weight of: a process dies at a step of the protocol between servers, or soon after it.
+    pub crash_at_step: u32,
+    /// Weight of: all machines lose power at once.
+    pub blackout: u32,
     /// Weight of: a disk takes many times longer than others, for a while.
     pub slow_disk: u32,
     /// Chance in 1000 that bytes arrive in pieces.
@@ -350,6 +354,8 @@ impl Faults {
             partition: 0,
             rot: 0,
             disk_loss: 0,
+            crash_at_step: 0,
+            blackout: 0,
             slow_disk: 0,
             chunks: if tape.chance(500) { tape.range(1, 500) } else { 0 },
             interval: Duration::from_millis(tape.magnitude(5, 500)),
@@ -364,6 +370,8 @@ impl Faults {
         self.partition = weight(24);
         self.rot = weight(12);
         self.disk_loss = weight(6);
+        self.crash_at_step = weight(48);
+        self.blackout = weight(6);
         self.slow_disk = weight(8);
         if self.disk_loss > 0 {
             // The ids of sessions come from the wall clock, once the file is lost that remembers them.
@@ -372,7 +380,7 @@ impl Faults {
     }
 
     /// All weights, in the order of the fields.
-    pub(super) fn weights(&self) -> [u32; 19] {
+    pub(super) fn weights(&self) -> [u32; 21] {
         [
             self.kill,
             self.power_loss,
@@ -392,6 +400,8 @@ impl Faults {
             self.partition,
             self.rot,
             self.disk_loss,
+            self.crash_at_step,
+            self.blackout,
             self.slow_disk,
         ]
     }

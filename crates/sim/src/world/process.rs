@@ -106,7 +106,8 @@ pub(super) enum LogJob {
 #[derive(Debug)]
 pub(super) enum Change {
     AcceptEpoch(Epoch),
-    AdoptEpoch(Epoch),
+    /// Of a learner also where the history ends that comes before.
+    AdoptEpoch(Epoch, Option<Zxid>),
     Cut(Zxid),
     Install(Link, Box<ReceivedSnapshot<SimulatedDisk>>),
 }
@@ -345,7 +346,7 @@ impl Process {
                 let epoch = self.data_dir.store_accepted_epoch(epoch)?.epoch();
                 Input::Peer(zab::Input::AcceptedEpochStored(epoch))
             }
-            Change::AdoptEpoch(epoch) => {
+            Change::AdoptEpoch(epoch, _) => {
                 let epoch = self.data_dir.store_current_epoch(epoch)?.epoch();
                 Input::Peer(zab::Input::CurrentEpochStored(epoch))
             }

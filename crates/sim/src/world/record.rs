@@ -63,6 +63,11 @@ impl Record {
         self.leaders.iter().rev().find(|(_, leader)| **leader == life).map(|(&epoch, _)| epoch)
     }
 
+    /// Who leads in the last epoch that has begun.
+    pub(super) fn last_leader(&self) -> Option<Life> {
+        self.leaders.last_key_value().map(|(_, &leader)| leader)
+    }
+
     /// The last transaction that any server gave to its log.
     pub(super) fn last(&self) -> Zxid {
         self.txns.last_key_value().map_or(Zxid::ZERO, |(&zxid, _)| zxid)

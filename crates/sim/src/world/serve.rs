@@ -8,7 +8,7 @@ use types::{ConnId, Instant};
 use super::link::{End, Link, LinkId, Pipe};
 use super::node::{Life, NodeId};
 use super::process::{LogJob, Process, SnapshotJob};
-use super::{Happening, World};
+use super::{Happening, World, steps};
 use crate::checkers::Violation;
 
 impl World {
@@ -108,7 +108,7 @@ impl World {
         while let Some(effect) =
             self.nodes[node].process.as_mut().and_then(|it| it.effects.pop_front())
         {
-            if self.crash_point(node, place(&effect)) {
+            if self.crash_point(node, steps::before(&effect)) {
                 return Ok(());
             }
             self.carry_out(node, effect)?;
@@ -244,38 +244,6 @@ impl World {
             link.to_client.is_due = true;
             self.agenda.within(self.plan.delays.wire, Happening::ToClient(id));
         }
-    }
-}
-
-/// What a crash before an effect is counted as.
-fn place(effect: &Effect) -> &'static str {
-    match effect {
-        Effect::Peer(zab::Effect::ToLeader { packet, .. }) => match packet {
-            zab::LearnerPacket::Info { .. } => "crash before a learner's introduction",
-            zab::LearnerPacket::AckEpoch { .. } => "crash before AckEpoch",
-            zab::LearnerPacket::AckNewLeader(_) => "crash before AckNewLeader",
-            zab::LearnerPacket::Acks { .. } => "crash before Ack",
-        },
-        Effect::Peer(zab::Effect::ToLearner { packet, .. }) => match packet {
-            zab::LeaderPacket::LeaderInfo(_) => "crash before LeaderInfo",
-            zab::LeaderPacket::NewLeader { .. } => "crash before NewLeader",
-            zab::LeaderPacket::UpToDate => "crash before UpToDate",
-            zab::LeaderPacket::Proposals { .. } => "crash before Proposal",
-            zab::LeaderPacket::Commits { .. } | zab::LeaderPacket::CommitAndActivate { .. } => {
-                "crash before Commit"
-            }
-            zab::LeaderPacket::Diff { .. }
-            | zab::LeaderPacket::Truncate { .. }
-            | zab::LeaderPacket::Committed { .. } => "crash before a learner's history",
-            zab::LeaderPacket::Informs { .. }
-            | zab::LeaderPacket::InformAndActivate { .. }
-            | zab::LeaderPacket::Ping { .. } => "crash before Inform or Ping",
-        },
-        Effect::Peer(_) => "crash before an effect of the peer",
-        Effect::StreamHead { .. } | Effect::StreamPart { .. } | Effect::StreamEnd { .. } => {
-            "crash while a snapshot is sent"
-        }
-        _ => "before an effect",
     }
 }
 

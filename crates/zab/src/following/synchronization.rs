@@ -175,7 +175,7 @@ impl Synchronization {
                     core.epochs.adopt(self.epoch, effects);
                 }
             }
-            Step::Adopts if core.epochs.are_stored() => {
+            Step::Adopts if core.epochs.are_stored() || mutant::active(2) => {
                 self.step = Step::AwaitsQuorum;
                 let packet = LearnerPacket::AckNewLeader(self.epoch);
                 effects.push(Effect::ToLeader { link, packet });

@@ -61,6 +61,11 @@ impl Conversation {
         Ok(())
     }
 
+    /// Where the history ends with which this epoch began, once the leader has said that it is all.
+    pub(in crate::world) fn history_end_in(&self, epoch: Epoch) -> Option<Zxid> {
+        self.history_end.filter(|_| self.epoch == Some(epoch))
+    }
+
     /// Takes down what the learner says, whose log ends here.
     pub(in crate::world) fn say(
         &mut self,

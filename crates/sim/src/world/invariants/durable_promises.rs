@@ -1,6 +1,6 @@
 //! D1, D2: whoever promises something has it on its disk, and the epochs there never decrease.
 
-use types::Epoch;
+use types::{Epoch, Zxid};
 use zab::{LearnerPacket, Link};
 
 use crate::checkers::{Promise, Violation};
@@ -42,6 +42,25 @@ impl World {
             "server {} says {packet:?}, but has accepted {accepted:?}, adopted {current:?} and \
              {durable} on its disk; its history ends with {end:?}",
             node.sid().0
+        );
+        Err(Violation::new(Promise::D1, detail))
+    }
+
+    /// A learner has the history on its disk with which an epoch began before it adopts that.
+    pub(in crate::world) fn check_adoption(
+        &self,
+        node: NodeId,
+        epoch: Epoch,
+        history_end: Option<Zxid>,
+    ) -> Result<(), Violation> {
+        let durable = self.nodes[node].ledger.last_durable();
+        if history_end.is_none_or(|end| durable >= end) {
+            return Ok(());
+        }
+        let sid = node.sid().0;
+        let detail = format!(
+            "server {sid} has adopted {epoch:?}, whose history ends with {history_end:?}, and has \
+             {durable} on its disk"
         );
         Err(Violation::new(Promise::D1, detail))
     }
