@@ -133,6 +133,9 @@ pub struct Peer {
     core: Core,
     election: Election,
     role: Role,
+    /// Whether this server took part in the last election when that began. What the storage reports
+    /// afterwards may change it.
+    has_own_vote: bool,
 }
 
 /// What outlives roles.
@@ -305,7 +308,7 @@ impl Peer {
     ) -> Self {
         let election = Election::new(options.election.clone(), &memberships);
         let core = Core::new(options, memberships, recovered);
-        let mut peer = Self { core, election, role: Role::Looking };
+        let mut peer = Self { core, election, role: Role::Looking, has_own_vote: false };
         peer.look(now, effects);
         peer
     }
@@ -379,9 +382,11 @@ impl Peer {
     pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.core.is_disk_stuck && self.core.is_settled() {
             self.core.is_disk_stuck = false;
-            if let Role::Looking = self.role {
-                self.look(now, effects);
-            }
+        }
+        if let Role::Looking = self.role
+            && self.has_own_vote != self.core.candidate().last_logged.is_some()
+        {
+            self.look(now, effects);
         }
         loop {
             if let Some(membership) = self.election.take_learned() {
@@ -620,7 +625,9 @@ impl Peer {
         effects.push(Effect::Look);
         effects.push(Effect::LetLearnersWait);
         self.tell_election();
-        self.election.begin(now, self.core.candidate(), effects);
+        let candidate = self.core.candidate();
+        self.has_own_vote = candidate.last_logged.is_some();
+        self.election.begin(now, candidate, effects);
     }
 
     fn tell_election(&mut self) {
