@@ -14,6 +14,7 @@ use crate::access::Identities;
 use crate::asked::Asked;
 use crate::behind_syncs::BehindSyncs;
 use crate::effect::Effect;
+use crate::outage::Outage;
 use crate::published::Address;
 use crate::relayed::Relayed;
 use crate::request::Position;
@@ -86,6 +87,8 @@ pub(crate) struct Ensemble {
     pub(crate) learner_answers: VecDeque<(Position, Link, LearnerAnswer)>,
     /// On a leader: what learners asked behind syncs.
     pub(crate) behind_syncs: BehindSyncs,
+    /// On its way back to service, if it is.
+    pub(crate) outage: Outage,
     /// On a learner: up to when the leader was told who is alive.
     pub(crate) touched_until: Instant,
     /// On a learner: what the leader sent, until it is logged.
@@ -144,6 +147,7 @@ impl Ensemble {
             unconfirmed: 0,
             learner_answers: VecDeque::new(),
             behind_syncs: BehindSyncs::default(),
+            outage: Outage::default(),
             touched_until: Instant::default(),
             read_ahead: VecDeque::new(),
             outgoing: Vec::new(),

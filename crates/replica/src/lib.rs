@@ -45,6 +45,7 @@ mod frontend;
 mod input;
 mod large_requests;
 mod limits;
+mod outage;
 mod outstanding;
 mod pending;
 mod prepare;

@@ -194,6 +194,39 @@ impl Leadership {
     }
 }
 
+/// The times in which a member served nobody. It counts one when it serves again.
+#[derive(Debug, Default)]
+pub struct Outages {
+    /// How often it began to look for a leader.
+    pub looks: Count,
+    /// From then until it knew who leads.
+    pub elections: Latency,
+    /// From then until it served as a follower.
+    pub follower_synchronizations: Latency,
+    /// From then until it served as an observer.
+    pub observer_synchronizations: Latency,
+    /// From the first look until it served again.
+    pub all: Latency,
+    /// Those of them that ended as it led.
+    pub of_leaders: Latency,
+}
+
+impl Outages {
+    /// Forgets all, as the operator's reset asks.
+    pub fn reset(&self) {
+        self.looks.reset();
+        for times in [
+            &self.elections,
+            &self.follower_synchronizations,
+            &self.observer_synchronizations,
+            &self.all,
+            &self.of_leaders,
+        ] {
+            times.reset();
+        }
+    }
+}
+
 /// What the replica counts.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -205,6 +238,16 @@ pub struct Stats {
     pub proposals: Count,
     /// Transactions applied.
     pub commits: Count,
+    /// Of a member: when it served nobody.
+    pub outages: Outages,
+    /// Transactions that a leader has sent.
+    pub proposals_learned: Count,
+    /// Transactions applied on a leader's word.
+    pub commits_learned: Count,
+    /// Learners that were brought up to date by what they lack.
+    pub diffs_sent: Count,
+    /// Learners that were sent a snapshot.
+    pub snapshots_sent: Count,
     /// Transactions after which the digest of the tree was not that which came with them.
     pub digest_mismatches: Count,
     /// Sessions ended for silence.

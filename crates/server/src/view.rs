@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use admin::{LatencyView, LeaderGauges, Metrics, Mode, ProposalSizes};
-use replica::view::{ConnectionStats, FrontStats, Gauge, Role, Stats};
+use admin::{LatencyView, LeaderGauges, Metrics, Mode, ProposalSizes, Summary};
+use replica::view::{ConnectionStats, FrontStats, Gauge, Latency, LatencyValues, Role, Stats};
 use replica::{FrontId, Outstanding};
 use types::membership::{HostPort, Member, Membership};
 use types::{ConnId, Instant, Sid};
@@ -234,11 +234,30 @@ impl Views {
         self.metrics.large_requests_rejected.set(fronts.large_requests_refused);
         self.metrics.proposal_count.set(self.replica.proposals.value());
         self.metrics.commit_count.set(self.replica.commits.value());
+        self.metrics.learner_proposal_received_count.set(self.replica.proposals_learned.value());
+        self.metrics.learner_commit_received_count.set(self.replica.commits_learned.value());
+        self.metrics.diff_count.set(self.replica.diffs_sent.value());
+        self.metrics.snap_count.set(self.replica.snapshots_sent.value());
+        self.bring_outages_up_to_date();
         self.metrics.digest_mismatches_count.set(self.replica.digest_mismatches.value());
         self.metrics.stale_sessions_expired.set(self.replica.expired_sessions.value());
         self.metrics.connection_drop_count.set(self.replica.throttled_connections.value());
         self.metrics.stale_requests_dropped.set(self.replica.stale_requests.value());
         self.metrics.throttled_ops.set(self.replica.throttled_requests.value());
+    }
+
+    fn bring_outages_up_to_date(&self) {
+        let outages = &self.replica.outages;
+        self.metrics.looking_count.set(outages.looks.value());
+        for (summary, times) in [
+            (&self.metrics.election_time, &outages.elections),
+            (&self.metrics.follower_sync_time, &outages.follower_synchronizations),
+            (&self.metrics.observer_sync_time, &outages.observer_synchronizations),
+            (&self.metrics.unavailable_time, &outages.all),
+            (&self.metrics.leader_unavailable_time, &outages.of_leaders),
+        ] {
+            summary.set(&summary_of(times));
+        }
     }
 
     /// The probability, 0 to 1, with which a connection is refused though there is room for it.
@@ -260,6 +279,11 @@ impl Views {
         self.replica.proposals.reset();
         self.replica.commits.reset();
         self.replica.digest_mismatches.reset();
+        self.replica.proposals_learned.reset();
+        self.replica.commits_learned.reset();
+        self.replica.diffs_sent.reset();
+        self.replica.snapshots_sent.reset();
+        self.replica.outages.reset();
         self.replica.expired_sessions.reset();
         self.replica.throttled_connections.reset();
         self.replica.stale_requests.reset();
@@ -270,6 +294,12 @@ impl Views {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(FrontId, ConnId), ConnectionEntry>> {
         self.connections.lock().expect(NO_PANIC)
     }
+}
+
+/// Times as metrics have them.
+fn summary_of(times: &Latency) -> Summary {
+    let LatencyValues { count, sum_ms, min_ms, max_ms } = times.values();
+    Summary::from(LatencyView { min_ms: min_ms.unwrap_or_default(), max_ms, sum_ms, count })
 }
 
 const NO_PANIC: &str = "nothing panics while it looks at what operators may know";

@@ -43,6 +43,8 @@ impl Core {
         }
         self.digests.applied(zxid, tree.digest());
         self.stats.commits.add(1);
+        let is_learner = self.ensemble.standing != Standing::Leading;
+        self.stats.commits_learned.add(u64::from(is_learner));
         let (mut origin, mut behind) = (origin, behind);
         if let Some(asked) = self.ensemble.asked.decided(header.session, header.cxid) {
             origin = asked.0;

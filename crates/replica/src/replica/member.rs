@@ -7,7 +7,7 @@ use tree::Tree;
 use types::{Counter, Epoch, Now, Zxid, mutant, path};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::{LogBatch, decode_txn};
-use zab::{CloseReason, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
+use zab::{CloseReason, LeaderPacket, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
 
 use super::{Core, Intake, Replica};
 use crate::asked::{Synced, SyncedFor};
@@ -222,14 +222,16 @@ impl Replica {
                 let (leader, teacher) = (leader.0, teacher.0);
                 info!(leader, teacher, epoch = epoch.0, "serving as a learner");
                 self.core.stats.teacher.set(teacher);
-                self.core.stats.set_role(match self.member.as_ref().map(|it| it.peer.kind()) {
+                let role = match self.member.as_ref().map(|it| it.peer.kind()) {
                     Some(LearnerKind::Observer) => Role::Observing,
                     Some(LearnerKind::Follower) | None => Role::Following,
-                });
+                };
+                self.core.serves_as(now, role);
                 self.core.ensemble.standing = Standing::Following(link);
                 self.core.ensemble.touched_until = now.instant;
             }
             zab::Effect::SendSnapshot { link, last_applied } => {
+                self.core.stats.snapshots_sent.add(1);
                 self.core.snapshots.want_stream(link, last_applied);
             }
             zab::Effect::AnswerPing { link, last_proposed } => {
@@ -242,6 +244,11 @@ impl Replica {
             }
             zab::Effect::AdmitLearners | zab::Effect::RefuseLearners => {
                 self.end_read_only(now);
+                self.core.ensemble.outage.elected(now.instant, &self.core.stats.outages);
+                effects.push(Effect::Peer(effect));
+            }
+            zab::Effect::ToLearner { packet: LeaderPacket::Diff { .. }, .. } => {
+                self.core.stats.diffs_sent.add(1);
                 effects.push(Effect::Peer(effect));
             }
             zab::Effect::Call { .. }
@@ -278,6 +285,7 @@ impl Replica {
     pub(super) fn look(&mut self, now: Now) {
         self.core.ensemble.look(now.instant);
         self.core.stats.set_role(Role::Looking);
+        self.core.ensemble.outage.look(now.instant, &self.core.stats.outages);
         let mut section = self.publisher.write();
         let (_, mut post) = section.parts();
         for address in self.core.disconnect_all(now) {
@@ -291,7 +299,7 @@ impl Replica {
         let tree = self.publisher.access();
         let tree = tree.hold();
         core.ensemble.standing = Standing::Leading;
-        core.stats.set_role(Role::Leading);
+        core.serves_as(now, Role::Leading);
         core.stats.leadership.begin(now.instant);
         core.last_logged = core.last_logged.max(Zxid::new(epoch, Counter(0)));
         core.pending = Pending::new(tree.digest().unwrap_or_default(), core.options.seed);
@@ -390,6 +398,12 @@ impl Replica {
 }
 
 impl Core {
+    /// It has a leader again, or is one.
+    fn serves_as(&mut self, now: Now, role: Role) {
+        self.stats.set_role(role);
+        self.ensemble.outage.end(now.instant, role, &self.stats.outages);
+    }
+
     /// Reads the transaction that a leader has sent, if it is one, before anybody relies on it.
     fn read_ahead(&mut self, packet: &ToLearner<'_>) -> Result<(), PeerMisbehaved> {
         let (ToLearner::Proposal(proposal)
@@ -413,6 +427,7 @@ impl Core {
         if self.ensemble.standing == Standing::Leading {
             return;
         }
+        self.stats.proposals_learned.add(batch.count() as u64);
         for proposal in batch.proposals() {
             let is_it = |read: &mut ReadTxn| read.0.zxid == proposal.zxid();
             let (header, txn, digest) = match self.ensemble.read_ahead.pop_front_if(is_it) {
