@@ -179,7 +179,8 @@ impl Shell {
             new_members: members.map(Cow::Borrowed).or_else(|| read.map(Cow::Owned)),
             based_on,
         };
-        let data = self.client()?.reconfig(request).await?;
+        // It is about no znode that the operator has named: Apache's shell shows an empty path.
+        let data = self.client()?.reconfig(request).await.about("")?;
         let text = render::text(data.value.as_deref());
         self.screen.result(&format!("Committed new configuration:\n{text}"))?;
         self.show_stat_if_asked(&data.stat, arguments)

@@ -190,7 +190,7 @@ fn last_dot_of_relative(path: &str) -> Option<usize> {
 
 fn keeper_text(code: ErrorCode, path: Option<&str>) -> String {
     let name = code.text();
-    path.map_or_else(
+    path.filter(|path| !path.is_empty()).map_or_else(
         || format!("KeeperErrorCode = {name}"),
         |path| format!("KeeperErrorCode = {name} for {path}"),
     )
@@ -224,6 +224,13 @@ mod tests {
         check(invalid("/a//b", InvalidPath::EmptyName), expected);
         let expected = "Invalid path string \"/a/../b\" caused by relative paths not allowed @4";
         check(invalid("/a/../b", InvalidPath::RelativeName), expected);
+        for (code, expected) in [
+            (ErrorCode::BadVersion, "version No is not valid : "),
+            (ErrorCode::ReconfigDisabled, "KeeperErrorCode = Reconfig is disabled"),
+        ] {
+            let about_nothing = Err::<(), _>(refused(code)).about("").expect_err("an error");
+            assert_eq!(about_nothing.to_string(), expected);
+        }
         let unknown = Failure::UnknownCommand("bogus".to_owned());
         assert_eq!(unknown.to_string(), "Command not found: Command not found bogus");
         assert_eq!(unknown.exit_code(), 127);

@@ -20,7 +20,7 @@ impl Preparation<'_> {
         if request.based_on.is_some_and(|based_on| ConfigVersion(based_on) != version) {
             return Err(ErrorCode::BadVersion);
         }
-        let new = requested(&memberships.committed, request).ok_or(ErrorCode::BadArguments)?;
+        let new = requested(&memberships.committed, request)?;
         if new.voters().count() < self.options.voters_min || !self.is_usable(&new) {
             return Err(ErrorCode::BadArguments);
         }
@@ -53,24 +53,35 @@ impl Preparation<'_> {
 /// The version of the znode, whatever is written there: the membership has its own.
 const UNVERSIONED: i32 = -1;
 
-/// What a request makes of a membership; `None` if that can not be told, or makes no sense.
-fn requested(current: &Membership, request: &ReconfigRequest<'_>) -> Option<Membership> {
+/// What a request makes of a membership; refused if that can not be told, or makes no sense.
+fn requested(current: &Membership, request: &ReconfigRequest<'_>) -> Result<Membership, ErrorCode> {
     if let Some(text) = &request.new_members {
-        return Membership::parse(&text.replace(',', "\n")).ok();
+        return Membership::parse(&text.replace(',', "\n")).map_err(|_| ErrorCode::BadArguments);
     }
-    let leaving = parts(request.leaving.as_deref()).map(|sid| sid.parse().ok().map(Sid));
-    let leaving: Vec<Sid> = leaving.collect::<Option<_>>()?;
-    let joining: Vec<Member> =
-        parts(request.joining.as_deref()).map(joiner).collect::<Option<_>>()?;
-    current.changed(&leaving, joining).ok()
+    let leaving: Vec<_> = parts(request.leaving.as_deref()).map(id).collect::<Result<_, _>>()?;
+    let joining: Vec<_> =
+        parts(request.joining.as_deref()).map(joiner).collect::<Result<_, _>>()?;
+    current.changed(&leaving, joining).map_err(|_| ErrorCode::BadArguments)
+}
+
+/// Reads the id of a server. What is no number is refused with the code that Apache's servers have for
+/// whatever they do not foresee.
+fn id(text: &str) -> Result<Sid, ErrorCode> {
+    text.parse().map(Sid).map_err(|_| ErrorCode::MarshallingError)
 }
 
 /// Reads `server.N=...`, which has to say where clients connect.
-fn joiner(text: &str) -> Option<Member> {
-    let (key, value) = text.split_once('=')?;
-    let sid = key.trim().rsplit('.').next()?.parse().ok().filter(|sid| *sid >= 0)?;
-    let member = Member::parse(Sid(sid), value).ok()?;
-    (member.client.is_some() || member.secure_client.is_some()).then_some(member)
+fn joiner(text: &str) -> Result<Member, ErrorCode> {
+    let (key, value) = text.split_once('=').ok_or(ErrorCode::BadArguments)?;
+    let sid = id(key.trim().rsplit('.').next().unwrap_or_default())?;
+    if sid.0 < 0 {
+        return Err(ErrorCode::BadArguments);
+    }
+    let member = Member::parse(sid, value).map_err(|_| ErrorCode::BadArguments)?;
+    if member.client.is_none() && member.secure_client.is_none() {
+        return Err(ErrorCode::BadArguments);
+    }
+    Ok(member)
 }
 
 /// What is between the commas of a list; of none there is nothing.
@@ -83,8 +94,14 @@ mod tests {
     use super::*;
 
     const CURRENT: &str = "server.1=a:1:2;3\nserver.2=b:1:2;3";
+    const SENSELESS: Result<&str, ErrorCode> = Err(ErrorCode::BadArguments);
 
-    fn check(joining: &str, leaving: &str, new_members: Option<&str>, expected: Option<&str>) {
+    fn check(
+        joining: &str,
+        leaving: &str,
+        new_members: Option<&str>,
+        expected: Result<&str, ErrorCode>,
+    ) {
         let current = Membership::parse(CURRENT).unwrap();
         let request = ReconfigRequest {
             joining: Some(joining.into()),
@@ -100,41 +117,40 @@ mod tests {
     #[test]
     fn servers_join_leave_and_change() {
         let with_3 = "server.1=a:1:2;3\nserver.2=b:1:2;3\nserver.3=c:1:2;3";
-        check("server.3=c:1:2;3", "", None, Some(with_3));
-        check(" server.3 = c:1:2;3 ,", "9", None, Some(with_3));
-        check("3=c:1:2;3", "", None, Some(with_3));
-        check("", "2", None, Some("server.1=a:1:2;3"));
+        check("server.3=c:1:2;3", "", None, Ok(with_3));
+        check(" server.3 = c:1:2;3 ,", "9", None, Ok(with_3));
+        check("3=c:1:2;3", "", None, Ok(with_3));
+        check("", "2", None, Ok("server.1=a:1:2;3"));
         check(
             "server.2=b:1:9:observer;;4",
             "",
             None,
-            Some("server.1=a:1:2;3\nserver.2=b:1:9:observer;;4"),
+            Ok("server.1=a:1:2;3\nserver.2=b:1:9:observer;;4"),
         );
-        check("server.2=b:1:2;3", "2", None, Some(CURRENT));
-        check("", "", None, Some(CURRENT));
-        check("", "1,2", None, None);
+        check("server.2=b:1:2;3", "2", None, Ok(CURRENT));
+        check("", "", None, Ok(CURRENT));
+        check("", "1,2", None, SENSELESS);
     }
 
     #[test]
     fn a_whole_membership_takes_the_place_of_the_old_one() {
         for text in ["server.3=c:1:2;3,server.4=d:1:2", "server.3=c:1:2;3\nserver.4=d:1:2"] {
-            check("ignored", "ignored", Some(text), Some("server.3=c:1:2;3\nserver.4=d:1:2"));
+            check("ignored", "ignored", Some(text), Ok("server.3=c:1:2;3\nserver.4=d:1:2"));
         }
         let grouped = "server.3=c:1:2,server.4=d:1:2,group.1=3:4,weight.3=2";
-        check("", "", Some(grouped), Some(&grouped.replace(',', "\n")));
+        check("", "", Some(grouped), Ok(&grouped.replace(',', "\n")));
         for text in ["", "nonsense", "server.3=c:1:2,clientPort=2181"] {
-            check("", "", Some(text), None);
+            check("", "", Some(text), SENSELESS);
         }
     }
 
     #[test]
     fn what_can_not_be_read_changes_nothing() {
-        for joining in
-            ["server.3", "server.3=c:1:2", "server.x=c:1:2;3", "server.-3=c:1:2;3", "server.3=c;3"]
-        {
-            check(joining, "", None, None);
+        for joining in ["server.3", "server.3=c:1:2", "server.-3=c:1:2;3", "server.3=c;3"] {
+            check(joining, "", None, SENSELESS);
         }
-        check("", "one", None, None);
+        check("server.x=c:1:2;3", "", None, Err(ErrorCode::MarshallingError));
+        check("", "one", None, Err(ErrorCode::MarshallingError));
     }
 
     #[test]
