@@ -1,7 +1,7 @@
 """A small client of the protocol, for suites that look at several members of an ensemble at once.
 
-It says what it does and nothing more: no reconnecting, no pings of its own, no watches. A request
-that is not answered in time, or refused, is an exception.
+It says what it does and nothing more: no reconnecting, no pings of its own, no watches that are set
+again by themselves. A request that is not answered in time, or refused, is an exception.
 """
 
 import collections
@@ -11,14 +11,23 @@ import time
 
 SECONDS = 10
 TIMEOUT_MS = 12_000
-OPEN_ACL = struct.pack(">ii", 1, 31) + b"".join(
-    struct.pack(">i", len(text)) + text for text in (b"world", b"anyone")
-)
-EPHEMERAL = 1
+# All rights for anyone.
+OPEN_ACL = ((31, "world", "anyone"),)
+# Flags of a creation.
+EPHEMERAL, SEQUENTIAL, CONTAINER, WITH_TTL = 1, 2, 4, 5
 
 # Operations by number.
-CREATE, DELETE, GET_DATA, SET_DATA, GET_ACL, SYNC, PING = 1, 2, 4, 5, 6, 9, 11
-GET_CHILDREN2, CLOSE, RECONFIG = 12, -11, 16
+CREATE, DELETE, EXISTS, GET_DATA, SET_DATA, GET_ACL, SYNC, PING = 1, 2, 3, 4, 5, 6, 9, 11
+GET_CHILDREN2, CLOSE, MULTI, RECONFIG, CREATE_CONTAINER, CREATE_TTL = 12, -11, 14, 16, 19, 21
+AUTHENTICATE, SET_WATCHES = 100, 101
+# Numbers of requests and answers with a meaning of their own.
+EVENT_XID, PING_XID, AUTHENTICATE_XID, SET_WATCHES_XID = -1, -2, -4, -8
+# Kinds of watch events.
+CREATED, DELETED, CHANGED, CHILDREN_CHANGED = 1, 2, 3, 4
+# What a request is refused with.
+NO_NODE, NO_AUTH, BAD_VERSION = -101, -102, -103
+NODE_EXISTS, SESSION_EXPIRED, QUOTA_EXCEEDED = -110, -112, -125
+MEMBERSHIP = "/zookeeper/config"
 # How many znodes a dump asks for at a time.
 DUMPED_TOGETHER = 200
 
@@ -46,6 +55,8 @@ class Client:
         self.session, self.password = (
             (resume.session, resume.password) if resume else (0, bytes(16))
         )
+        # The watch events that came, each as its kind and its path.
+        self.events = collections.deque()
         self._xid = 0
         self._posted = collections.deque()
         self._doing = f"{address}: handshake"
@@ -57,7 +68,7 @@ class Client:
         _version, timeout, session = struct.unpack_from(">iiq", answer)
         if timeout == 0:
             self.drop()
-            raise Refused(-112)
+            raise Refused(SESSION_EXPIRED)
         self.session = session
         self.password = _take_buffer(answer, 16)[0]
 
@@ -67,27 +78,67 @@ class Client:
     def __exit__(self, *_) -> None:
         self.drop()
 
-    def create(self, path: str, data: bytes = b"", flags: int = 0) -> str:
-        """Creates a znode and returns its path."""
-        return _take_buffer(self._ask(*creation(path, data, flags)), 0)[0].decode()
+    def create(self, path: str, data: bytes = b"", flags: int = 0, **more) -> str:
+        """Creates a znode and returns its path; takes the same as `creation`."""
+        return _take_buffer(self._ask(*creation(path, data, flags, **more)), 0)[0].decode()
 
     def set(self, path: str, data: bytes) -> None:
         """Sets the data of a znode, whatever its version."""
-        self._ask(SET_DATA, _text(path) + _buffer(data) + struct.pack(">i", -1))
+        self._ask(*change(path, data))
 
     def delete(self, path: str) -> None:
         """Deletes a znode, whatever its version."""
         self._ask(DELETE, _text(path) + struct.pack(">i", -1))
 
-    def get(self, path: str) -> tuple:
+    def get(self, path: str, watch: bool = False) -> tuple:
         """Returns the data and the raw Stat of a znode."""
-        answer = self._ask(GET_DATA, _text(path) + b"\0")
+        answer = self._ask(GET_DATA, _text(path) + bytes([watch]))
         data, rest = _take_buffer(answer, 0)
         return data, answer[rest:]
 
-    def children(self, path: str) -> list:
+    def exists(self, path: str, watch: bool = False) -> bool:
+        """Returns whether there is such a znode."""
+        try:
+            self._ask(EXISTS, _text(path) + bytes([watch]))
+        except Refused as refusal:
+            if refusal.code != NO_NODE:
+                raise
+            return False
+        return True
+
+    def children(self, path: str, watch: bool = False) -> list:
         """Returns the sorted names of a znode's children."""
-        return _take_names(self._ask(GET_CHILDREN2, _text(path) + b"\0"))
+        return _take_names(self._ask(GET_CHILDREN2, _text(path) + bytes([watch])))
+
+    def multi(self, operations) -> None:
+        """Does several operations, each as `post` takes it, or none of them."""
+        body = b"".join(struct.pack(">ibi", number, 0, -1) + it for number, it in operations)
+        answer = self._ask(MULTI, body + struct.pack(">ibi", -1, 1, -1))
+        # A refused one answers with an error for each operation: the first that is not 0 is told.
+        if struct.unpack_from(">i", answer)[0] == -1:
+            codes = [code for (code,) in struct.iter_unpack(">9xi", answer[: 13 * len(operations)])]
+            raise Refused(next(filter(None, codes)))
+
+    def authenticate(self, scheme: str, credentials: bytes) -> None:
+        """Adds an identity."""
+        body = struct.pack(">i", 0) + _text(scheme) + _buffer(credentials)
+        self._ask(AUTHENTICATE, body, xid=AUTHENTICATE_XID)
+
+    def set_watches(self, data=(), exists=(), children=()) -> None:
+        """Sets watches as a client does that comes back: what was missed is told at once."""
+        lists = b"".join(
+            struct.pack(">i", len(paths)) + b"".join(map(_text, paths))
+            for paths in (data, exists, children)
+        )
+        self._ask(SET_WATCHES, struct.pack(">q", self.seen) + lists, xid=SET_WATCHES_XID)
+
+    def event(self) -> tuple:
+        """Waits for the next watch event; returns its kind and its path."""
+        while not self.events:
+            frame = self._receive()
+            if not self._takes_event(frame):
+                raise AssertionError("an answer that nobody waits for")
+        return self.events.popleft()
 
     def sync(self) -> None:
         """Waits until this member has everything that was decided before."""
@@ -101,7 +152,7 @@ class Client:
 
     def ping(self) -> None:
         """Keeps the session alive."""
-        self._ask(PING, b"", xid=-2)
+        self._ask(PING, b"", xid=PING_XID)
 
     def close(self) -> None:
         """Ends the session."""
@@ -117,7 +168,9 @@ class Client:
         self._connection.close()
 
     def dump(self, top: str = "/") -> dict:
-        """Returns data, Stat and access control list of each znode, but for the ensemble's own."""
+        """Returns data, Stat and access control list of each znode but the membership, whose Stat
+        is each server's own.
+        """
         found, level = {}, [top]
         while level:
             part, level = level[:DUMPED_TOGETHER], level[DUMPED_TOGETHER:]
@@ -129,7 +182,7 @@ class Client:
                 found[path] = (self.answer()[1], self.answer()[1])
                 below = path.rstrip("/")
                 level += [f"{below}/{name}" for name in _take_names(self.answer()[1])]
-            level = [path for path in level if not path.startswith("/zookeeper")]
+            level = [path for path in level if path != MEMBERSHIP]
         return found
 
     def post(self, operation: int, body: bytes, xid: int = None) -> int:
@@ -145,7 +198,8 @@ class Client:
 
     def answer(self) -> tuple:
         """Waits for the oldest request without an answer; returns its zxid and its record."""
-        answer = self._receive()
+        while self._takes_event(answer := self._receive()):
+            pass
         expected = self._posted.popleft()
         number, zxid, code = struct.unpack_from(">iqi", answer)
         if number != expected:
@@ -154,6 +208,17 @@ class Client:
         if code:
             raise Refused(code)
         return zxid, answer[16:]
+
+    def _takes_event(self, frame: bytes) -> bool:
+        """Keeps a watch event; returns whether the frame is one."""
+        number, zxid, _ = struct.unpack_from(">iqi", frame)
+        if number != EVENT_XID:
+            return False
+        # Apache 3.8 leaves the zxid out.
+        self.seen = max(self.seen, zxid)
+        kind, _state = struct.unpack_from(">ii", frame, 16)
+        self.events.append((kind, _take_buffer(frame, 24)[0].decode()))
+        return True
 
     def _ask(self, operation: int, body: bytes, xid: int = None) -> bytes:
         self.post(operation, body, xid)
@@ -191,9 +256,25 @@ def until(seconds: float, attempt, *expected):
             time.sleep(0.02)
 
 
-def creation(path: str, data: bytes = b"", flags: int = 0) -> tuple:
-    """Returns what `Client.post` takes to create a znode."""
-    return CREATE, _text(path) + _buffer(data) + OPEN_ACL + struct.pack(">i", flags)
+def creation(path: str, data: bytes = b"", flags: int = 0, acl=None, ttl_ms: int = None) -> tuple:
+    """Returns what `Client.post` takes to create a znode.
+
+    `acl` are triples of permissions, scheme and identity; none: anyone may do anything.
+    """
+    record = _text(path) + _buffer(data) + _acl(acl or OPEN_ACL) + struct.pack(">i", flags)
+    if ttl_ms is not None:
+        return CREATE_TTL, record + struct.pack(">q", ttl_ms)
+    return CREATE_CONTAINER if flags == CONTAINER else CREATE, record
+
+
+def change(path: str, data: bytes) -> tuple:
+    """Returns what `Client.post` takes to set the data of a znode, whatever its version."""
+    return SET_DATA, _text(path) + _buffer(data) + struct.pack(">i", -1)
+
+
+def _acl(entries) -> bytes:
+    parts = (struct.pack(">i", rights) + _text(scheme) + _text(it) for rights, scheme, it in entries)
+    return struct.pack(">i", len(entries)) + b"".join(parts)
 
 
 def _buffer(data: bytes) -> bytes:

@@ -1,10 +1,11 @@
-"""Starts and stops ensembles whose members may be of different kinds."""
+"""Starts and stops ensembles whose members may be of different kinds, and compares what they have."""
 
 import random
 import re
+from dataclasses import dataclass
 
 from harness import servers
-from harness.client import Client, until
+from harness.client import SEQUENTIAL, Client, creation, until
 from harness.network import Network, Port
 
 READY_SECONDS = 60
@@ -31,6 +32,19 @@ WAYS = re.compile(
     r"|Getting a (diff|snapshot) from (?:the )?leader|(Truncating) log to get in sync"
 )
 WAY_NAMES = {"diff": "DIFF", "snapshot": "SNAP", "Truncating": "TRUNC"}
+# Lines of `zoo.cfg` that let the membership change; anybody may do it.
+RECONFIG = {"reconfigEnabled": "true", "skipACL": "yes"}
+# What a server says of a tree that is not the leader's; Apache's with the transaction.
+WRONG_DIGEST = re.compile(
+    r"^.*(?:Digests are not matching|digest mismatch|digest of the (?:replayed )?tree differ).*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+WRONG_AT = re.compile(r"value:(\d+)", re.IGNORECASE)
+# Every so many transactions a server tells its digest.
+DIGEST_INTERVAL = 128
+# Znodes that make every member tell digests of the same transactions, and where they are.
+DIGESTED = 2 * DIGEST_INTERVAL + 50
+DIGESTED_PARENT = "/digested"
 
 
 # Those that this process has chosen: a member may have been given one that it does not open yet.
@@ -100,6 +114,70 @@ class Member(servers.Server):
         told = re.findall(r"^([0-9a-f]+): (\d+)$", self.four_letters("hash"), re.MULTILINE)
         return dict(told)
 
+    def metric(self, name: str) -> int:
+        """Returns a number that `mntr` tells; `None` if it does not."""
+        found = re.search(rf"^zk_{name}\t(-?\d+)", self.four_letters("mntr"), re.MULTILINE)
+        return int(found.group(1)) if found else None
+
+    def wrong_digests(self, since: int = 0) -> list:
+        """Returns what it says about trees whose digest is not the leader's. Of Apache's servers what
+        was before the transaction `since` is left out.
+        """
+        wrong = WRONG_DIGEST.findall(self.log.read_text(errors="replace"))
+        if since and servers.KINDS[self.kind] is not None:
+            moments = (WRONG_AT.search(line) for line in wrong)
+            return [it.string for it in moments if it and int(it.group(1)) >= since]
+        count = self.metric("digest_mismatches_count")
+        return wrong if count == 0 else [*wrong, f"it counts {count}"]
+
+
+class Lasting(Member):
+    """One server that keeps its files of configuration as it was left: its membership changes."""
+
+    def __init__(self, sid: int, kind: str, role: str = "participant", properties=None):
+        super().__init__(sid, kind, RECONFIG, properties or {})
+        self.ports = (free_port(), free_port())
+        self.role = role
+
+    def line(self, role: str = None, ports=None, client: int = None) -> str:
+        """Returns its line in a membership, as it is or as it is to be."""
+        quorum, election = ports or self.ports
+        client = client or self.port
+        role = role or self.role
+        return f"server.{self.sid}=127.0.0.1:{quorum}:{election}:{role};127.0.0.1:{client}"
+
+    def configure(self, lines) -> None:
+        """Writes the files with which it starts for the first time."""
+        settings = {**self.config, "dataDir": self.data}
+        if self.role == "observer":
+            settings["peerType"] = "observer"
+        # The lines of the membership say where clients come.
+        settings.pop("clientPortAddress")
+        text = [f"{key}={value}" for key, value in settings.items()]
+        self.configuration.write_text("\n".join([*text, *lines, ""]))
+
+    def _configure(self) -> None:
+        """Its files are there."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the members of an ensemble compare, in every field of every znode and by digests."""
+
+    # Who was compared.
+    members: set
+    # How many znodes the first one has.
+    znodes: int
+    # Which znodes of whom are not as those of the first.
+    differences: list
+    # Of how many transactions all told a digest, and what is wrong with digests.
+    digests: int
+    wrong_digests: list
+
+    def is_whole(self) -> bool:
+        """Returns whether all trees are equal, as far as anybody can tell."""
+        return self.znodes > 1 and self.digests > 0 and not self.differences + self.wrong_digests
+
 
 class Ensemble:
     """Voters of the given kinds with the ids 1, 2, ...; then observers.
@@ -161,6 +239,35 @@ class Ensemble:
             return leaders[0]
 
         return until(READY_SECONDS, settled)
+
+    def agreement(self, was_busy: bool = False) -> Agreement:
+        """Compares all running members, after some writes that make them tell their digests.
+
+        A snapshot that a leader sends while it writes is between two states. An Apache server takes
+        that for a wrong digest until it has seen everything: if the ensemble `was_busy` when members
+        came back, what was before these writes does not count.
+        """
+        with self.leader().client() as client:
+            if not client.exists(DIGESTED_PARENT):
+                client.create(DIGESTED_PARENT)
+            for _ in range(DIGESTED):
+                client.post(*creation(f"{DIGESTED_PARENT}/", b"digested", SEQUENTIAL))
+            zxids = [client.answer()[0] for _ in range(DIGESTED)]
+            client.close()
+        since = zxids[0] if was_busy else 0
+        dumps = self.dumps()
+        first = next(iter(dumps.values()))
+        differences = []
+        for sid, dump in dumps.items():
+            paths = {path for path in {*first, *dump} if first.get(path) != dump.get(path)}
+            differences += [f"{sid} {path}" for path in sorted(paths)]
+        told = {member.sid: member.digests() for member in self.running()}
+        common = set.intersection(*(set(digests) for digests in told.values()))
+        common = {zxid for zxid in common if int(zxid, 16) >= since}
+        wrong = [f"at {zxid}" for zxid in common if len({it[zxid] for it in told.values()}) > 1]
+        for member in self.running():
+            wrong += [f"{member.sid}: {it}" for it in member.wrong_digests(since)]
+        return Agreement(set(dumps), len(first), differences, len(common), wrong)
 
     def dumps(self) -> dict:
         """Returns the whole tree of each running member, after a sync, by id."""

@@ -109,6 +109,11 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def configuration(self) -> Path:
+        """The main one of its files of configuration."""
+        return self.directory / "zoo.cfg"
+
+    @property
     def pid(self) -> int:
         """The process id of the running server."""
         return self._process.pid
@@ -116,10 +121,8 @@ class Server:
     def start(self) -> None:
         """Starts the server and waits until it serves; raises `StartFailure` otherwise."""
         self.data.mkdir(parents=True, exist_ok=True)
-        configuration = self.directory / "zoo.cfg"
-        lines = {**self.config, "dataDir": str(self.data), "clientPort": str(self.port)}
-        configuration.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-        command, environment = self._command(configuration)
+        self._configure()
+        command, environment = self._command(self.configuration)
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -178,6 +181,11 @@ class Server:
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def _configure(self) -> None:
+        """Writes its configuration, before each start."""
+        lines = {**self.config, "dataDir": str(self.data), "clientPort": str(self.port)}
+        self.configuration.write_text("".join(f"{key}={it}\n" for key, it in lines.items()))
 
     def _command(self, configuration: Path):
         # Reefkeeper takes variables of that prefix as keys of its configuration.
