@@ -9,13 +9,16 @@
 //!
 //! The file `shortened` beside the snapshots says so. Its text is for people. It is written
 //!
-//! - when a start finds a history that can not be read to its end ([`DataDir::recover_member`]);
+//! - when a start finds a history that can not be read to its end, or nothing at all where nothing
+//!   may be created ([`DataDir::recover_member`]): with a leader's snapshot alone this server would look
+//!   like one that never had more, but what was committed last may come behind the snapshot;
 //! - before a leader's snapshot replaces a history that went further ([`DataDir::install`]): what lay
 //!   beyond comes again from the leader, or was never committed, but only the end of the
 //!   synchronization shows which;
 //!
 //! and removed once the current epoch is stored, which is when a member says that it has all of a
-//! leader's history. Apache's server ignores it.
+//! leader's history; or when a database is created because an operator wants that. Apache's server
+//! ignores it.
 
 use std::io;
 

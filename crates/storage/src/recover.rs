@@ -175,6 +175,8 @@ impl<D: Disk> DataDir<D> {
             // Without this snapshot no log can ever be read.
             let writer = self.start_snapshot(Zxid::ZERO, Compression::None)?;
             snapshot::write_tree(writer, &mut recovered.tree)?;
+            // Whoever lets it be created says that there was nothing before.
+            self.note_whole()?;
         }
         if let Some(marker) = marker {
             self.remove(&marker)?;

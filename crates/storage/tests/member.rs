@@ -8,11 +8,12 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use common::{DIR, Dice, History, file, open, options, recover_simulated, tree_options};
 use storage::{
-    Compression, DataDir, Disk, Error, Fault, FaultKind, LogOptions, Memory, Operation, Origin,
-    RecoveredMember, SimulatedDisk, put_head, write_tree,
+    Compression, DataDir, Disk, EmptyDatabase, Error, Fault, FaultKind, LogOptions, Memory,
+    Operation, Origin, RecoverOptions, RecoveredMember, SimulatedDisk, put_head, write_tree,
 };
 use tree::SliceEnd;
 use types::{Epoch, Zxid};
@@ -306,6 +307,60 @@ fn log_that_can_not_be_read_at_all_does_not_keep_a_member_from_being_repaired() 
         let recovered = recover_simulated(&disk).unwrap();
         assert_eq!(recovered.last_logged, history.last());
         assert_eq!(recovered.tree.difference(&history.tree), None);
+    }
+}
+
+/// Apache's leaders send what is committed and not applied yet behind their snapshot. Who has lost its disk and
+/// gets no further than the snapshot must not vote with that: it may have acknowledged what follows.
+#[test]
+fn lost_disk_is_remembered_until_the_epoch_is_stored() {
+    let wiped = RecoverOptions { empty: EmptyDatabase::RequireMarker, ..options() };
+    let memory_after_a_crash = |disk: &SimulatedDisk| {
+        disk.crash(&mut |_: u64| 0);
+        let data_dir = open(disk, DIR).unwrap();
+        let found = data_dir.recover_member(&wiped).unwrap();
+        assert!(found.loss.is_none());
+        (found.recovered.origin, memory(&data_dir, found.recovered.last_logged))
+    };
+    let mut whole = populate(&SimulatedDisk::new());
+    let mut earlier = whole.at(Zxid::from_raw(20));
+    let disk = SimulatedDisk::new();
+    assert_eq!(memory_after_a_crash(&disk), (Origin::Unknown, Memory::Shortened));
+    let data_dir = open(&disk, DIR).unwrap();
+    let found = data_dir.recover_member(&wiped).unwrap();
+    data_dir.store_accepted_epoch(Epoch(1)).unwrap();
+    let log = data_dir.log(LogOptions::default(), found.recovered.last_logged).unwrap();
+    let mut receiving =
+        data_dir.start_receiving(earlier.last(), Compression::None, tree_options()).unwrap();
+    receiving.take(&stream(&mut earlier)).unwrap();
+    drop(data_dir.install(log, receiving.finish().unwrap()).unwrap());
+    drop(data_dir);
+    let (origin, memory) = memory_after_a_crash(&disk);
+    assert_eq!((origin, memory), (Origin::Snapshot(earlier.last()), Memory::Shortened));
+    repair(&disk, &mut whole).unwrap();
+    let (_, memory) = memory_after_a_crash(&disk);
+    assert_eq!(memory, Memory::Whole);
+}
+
+/// An operator who lets an empty database be created says that there was no other.
+#[test]
+fn database_that_is_meant_to_be_empty_is_whole() {
+    let wiped = RecoverOptions { empty: EmptyDatabase::RequireMarker, ..options() };
+    for has_marker in [false, true] {
+        let disk = SimulatedDisk::new();
+        let data_dir = open(&disk, DIR).unwrap();
+        assert_eq!(data_dir.recover_member(&wiped).unwrap().recovered.origin, Origin::Unknown);
+        assert_eq!(memory(&data_dir, Zxid::ZERO), Memory::Shortened);
+        if has_marker {
+            disk.plant(&Path::new(DIR).join("initialize"), b"");
+        }
+        let allowed = if has_marker { wiped } else { options() };
+        assert_eq!(data_dir.recover_member(&allowed).unwrap().recovered.origin, Origin::Created);
+        drop(data_dir);
+        disk.crash(&mut |_: u64| 0);
+        let data_dir = open(&disk, DIR).unwrap();
+        assert!(data_dir.recover_member(&wiped).unwrap().loss.is_none());
+        assert_eq!(memory(&data_dir, Zxid::ZERO), Memory::Whole);
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! recover_member ──> what can be read, and the loss; `shortened` is written, nothing else changes
+//!      │             (also where nothing is, and nothing says that there never was anything)
 //!      │
 //!      │   elected by the others, a leader synchronizes this server:
 //!      ├─> rewind to the end of what can be read   cuts the damage off; then what is missing is logged
@@ -15,6 +16,8 @@
 //!
 //! Until the leader comes the files stay as they are: should all members be in doubt about the same
 //! transaction, an operator has to decide, and may need them.
+
+use types::Zxid;
 
 use super::{Origin, RecoverOptions, Recovered};
 use crate::data_dir::DataDir;
@@ -33,13 +36,18 @@ pub struct RecoveredMember {
 }
 
 impl<D: Disk> DataDir<D> {
-    /// Reads everything, or as much as can be read.
+    /// Reads everything, or as much as can be read. Where nothing is that ever was, and nothing may be
+    /// created either, this server has lost its disk: that is noted like any other loss.
     ///
     /// # Errors
     /// When the disk can not be used.
     pub fn recover_member(&self, options: &RecoverOptions) -> Result<RecoveredMember, Error> {
         let mut found = self.find(options)?;
         let Some(loss) = found.loss.take() else {
+            if found.origin == Origin::Unknown {
+                // A leader's snapshot alone would make it look like a member that never had more.
+                self.note_shortened(Zxid::ZERO)?;
+            }
             return Ok(RecoveredMember { recovered: self.settle(found)?, loss: None });
         };
         let mut recovered = found.into_recovered();
