@@ -188,6 +188,9 @@ impl Following {
         effects: &mut Vec<Effect>,
     ) -> Course {
         self.connect(now, effects);
+        if core.votes() && self.phase.epoch().is_some_and(|epoch| epoch < core.epochs.accepted()) {
+            return Course::Leave(LeaveReason::LaterEpoch);
+        }
         match &mut self.phase {
             Phase::Settling(link, epoch, promise) if core.is_settled() || mutant::active(25) => {
                 let current_epoch = (*promise == Promise::New).then_some(core.epochs.current());
@@ -303,7 +306,13 @@ impl Following {
             return Err(not_due(packet, "it has to name its epoch"));
         };
         let accepted = core.epochs.accepted();
-        if offered < accepted {
+        // What a server had accepted while it voted binds it when it votes again. Until then it follows
+        // whoever leads, for nobody begins a later epoch for its sake.
+        let bound = match core.votes() {
+            true => accepted,
+            false => core.epochs.current(),
+        };
+        if offered < bound {
             return Err(PeerMisbehaved::StaleEpoch { offered, accepted });
         }
         // A server that has never been part of an ensemble can not tell.
@@ -346,6 +355,18 @@ impl Following {
             _ => core.options.init_limit,
         };
         self.patience_ends = now.instant.after(core.options.tick * ticks);
+    }
+}
+
+impl Phase {
+    /// The leader's epoch, once it has named it.
+    const fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Hesitating(_) | Self::Connecting | Self::Introduced(_) | Self::Over => None,
+            Self::Settling(_, epoch, _) => Some(*epoch),
+            Self::Synchronizing(_, synchronization) => Some(synchronization.epoch()),
+            Self::Broadcasting(_, broadcast) => Some(broadcast.epoch()),
+        }
     }
 }
 

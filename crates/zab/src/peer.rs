@@ -285,6 +285,11 @@ impl Core {
         self.memberships.kind(self.options.sid)
     }
 
+    /// Whether anybody counts on this server in a vote, now or when the pending membership is in force.
+    pub(crate) fn votes(&self) -> bool {
+        self.quorums.is_voter(self.options.sid)
+    }
+
     fn candidate(&self) -> Candidate {
         let last_logged = self.sound_last_logged().filter(|_| !self.is_disk_stuck);
         Candidate { last_logged, epoch: self.epochs.current() }

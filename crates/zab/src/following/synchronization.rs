@@ -206,6 +206,10 @@ impl Synchronization {
                 && core.history.bytes_after(core.history.last_synced()) > RECEPTION_BYTES_MAX
     }
 
+    pub(super) const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Whether the next packet may begin a snapshot.
     pub(super) fn may_get_snapshot(&self) -> bool {
         self.step == Step::AwaitsWay
