@@ -530,6 +530,7 @@ impl Election {
         if now.instant >= looking.repeat_at {
             looking.interval = self.options.notify_max.min(looking.interval * 2);
             looking.repeat_at = now.instant.after(looking.interval);
+            looking.round.stand_if_needed();
             self.tell_all(effects);
         }
     }

@@ -22,6 +22,11 @@
 //! Both need the word of the leader itself. Otherwise the followers of a leader that has just died
 //! would send each other after it again and again (ZOOKEEPER-975).
 //!
+//! A server that will vote when a pending membership is in force votes already. It does not stand itself,
+//! since those that were not told of that membership would pass over its votes; unless all who stand have an
+//! earlier history, for it can follow none of them. With equal histories who votes in the membership in
+//! force is preferred.
+//!
 //! # What it leaves to others
 //!
 //! Connections, time, and answers to servers that do not vote: see [`super::Election`]. Apache's
@@ -57,6 +62,8 @@ pub(crate) struct Round {
     settled: BTreeMap<Sid, Ballot>,
     /// Who had a leader when it was last told of the proposal, and passed over it.
     passed_over: BTreeSet<Sid>,
+    /// Whether others propose who has an earlier history than this server, which does not stand.
+    is_needed: bool,
 }
 
 /// What a notification calls for.
@@ -98,6 +105,7 @@ impl Round {
             received,
             settled,
             passed_over: BTreeSet::new(),
+            is_needed: false,
         };
         round.count_own();
         round
@@ -110,9 +118,12 @@ impl Round {
             false => ballot,
         };
         if ballot.state == ServerState::Looking && ballot.round < self.number {
-            return Heard::TellSender;
+            return match self.lacks_candidate() && names_candidate(&ballot, quorums) {
+                true => self.borrow(ballot.vote, quorums),
+                false => Heard::TellSender,
+            };
         }
-        if !ballot.vote.leader.is_some_and(|leader| quorums.is_voter(leader)) {
+        if !names_candidate(&ballot, quorums) {
             return Heard::Ignored(Ignored::LeaderIsNoVoter);
         }
         match ballot.state {
@@ -121,6 +132,16 @@ impl Round {
                 self.hear_settled(from, ballot, quorums)
             }
             ServerState::Observing => Heard::Ignored(Ignored::Observer),
+        }
+    }
+
+    /// Lets this server stand after all, if all who do have an earlier history. To be called when there was
+    /// time for others to be heard.
+    pub(crate) fn stand_if_needed(&mut self) {
+        let has_history = matches!(self.own.last_logged, LastLogged::Zxid(_));
+        if self.is_needed && self.lacks_candidate() && has_history {
+            self.proposal = Vote { leader: Some(self.me), ..self.own };
+            self.count_own();
         }
     }
 
@@ -166,21 +187,36 @@ impl Round {
         self.takes_part() && self.proposal.leader == Some(self.me)
     }
 
+    /// Proposes in this round whom others proposed in an earlier one, as it knows of nobody. They pass
+    /// over a proposal of nobody, so they would never hear from it that there is a later round.
+    fn borrow(&mut self, vote: Vote, quorums: &Quorums) -> Heard {
+        if vote.last_logged == LastLogged::NoDatabase {
+            return Heard::Ignored(Ignored::NoDatabase);
+        }
+        if !beats(vote, self.own, quorums) {
+            self.is_needed = true;
+            return Heard::Counted;
+        }
+        self.proposal = vote;
+        self.count_own();
+        Heard::TellAll
+    }
+
     fn hear_vote(&mut self, from: Sid, ballot: Ballot, quorums: &Quorums) -> Heard {
         if [self.own.last_logged, ballot.vote.last_logged].contains(&LastLogged::NoDatabase) {
             return Heard::Ignored(Ignored::NoDatabase);
         }
-        let quorum = &quorums.committed;
         let missed = self.passed_over.remove(&from);
         let before = self.proposal();
         if ballot.round > self.number {
             self.number = ballot.round;
             self.received.clear();
-            self.proposal =
-                if ballot.vote.beats(self.own, quorum) { ballot.vote } else { self.own };
-        } else if ballot.vote.beats(self.proposal, quorum) {
+            self.proposal = self.own;
+        }
+        if beats(ballot.vote, self.proposal, quorums) {
             self.proposal = ballot.vote;
         }
+        self.is_needed |= self.lacks_candidate();
         self.received.insert(from, ballot);
         self.count_own();
         if self.proposal() != before {
@@ -240,6 +276,11 @@ impl Round {
         leader.is_some_and(leads) && is_enough
     }
 
+    /// Whether it takes part, does not stand itself, and has heard of nobody whom it could follow.
+    fn lacks_candidate(&self) -> bool {
+        self.takes_part() && self.proposal.leader.is_none()
+    }
+
     fn proposes_same(&self, sid: Sid) -> bool {
         self.received.get(&sid).is_some_and(|ballot| ballot.same_in_round(&self.proposal()))
     }
@@ -249,6 +290,22 @@ impl Round {
         if self.takes_part() {
             self.received.insert(self.me, self.proposal());
         }
+    }
+}
+
+/// Whether it is for somebody who votes, now or when the pending membership is in force.
+fn names_candidate(ballot: &Ballot, quorums: &Quorums) -> bool {
+    ballot.vote.leader.is_some_and(|leader| quorums.is_voter(leader))
+}
+
+/// Whether one proposal is better than another; who votes in the membership in force before who does not yet.
+fn beats(vote: Vote, other: Vote, quorums: &Quorums) -> bool {
+    let committed = &quorums.committed;
+    let may_lead = |leader| committed.is_voter(leader) && committed.weight(leader) > 0;
+    let is_in_force = |vote: Vote| vote.leader.is_some_and(may_lead);
+    match vote.has_history_of(&other) && is_in_force(vote) != is_in_force(other) {
+        true => is_in_force(vote),
+        false => vote.beats(other, committed),
     }
 }
 
@@ -305,10 +362,39 @@ mod tests {
             (&[(2, 3), (3, 3)][..], false),
             (&[(4, 5), (5, 5)], false),
             (&[(3, 3), (4, 3)], true),
-            (&[(2, 5), (4, 5), (5, 5)], true),
+            (&[(2, 3), (4, 3), (5, 3)], true),
         ] {
             assert_eq!(round(votes, &quorums).has_quorum(&quorums), expected, "{votes:?}");
         }
+    }
+
+    /// Server 4 of the pending membership 3, 4, 5; 1, 2 and 3 are in force.
+    #[test]
+    fn who_votes_soon_stands_only_if_all_others_have_less() {
+        let quorums =
+            Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
+        let at = |counter, leader| Vote {
+            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
+            leader,
+            ..vote(1)
+        };
+        let proposed = |round: &Round| round.proposal().vote.leader.map(|sid| sid.0);
+        let (early, late) = (ElectionRound(2), ElectionRound(7));
+        for number in [early, late] {
+            let mut round = Round::new(Sid(4), true, late, at(5, None));
+            round.stand_if_needed();
+            assert_eq!(proposed(&round), None, "it knows of nobody else");
+            round.hear(Sid(3), Ballot::looking(at(4, Some(Sid(3))), number), &quorums);
+            assert_eq!(proposed(&round), None, "others may be heard");
+            round.stand_if_needed();
+            assert_eq!(proposed(&round), Some(4));
+            let heard = round.hear(Sid(2), Ballot::looking(at(5, Some(Sid(2))), late), &quorums);
+            assert_eq!((heard, proposed(&round)), (Heard::TellAll, Some(2)), "in force already");
+        }
+        let mut round = Round::new(Sid(4), true, late, at(5, None));
+        let earlier = Ballot::looking(at(5, Some(Sid(3))), early);
+        assert_eq!(round.hear(Sid(3), earlier, &quorums), Heard::TellAll, "of the later round");
+        assert_eq!((round.number(), proposed(&round)), (late, Some(3)));
     }
 
     #[test]

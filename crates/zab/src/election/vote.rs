@@ -36,6 +36,11 @@ impl Vote {
         };
         self.leader.is_some_and(|leader| quorum.weight(leader) > 0) && is_better
     }
+
+    /// Whether only the ids decide between the two.
+    pub(crate) fn has_history_of(&self, other: &Self) -> bool {
+        (self.epoch, self.last_logged) == (other.epoch, other.last_logged)
+    }
 }
 
 /// A vote as one server cast it.

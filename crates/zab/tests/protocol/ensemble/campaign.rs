@@ -118,6 +118,30 @@ fn ensembles_keep_their_promises_while_their_memberships_change() {
     assert_eq!(missing.collect::<Vec<_>>(), [&""; 0], "a campaign in which that happened");
 }
 
+/// Seeds of runs that came to nothing while the membership changed, and why.
+#[test]
+fn ensembles_that_once_did_not_find_together_do() {
+    for (seed, voters, observers, _why) in [
+        (40, 5, 1, "who votes soon and proposes nobody was alone in its later round"),
+        (
+            40,
+            3,
+            1,
+            "who votes soon was elected by those who knew, and the others did not hear of it",
+        ),
+        (
+            58,
+            5,
+            1,
+            "an observer had accepted an epoch when it voted that nobody else has got to yet",
+        ),
+        (64, 5, 1, "of two with the latest history the one that votes soon came first"),
+        (252, 3, 0, "the latest history was at a server that votes soon, and it did not stand"),
+    ] {
+        run_with_changes(seed, voters, observers);
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let fingerprint = |world: World| {
