@@ -87,7 +87,10 @@ impl MembershipFiles {
         }
         let next = self.beside(PENDING_SUFFIX);
         match pending {
-            Some(pending) => replace(&next, with_sorted_lines(&pending.to_string()).as_bytes()),
+            Some(pending) => {
+                let text = with_sorted_lines(&pending.to_string());
+                replace(&self.main, &next, text.as_bytes())
+            }
             None => remove(&next),
         }
     }
@@ -97,7 +100,7 @@ impl MembershipFiles {
         let dynamic = self.beside(&format!(".dynamic.{version}"));
         let text = with_sorted_lines(&membership.to_string());
         let (lines, _) = text.rsplit_once('\n').unwrap_or_default();
-        replace(&dynamic, lines.as_bytes())?;
+        replace(&self.main, &dynamic, lines.as_bytes())?;
 
         let old = fs::read(&self.main).map_err(|source| io_error(&self.main, source))?;
         let malformed = |problem: properties::MalformedEscape| MembershipFilesError::Malformed {
@@ -106,7 +109,7 @@ impl MembershipFiles {
         };
         let entries = properties::parse(&old).map_err(malformed)?;
         if !entries.iter().any(|entry| entry.key == POINTER) {
-            replace(&self.beside(".bak"), &old)?;
+            replace(&self.main, &self.beside(".bak"), &old)?;
         }
         let member = membership.find(self.sid);
         let has_client = member.is_some_and(|member| member.client.is_some());
@@ -125,7 +128,7 @@ impl MembershipFiles {
         new.push(b'=');
         new.extend_from_slice(dynamic.as_os_str().as_encoded_bytes());
         new.push(b'\n');
-        replace(&self.main, &new)?;
+        replace(&self.main, &self.main, &new)?;
         self.stored = version;
         Ok(())
     }
@@ -153,12 +156,14 @@ fn with_sorted_lines(membership: &str) -> String {
     lines.join("\n")
 }
 
-/// Writes a file in place of another, so that a crash leaves one of them whole.
-fn replace(path: &Path, content: &[u8]) -> Result<(), MembershipFilesError> {
+/// Writes a file in place of another, so that a crash leaves one of them whole. Who may read the main
+/// file, in which secrets may be, may read this one, and nobody else.
+fn replace(main: &Path, path: &Path, content: &[u8]) -> Result<(), MembershipFilesError> {
     let mut temporary = path.to_owned().into_os_string();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
     let written = File::create(&temporary).and_then(|mut file| {
+        file.set_permissions(fs::metadata(main)?.permissions())?;
         file.write_all(content)?;
         file.sync_all()
     });
@@ -187,6 +192,9 @@ fn io_error(path: &Path, source: io::Error) -> MembershipFilesError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const STATIC: &str = "# a comment\ntickTime=500\nserver.1=a:1:2\nserver.2=b:1:2\nclientPort=7\npeerType=participant\nclientPortListenBacklog=9\n";
@@ -283,6 +291,20 @@ mod tests {
         let mut removed = Site::new(3, 5);
         removed.files.store(&membership(MEMBERS, 6), None).unwrap();
         assert!(removed.read("zoo.cfg.dynamic.6").is_some(), "who was a member must not forget");
+    }
+
+    #[test]
+    fn what_only_the_owner_may_read_stays_so() {
+        let mut site = Site::new(1, 0);
+        let main = site.directory.path().join("zoo.cfg");
+        fs::set_permissions(&main, Permissions::from_mode(0o600)).unwrap();
+        site.files.store(&membership(MEMBERS, 1), Some(&membership(MEMBERS, 2))).unwrap();
+        let expected = ["zoo.cfg", "zoo.cfg.bak", "zoo.cfg.dynamic.1", "zoo.cfg.dynamic.next"];
+        assert_eq!(site.names(), expected);
+        for name in expected {
+            let metadata = fs::metadata(site.directory.path().join(name)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
+        }
     }
 
     #[test]
