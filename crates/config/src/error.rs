@@ -308,6 +308,15 @@ pub enum Warning {
         /// Where it was given.
         origin: Origin,
     },
+    /// The key is in the file twice; the later line counts.
+    GivenTwice {
+        /// As `zoo.cfg` spells it.
+        key: String,
+        /// The earlier line, from 1.
+        line: usize,
+        /// The later one.
+        origin: Origin,
+    },
     /// The membership is a single voter, so this is a standalone server.
     SingleVoter {
         /// Where its line is.
@@ -360,6 +369,9 @@ impl fmt::Display for Warning {
             }
             Self::OddSwitch { key, value, expected, origin } => {
                 write!(f, "{origin}: {key}={value} is neither of {expected}; read as Apache does")
+            }
+            Self::GivenTwice { key, line, origin } => {
+                write!(f, "{origin}: {key} is given again, so that line {line} has no effect")
             }
             Self::SingleVoter { origin } => {
                 write!(f, "{origin}: a single voter is a standalone server; the line is ignored")

@@ -41,8 +41,11 @@ impl Layers {
         }
         let key = name.strip_prefix(PREFIX).unwrap_or(name);
         if is_membership(key) {
+            let is_it = |line: &MembershipLine| line.key == key;
+            let before =
+                self.membership.iter().position(is_it).map(|at| self.membership.remove(at));
+            self.warn_of_repetition(key, before.map(|line| line.given), &origin);
             let given = Given { text: text.to_owned(), origin };
-            self.membership.retain(|line| line.key != key);
             self.membership.push(MembershipLine { key: key.to_owned(), given });
         } else if let Some((manual, key)) = known::manual_name(key) {
             self.warnings.push(Warning::ManualName { manual, key, origin: origin.clone() });
@@ -54,7 +57,9 @@ impl Layers {
 
     /// Adds one value of a setting.
     pub(crate) fn set(&mut self, row: &'static Row, text: &str, origin: Origin) {
-        self.given.insert(row.key, Given { text: text.trim().to_owned(), origin });
+        let given = Given { text: text.trim().to_owned(), origin: origin.clone() };
+        let before = self.given.insert(row.key, given);
+        self.warn_of_repetition(row.key, before, &origin);
     }
 
     /// Adds the `-D` words of a variable that holds words for a Java virtual machine.
@@ -150,6 +155,19 @@ impl Layers {
                 let (key, origin) = ((*key).to_owned(), origin.clone());
                 self.warnings.push(Warning::NotSupportedYet { key, what, origin });
             }
+        }
+    }
+
+    /// Warns of what is given twice in one file. A later layer is meant to take the place of an earlier one.
+    fn warn_of_repetition(&mut self, key: &str, before: Option<Given>, origin: &Origin) {
+        if let (
+            Some(Given { origin: Origin::File { path: first, line }, .. }),
+            Origin::File { path, .. },
+        ) = (before, origin)
+            && first == *path
+        {
+            let (key, origin) = (key.to_owned(), origin.clone());
+            self.warnings.push(Warning::GivenTwice { key, line, origin });
         }
     }
 

@@ -133,6 +133,22 @@ fn a_single_voter_may_be_an_ensemble_that_is_to_grow() {
 }
 
 #[test]
+fn what_a_file_says_twice_is_named_and_the_later_line_counts() {
+    check(
+        &format!("{THREE}\nserver.2=zk9:2888:3888\nsyncLimit=9"),
+        expect![[r#"
+            DIR/zoo.cfg:8: server.2 is given again, so that line 6 has no effect
+            DIR/zoo.cfg:9: syncLimit is given again, so that line 4 has no effect
+            1 of:
+            server.1=zk1:2888:3888:participant
+            server.2=zk9:2888:3888:participant
+            server.3=zk3:2888:3888:participant
+            version=0
+        "#]],
+    );
+}
+
+#[test]
 fn several_servers_are_an_ensemble() {
     check(
         THREE,
