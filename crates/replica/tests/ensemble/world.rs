@@ -1,7 +1,7 @@
 //! Some servers without I/O, joined by connections on which everything arrives at once and in order;
 //! their clients; and a clock that the test moves.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +86,8 @@ pub(crate) struct World {
     /// Of each learner its end of the connection over which it learns.
     teachers: BTreeMap<Sid, Link>,
     impatient: Option<Sid>,
+    /// Learners that heard what their leader did not say, or that did not say what it heard.
+    forged: BTreeSet<Sid>,
     /// What leaves this server is lost, and what is sent to it.
     isolated: Option<Sid>,
     /// The digests of proposals that arrive at this server are wrong.
@@ -145,6 +147,7 @@ impl World {
             turns: Turns::default(),
             teachers: BTreeMap::new(),
             impatient: plan.impatient,
+            forged: BTreeSet::new(),
             isolated: None,
             misled: None,
         };
@@ -305,13 +308,7 @@ impl World {
 
     /// A server is gone for good.
     pub(crate) fn kill(&mut self, sid: i64) {
-        let sid = Sid(sid);
-        self.server(sid).is_up = false;
-        let ends: Vec<_> =
-            self.ends.iter().filter(|(_, end)| end.0 == sid).map(|it| *it.0).collect();
-        for link in ends {
-            self.close(link);
-        }
+        self.take_down(Sid(sid));
         self.run();
     }
 
@@ -328,9 +325,22 @@ impl World {
     /// A learner hears this from its leader, whatever that has really said.
     pub(crate) fn hear(&mut self, sid: i64, packet: &ToLearner<'_>) {
         let link = self.teachers[&Sid(sid)];
+        self.forged.insert(Sid(sid));
         let mut bytes = Vec::new();
         packet.encode(&mut bytes);
         self.arrive(Sid(sid), Arrival::FromLeader(link, bytes));
+        self.run();
+    }
+
+    /// A leader hears this from a learner, whatever that has really said.
+    pub(crate) fn overhear(&mut self, sid: i64, packet: &ToLeader<'_>) {
+        let link = self.teachers[&Sid(sid)];
+        let Some(&(_, far)) = self.ends.get(&link) else { return };
+        let Some(&(leader, _)) = self.ends.get(&far) else { return };
+        self.forged.insert(Sid(sid));
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        self.arrive(leader, Arrival::FromLearner(far, bytes));
         self.run();
     }
 
@@ -530,7 +540,18 @@ impl World {
             zab::Effect::StoreMemberships(memberships) => {
                 self.server(sid).memberships = memberships;
             }
+            // It was lied to, and logged what nobody had proposed. Nothing is kept of logs here.
+            zab::Effect::Truncate(_) if self.forged.contains(&sid) => self.take_down(sid),
             other => panic!("{other:?} is not needed here"),
+        }
+    }
+
+    fn take_down(&mut self, sid: Sid) {
+        self.server(sid).is_up = false;
+        let ends: Vec<_> =
+            self.ends.iter().filter(|(_, end)| end.0 == sid).map(|it| *it.0).collect();
+        for link in ends {
+            self.close(link);
         }
     }
 
@@ -543,6 +564,7 @@ impl World {
         // The caller's ends have odd numbers, and callers are learners.
         let is_learner = link.0 % 2 == 1;
         match is_learner {
+            _ if !self.forged.is_empty() => {}
             true => self.turns.ask(link, &bytes),
             false => self.turns.tell(Link(link.0 - 1), &bytes),
         }
