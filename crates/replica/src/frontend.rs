@@ -171,6 +171,19 @@ impl Frontend {
         desk.count_watches();
     }
 
+    /// As [`Frontend::collect`], without what follows on connections whose bytes had to wait:
+    /// [`Frontend::has_work`] tells of that.
+    pub fn collect_mail(&mut self, now: Now) {
+        let Self { reader, desk } = self;
+        desk.take_mail(now, reader);
+        desk.count_watches();
+    }
+
+    /// Whether nothing came by mail but answers, and at most so many.
+    pub fn has_only_replies(&self, count_max: usize) -> bool {
+        self.reader.has_only_replies(count_max)
+    }
+
     /// Forgets a connection that the peer or the I/O layer closed.
     pub fn closed(&mut self, conn: ConnId) {
         let Some(connection) = self.desk.connections.remove(conn) else { return };

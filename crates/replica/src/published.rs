@@ -334,6 +334,13 @@ impl TreeReader {
         self.mailbox().has_mail.load(Ordering::Acquire)
     }
 
+    /// Whether the mail that has come is answers, and at most so many.
+    pub(crate) fn has_only_replies(&self, count_max: usize) -> bool {
+        let outbox = self.mailbox().lock();
+        let mail = &outbox.mail;
+        mail.len() <= count_max && mail.iter().all(|mail| matches!(mail, Mail::Reply { .. }))
+    }
+
     /// Swaps the mail that has come for an empty outbox; `false` if there is none.
     pub(crate) fn take_mail(&self, empty: &mut Outbox) -> bool {
         if !self.has_mail() {
@@ -355,5 +362,38 @@ impl TreeReader {
 
     fn mailbox(&self) -> &Mailbox {
         &self.shared.mailboxes[self.front.0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::ExtendedTypes;
+
+    use super::*;
+
+    const FRONT: FrontId = FrontId(0);
+    const CONN: ConnId = ConnId(7);
+
+    #[test]
+    fn a_few_answers_are_told_from_other_mail() {
+        let options =
+            tree::Options { extended_types: ExtendedTypes::Enabled, digest: true, hash_seed: 1 };
+        let mut publisher = Publisher::new(Tree::new(options), 1);
+        let reader = publisher.reader(FRONT);
+        let mut post = |fill: &dyn Fn(&mut Outbox)| {
+            fill(publisher.read().1.outbox(FRONT));
+            publisher.post(|_| {});
+        };
+        let answer =
+            |outbox: &mut Outbox| outbox.reply(CONN, Instant::default(), |out| out.push(1));
+        assert!(reader.has_only_replies(0), "there is none");
+        post(&answer);
+        post(&answer);
+        assert!(reader.has_only_replies(2));
+        assert!(!reader.has_only_replies(1), "they are more");
+        post(&|outbox| outbox.mail.push(Mail::Close { conn: CONN }));
+        assert!(!reader.has_only_replies(9), "something else is among them");
+        assert!(reader.take_mail(&mut Outbox::default()));
+        assert!(reader.has_only_replies(0));
     }
 }

@@ -24,9 +24,10 @@ use storage::put_head;
 use zab::Memberships;
 
 use crate::clock::Clock;
-use crate::door::{Errand as DoorErrand, Handover};
+use crate::door::Errand as DoorErrand;
 use crate::history_thread::ReadJob;
 use crate::inbox::Inbox;
+use crate::io_thread::Front;
 use crate::log_thread::{Change, LogJob};
 use crate::operator::{Desk, Finding};
 use crate::peers::Peers;
@@ -82,7 +83,8 @@ pub(crate) struct Outlets {
     pub(crate) snapshots: Arc<Inbox<SnapshotJob>>,
     /// Only on a member of an ensemble somebody takes things out.
     pub(crate) history: Arc<Inbox<ReadJob>>,
-    pub(crate) handovers: Vec<Arc<Handover>>,
+    /// By their numbers.
+    pub(crate) fronts: Vec<Front>,
     pub(crate) desk: Arc<Desk>,
     /// Only a member of an ensemble has them.
     pub(crate) peers: Option<Peers>,
@@ -153,7 +155,7 @@ impl Helm {
         };
         self.step(&mut steering);
         drop(steering);
-        self.outlets.see_to_errands();
+        self.outlets.see_to_what_is_left();
         // What came meanwhile is for the thread that may stay: this one has work of its own.
         if !self.news().is_empty() {
             self.call();
@@ -179,7 +181,7 @@ impl Helm {
             // Announced before the helm is left, so that a step that sets an earlier one sees it.
             self.asleep_until.store(deadline.nanos().max(1), Ordering::SeqCst);
             drop(steering);
-            self.outlets.see_to_errands();
+            self.outlets.see_to_what_is_left();
             if self.news().is_empty() {
                 self.sleep(clock.until(deadline));
             }
@@ -275,7 +277,7 @@ impl Outlets {
             Effect::Inspected(inspection) => {
                 self.desk.findings.put(Finding::Inspection(inspection));
             }
-            Effect::Wake(front) => self.handovers[front.0].letterbox.wake(),
+            Effect::Wake(front) => self.fronts[front.0].note_mail(),
             Effect::BeginSnapshot(_)
             | Effect::SnapshotPart(_)
             | Effect::EndSnapshot { .. }
@@ -325,8 +327,12 @@ impl Outlets {
         }
     }
 
-    /// Lets errands be run that were left at the helm, by who has left it: nobody at the helm sends anything.
-    fn see_to_errands(&self) {
+    /// Lets be sent what was left at the helm. For who has left it: nobody at the helm sends anything.
+    /// Clients come first, as they wait.
+    fn see_to_what_is_left(&self) {
+        for front in &self.fronts {
+            front.see_to_mail();
+        }
         if let Some(peers) = &self.peers {
             peers.see_to_errands();
         }
@@ -335,7 +341,7 @@ impl Outlets {
     /// Lets operators and clients find what the membership in force says.
     fn adopt(&self, memberships: &Memberships) {
         let Some(member) = self.views.adopt(&memberships.committed) else { return };
-        if let Some(door_keeper) = self.handovers.first() {
+        if let Some(door_keeper) = self.fronts.first() {
             door_keeper.run(DoorErrand::MoveDoor(member));
         }
     }
@@ -352,8 +358,8 @@ impl Outlets {
         if let Some(oracle) = &self.oracle {
             oracle.close();
         }
-        for handover in &self.handovers {
-            handover.letterbox.stop();
+        for front in &self.fronts {
+            front.stop();
         }
     }
 }

@@ -7,433 +7,147 @@
 //! fill the buffer has emptied the socket, unless the end of the stream was told of, so that a
 //! request costs one read and one write. Of what is left in a socket the system does not tell
 //! again; such connections are *held up* and read from in a later turn, without waiting for events.
+//!
+//! What is known of the connections ([`Clients`]) is behind a lock that the thread lets go of while it sleeps. Then
+//! whoever has a few answers for them sends these by itself ([`Front::see_to_mail`]): a lone writer does not wait
+//! for this thread to wake up, but is answered by the one that synced the log, or heard from the last follower.
 
+mod clients;
 mod four_letter;
 mod socket;
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
-use admin::{FourLetterWord, TraceMask, Whitelist};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
-use replica::{Address, Frontend};
-use tracing::{debug, error};
-use types::{ConnId, Instant, LineLimit};
+use mio::{Events, Poll};
 
 use crate::clock::Clock;
-use crate::door::{Door, Errand, Handover, client_address, look_up};
-use crate::letterbox::WAKER;
-use crate::operator::{self, Desk, Finding, Question};
-use crate::server::Shared;
-use crate::view::{ClientPlace, Views};
+use crate::door::{Errand, Handover};
+use crate::helm::Helm;
 
-use four_letter::Opening;
-use socket::{FirstBytes, Socket, Sockets};
+use clients::Clients;
 
-/// The most bytes taken from one connection before others get their turn.
-const READ_BYTES: usize = 128 << 10;
+pub(crate) use clients::Equipment;
+
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
-/// How often connections without a handshake are looked for.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// One I/O thread.
+/// One I/O thread, before it runs.
 pub(crate) struct IoThread {
-    pub(crate) frontend: Frontend,
-    pub(crate) poll: Poll,
-    pub(crate) handover: Arc<Handover>,
-    /// The listener, on the one thread that has it.
-    pub(crate) door: Option<Door>,
-    pub(crate) shared: Arc<Shared>,
-    /// Where the words of operators are left.
-    pub(crate) desk: Arc<Desk>,
-    /// The words that are answered.
-    pub(crate) whitelist: Whitelist,
-    pub(crate) views: Arc<Views>,
-    pub(crate) clock: Clock,
-    /// How long a connection may take to finish the handshake.
-    pub(crate) handshake_timeout: Duration,
-    /// For the log, of all I/O threads: connections that the system does not tell of.
-    pub(crate) unwatched: Arc<LineLimit>,
-}
-
-/// Where the loop keeps its connections and buffers.
-struct Loop {
-    io: IoThread,
-    sockets: Sockets,
-    buffer: Box<[u8]>,
-    touched: Vec<ConnId>,
-    /// Connections that may have bytes of which the system does not tell again: others came first,
-    /// or the bytes were not wanted. Each once.
-    held_up: Vec<ConnId>,
-    /// Connections may wait at the door of which the system does not tell again.
-    more_wait_outside: bool,
-    next_sweep: Instant,
+    poll: Poll,
+    clock: Clock,
+    handover: Arc<Handover>,
+    clients: Arc<Mutex<Clients>>,
 }
 
 impl IoThread {
+    /// One that waits for the events of this poll, in whose registry the equipment is.
+    pub(crate) fn new(poll: Poll, equipment: Equipment) -> Self {
+        let (clock, handover) = (equipment.clock, Arc::clone(&equipment.handover));
+        let clients = Arc::new(Mutex::new(Clients::new(equipment)));
+        Self { poll, clock, handover, clients }
+    }
+
+    /// The way to it.
+    pub(crate) fn front(&self) -> Front {
+        Front {
+            handover: Arc::clone(&self.handover),
+            clients: Arc::downgrade(&self.clients),
+            has_post: AtomicBool::new(false),
+        }
+    }
+
     /// Moves bytes until the server stops.
     ///
     /// # Errors
     /// When the system refuses to tell of events.
-    pub(crate) fn run(self) -> io::Result<()> {
-        let next_sweep = self.clock.instant().after(SWEEP_INTERVAL);
-        let mut this = Loop {
-            io: self,
-            sockets: Sockets::default(),
-            buffer: vec![0; READ_BYTES].into(),
-            touched: Vec::new(),
-            held_up: Vec::new(),
-            more_wait_outside: false,
-            next_sweep,
-        };
+    pub(crate) fn run(mut self, helm: &Helm) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        while !this.io.handover.letterbox.is_stopped() {
-            this.wait(&mut events)?;
+        let mut inputs = Vec::new();
+        while !self.handover.letterbox.is_stopped() {
+            self.wait(&mut events)?;
+            let mut clients = self.clients();
             for event in &events {
-                this.on_event(event);
+                clients.on_event(event);
             }
-            this.turn();
+            clients.turn();
+            inputs.append(clients.inputs());
+            drop(clients);
+            helm.tell(&mut inputs);
         }
-        this.say_goodbye();
+        self.clients().say_goodbye();
         Ok(())
     }
-}
 
-impl Loop {
     /// Waits for events, unless there is mail.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let until_sweep = self.io.clock.until(self.next_sweep);
-        let has_work = || {
-            let frontend = &self.io.frontend;
-            frontend.has_work()
-                || self.more_wait_outside
-                || self.held_up.iter().any(|&conn| frontend.wants_bytes(conn))
-        };
-        let is_idle = self.io.handover.letterbox.may_sleep(has_work);
-        let timeout = if is_idle { until_sweep } else { Duration::ZERO };
-        let result = self.io.poll.poll(events, Some(timeout));
-        self.io.handover.letterbox.awake();
+        let clients = self.clients();
+        let until_due = self.clock.until(clients.next_deadline());
+        let is_idle = self.handover.letterbox.may_sleep(|| clients.has_work());
+        drop(clients);
+        let timeout = if is_idle { until_due } else { Duration::ZERO };
+        let result = self.poll.poll(events, Some(timeout));
+        self.handover.letterbox.awake();
         match result {
             Err(failure) if failure.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
         }
     }
 
-    fn on_event(&mut self, event: &mio::event::Event) {
-        match event.token() {
-            WAKER => {}
-            Token(slot) if Door::is(slot) => {
-                self.accept();
-            }
-            Token(slot) => {
-                let Some(conn) = self.sockets.at(slot) else { return };
-                if event.is_read_closed()
-                    && let Some(socket) = self.sockets.find_mut(conn)
-                {
-                    socket.has_end = true;
-                }
-                if event.is_readable() || event.is_read_closed() {
-                    self.read(conn);
-                }
-                if event.is_writable() {
-                    self.flush(conn);
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self) {
-        if let Some(door) = &mut self.io.door {
-            self.more_wait_outside = door.accept(self.io.clock.instant());
-        }
-    }
-
-    /// Everything that follows from the events: new connections, mail, output, input for the
-    /// replica.
-    fn turn(&mut self) {
-        if self.more_wait_outside {
-            self.accept();
-        }
-        for errand in self.io.handover.letterbox.take() {
-            match errand {
-                Errand::Serve { stream, address } => self.open(stream, address),
-                Errand::Answer { conn, text } => self.answer(conn, text),
-                Errand::ListWatches(from) => {
-                    let page = self.io.frontend.list_watches(from);
-                    self.io.desk.findings.put(Finding::Watches(page));
-                }
-                Errand::MoveDoor(place) => self.move_door(&place),
-            }
-        }
-        self.io.frontend.collect(self.io.clock.now());
-        self.flush_touched();
-        let held_up = std::mem::take(&mut self.held_up);
-        for conn in held_up {
-            if let Some(socket) = self.sockets.find_mut(conn) {
-                socket.is_held_up = false;
-                self.read(conn);
-            }
-        }
-        self.flush_touched();
-        self.io.shared.helm.tell(self.io.frontend.inputs());
-        let now = self.io.clock.instant();
-        if now >= self.next_sweep {
-            self.sweep(now);
-        }
-    }
-
-    /// Names are looked up on a thread that lives for that: it may take long.
-    fn move_door(&mut self, place: &ClientPlace) {
-        let address = match place {
-            ClientPlace::Nowhere => None,
-            ClientPlace::At(place) => match client_address(place) {
-                Some(address) => Some(address),
-                None => return look_up(place.clone(), Arc::clone(&self.io.handover)),
-            },
-        };
-        if let Some(door) = &mut self.io.door {
-            door.move_to(address, self.io.poll.registry());
-            self.more_wait_outside = true;
-        }
-    }
-
-    fn open(&mut self, mut stream: TcpStream, address: SocketAddr) {
-        let conn = self.io.frontend.open(self.io.clock.now(), address.ip());
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let token = Token(Sockets::slot(conn));
-        let registered = self.io.poll.registry().register(&mut stream, token, interest);
-        if let Err(failure) = registered {
-            if let Some(suppressed) = self.io.unwatched.admit(self.io.clock.instant()) {
-                error!(%address, %failure, suppressed, "can not watch the connection, closed");
-            }
-            self.io.frontend.closed(conn);
-            self.io.handover.connection_closed(address.ip());
-            return;
-        }
-        if let Some(stats) = self.io.frontend.connection_stats(conn) {
-            self.io.views.opened(self.io.frontend.front(), conn, address, stats);
-        }
-        self.sockets.insert(conn, Socket::new(stream, address.ip()));
-        // What came before the registration may never be told.
-        self.read(conn);
-    }
-
-    /// Reads what there is, as long as it is wanted.
-    fn read(&mut self, conn: ConnId) {
-        loop {
-            let Some(socket) = self.sockets.find_mut(conn) else { return };
-            match socket.first_bytes {
-                FirstBytes::Asked => return,
-                // The end of what the operator sends is not to end the answer.
-                FirstBytes::Answered if socket.has_text() => return,
-                FirstBytes::Answered => return self.drain(conn),
-                FirstBytes::Waiting(_) | FirstBytes::Known => {}
-            }
-            if !self.io.frontend.wants_bytes(conn) {
-                return self.hold_up(conn);
-            }
-            match socket.stream.read(&mut self.buffer) {
-                Ok(0) => return self.close(conn, "closed by the client"),
-                Ok(bytes) => {
-                    // There may be more, or only the end; but others have waited long enough.
-                    if bytes == self.buffer.len() || socket.has_end {
-                        self.hold_up(conn);
-                    }
-                    return self.take_in(conn, bytes);
-                }
-                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
-                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
-                Err(failure) => {
-                    debug!(?conn, %failure, "read failed");
-                    return self.close(conn, "broken");
-                }
-            }
-        }
-    }
-
-    /// Lets the connection be read from again in the next turn in which its bytes are wanted.
-    fn hold_up(&mut self, conn: ConnId) {
-        if let Some(socket) = self.sockets.find_mut(conn)
-            && !socket.is_held_up
-        {
-            socket.is_held_up = true;
-            self.held_up.push(conn);
-        }
-    }
-
-    /// Hands the bytes at the start of the buffer on: to the frontend, or, if they are the first
-    /// and a word of an operator, to who answers that.
-    fn take_in(&mut self, conn: ConnId, bytes: usize) {
-        let now = self.io.clock.now();
-        let Some(socket) = self.sockets.find_mut(conn) else { return };
-        let received = &self.buffer[..bytes];
-        if socket.first_bytes == FirstBytes::Known {
-            self.io.frontend.receive(now, conn, received);
-            return;
-        }
-        let FirstBytes::Waiting(before) = &mut socket.first_bytes else { return };
-        before.extend_from_slice(received);
-        match Opening::of(before, self.io.whitelist) {
-            Opening::Incomplete => {}
-            Opening::Frame => {
-                let first = std::mem::take(before);
-                socket.first_bytes = FirstBytes::Known;
-                self.io.frontend.receive(now, conn, &first);
-            }
-            Opening::Refused(word) => {
-                self.count_word(conn);
-                self.answer(conn, word.refusal().into_bytes());
-            }
-            Opening::Word { word, mask } => {
-                socket.first_bytes = FirstBytes::Asked;
-                self.count_word(conn);
-                self.ask(conn, word, mask);
-            }
-        }
-    }
-
-    /// Answers a word that needs nothing, or lets the operator's thread do it.
-    fn ask(&mut self, conn: ConnId, word: FourLetterWord, mask: Option<TraceMask>) {
-        match operator::prompt_answer(word, self.io.views.mode()) {
-            Some(text) => self.answer(conn, text.into()),
-            None => {
-                let asker = Address { front: self.io.frontend.front(), conn };
-                self.io.desk.questions.put(Question { asker, word, mask });
-            }
-        }
-    }
-
-    /// A word counts as a frame, as with Apache.
-    fn count_word(&self, conn: ConnId) {
-        if let Some(stats) = self.io.frontend.connection_stats(conn) {
-            stats.received.add(1);
-            self.io.frontend.stats().received.add(1);
-        }
-        self.io.views.asks(self.io.frontend.front(), conn);
-    }
-
-    fn answer(&mut self, conn: ConnId, text: Vec<u8>) {
-        let Some(socket) = self.sockets.find_mut(conn) else { return };
-        socket.first_bytes = FirstBytes::Answered;
-        socket.text = text;
-        self.flush_text(conn);
-    }
-
-    fn flush_touched(&mut self) {
-        let mut touched = std::mem::take(&mut self.touched);
-        self.io.frontend.take_touched(&mut touched);
-        for conn in touched.drain(..) {
-            self.flush(conn);
-        }
-        self.touched = touched;
-    }
-
-    /// Sends what the connection has to send, and closes it if that was the last.
-    fn flush(&mut self, conn: ConnId) {
-        let Some(socket) = self.sockets.find_mut(conn) else { return };
-        match socket.first_bytes {
-            FirstBytes::Asked => return,
-            FirstBytes::Answered => return self.flush_text(conn),
-            FirstBytes::Waiting(_) | FirstBytes::Known => {}
-        }
-        loop {
-            let output = self.io.frontend.output(conn);
-            let sent = if output.is_empty() { Ok(0) } else { socket.stream.write(output) };
-            match sent {
-                Ok(bytes) => {
-                    let is_all = bytes == output.len();
-                    if self.io.frontend.sent(conn, bytes) {
-                        return self.close(conn, "closed by the server");
-                    }
-                    if is_all {
-                        return;
-                    }
-                }
-                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
-                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
-                Err(failure) => {
-                    debug!(?conn, %failure, "write failed");
-                    return self.close(conn, "broken");
-                }
-            }
-        }
-    }
-
-    /// Sends the answer to an operator's word. Then the writing side is shut, and the rest of what
-    /// the operator sends is read away: closing at once could take the answer back.
-    fn flush_text(&mut self, conn: ConnId) {
-        let Some(socket) = self.sockets.find_mut(conn) else { return };
-        while socket.has_text() {
-            match socket.stream.write(&socket.text[socket.text_sent..]) {
-                Ok(bytes) => socket.text_sent += bytes,
-                Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => return,
-                Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.close(conn, "broken"),
-            }
-        }
-        // Whoever has seen the end of this answer and asks next, perhaps another thread, does not find
-        // this connection any more; that happens once.
-        if self.io.views.closed(self.io.frontend.front(), conn).is_some() {
-            self.io.frontend.stats().sent.add(1);
-        }
-        if socket.stream.shutdown(Shutdown::Write).is_err() {
-            return self.close(conn, "broken");
-        }
-        self.drain(conn);
-    }
-
-    /// Reads away what an operator sends after a word, a buffer in each turn: whoever sends faster
-    /// than this reads must not keep the others from being served.
-    fn drain(&mut self, conn: ConnId) {
-        let Some(socket) = self.sockets.find_mut(conn) else { return };
-        match socket.stream.read(&mut self.buffer) {
-            Ok(0) => self.close(conn, "answered"),
-            Ok(_) => self.hold_up(conn),
-            Err(failure) if failure.kind() == io::ErrorKind::WouldBlock => {}
-            Err(failure) if failure.kind() == io::ErrorKind::Interrupted => self.hold_up(conn),
-            Err(_) => self.close(conn, "answered"),
-        }
-    }
-
-    fn close(&mut self, conn: ConnId, why: &str) {
-        debug!(?conn, why, "connection closed");
-        let Some(mut socket) = self.sockets.remove(conn) else { return };
-        self.io.frontend.closed(conn);
-        self.io.views.closed(self.io.frontend.front(), conn);
-        self.io.handover.connection_closed(socket.address);
-        if let Err(failure) = self.io.poll.registry().deregister(&mut socket.stream) {
-            debug!(%failure, "the connection is watched until it is dropped");
-        }
-        // Sends the end of the stream also where unread bytes would make it a reset.
-        if let Err(failure) = socket.stream.shutdown(Shutdown::Both) {
-            debug!(%failure, "the connection was gone already");
-        }
-    }
-
-    /// Closes connections that did not finish the handshake in time, and those that are to be
-    /// closed but never take in what they were sent.
-    fn sweep(&mut self, now: Instant) {
-        self.next_sweep = now.after(SWEEP_INTERVAL);
-        // Who could not be let in for want of descriptors may be let in now.
-        self.accept();
-        for conn in self.io.frontend.lingering(now) {
-            self.close(conn, "does not read");
-        }
-        let timeout_nanos = u64::try_from(self.io.handshake_timeout.as_nanos()).unwrap_or(u64::MAX);
-        let Some(before) = now.nanos().checked_sub(timeout_nanos) else { return };
-        for conn in self.io.frontend.sessionless_since(Instant::from_nanos(before)) {
-            self.io.views.metrics.sessionless_connections_expired.add(1);
-            self.close(conn, "no handshake in time");
-        }
-    }
-
-    /// Sends what is ready before the connections are dropped.
-    fn say_goodbye(&mut self) {
-        self.io.frontend.collect(self.io.clock.now());
-        self.flush_touched();
+    fn clients(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().expect(NO_PANIC)
     }
 }
+
+/// The way to an I/O thread, for who has mail for its clients.
+pub(crate) struct Front {
+    handover: Arc<Handover>,
+    /// As long as the thread runs.
+    clients: Weak<Mutex<Clients>>,
+    /// There may be mail that nobody has seen to.
+    has_post: AtomicBool,
+}
+
+impl Front {
+    /// Lets the thread run an errand soon.
+    pub(crate) fn run(&self, errand: Errand) {
+        self.handover.run(errand);
+    }
+
+    /// Notes that there is mail. Whoever does that calls [`Front::see_to_mail`] when it has the time.
+    pub(crate) fn note_mail(&self) {
+        self.has_post.store(true, Ordering::Release);
+    }
+
+    /// Sees to it that mail is handed out, if there is some. If the thread sleeps, and there are only a few
+    /// answers, they are sent here and now.
+    ///
+    /// # Panics
+    /// If somebody panicked while it had the connections.
+    pub(crate) fn see_to_mail(&self) {
+        let letterbox = &self.handover.letterbox;
+        if self.has_post.swap(false, Ordering::AcqRel) && letterbox.is_asleep() && !self.send_now()
+        {
+            letterbox.wake();
+        }
+    }
+
+    /// Sends what has come by mail, if that is all there is to do. Returns whether nothing is left for the thread.
+    fn send_now(&self) -> bool {
+        let Some(clients) = self.clients.upgrade() else { return false };
+        match clients.try_lock() {
+            Ok(mut clients) => clients.send_brief_mail(),
+            Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Poisoned(poisoned)) => panic!("{NO_PANIC}: {poisoned:?}"),
+        }
+    }
+
+    /// Lets the thread end.
+    pub(crate) fn stop(&self) {
+        self.handover.letterbox.stop();
+    }
+}
+
+const NO_PANIC: &str = "nothing panics while it has the connections of clients";

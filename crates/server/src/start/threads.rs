@@ -22,7 +22,7 @@ use crate::door::{Counts, Door, Handover};
 use crate::helm::{Helm, Outlets};
 use crate::history_thread::{HistoryThread, ReadJob};
 use crate::inbox::Inbox;
-use crate::io_thread::IoThread;
+use crate::io_thread::{Equipment, IoThread};
 use crate::log_thread::{LogJob, LogThread};
 use crate::operator::{Desk, Facts, Operator};
 use crate::oracle::OracleThread;
@@ -103,7 +103,9 @@ impl Threads {
         let (keeper, log_thread) = self.storage_threads(config, &data_dir, &jobs, peers.clone());
         let Self { clock, replica, frontends, counts, views, wants_snapshot, .. } = self;
         let handovers: Vec<_> = frontends.iter().map(|(.., it)| Arc::clone(it)).collect();
+        let door = door(config, listener, handovers.clone(), counts, &views);
         let desk = Arc::new(Desk::default());
+        let io_threads = io_threads(config, clock, frontends, door, &views, &desk)?;
         let tree = replica.tree_view();
         let oracle = config.ensemble.as_ref().and_then(|it| it.oracle_path.clone());
         let oracle = oracle.map(OracleThread::new);
@@ -111,7 +113,7 @@ impl Threads {
             log: Arc::clone(&jobs.log),
             snapshots: Arc::clone(&jobs.snapshots),
             history: Arc::clone(&jobs.history),
-            handovers: handovers.clone(),
+            fronts: io_threads.iter().map(IoThread::front).collect(),
             desk: Arc::clone(&desk),
             peers,
             oracle: oracle.as_ref().map(|oracle| Arc::clone(&oracle.questions)),
@@ -124,13 +126,11 @@ impl Threads {
             views: Arc::clone(&views),
             tree,
             shared: Arc::clone(&shared),
-            threads: handovers.clone(),
+            threads: handovers,
             clock,
             handshake_timeout: config.sessions.handshake_timeout,
             trace_mask: TraceMask::default(),
         };
-        let (listen, limits) = (config.listen.clone(), config.limits.clone());
-        let door = Door::new(listener, listen, handovers, limits, counts, Arc::clone(&views));
 
         let mut crew = Crew::new(shared);
         crew.spawn("operator", move |_| {
@@ -155,7 +155,7 @@ impl Threads {
             shared.helm.keep_watch();
             Ok(())
         })?;
-        crew.start_io_threads(config, clock, frontends, Some(door), &views, &desk)?;
+        crew.start_io_threads(io_threads)?;
         Ok(crew)
     }
 
@@ -244,37 +244,55 @@ impl Crew {
         })
     }
 
-    /// Starts the threads of the connections; the first one has the door.
-    fn start_io_threads(
-        &mut self,
-        config: &Config,
-        clock: Clock,
-        frontends: Vec<(Frontend, Poll, Arc<Handover>)>,
-        mut door: Option<Door>,
-        views: &Arc<Views>,
-        desk: &Arc<Desk>,
-    ) -> io::Result<()> {
-        let unwatched = Arc::new(LineLimit::default());
-        for (number, (frontend, poll, handover)) in frontends.into_iter().enumerate() {
-            let io_thread = IoThread {
-                frontend,
-                door: registered(door.take(), poll.registry())?,
-                poll,
-                handover,
-                shared: Arc::clone(self.shared()),
-                desk: Arc::clone(desk),
-                whitelist: whitelist(&config.operator),
-                views: Arc::clone(views),
-                clock,
-                handshake_timeout: config.sessions.handshake_timeout,
-                unwatched: Arc::clone(&unwatched),
-            };
-            self.spawn(format!("io-{number}"), move |_| {
-                io_thread.run().map_err(|failure| format!("an I/O thread failed: {failure}").into())
+    /// Starts the threads of the clients' connections.
+    fn start_io_threads(&mut self, threads: Vec<IoThread>) -> io::Result<()> {
+        for (number, thread) in threads.into_iter().enumerate() {
+            self.spawn(format!("io-{number}"), move |shared| {
+                let ended = thread.run(&shared.helm);
+                ended.map_err(|failure| format!("an I/O thread failed: {failure}").into())
             })?;
         }
         Ok(())
     }
+}
+
+fn door(
+    config: &Config,
+    listener: Option<TcpListener>,
+    threads: Vec<Arc<Handover>>,
+    counts: Arc<Counts>,
+    views: &Arc<Views>,
+) -> Door {
+    let (listen, limits) = (config.listen.clone(), config.limits.clone());
+    Door::new(listener, listen, threads, limits, counts, Arc::clone(views))
+}
+
+/// The threads of the clients' connections; the first one has the door.
+fn io_threads(
+    config: &Config,
+    clock: Clock,
+    frontends: Vec<(Frontend, Poll, Arc<Handover>)>,
+    door: Door,
+    views: &Arc<Views>,
+    desk: &Arc<Desk>,
+) -> io::Result<Vec<IoThread>> {
+    let (mut door, unwatched) = (Some(door), Arc::new(LineLimit::default()));
+    let threads = frontends.into_iter().map(|(frontend, poll, handover)| {
+        let equipment = Equipment {
+            registry: poll.registry().try_clone()?,
+            frontend,
+            handover,
+            door: registered(door.take(), poll.registry())?,
+            desk: Arc::clone(desk),
+            whitelist: whitelist(&config.operator),
+            views: Arc::clone(views),
+            clock,
+            handshake_timeout: config.sessions.handshake_timeout,
+            unwatched: Arc::clone(&unwatched),
+        };
+        Ok(IoThread::new(poll, equipment))
+    });
+    threads.collect()
 }
 
 fn registered(door: Option<Door>, registry: &Registry) -> io::Result<Option<Door>> {
