@@ -18,7 +18,7 @@ mod log_reading;
 mod synchronization;
 
 pub(crate) use self::broadcast::inform;
-pub(crate) use self::learner::{Learner, Stage};
+pub(crate) use self::learner::{Learner, Stage, replaced, surplus_newcomer};
 pub(crate) use self::log_reading::LogPlace;
 pub(crate) use self::synchronization::{Way, begin, send_committed, way};
 
@@ -36,7 +36,7 @@ use self::broadcast::Broadcast;
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::beginning;
 use crate::input::Link;
-use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST, NEWCOMERS_MAX, STRANGE_LEARNERS_MAX};
+use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST, STRANGE_LEARNERS_MAX};
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::{Core, Course, Learners, LeaveReason};
 use crate::quorum::Quorum;
@@ -94,10 +94,7 @@ impl Leading {
 
     pub(crate) fn on_connected(&mut self, now: Now, link: Link, effects: &mut Vec<Effect>) {
         self.learners.insert(link, Learner::new(now));
-        let newcomers = || self.learners.iter().filter(|(_, learner)| learner.sid.is_none());
-        if newcomers().count() > NEWCOMERS_MAX
-            && let Some((&idlest, _)) = newcomers().min_by_key(|(_, learner)| learner.heard)
-        {
+        if let Some(idlest) = surplus_newcomer(&self.learners) {
             self.dismiss(idlest, CloseReason::TooMany, effects);
         }
     }
@@ -295,16 +292,8 @@ impl Leading {
         kind: LearnerKind,
         effects: &mut Vec<Effect>,
     ) -> Result<(), PeerMisbehaved> {
-        let LearnerInfo { sid, accepted_epoch, config_version } = *info;
-        let ours = core.memberships().committed.version().0;
-        if let Some(theirs) = config_version
-            && theirs > ours
-        {
-            return Err(PeerMisbehaved::LaterMembership { sid, theirs, ours });
-        }
-        if sid == core.options.sid {
-            return Err(PeerMisbehaved::OwnId(sid));
-        }
+        core.check_learner(info)?;
+        let LearnerInfo { sid, accepted_epoch, .. } = *info;
         let jump_max = core.epochs.accepted().0.saturating_add(EPOCH_JUMP_MAX).min(EPOCH_LAST);
         if accepted_epoch.0 > jump_max {
             let (theirs, ours) = (accepted_epoch, core.epochs.accepted());
@@ -328,9 +317,7 @@ impl Leading {
                 learner.invite(link, epoch, effects);
             }
         }
-        let is_old =
-            |&(&other, learner): &(&Link, &Learner)| other != link && learner.sid == Some(sid);
-        if let Some((&old, _)) = self.learners.iter().find(is_old).filter(|_| !mutant::active(64)) {
+        if let Some(old) = replaced(&self.learners, sid, link).filter(|_| !mutant::active(64)) {
             self.dismiss(old, CloseReason::Replaced, effects);
         }
         Ok(())

@@ -14,8 +14,11 @@ use wire::quorum::{LearnerInfo, ToLeader};
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::beginning;
 use crate::input::{Input, Link};
-use crate::leading::{Learner, Stage, Way, begin, inform, needed, send, send_committed, way};
-use crate::limits::{HISTORY_BYTES_MAX, NEWCOMERS_MAX, STRANGE_LEARNERS_MAX};
+use crate::leading::{
+    Learner, Stage, Way, begin, inform, needed, replaced, send, send_committed, surplus_newcomer,
+    way,
+};
+use crate::limits::{HISTORY_BYTES_MAX, STRANGE_LEARNERS_MAX};
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::Core;
 
@@ -55,10 +58,7 @@ impl Mastering {
 
     fn on_connected(&mut self, now: Now, link: Link, effects: &mut Vec<Effect>) {
         self.observers.insert(link, Learner::new(now));
-        let newcomers = || self.observers.iter().filter(|(_, observer)| observer.sid.is_none());
-        if newcomers().count() > NEWCOMERS_MAX
-            && let Some((&idlest, _)) = newcomers().min_by_key(|(_, observer)| observer.heard)
-        {
+        if let Some(idlest) = surplus_newcomer(&self.observers) {
             self.dismiss(idlest, CloseReason::TooMany, effects);
         }
     }
@@ -194,21 +194,12 @@ impl Mastering {
         info: &LearnerInfo,
         effects: &mut Vec<Effect>,
     ) -> Result<(), PeerMisbehaved> {
-        let LearnerInfo { sid, accepted_epoch, config_version } = *info;
-        let ours = core.memberships().committed.version().0;
-        if let Some(theirs) = config_version
-            && theirs > ours
-        {
-            return Err(PeerMisbehaved::LaterMembership { sid, theirs, ours });
-        }
-        if sid == core.options.sid {
-            return Err(PeerMisbehaved::OwnId(sid));
-        }
+        core.check_learner(info)?;
+        let LearnerInfo { sid, accepted_epoch, .. } = *info;
         let Some(observer) = self.observers.get_mut(&link) else { return Ok(()) };
         observer.introduce(sid, LearnerKind::Observer, accepted_epoch)?;
         observer.invite(link, self.epoch, effects);
-        let is_old = |&(&other, it): &(&Link, &Learner)| other != link && it.sid == Some(sid);
-        if let Some((&old, _)) = self.observers.iter().find(is_old) {
+        if let Some(old) = replaced(&self.observers, sid, link) {
             self.dismiss(old, CloseReason::Replaced, effects);
         }
         let known = self.observers.values().filter(|it| it.sid.is_some());

@@ -1,11 +1,15 @@
 //! One learner, as its leader sees it.
 
+use std::collections::BTreeMap;
+
 use types::{Epoch, Instant, Now, Sid, Zxid, mutant};
+use wire::quorum::LearnerInfo;
 
 use super::send;
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::beginning;
 use crate::input::Link;
+use crate::limits::NEWCOMERS_MAX;
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::Core;
 
@@ -296,4 +300,34 @@ impl Learner {
         };
         PeerMisbehaved::NotDue { packet, phase }
     }
+}
+
+impl Core {
+    /// Whether somebody that introduces itself so can learn from this server.
+    pub(crate) fn check_learner(&self, info: &LearnerInfo) -> Result<(), PeerMisbehaved> {
+        let &LearnerInfo { sid, config_version, .. } = info;
+        let ours = self.memberships().committed.version().0;
+        if let Some(theirs) = config_version
+            && theirs > ours
+        {
+            return Err(PeerMisbehaved::LaterMembership { sid, theirs, ours });
+        }
+        match sid == self.options.sid {
+            true => Err(PeerMisbehaved::OwnId(sid)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Of those that have not said who they are the one that was silent longest, if there are too many.
+pub(crate) fn surplus_newcomer(learners: &BTreeMap<Link, Learner>) -> Option<Link> {
+    let newcomers = || learners.iter().filter(|(_, learner)| learner.sid.is_none());
+    let idlest = newcomers().min_by_key(|(_, learner)| learner.heard).map(|(&link, _)| link);
+    idlest.filter(|_| newcomers().count() > NEWCOMERS_MAX)
+}
+
+/// The connection that a learner had before this one.
+pub(crate) fn replaced(learners: &BTreeMap<Link, Learner>, sid: Sid, by: Link) -> Option<Link> {
+    let mut links = learners.iter().filter(|(_, learner)| learner.sid == Some(sid));
+    links.find(|&(&link, _)| link != by).map(|(&link, _)| link)
 }
