@@ -145,7 +145,7 @@ impl<D: Disk> DataDir<D> {
             }
             result => result?,
         };
-        let mut replay = Replay::new(base.contents);
+        let mut replay = Replay::new(base.contents, base.landmarks);
         let replayed_from = replay.last_logged();
         let ReplayEnd { newest, trimmed, loss } = self.replay_logs(&mut replay, &mut logs, mark)?;
         let recovered = replay.last_logged();
@@ -197,6 +197,7 @@ impl<D: Disk> DataDir<D> {
     ) -> Result<Base, Error> {
         let may_create = has_marker || options.empty == EmptyDatabase::Create;
         let (found, unreadable_snapshots) = self.load_snapshot(options.tree)?;
+        let landmarks = self.landmarks(&unreadable_snapshots)?;
         let (contents, origin) = match found {
             Some((zxid, contents)) => (contents, Origin::Snapshot(zxid)),
             None if !logs.is_empty() && !mutant::active(39) => match options.without_snapshot {
@@ -209,7 +210,7 @@ impl<D: Disk> DataDir<D> {
             None if may_create => (fresh(options.tree), Origin::Created),
             None => (fresh(options.tree), Origin::Unknown),
         };
-        Ok(Base { unreadable_snapshots, ..Base::new(contents, origin) })
+        Ok(Base { unreadable_snapshots, landmarks, ..Base::new(contents, origin) })
     }
 
     /// The newest snapshot that can be read, and those that can not.
@@ -248,6 +249,18 @@ impl<D: Disk> DataDir<D> {
         Err(Error::NoReadableSnapshot { newest, damage })
     }
 
+    /// The transactions after which snapshots were taken that can not be read now. A log of a later
+    /// epoch follows any other: nothing else tells that one of them is missing in between.
+    fn landmarks(&self, unreadable: &Unreadable) -> Result<Vec<Zxid>, Error> {
+        let is_finished = |file: &SnapshotFile| {
+            let damage = unreadable.iter().find(|(path, _)| *path == file.path);
+            damage.is_some_and(|(_, damage)| !matches!(damage, SnapshotDamage::Unfinished))
+        };
+        let named = self.list_snapshots()?.into_iter().filter(is_finished).map(|file| file.zxid);
+        // Apache's servers also name them after the beginning of an epoch, which is in no log.
+        Ok(named.filter(|zxid| zxid.counter().0 > 0).collect())
+    }
+
     /// Applies what comes after the snapshot, and repairs the end of the newest log. Stops at what
     /// can not be read.
     fn replay_logs(
@@ -265,8 +278,8 @@ impl<D: Disk> DataDir<D> {
         let start = replay.last_logged().successor();
         let first = logs.iter().rposition(|log| log.first <= start).unwrap_or(0);
         for (index, log) in logs.iter().enumerate().skip(first) {
-            let is_newest = index + 1 == logs.len();
-            match self.replay_log(replay, log, is_newest, mark) {
+            let next = logs.get(index + 1).map(|next| next.first);
+            match self.replay_log(replay, log, next, mark) {
                 Ok((newest, trimmed)) => {
                     end.newest = Some(newest);
                     end.trimmed = trimmed.or(end.trimmed);
@@ -285,7 +298,7 @@ impl<D: Disk> DataDir<D> {
         &self,
         replay: &mut Replay,
         log: &LogFile,
-        is_newest: bool,
+        next: Option<Zxid>,
         mark: Option<Mark>,
     ) -> Result<(NewestLog, Option<Trimmed>), Error> {
         let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
@@ -296,8 +309,8 @@ impl<D: Disk> DataDir<D> {
         let newest = NewestLog { file: log.clone(), end: end.offset };
         let synced_to = mark.filter(|mark| mark.log == log.first).map(|mark| mark.offset);
         let tail = Tail { end, last: replay.last_logged(), synced_to };
-        if !is_newest {
-            tail.judge_covered(&reader)?;
+        if let Some(next) = next {
+            tail.judge_covered(&mut reader, next)?;
         } else if let Verdict::Torn { offset, damage } = tail.judge_newest(&mut reader)? {
             return Ok((newest, Some(self.trim(log, offset, damage)?)));
         }
@@ -369,13 +382,21 @@ struct Base {
     contents: Contents,
     origin: Origin,
     unreadable_snapshots: Unreadable,
+    /// What the history has, by the names of those.
+    landmarks: Vec<Zxid>,
     /// Why there is nothing to begin from.
     loss: Option<Error>,
 }
 
 impl Base {
     fn new(contents: Contents, origin: Origin) -> Self {
-        Self { contents, origin, unreadable_snapshots: Vec::new(), loss: None }
+        Self {
+            contents,
+            origin,
+            unreadable_snapshots: Vec::new(),
+            landmarks: Vec::new(),
+            loss: None,
+        }
     }
 }
 

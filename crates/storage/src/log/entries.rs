@@ -10,7 +10,7 @@ use wire::stored::{EntryEnd, EntryError, FileHeader, FileKind, NextEntry, next_e
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Action, Context, Damage, Error};
-use crate::limits::{LOG_ENTRY_BYTES_MIN, READ_WINDOW_BYTES};
+use crate::limits::{EPOCHS_PASSED_MAX, LOG_ENTRY_BYTES_MIN, READ_WINDOW_BYTES};
 
 /// Where the zxid lies in an entry's payload: after the session and the request's number.
 const ZXID_RANGE: std::ops::Range<usize> = 12..20;
@@ -154,7 +154,7 @@ impl<F: DiskFile> LogReader<F> {
 
     /// Finds a whole entry that starts behind `offset`, as a sign that the bytes at `offset` were
     /// once followed by others. Only an entry with a plausible transaction counts: one after `last`,
-    /// in its epoch or the next; bytes that clients store may look like entries.
+    /// not too many epochs later; bytes that clients store may look like entries.
     pub(crate) fn find_entry_behind(
         &mut self,
         offset: u64,
@@ -172,7 +172,7 @@ impl<F: DiskFile> LogReader<F> {
             }
             if let Ok((zxid, _)) = self.entry_at(from)?
                 && zxid > last
-                && (zxid.epoch().0 - last.epoch().0) <= 1
+                && zxid.epoch().0 - last.epoch().0 <= EPOCHS_PASSED_MAX
             {
                 return Ok(Some(from));
             }

@@ -16,6 +16,9 @@ pub(super) struct Replay {
     tree: Tree,
     /// The snapshot's transaction: older entries are skipped.
     snapshot: Zxid,
+    /// Transactions that are part of the history though only newer snapshots show it, which can not be
+    /// read. The logs must have them.
+    landmarks: Vec<Zxid>,
     last_logged: Zxid,
     counts: Counts,
     comparable: Comparable,
@@ -40,11 +43,12 @@ pub(super) struct Counts {
 }
 
 impl Replay {
-    pub(super) fn new(contents: Contents) -> Self {
+    pub(super) fn new(contents: Contents, landmarks: Vec<Zxid>) -> Self {
         let snapshot = contents.tree.last_applied();
         Self {
             tree: contents.tree,
             snapshot,
+            landmarks,
             last_logged: snapshot,
             counts: Counts::default(),
             comparable: match contents.digest {
@@ -66,7 +70,8 @@ impl Replay {
             if entry.zxid <= self.snapshot {
                 continue;
             }
-            if !follows(self.last_logged, entry.zxid) {
+            let passes = |landmark: &Zxid| (self.last_logged < *landmark) && *landmark < entry.zxid;
+            if !follows(self.last_logged, entry.zxid) || self.landmarks.iter().any(passes) {
                 return Err(Error::Gap { file: path, last: self.last_logged, found: entry.zxid });
             }
             let (header, txn, digest) = match decode_txn(entry.payload) {

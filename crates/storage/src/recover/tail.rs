@@ -15,7 +15,9 @@
 //!    reads as zeros, as files are only ever written into zeros. Otherwise damage.
 //!
 //! In a log that is not the newest, an end within an entry is taken as an end, as in Apache's server:
-//! if something is missing, the next log does not follow. A wrong checksum there is damage.
+//! if something is missing, the next log does not follow. A wrong checksum there is damage. But the
+//! first log of a later epoch follows any other; what comes before it ends with a whole entry, and
+//! with zeros behind that, or is damage.
 
 use types::{Zxid, mutant};
 
@@ -50,9 +52,24 @@ pub(super) enum Verdict {
 }
 
 impl Tail {
-    /// Judges the end of a log that others follow; `Err` is damage.
-    pub(super) fn judge_covered<F: DiskFile>(self, reader: &LogReader<F>) -> Result<(), Error> {
+    /// Judges the end of a log that others follow, of which the next begins with `next`; `Err` is
+    /// damage.
+    pub(super) fn judge_covered<F: DiskFile>(
+        self,
+        reader: &mut LogReader<F>,
+        next: Zxid,
+    ) -> Result<(), Error> {
+        let would_gap_show = next.epoch() == self.last.epoch();
         match &self.end.kind {
+            EndKind::Padding | EndKind::Damaged(_)
+                if !would_gap_show && !is_zero_from(reader, self.end.offset)? =>
+            {
+                let damage = match &self.end.kind {
+                    EndKind::Damaged(damage) => damage.clone(),
+                    EndKind::Clean | EndKind::Padding => Damage::Zeros,
+                };
+                Err(self.corrupt(reader, damage))
+            }
             EndKind::Clean => Ok(()),
             EndKind::Padding => self.require_unsynced(reader, &Damage::Zeros),
             EndKind::Damaged(damage @ (Damage::Cut | Damage::EndMark)) => {
