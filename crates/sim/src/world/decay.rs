@@ -7,10 +7,12 @@
 //! torn, which nobody can tell from it, is done only if enough others have what it takes away.
 
 use storage::{Disk, Memory, Origin, RecoveredMember, SECTOR_BYTES, SimulatedDisk};
+use tree::Tree;
 use types::{Epoch, Zxid};
 
 use super::World;
 use super::death::Death;
+use super::ledger::CONFIG_PATH;
 use super::log_image::{LogImage, watermark};
 use super::node::{Life, Node, NodeId};
 use super::process::{directories, recover};
@@ -49,17 +51,23 @@ impl World {
         let Some(after) = self.look_at(&damaged) else { return Ok(()) };
         let (had, left) = (before.recovered.last_logged, after.recovered.last_logged);
         let is_noticed = after.loss.is_some() || after.recovered.origin == Origin::Unknown;
-        if !is_noticed && left < had {
+        let difference = first_difference(&before.recovered.tree, &after.recovered.tree);
+        if !is_noticed && (left < had || difference.is_some()) {
             // Two changes together may look like what neither does.
             let is_first = !self.nodes[node].ledger.is_damaged();
             if is_first && is_evident || watermark(&damaged) > left {
                 let detail = format!(
-                    "{} was damaged, and {left} to {had} cut off; {:?}, {:?}",
+                    "{} was damaged, and what ended with {had} ends with {left}, {difference:?}; {:?}, \
+                     {:?}",
                     path.display(),
                     after.recovered.origin,
                     after.recovered.unreadable_snapshots
                 );
                 return Err(Violation::new(Promise::D7, detail));
+            }
+            if left == had {
+                self.counters.count("rot that nobody can tell");
+                return Ok(());
             }
             if !self.others_have(node, left, had) {
                 return Ok(());
@@ -193,14 +201,30 @@ impl World {
         let at = entry.bytes.start + tape.index(entry.bytes.len());
         let mut bytes = log.bytes.clone();
         let is_bit = tape.chance(700);
+        let start_of_change = if is_bit { at } else { at / SECTOR_BYTES * SECTOR_BYTES };
         if is_bit {
             bytes[at] ^= 1 << tape.range(0, 7);
         } else {
-            let start = at / SECTOR_BYTES * SECTOR_BYTES;
-            let end = (start + SECTOR_BYTES).min(bytes.len());
-            bytes[start..end].fill(0);
+            let end = (start_of_change + SECTOR_BYTES).min(bytes.len());
+            bytes[start_of_change..end].fill(0);
         }
-        let is_evident = !is_newest || is_bit && log.is_surely_written(index);
+        let is_evident = match is_newest {
+            true => is_bit && log.is_surely_written(index),
+            // Zeros up to its end may always have been there: the next epoch's log follows any other.
+            false => log.is_written_behind(start_of_change, &bytes),
+        };
         Some(Damage { path: log.path.clone(), bytes, is_evident })
     }
+}
+
+/// A path with which something is wrong in one of two trees of a member, if there is one.
+fn first_difference(one: &Tree, other: &Tree) -> Option<String> {
+    let lacks = |of: &Tree, path: &str| of.find(path).is_none();
+    let differs = |path: &String| {
+        let (Some(node), Some(twin)) = (one.find(path), other.find(path)) else { return true };
+        node.stored_stat() != twin.stored_stat() || node.data() != twin.data()
+    };
+    let paths = one.nodes().map(|node| node.path()).filter(|path| path != CONFIG_PATH);
+    let additional = other.nodes().map(|node| node.path()).find(|path| lacks(one, path));
+    paths.into_iter().find(differs).or(additional)
 }

@@ -89,12 +89,11 @@ impl World {
                 return Ok(());
             }
             let result =
-                self.nodes[node].process.as_mut().map_or(Ok(()), |process| process.log_job(job));
-            if let Err(error) = result {
-                return self.log_failed(node, &error);
-            }
-            if noted == Noted::Change {
-                self.nodes[node].ledger.changed();
+                self.nodes[node].process.as_mut().map_or(Ok(true), |process| process.log_job(job));
+            match result {
+                Err(error) => return self.log_failed(node, &error),
+                Ok(is_done) if noted == Noted::Change => self.end_change(node, is_done)?,
+                Ok(_) => {}
             }
             if is_roll {
                 self.nodes[node].ledger.synced();
@@ -140,14 +139,8 @@ impl World {
         }
         ledger.synced();
         match job {
-            LogJob::Change(Change::Cut(keep)) if process.refuses_cut(*keep) => {
-                self.counters.count("cut refused");
-                Ok(Noted::Nothing)
-            }
             LogJob::Change(Change::Cut(keep)) => {
-                self.counters.count("history cut");
                 ledger.cut(*keep);
-                self.check_cut(node, *keep)?;
                 Ok(Noted::Change)
             }
             LogJob::Change(Change::Install(link, _)) => {
@@ -160,6 +153,22 @@ impl World {
             }
             _ => Ok(Noted::Nothing),
         }
+    }
+
+    /// Notes what has become of a change of the history.
+    fn end_change(&mut self, node: NodeId, is_done: bool) -> Result<(), Violation> {
+        let cut = self.nodes[node].ledger.cut_point();
+        if !is_done {
+            self.counters.count("cut refused");
+            self.nodes[node].ledger.not_changed();
+            return Ok(());
+        }
+        if let Some(keep) = cut {
+            self.counters.count("history cut");
+            self.check_cut(node, keep)?;
+        }
+        self.nodes[node].ledger.changed();
+        Ok(())
     }
 
     /// The log's thread syncs what it wrote.

@@ -14,7 +14,7 @@ use crate::history::LoggedTxn;
 use crate::model::{Model, Rules};
 
 /// Where servers show the membership.
-const CONFIG_PATH: &str = "/zookeeper/config";
+pub(super) const CONFIG_PATH: &str = "/zookeeper/config";
 
 /// Every transaction of the present history, as the server gave it to its log.
 #[derive(Debug)]
@@ -188,6 +188,19 @@ impl Ledger {
     /// The disk begins to replace everything by a snapshot.
     pub(super) fn replace(&mut self, snapshot: &Snapshot) {
         self.change = Some(Change::Replace(snapshot.clone()));
+    }
+
+    /// The change was refused, and everything stays.
+    pub(super) fn not_changed(&mut self) {
+        self.change = None;
+    }
+
+    /// Where the disk is to cut.
+    pub(super) fn cut_point(&self) -> Option<Zxid> {
+        match self.change {
+            Some(Change::Cut(keep)) => Some(keep),
+            Some(Change::Replace(_)) | None => None,
+        }
     }
 
     /// The disk is done with the change.

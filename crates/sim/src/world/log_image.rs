@@ -51,6 +51,14 @@ impl LogImage {
         logs.into_iter().filter_map(image).collect()
     }
 
+    /// Whether something was written from the entry on that has changed at this byte, as the file is
+    /// afterwards.
+    pub(super) fn is_written_behind(&self, changed: usize, bytes: &[u8]) -> bool {
+        let touched = self.entries.iter().find(|entry| entry.bytes.end > changed);
+        let behind = touched.and_then(|entry| bytes.get(entry.bytes.start..));
+        behind.is_some_and(|behind| behind.iter().any(|&byte| byte != 0))
+    }
+
     /// Whether a change of a bit in this entry can not be taken for the end of what was written: a
     /// whole entry follows, and there is no sign of a sector between that was never written.
     pub(super) fn is_surely_written(&self, index: usize) -> bool {

@@ -299,8 +299,9 @@ impl Process {
         inputs.append(fronts[front.0].inputs());
     }
 
-    /// Writes one batch, rolls the log, or changes what is beside it.
-    pub(super) fn log_job(&mut self, job: LogJob) -> Result<(), storage::Error> {
+    /// Writes one batch, rolls the log, or changes what is beside it. Tells whether that was done: a cut
+    /// may be refused.
+    pub(super) fn log_job(&mut self, job: LogJob) -> Result<bool, storage::Error> {
         match job {
             LogJob::Append(_, batch) => {
                 self.log().append(&batch)?;
@@ -312,10 +313,12 @@ impl Process {
             }
             LogJob::Change(change) => {
                 let answer = self.change(change)?;
+                let is_refused = matches!(answer, Input::Peer(zab::Input::NotTruncated { .. }));
                 self.inputs.push(answer);
+                return Ok(!is_refused);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes everything written durable, and tells the owner.
@@ -332,11 +335,6 @@ impl Process {
 
     fn log(&mut self) -> &mut Log<SimulatedDisk> {
         self.log.as_mut().expect("a process whose log is gone does nothing more")
-    }
-
-    /// Whether the log can not be cut there.
-    pub(super) fn refuses_cut(&self, keep: Zxid) -> bool {
-        matches!(self.data_dir.cut_refusal(keep), Ok(Some(_)))
     }
 
     /// Makes a change durable, behind what was written before; returns what the owner is told.
