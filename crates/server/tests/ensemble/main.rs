@@ -21,6 +21,19 @@ async fn read(client: &Client, path: &str) -> String {
     String::from_utf8(data.bytes().to_vec()).expect("text")
 }
 
+/// Three voters, one of which has what is at `/before` and was stopped then: its number, and a client of
+/// the leader.
+async fn three_and_one_away(settings: &[&str]) -> (Ensemble, usize, Client) {
+    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], settings);
+    let leader = ensemble.leader();
+    let away = (leader + 1) % 3;
+    let client = ensemble.client(leader).await;
+    write(&client, "/before", "1").await;
+    assert_eq!(read(&ensemble.client(away).await, "/before").await, "1");
+    ensemble.stop(away);
+    (ensemble, away, client)
+}
+
 #[tokio::test]
 async fn what_is_written_at_one_member_is_read_at_every_other() {
     let ensemble = Ensemble::start(&[Kind::Voter; 3], &[]);
@@ -62,13 +75,7 @@ async fn what_was_acknowledged_outlives_its_leader() {
 
 #[tokio::test]
 async fn a_member_that_is_sent_a_snapshot_has_what_the_others_have() {
-    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &["forceSnapshotSync=true"]);
-    let leader = ensemble.leader();
-    let away = (leader + 1) % 3;
-    let client = ensemble.client(leader).await;
-    write(&client, "/before", "1").await;
-    assert_eq!(read(&ensemble.client(away).await, "/before").await, "1");
-    ensemble.stop(away);
+    let (mut ensemble, away, client) = three_and_one_away(&["forceSnapshotSync=true"]).await;
     let large = "x".repeat(100_000);
     for number in 0..40 {
         write(&client, &format!("/large-{number}"), &large).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reefkeeper_client::{Client, Error};
 
 use crate::fixture::{Ensemble, Kind};
-use crate::{read, write};
+use crate::{read, three_and_one_away, write};
 
 /// The leader keeps next to nothing in memory, and reads as much of its log as is needed.
 const FROM_THE_LOG: &[&str] = &["commitLogBytes=1", "snapshotSizeFactor=0"];
@@ -26,13 +26,7 @@ async fn write_much(client: &Client, parent: &str) {
 
 #[tokio::test]
 async fn a_member_gets_what_it_lacks_from_the_leaders_log() {
-    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], FROM_THE_LOG);
-    let leader = ensemble.leader();
-    let away = (leader + 1) % 3;
-    let client = ensemble.client(leader).await;
-    write(&client, "/before", "1").await;
-    assert_eq!(read(&ensemble.client(away).await, "/before").await, "1");
-    ensemble.stop(away);
+    let (mut ensemble, away, client) = three_and_one_away(FROM_THE_LOG).await;
     write_much(&client, "/large").await;
 
     ensemble.start_again(away);
@@ -47,13 +41,7 @@ async fn a_member_gets_what_it_lacks_from_the_leaders_log() {
 
 #[tokio::test]
 async fn a_member_that_is_far_behind_gets_a_snapshot_if_the_log_is_long() {
-    let mut ensemble = Ensemble::start(&[Kind::Voter; 3], &["commitLogBytes=1"]);
-    let leader = ensemble.leader();
-    let away = (leader + 1) % 3;
-    let client = ensemble.client(leader).await;
-    write(&client, "/before", "1").await;
-    assert_eq!(read(&ensemble.client(away).await, "/before").await, "1");
-    ensemble.stop(away);
+    let (mut ensemble, away, client) = three_and_one_away(&["commitLogBytes=1"]).await;
     write_much(&client, "/large").await;
 
     ensemble.start_again(away);
