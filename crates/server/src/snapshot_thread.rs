@@ -108,6 +108,8 @@ impl Keeper {
     fn step(&self, writer: &mut Option<Writing>, effect: Effect) -> Result<Option<Input>, Error> {
         match effect {
             Effect::BeginSnapshot(head) => {
+                // One that was given up may have the same name, and takes its file away when it goes.
+                *writer = None;
                 let file = self.data_dir.start_snapshot(head.zxid, self.options.compression)?;
                 let mut records = Vec::new();
                 put_head(&mut records, &head);

@@ -147,12 +147,15 @@ impl World {
         forgetful < (voters - 1) / 2
     }
 
+    /// Whether a server does not remember all that it has acknowledged, or would not if power were lost now:
+    /// that it was repaired is not durable at once.
     pub(super) fn is_forgetful(&self, node: NodeId) -> bool {
         if self.nodes[node].forgetful_since.is_some() {
             return true;
         }
-        let fork = self.nodes[node].disk.fork();
-        let Ok((data_dir, found)) = recover(&fork, self.plan.servers, self.seed) else {
+        let durable = self.nodes[node].disk.fork();
+        durable.crash(&mut |_: u64| 0);
+        let Ok((data_dir, found)) = recover(&durable, self.plan.servers, self.seed) else {
             return true;
         };
         let is_short = found.loss.is_some() || found.recovered.origin == Origin::Unknown;

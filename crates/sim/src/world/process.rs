@@ -456,9 +456,11 @@ impl Process {
     }
 
     fn begin_snapshot(
-        &self,
+        &mut self,
         head: &SnapshotHead,
     ) -> Result<SnapshotWriter<SimulatedDisk>, storage::Error> {
+        // One that was given up may have the same name, and takes its file away when it goes.
+        self.writer = None;
         let mut writer = self.data_dir.start_snapshot(head.zxid, Compression::None)?;
         let mut records = Vec::new();
         put_head(&mut records, head);
