@@ -26,12 +26,9 @@ pub fn check(case: &Case<'_>) -> Result<(), Violation> {
     let mut registers: BTreeMap<&str, Vec<Call<'_>>> = BTreeMap::new();
     let excluded = Excluded::of(case);
     for (index, operation) in case.operations.iter().enumerate() {
-        if !counts(case, index, operation) {
-            continue;
-        }
+        let Some(called) = called(case, index, operation) else { continue };
         for (path, steps) in steps(operation) {
             if !excluded.contains(path) {
-                let called = operation.invoked.line;
                 let returned = operation.reply.map(|reply| reply.came.line);
                 registers.entry(path).or_default().push(Call {
                     called,
@@ -58,21 +55,20 @@ pub fn check(case: &Case<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Whether an operation takes part: reads do where they promise to be fresh.
-fn counts(case: &Case<'_>, index: usize, operation: &Operation<'_>) -> bool {
+/// Since which line an operation may have been done; `None` if it does not take part. Reads do where
+/// they promise to be fresh: as fresh as the sync before them, which may have been sent much earlier.
+fn called(case: &Case<'_>, index: usize, operation: &Operation<'_>) -> Option<usize> {
+    let own = Some(operation.invoked.line);
     match operation.op {
-        Op::Write(_) => true,
+        Op::Write(_) => own,
+        Op::Read(_) if operation.reply.is_none() => None,
+        Op::Read(_) if case.reads == Reads::AreFresh => own,
         Op::Read(_) => {
-            operation.reply.is_some()
-                && (case.reads == Reads::AreFresh || follows_sync(case, index, operation))
+            let before = case.operations[..index].iter().rfind(|it| it.conn == operation.conn)?;
+            matches!(before.op, Op::Sync { .. }).then_some(before.invoked.line)
         }
-        Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Sync { .. } | Op::CloseSession => false,
+        Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Sync { .. } | Op::CloseSession => None,
     }
-}
-
-fn follows_sync(case: &Case<'_>, index: usize, operation: &Operation<'_>) -> bool {
-    let before = case.operations[..index].iter().rfind(|other| other.conn == operation.conn);
-    before.is_some_and(|before| matches!(before.op, Op::Sync { .. }))
 }
 
 /// Paths on which something happens that no register does.
