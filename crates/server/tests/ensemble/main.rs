@@ -174,8 +174,8 @@ async fn a_session_goes_on_at_another_member() {
 
 #[tokio::test]
 async fn a_session_at_a_follower_lives_as_long_as_its_client() {
-    // The shortest that there is: two ticks.
-    const TIMEOUT: Duration = Duration::from_secs(1);
+    // A client gives a connection up after two thirds of that, also if the machine is busy.
+    const TIMEOUT: Duration = Duration::from_secs(3);
     let ensemble = Ensemble::start(&[Kind::Voter; 3], &[]);
     let leader = ensemble.leader();
     let follower = ensemble.address((leader + 1) % 3).to_string();

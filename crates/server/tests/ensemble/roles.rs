@@ -215,8 +215,8 @@ async fn an_observer_learns_from_a_follower_and_from_another_one_if_that_is_gone
 
 #[tokio::test]
 async fn a_session_at_an_observer_of_a_follower_lives_as_long_as_its_client() {
-    // The shortest that there is: two ticks.
-    const TIMEOUT: Duration = Duration::from_secs(1);
+    // A client gives a connection up after two thirds of that, also if the machine is busy.
+    const TIMEOUT: Duration = Duration::from_secs(3);
     let port = format!("observerMasterPort={}", free_ports(1)[0]);
     let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
     let ensemble = Ensemble::start(&kinds, &[&port, "4lw.commands.whitelist=*"]);
