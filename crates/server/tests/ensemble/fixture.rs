@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
@@ -19,6 +19,8 @@ use storage::{
 use tempfile::TempDir;
 use types::{AclList, CreateCall, CreateTxn, SessionId, Txn, TxnHeader, Xid};
 use wire::stored::LogBatch;
+
+use crate::ports::free_ports;
 
 /// Nothing here takes so long unless it never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,15 +61,14 @@ impl Ensemble {
             "tickTime=500\ninitLimit=20\nsyncLimit=10\nclientPort=0\nclientPortAddress=127.0.0.1\n\
              electionPortBindRetry=0\n",
         );
-        let ports = free_ports(2 * kinds.len());
         // One setting is about a port that all of them have.
         let has_shared_port = settings.iter().any(|line| line.starts_with("observerMasterPort="));
-        for (index, (kind, ports)) in kinds.iter().zip(ports.chunks(2)).enumerate() {
+        for (index, kind) in kinds.iter().enumerate() {
             let role = match kind {
                 Kind::Voter => "participant",
                 Kind::Observer => "observer",
             };
-            let (sid, quorum, election) = (index + 1, ports[0], ports[1]);
+            let (sid, [quorum, election]) = (index + 1, free_ports());
             let host = if has_shared_port { sid } else { 1 };
             lines += &format!("server.{sid}=127.0.0.{host}:{quorum}:{election}:{role}\n");
         }
@@ -294,11 +295,4 @@ impl Ensemble {
         let answer = self.ask(index, "srvr");
         answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
     }
-}
-
-/// Ports on which nobody listens.
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
-    listeners.iter().map(|it| it.local_addr().expect("an address").port()).collect()
 }

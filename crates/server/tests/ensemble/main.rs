@@ -1,6 +1,8 @@
 //! What clients see of an ensemble: several servers of one process, over the loopback interface.
 
 mod fixture;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod returning;
 mod roles;
 

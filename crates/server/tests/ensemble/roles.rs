@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use reefkeeper_client::{Client, CreateMode, Error, ErrorCode, ReconfigRequest};
 
-use crate::fixture::{Ensemble, Kind, PATIENCE, free_ports};
+use crate::fixture::{Ensemble, Kind, PATIENCE};
+use crate::ports::free_ports;
 use crate::{read, write};
 
 /// What a server that serves nobody says.
@@ -188,7 +189,7 @@ fn master(ensemble: &Ensemble) -> usize {
 
 #[tokio::test]
 async fn an_observer_learns_from_a_follower_and_from_another_one_if_that_is_gone() {
-    let port = format!("observerMasterPort={}", free_ports(1)[0]);
+    let port = format!("observerMasterPort={}", free_ports::<1>()[0]);
     let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
     let mut ensemble = Ensemble::start(&kinds, &[&port, "4lw.commands.whitelist=*"]);
     let leader = ensemble.leader();
@@ -217,7 +218,7 @@ async fn an_observer_learns_from_a_follower_and_from_another_one_if_that_is_gone
 async fn a_session_at_an_observer_of_a_follower_lives_as_long_as_its_client() {
     // A client gives a connection up after two thirds of that, also if the machine is busy.
     const TIMEOUT: Duration = Duration::from_secs(3);
-    let port = format!("observerMasterPort={}", free_ports(1)[0]);
+    let port = format!("observerMasterPort={}", free_ports::<1>()[0]);
     let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
     let ensemble = Ensemble::start(&kinds, &[&port, "4lw.commands.whitelist=*"]);
     let leader = ensemble.leader();
@@ -237,7 +238,7 @@ async fn a_session_at_an_observer_of_a_follower_lives_as_long_as_its_client() {
 
 /// Four servers whose membership may change, of which the last one observes.
 fn four_that_change() -> Ensemble {
-    let port = format!("observerMasterPort={}", free_ports(1)[0]);
+    let port = format!("observerMasterPort={}", free_ports::<1>()[0]);
     let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
     let settings = ["4lw.commands.whitelist=*", "reconfigEnabled=true", "skipACL=yes"];
     Ensemble::start(&kinds, &[&[port.as_str()], &settings[..]].concat())

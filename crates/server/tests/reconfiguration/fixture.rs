@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use config::CommandLine;
 use reefkeeper_client::{Client, ReconfigRequest};
 use server::{Ended, Server};
 use tempfile::TempDir;
+
+use crate::ports::free_ports;
 
 /// Nothing here takes so long unless it never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,9 +43,7 @@ pub(crate) struct Ports {
 impl Ports {
     /// Ports on which nobody listens.
     pub(crate) fn free() -> Self {
-        let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
-        let [quorum, election, client] =
-            listeners.map(|it| it.local_addr().expect("an address").port());
+        let [quorum, election, client] = free_ports();
         Self { quorum, election, client }
     }
 

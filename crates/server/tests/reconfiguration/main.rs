@@ -1,6 +1,8 @@
 //! Ensembles whose memberships change: several servers of one process, with their files and ports.
 
 mod fixture;
+#[path = "../ports/mod.rs"]
+mod ports;
 
 use fixture::{Change, Ensemble, Ports};
 use reefkeeper_client::{Client, CreateMode};
