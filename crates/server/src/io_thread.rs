@@ -1,6 +1,6 @@
 //! A thread that moves the bytes of its connections.
 //!
-//! It decides nothing: bytes go into the [`Frontend`] and come out of it. What arrived together is
+//! It decides nothing: bytes go into the [`replica::Frontend`] and come out of it. What arrived together is
 //! worked off together, and what is ready for one connection leaves in one system call.
 //!
 //! Sockets are registered once, for reading and writing, and edge-triggered: a read that did not

@@ -29,7 +29,7 @@
 //! - Nothing is decoded before it is bounded, and no more is kept than was received.
 //! - What a connection sends is not read faster than the replica works it off ([`news::Received`] is the
 //!   measure); what is to be sent over it is bounded, and beyond that it is closed.
-//! - A connection has one number, a [`Link`], which is never used again.
+//! - A connection has one number, a [`zab::Link`], which is never used again.
 //! - Reading is edge-triggered, as in `io_thread`: connections of which the system does not tell again
 //!   are *held up* and read from in a later turn.
 //!

@@ -1,19 +1,22 @@
 use super::*;
 
+/// Nobody else's: no outgoing connection of this machine has a port here.
+const HOST: &str = "127.0.0.77";
+
 /// The membership in which server 1 is at these ports.
 fn membership(quorum: u16, election: u16, role: &str) -> Errand {
-    let text = format!("server.1=127.0.0.1:{quorum}:{election}:{role}\nserver.2=127.0.0.2:1:2");
+    let text = format!("server.1={HOST}:{quorum}:{election}:{role}\nserver.2=127.0.0.2:1:2");
     Errand::Memberships(Membership::parse(&text).expect("a membership").into())
 }
 
 fn listens(port: u16) -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+    TcpStream::connect((HOST, port)).is_ok()
 }
 
 #[test]
 fn a_server_listens_where_the_membership_says_and_for_what_its_role_needs() {
     let [quorum, election, next_quorum, next_election, master] = free_ports();
-    let place = |port| vec![HostPort { host: Host::parse("127.0.0.1").expect("a host"), port }];
+    let place = |port| vec![HostPort { host: Host::parse(HOST).expect("a host"), port }];
     let mut options = options(1);
     (options.quorum, options.election) = (place(quorum), place(election));
     options.observer_master_port = Some(master);
@@ -32,6 +35,6 @@ fn a_server_listens_where_the_membership_says_and_for_what_its_role_needs() {
 
 /// Ports on which nobody listens.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let listeners = [(); N].map(|()| TcpListener::bind((HOST, 0)).expect("a port"));
     listeners.map(|it| it.local_addr().expect("an address").port())
 }
