@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use tracing::{info, warn};
-use types::{Now, Zxid};
+use types::{Now, Zxid, mutant};
 use wire::stored::LogBatch;
 
 use super::learner::Stage;
@@ -75,6 +75,7 @@ impl Leading {
             return;
         }
         let way = match core.options.log_reading.is_worth(place) {
+            true if mutant::active(19) => Way::Diff { after: place.after },
             true => way_behind(after, place.after),
             false => Way::Snapshot,
         };

@@ -90,8 +90,10 @@ impl Campaign {
             let (epoch, counter) = (chance.below(3), chance.below(4));
             let server = ensemble.servers.get_mut(&member.sid).unwrap();
             server.candidate.epoch = Epoch(i32::try_from(epoch).unwrap());
+            // Nothing may have been proposed in the last epoch: a later epoch can have a shorter history.
+            let logged_in = Epoch(i32::try_from(chance.below(epoch + 1)).unwrap());
             let counter = Counter(u32::try_from(counter).unwrap());
-            server.candidate.last_logged = Some(Zxid::new(server.candidate.epoch, counter));
+            server.candidate.last_logged = Some(Zxid::new(logged_in, counter));
         }
         let trace = DefaultHasher::new();
         Self { seed, chance, ensemble, voters, last_epoch: 3, trace }
