@@ -6,7 +6,8 @@
 //!
 //! prints what found each (the invariant by its name, an assertion of the code, or a script that prints
 //! something else), after how many runs and how many seconds. `ONLY=21` looks for one, `SECONDS=600` for longer. Numbers below 100 are those of the list
-//! of historical bugs; the others are ours.
+//! of historical bugs; the others are ours. What breaks the synchronization is looked for by the search of
+//! `small_scope.rs` as well.
 
 use std::panic;
 use std::process::Command;
@@ -77,6 +78,9 @@ const ALL: &[Mutant] = &[
 /// Those that need memberships that change.
 const OF_CHANGES: &[u32] = &[59, 60, 133, 134];
 
+/// Those that the search of a small scope is to find.
+const OF_SYNCHRONIZATION: &[u32] = &[1, 2, 3, 4, 5, 6, 8, 9, 10, 17, 18, 19, 25];
+
 /// Seconds given to a mutant to be found.
 const SECONDS: u64 = 120;
 
@@ -127,6 +131,41 @@ fn one_planted_bug_is_looked_for() {
             return;
         }
     }
+}
+
+#[test]
+fn bugs_of_the_synchronization_are_found_in_a_small_scope() {
+    let mut alive = Vec::new();
+    for number in OF_SYNCHRONIZATION {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "mutants::one_planted_bug_is_searched_for", "--nocapture"])
+            .env("SEARCHED", number.to_string())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        let fate = text.lines().find_map(|line| line.strip_prefix("FATE ")).unwrap_or("it died");
+        if fate.starts_with("alive") {
+            alive.push(number);
+        }
+        eprintln!("M{number:<4} {fate}");
+    }
+    assert!(alive.is_empty(), "not found: {alive:?}");
+}
+
+/// What the test above runs for each.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the time that a search takes, not that of a server")]
+fn one_planted_bug_is_searched_for() {
+    let Some(number) = variable("SEARCHED") else { return };
+    types::mutant::choose(number);
+    let start = Instant::now();
+    let fate = match panic::catch_unwind(ensemble::small_scope::search_few) {
+        Ok(()) => "alive",
+        Err(what) => killer(what.downcast_ref::<String>().map_or("a panic", String::as_str))
+            .to_owned()
+            .leak(),
+    };
+    eprintln!("FATE {fate:<9} {:>7.2} s", start.elapsed().as_secs_f64());
 }
 
 /// One run: of elections alone for what is planted there, else of an ensemble.

@@ -3,6 +3,7 @@
 //! What servers say travels as the bytes that really do. What must always hold is checked at every
 //! step: by `ledger.rs` what concerns all servers, here what concerns one and its disk.
 
+mod choices;
 mod deeds;
 pub(crate) mod disk;
 mod faults;
@@ -27,6 +28,7 @@ use zab::{
     ObserverPauses, Options, Oracle, Peer, Quorum, SynchronizationsMax,
 };
 
+pub(crate) use self::choices::Choice;
 use self::disk::{Disk, Entry, entries};
 pub(crate) use self::faults::Faults;
 use self::ledger::Ledger;
@@ -74,6 +76,7 @@ pub(crate) struct Plan {
 }
 
 /// See the module.
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) chance: Chance,

@@ -10,6 +10,7 @@
 //! nobody notices.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use types::{Instant, Sid};
@@ -38,8 +39,23 @@ pub(crate) enum Happening<P> {
     Closed { link: Link, port: Port },
 }
 
-/// See the module. `P` is what is sent.
+/// Names something that is on its way: when it happens, if nobody chooses, and a number.
+pub(crate) type Key = (Instant, u64);
+
+/// What comes next of a sequence that keeps its order.
 #[derive(Debug)]
+pub(crate) struct Head<'a, P> {
+    pub(crate) key: Key,
+    /// To whom it happens.
+    pub(crate) to: Sid,
+    /// The port of the connection; `None` where there is none yet.
+    pub(crate) port: Option<Port>,
+    /// What arrives over it.
+    pub(crate) payload: Option<&'a P>,
+}
+
+/// See the module. `P` is what is sent.
+#[derive(Clone, Debug)]
 pub(crate) struct Network<P> {
     pub(crate) now: Instant,
     /// How long everything takes in one direction, where nothing else is said.
@@ -244,28 +260,78 @@ impl<P> Network<P> {
                 return None;
             }
             let (key, event) = entry.remove_entry();
-            let Event { from, to, incarnation, .. } = event;
-            if self.silences.contains(&(from, to)) {
+            if self.silences.contains(&(event.from, event.to)) {
                 self.hold(key, event);
                 continue;
             }
-            let happening = match event.what {
-                What::Dial(port) => {
-                    self.dial(from, to, port);
-                    continue;
-                }
-                What::Happens(happening) => happening,
-            };
-            match happening {
-                Happening::Closed { link, .. } if self.links.remove(&link).is_none() => continue,
-                Happening::Received { link, .. } if !self.links.contains_key(&link) => continue,
-                _ => {}
-            }
-            if incarnation.is_some() && self.running.get(&to).copied() == incarnation {
-                return Some((to, happening));
+            if let Some(happened) = self.happen(event) {
+                return Some(happened);
             }
         }
         None
+    }
+
+    /// Returns what a server notices, if one does.
+    fn happen(&mut self, event: Event<P>) -> Option<(Sid, Happening<P>)> {
+        let Event { from, to, incarnation, what } = event;
+        let happening = match what {
+            What::Dial(port) => {
+                self.dial(from, to, port);
+                return None;
+            }
+            What::Happens(happening) => happening,
+        };
+        match happening {
+            Happening::Closed { link, .. } if self.links.remove(&link).is_none() => return None,
+            Happening::Received { link, .. } if !self.links.contains_key(&link) => return None,
+            _ => {}
+        }
+        let is_there = incarnation.is_some() && self.running.get(&to).copied() == incarnation;
+        is_there.then_some((to, happening))
+    }
+
+    /// What comes next over each connection, and all attempts to connect.
+    pub(crate) fn heads(&self) -> Vec<Head<'_, P>> {
+        let mut seen = BTreeSet::new();
+        let mut heads = Vec::new();
+        for (&key, event) in &self.queue {
+            let (link, payload) = match &event.what {
+                What::Happens(Happening::Received { link, payload }) => {
+                    (Some(*link), Some(payload))
+                }
+                What::Happens(Happening::Closed { link, .. }) => (Some(*link), None),
+                What::Dial(_) | What::Happens(_) => (None, None),
+            };
+            if link.is_none_or(|link| seen.insert(link)) {
+                let port = link.and_then(|link| self.port(link));
+                heads.push(Head { key, to: event.to, port, payload });
+            }
+        }
+        heads
+    }
+
+    /// All connections, and what is on its way over each; but not when it was sent.
+    pub(crate) fn describe(&self) -> String
+    where
+        P: fmt::Debug,
+    {
+        let mut pending = BTreeMap::<Option<Link>, Vec<&What<P>>>::new();
+        for event in self.queue.values() {
+            let link = match &event.what {
+                What::Happens(
+                    Happening::Received { link, .. } | Happening::Closed { link, .. },
+                ) => Some(*link),
+                What::Dial(_) | What::Happens(_) => None,
+            };
+            pending.entry(link).or_default().push(&event.what);
+        }
+        format!("{:?}{:?}{pending:?}", self.running.keys(), self.links)
+    }
+
+    /// Lets one of these happen, whenever it was to happen; `None` if nobody notices.
+    pub(crate) fn pop_at(&mut self, key: Key) -> Option<(Sid, Happening<P>)> {
+        let event = self.queue.remove(&key)?;
+        self.happen(event)
     }
 
     fn hold(&mut self, key: (Instant, u64), event: Event<P>) {

@@ -25,6 +25,8 @@ pub(crate) struct Ledger {
     memberships: Vec<Membership>,
     /// All that any server has seen, by version.
     seen: BTreeMap<ConfigVersion, Arc<Membership>>,
+    /// Transactions that were proposed since the run began.
+    pub(crate) proposals: u64,
 }
 
 impl Ledger {
@@ -35,6 +37,7 @@ impl Ledger {
             committed: Vec::new(),
             leaders: BTreeMap::new(),
             reigns: 0,
+            proposals: 0,
             memberships: vec![membership],
             seen: BTreeMap::new(),
         }
@@ -87,6 +90,7 @@ impl Ledger {
 
     /// A leader proposes a transaction.
     pub(crate) fn proposes(&mut self, entry: Entry) {
+        self.proposals += 1;
         let before = self.proposed.insert(entry.zxid, entry.payload);
         assert!(before.is_none(), "Z2: {} is proposed twice", entry.zxid);
     }

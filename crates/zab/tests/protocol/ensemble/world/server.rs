@@ -9,6 +9,7 @@ use crate::ensemble::world::disk::{Disk, Entry};
 use crate::support::network::Happening;
 
 /// A server, running or not.
+#[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) disk: Disk,
     pub(crate) process: Option<Process>,
@@ -19,6 +20,7 @@ pub(crate) struct Server {
 }
 
 /// One run of a server.
+#[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) peer: Peer,
     /// What the peer wants and is not carried out yet.
@@ -88,14 +90,14 @@ pub(crate) enum Item {
 }
 
 /// What happens to a process when it goes on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Held {
     Network(Happening<Item>),
     Event(Event),
 }
 
 /// What happens that is no matter of the network.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Event {
     DiskDone {
         sid: Sid,

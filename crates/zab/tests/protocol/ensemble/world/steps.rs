@@ -80,7 +80,7 @@ impl World {
         true
     }
 
-    fn notice(&mut self, sid: Sid, happening: Happening<Item>) {
+    pub(super) fn notice(&mut self, sid: Sid, happening: Happening<Item>) {
         let now = self.network.now;
         let Some(server) = self.servers.get_mut(&sid) else { return };
         let Some(process) = &mut server.process else { return };
@@ -91,7 +91,7 @@ impl World {
         self.on_happening(sid, happening);
     }
 
-    fn on_event(&mut self, event: Event) {
+    pub(super) fn on_event(&mut self, event: Event) {
         let now = self.network.now;
         if let Some((sid, run)) = event.concerns() {
             let server = self.server(sid);
