@@ -13,6 +13,7 @@ use zab::{Link, Memberships, Recovered};
 use crate::access::Identities;
 use crate::asked::Asked;
 use crate::behind_syncs::BehindSyncs;
+use crate::between_states::BetweenStates;
 use crate::effect::Effect;
 use crate::outage::Outage;
 use crate::published::Address;
@@ -87,6 +88,8 @@ pub(crate) struct Ensemble {
     pub(crate) learner_answers: VecDeque<(Position, Link, LearnerAnswer)>,
     /// On a leader: what learners asked behind syncs.
     pub(crate) behind_syncs: BehindSyncs,
+    /// On a leader: learners that were sent a snapshot.
+    pub(crate) between_states: BetweenStates,
     /// On its way back to service, if it is.
     pub(crate) outage: Outage,
     /// On a learner: up to when the leader was told who is alive.
@@ -147,6 +150,7 @@ impl Ensemble {
             unconfirmed: 0,
             learner_answers: VecDeque::new(),
             behind_syncs: BehindSyncs::default(),
+            between_states: BetweenStates::default(),
             outage: Outage::default(),
             touched_until: Instant::default(),
             read_ahead: VecDeque::new(),

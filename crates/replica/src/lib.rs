@@ -36,6 +36,7 @@
 pub mod access;
 mod asked;
 mod behind_syncs;
+mod between_states;
 mod connection_throttle;
 mod digests;
 mod eager;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tracing::{debug, info, warn};
-use tree::Tree;
+use tree::{SliceEnd, Tree};
 use types::{
     Counter, Epoch, Instant, LineLimit, Now, SessionId, Sid, Txn, TxnDigest, TxnHeader, Write, Xid,
     Zxid, mutant,
@@ -302,7 +302,10 @@ impl Replica {
         match input {
             Input::SnapshotTakesMore => self.core.snapshots.go_on(tree, effects),
             Input::StreamTakesMore(link) => {
-                self.core.snapshots.go_on_with_stream(*link, tree, effects);
+                let end = self.core.snapshots.go_on_with_stream(*link, tree, effects);
+                if end == SliceEnd::Done {
+                    self.core.ensemble.between_states.sent(*link, tree.last_applied());
+                }
             }
             Input::SnapshotOver => self.core.snapshots.over(tree),
             Input::TakeSnapshot => self.core.snapshots.ask(),

@@ -129,17 +129,18 @@ impl Snapshots {
         effects.push(Effect::StreamHead { link, last_applied, head: tree.begin_snapshot() });
     }
 
-    /// The next part of the one that a learner gets, or its end.
+    /// The next part of the one that a learner gets, or its end; returns whether that was it.
     pub(crate) fn go_on_with_stream(
         &mut self,
         learner: Link,
         tree: &Tree,
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> SliceEnd {
         match self.running {
             Some(Target::Learner { link, is_ending: true }) if link == learner => {
                 effects.push(Effect::StreamEnd { link });
                 self.running = None;
+                return SliceEnd::Done;
             }
             Some(Target::Learner { link, is_ending: false }) if link == learner => {
                 let (bytes, end) = self.next_part(tree);
@@ -149,6 +150,7 @@ impl Snapshots {
             }
             _ => {}
         }
+        SliceEnd::More
     }
 
     /// The tree of which one is being written is no more.

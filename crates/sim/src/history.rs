@@ -221,6 +221,16 @@ pub struct LoggedTxn {
     pub digest: Option<TxnDigest>,
 }
 
+impl LoggedTxn {
+    /// Whether both are one transaction. A leader leaves the digest out where the learner's tree is
+    /// between two states.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_compared = self.digest.is_some() && other.digest.is_some();
+        (&self.header, &self.txn) == (&other.header, &other.txn)
+            && (!is_compared || self.digest == other.digest)
+    }
+}
+
 impl History {
     /// Adds a line.
     pub fn push(&mut self, at: Instant, event: Event) {

@@ -192,6 +192,7 @@ impl Replica {
     /// A learner is gone: nothing is sent to it, nor anything begun that the peer has asked for before.
     fn stop_stream(&mut self, learner: Link) {
         self.core.snapshots.stop_stream(learner);
+        self.core.ensemble.between_states.forget(learner);
         if let Some(Member { effects, .. }) = &mut self.member
             && !mutant::active(140)
         {
@@ -247,9 +248,13 @@ impl Replica {
                 self.core.ensemble.outage.elected(now.instant, &self.core.stats.outages);
                 effects.push(Effect::Peer(effect));
             }
-            zab::Effect::ToLearner { packet: LeaderPacket::Diff { .. }, .. } => {
-                self.core.stats.diffs_sent.add(1);
-                effects.push(Effect::Peer(effect));
+            zab::Effect::ToLearner { link, ref packet } => {
+                let is_diff = matches!(packet, LeaderPacket::Diff { .. });
+                self.core.stats.diffs_sent.add(u64::from(is_diff));
+                effects.push(match self.core.ensemble.between_states.encode(link, packet) {
+                    Some(bytes) => Effect::Packets { link, bytes },
+                    None => Effect::Peer(effect),
+                });
             }
             zab::Effect::Call { .. }
             | zab::Effect::Notify { .. }
@@ -260,7 +265,6 @@ impl Replica {
             | zab::Effect::RefuseObservers
             | zab::Effect::LetLearnersWait
             | zab::Effect::ToLeader { .. }
-            | zab::Effect::ToLearner { .. }
             | zab::Effect::StoreAcceptedEpoch(_)
             | zab::Effect::StoreCurrentEpoch(_)
             | zab::Effect::AskOracle

@@ -201,9 +201,7 @@ impl World {
         let logs = || self.nodes.iter().map(|node| (node.life.node.sid().0, node.ledger.txns()));
         let (leading, longest) = logs().max_by_key(|(_, log)| log.len()).unwrap_or_default();
         for (sid, log) in logs() {
-            let differs = log.iter().zip(longest).find(|(one, other)| {
-                (&one.header, &one.txn, one.digest) != (&other.header, &other.txn, other.digest)
-            });
+            let differs = log.iter().zip(longest).find(|(one, other)| !one.is_same(other));
             if let Some((one, other)) = differs {
                 let detail = format!("server {sid} has {one}, server {leading} {other}");
                 return Err(Violation::new(Promise::Z3, detail));

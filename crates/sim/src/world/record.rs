@@ -31,9 +31,7 @@ impl Record {
         for logged in ledger::decode(at, batch)? {
             let zxid = logged.header.zxid;
             let known = self.txns.entry(zxid).or_insert_with(|| logged.clone());
-            let is_same = (&known.header, &known.txn, known.digest)
-                == (&logged.header, &logged.txn, logged.digest);
-            if !is_same {
+            if !known.is_same(&logged) {
                 let sid = life.node.sid().0;
                 let detail = format!("server {sid} logs {logged}, but somebody has {known}");
                 return Err(Violation::new(Promise::Z3, detail));

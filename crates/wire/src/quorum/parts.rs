@@ -8,6 +8,7 @@ use types::{Id, SessionId, Zxid};
 use crate::jute::{self, DecodeError, Reader};
 use crate::limits::ID_BYTES_MIN;
 use crate::opcode::OpCode;
+use crate::stored::without_digest;
 
 /// Where the zxid stands in an encoded transaction: behind session and xid.
 const TXN_ZXID_OFFSET: usize = 12;
@@ -46,6 +47,14 @@ impl<'a> Proposal<'a> {
     /// The transaction, as it goes into the log.
     pub const fn payload(self) -> &'a [u8] {
         self.payload
+    }
+
+    /// The same without the digest behind it.
+    ///
+    /// # Errors
+    /// When the transaction can not be read.
+    pub fn without_digest(self) -> Result<Self, DecodeError> {
+        Ok(Self { payload: without_digest(self.payload)?, ..self })
     }
 
     /// The text of the new membership if this is a change of it, and `None` for all other

@@ -73,6 +73,27 @@ pub fn encode_txn(out: &mut Vec<u8>, header: &TxnHeader, txn: &Txn, digest: Opti
 /// When it is of a type that has no place in a log, or ends too early.
 pub fn decode_txn(payload: &[u8]) -> Result<(TxnHeader, Txn, Option<TxnDigest>), DecodeError> {
     let mut reader = Reader::new(payload);
+    let (header, txn) = decode_decision(&mut reader)?;
+    let digest = if reader.remaining() < DIGEST_BYTES {
+        None
+    } else {
+        Some(TxnDigest { version: reader.int()?, tree: reader.long()?.cast_unsigned() })
+    };
+    Ok((header, txn, digest))
+}
+
+/// Returns a transaction without the digest behind it, as a server writes it that keeps none.
+///
+/// # Errors
+/// As [`decode_txn`].
+pub fn without_digest(payload: &[u8]) -> Result<&[u8], DecodeError> {
+    let mut reader = Reader::new(payload);
+    decode_decision(&mut reader)?;
+    Ok(&payload[..reader.position()])
+}
+
+/// Takes everything but the digest.
+fn decode_decision(reader: &mut Reader<'_>) -> Result<(TxnHeader, Txn), DecodeError> {
     let header = TxnHeader {
         session: SessionId(reader.long()?),
         cxid: Xid(reader.int()?),
@@ -81,26 +102,19 @@ pub fn decode_txn(payload: &[u8]) -> Result<(TxnHeader, Txn, Option<TxnDigest>),
     };
     let txn = match reader.int()? {
         CREATE_SESSION => Txn::CreateSession { timeout_ms: reader.int()? },
-        CLOSE_SESSION => decode_close_session(&mut reader)?,
-        SET_ACL => {
-            Txn::SetAcl { path: path(&mut reader)?, acl: reader.acls()?, version: reader.int()? }
-        }
+        CLOSE_SESSION => decode_close_session(reader)?,
+        SET_ACL => Txn::SetAcl { path: path(reader)?, acl: reader.acls()?, version: reader.int()? },
         RECONFIG => {
-            let path = path(&mut reader)?;
+            let path = path(reader)?;
             let data = reader.buffer()?.map(Into::into);
             Txn::Reconfig { path, data, version: reader.int()? }
         }
-        MULTI => decode_multi(&mut reader)?,
+        MULTI => decode_multi(reader)?,
         opcode::ERROR => Txn::Error { code: reader.int()? },
         opcode::CHECK => return Err(reader.unknown("transaction type", opcode::CHECK)),
-        kind => decode_common(kind, &mut reader)?,
+        kind => decode_common(kind, reader)?,
     };
-    let digest = if reader.remaining() < DIGEST_BYTES {
-        None
-    } else {
-        Some(TxnDigest { version: reader.int()?, tree: reader.long()?.cast_unsigned() })
-    };
-    Ok((header, txn, digest))
+    Ok((header, txn))
 }
 
 /// The transactions that stand alone or in a multi.
