@@ -6,6 +6,7 @@ use super::link::End;
 use super::network::far;
 use super::node::{Node, NodeId};
 use super::process::Process;
+use super::steps::Fate;
 use super::{Happening, World};
 use crate::history::Fault;
 
@@ -21,11 +22,18 @@ pub(super) enum Death {
 impl World {
     /// A moment at which the process can die; tells whether it did.
     pub(super) fn crash_point(&mut self, node: NodeId, place: &'static str) -> bool {
-        let it = &mut self.nodes[node];
-        if let Some(effects) = it.doom.and_then(|doom| doom.strikes(place)) {
-            it.doom = None;
-            it.crash_in = Some(effects);
+        match self.nodes[node].doom.and_then(|doom| doom.strikes(place)) {
+            None => {}
+            Some(Fate::Dies(effects)) => {
+                self.nodes[node].doom = None;
+                self.nodes[node].crash_in = Some(effects);
+            }
+            Some(Fate::DiskFails) => {
+                self.nodes[node].doom = None;
+                self.fail_disk_soon(node);
+            }
         }
+        let it = &mut self.nodes[node];
         let Some(left) = &mut it.crash_in else { return false };
         if *left > 0 {
             *left -= 1;

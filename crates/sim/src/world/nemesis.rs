@@ -14,6 +14,9 @@ use crate::history::Fault;
 /// Twenty years.
 const WALL_JUMP_MS_MAX: u64 = 20 * 365 * 24 * 3_600_000;
 
+/// In how many of 1000 cases it is the leader that is separated from all others: what it proposes then
+/// is cut off later.
+const ALONE_PERMILLE: u64 = 400;
 /// In how many of 1000 cases what goes wrong does so where the leader is, if there was one.
 const LEADER_PERMILLE: u64 = 250;
 
@@ -140,6 +143,25 @@ impl World {
         self.note_fault(node, fault);
     }
 
+    /// One of the next operations fails that change something, or power is lost in it.
+    pub(super) fn fail_disk_soon(&mut self, node: NodeId) {
+        let operation = *self.agenda.tape.pick(&[
+            Operation::Unlink,
+            Operation::SetLen,
+            Operation::Sync,
+            Operation::SyncDir,
+            Operation::Write,
+            Operation::Create,
+            Operation::Rename,
+        ]);
+        let after = self.agenda.tape.range(0, 2);
+        self.nodes[node].disk_fault_is_power_loss = self.agenda.tape.chance(500);
+        let name_prefix = String::new();
+        let fault = DiskFault { operation, name_prefix, after, kind: FaultKind::Io };
+        self.add_disk_fault(node, fault);
+        self.note_fault(node, Fault::SyncError);
+    }
+
     /// One failure at a time: what a failure means depends on how it was planned.
     fn add_disk_fault(&mut self, node: NodeId, fault: DiskFault) {
         let node = &mut self.nodes[node];
@@ -198,7 +220,10 @@ impl World {
             return;
         }
         let count = self.nodes.len();
-        let (size, first) = (1 + self.agenda.tape.index(count - 1), self.some_node());
+        let (size, first) = match self.record.last_leader() {
+            Some(leader) if self.agenda.tape.chance(ALONE_PERMILLE) => (1, leader.node),
+            _ => (1 + self.agenda.tape.index(count - 1), self.some_node()),
+        };
         let inside = |id: NodeId| ((id.0 + count - first.0) % count) < size;
         let (from_inside, from_outside) =
             *self.agenda.tape.pick(&[(true, true), (true, true), (true, false), (false, true)]);

@@ -46,31 +46,55 @@ const STEPS: &[&str] = &[
     "crash before Commit",
 ];
 
+/// Those behind which the disk does something that must not go wrong unnoticed.
+const DISK_STEPS: &[&str] = &[
+    "crash before a cut",
+    "crash before an installation",
+    "crash before accepting an epoch",
+    "crash before adopting an epoch",
+    "crash before append",
+    "crash before sync",
+];
+
+/// In how many of 1000 cases it is the disk that fails.
+const DISK_FAILS_PERMILLE: u64 = 250;
+
 /// How many effects a process outlives its step at most.
 const EFFECTS_AFTER_MAX: u64 = 3;
 
-/// A step at which a process is to die.
+/// A step that goes wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Doom {
     step: &'static str,
-    /// Effects, writes and syncs that it still does.
-    effects_after: u64,
+    fate: Fate,
+}
+
+/// What happens at a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    /// The process dies so many effects, writes and syncs later.
+    Dies(u64),
+    /// One of the next operations of the disk fails.
+    DiskFails,
 }
 
 impl Doom {
-    /// How much the process still does, if this is the step.
-    pub(super) fn strikes(self, step: &str) -> Option<u64> {
-        (self.step == step).then_some(self.effects_after)
+    /// What happens, if this is the step.
+    pub(super) fn strikes(self, step: &str) -> Option<Fate> {
+        (self.step == step).then_some(self.fate)
     }
 }
 
 impl World {
-    /// Chooses a step that a server is not to outlive.
+    /// Chooses a step that goes wrong at a server.
     pub(super) fn doom(&mut self, node: NodeId) {
         let tape = &mut self.agenda.tape;
-        let step = *tape.pick(STEPS);
-        let doom = Doom { step, effects_after: tape.range(0, EFFECTS_AFTER_MAX) };
-        self.nodes[node].doom = Some(doom);
+        let (steps, fate) = match tape.chance(DISK_FAILS_PERMILLE) {
+            true => (DISK_STEPS, Fate::DiskFails),
+            false => (STEPS, Fate::Dies(tape.range(0, EFFECTS_AFTER_MAX))),
+        };
+        let step = *tape.pick(steps);
+        self.nodes[node].doom = Some(Doom { step, fate });
     }
 }
 
