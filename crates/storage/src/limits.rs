@@ -35,6 +35,10 @@ pub(crate) const SNAPSHOTS_TRIED_MAX: usize = 100;
 /// Ids that one run of a server may hand out to sessions: more than it opens in years.
 pub(crate) const SESSION_IDS_PER_RUN: i64 = 1 << 32;
 
+/// Ids that are left out after a disk was lost: those of more starts than there are in the time that
+/// they take by the clock, which is nine hours.
+pub(crate) const SESSION_IDS_LOST: i64 = 1 << 41;
+
 /// Bytes of the file of session ids at most; it has fewer than twenty.
 pub(crate) const SESSION_IDS_FILE_BYTES_MAX: usize = 64;
 

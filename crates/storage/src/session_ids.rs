@@ -5,6 +5,9 @@
 //! session is over could come into that of another. So each start makes durable which ids it may
 //! hand out, and takes none that an earlier start took.
 //!
+//! Who has lost its disk does not know what earlier starts took, which may be ahead of the clock if
+//! there were many in a short time. It leaves so many out that they are surely passed.
+//!
 //! The file `session-ids` holds the first id that is free, in hexadecimal, and a line end.
 
 use std::path::Path;
@@ -15,11 +18,12 @@ use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::layout::SESSION_IDS;
-use crate::limits::{SESSION_IDS_FILE_BYTES_MAX, SESSION_IDS_PER_RUN};
+use crate::limits::{SESSION_IDS_FILE_BYTES_MAX, SESSION_IDS_LOST, SESSION_IDS_PER_RUN};
+use crate::memory::Memory;
 
 impl<D: Disk> DataDir<D> {
     /// Reserves ids for the sessions of this run and returns the first: `wanted`, or the one after
-    /// all that were reserved before.
+    /// all that were reserved before. A member of an ensemble calls this after it has recovered.
     ///
     /// # Errors
     /// When the disk fails, or [`Error::SessionIds`].
@@ -28,7 +32,13 @@ impl<D: Disk> DataDir<D> {
         let free = self.read_free_session_id(&dir.join(SESSION_IDS))?;
         // A directory that came from a server of another number says nothing about this one's.
         let free = free.filter(|id| id.server_byte() == wanted.server_byte());
-        let first = free.map_or(wanted, |free| wanted.max(free));
+        let first = match free {
+            Some(free) => wanted.max(free),
+            None if self.memory()? == Memory::Shortened => {
+                SessionId(wanted.0.wrapping_add(SESSION_IDS_LOST))
+            }
+            None => wanted,
+        };
         let free = SessionId(first.0.wrapping_add(SESSION_IDS_PER_RUN));
         self.replace_file(&dir, SESSION_IDS, format!("{free}\n").as_bytes())?;
         Ok(first)

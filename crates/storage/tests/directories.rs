@@ -149,6 +149,26 @@ fn no_run_gets_session_ids_that_an_earlier_one_may_have_used() {
     assert_eq!(reserve(of_another), of_another);
 }
 
+/// Starts in quick succession take ids ahead of the clock, and the lost disk alone knew that.
+#[test]
+fn member_that_has_lost_its_disk_leaves_out_the_ids_of_its_last_starts() {
+    let wiped = RecoverOptions { empty: EmptyDatabase::RequireMarker, ..options() };
+    let start = 0x0100_0000_0000_0000;
+    let disk = SimulatedDisk::new();
+    let reserve_twice = |disk: &SimulatedDisk| {
+        let reserve = || open(disk, DIR).unwrap().reserve_session_ids(SessionId(start)).unwrap().0;
+        (reserve(), reserve())
+    };
+    let (_, last) = reserve_twice(&disk);
+    assert!(last > start);
+    let empty = SimulatedDisk::new();
+    let found = open(&empty, DIR).unwrap().recover_member(&wiped).unwrap();
+    assert_eq!(found.recovered.origin, Origin::Unknown);
+    let (first, second) = reserve_twice(&empty);
+    assert!(first > last + (1 << 32), "{first:#x} after {last:#x}");
+    assert!(second > first);
+}
+
 #[test]
 fn session_ids_that_can_not_be_read_are_named() {
     for text in ["", "7\n", "0x1", "0x12345678901234567\n", "0x1\n0x2\n"] {
