@@ -51,7 +51,7 @@ pub const ALL: &[Mutant] = &[
     of_members(13, "a cut that failed is taken for a good one", &[Z3, D3, D8, Z12]),
     of_members(14, "a cut is not synced", &[D3, Z3, Z12]),
     of_members(15, "a cut removes the oldest of the later logs first", &[D3, D7]),
-    of_members(16, "a cut leaves a part of the tail", &[Z12, Z15]),
+    of_members(16, "a cut leaves a part of the tail", &[Z12, Z15, D8, Z3]),
     of_members(17, "what is logged after a cut counts as durable at once", &[D1]),
     of_members(18, "what is kept for learners has a gap", &[Z12, Z15]),
     of_members(20, "the beginning of an epoch is taken for a transaction", &[Z12, M4, NoPanic]),

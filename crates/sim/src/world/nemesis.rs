@@ -216,7 +216,7 @@ impl World {
     /// Separates some servers from the others, one way or both; or joins all.
     fn separate(&mut self) {
         self.join_all();
-        if self.agenda.tape.chance(400) {
+        if self.agenda.tape.chance(250) {
             return;
         }
         let count = self.nodes.len();

@@ -367,7 +367,7 @@ impl Faults {
     fn draw_of_ensemble(&mut self, tape: &mut Tape) {
         let mut weight = |of: u64| if tape.chance(500) { tape_weight(tape, of) } else { 0 };
         self.cut_peers = weight(24);
-        self.partition = weight(24);
+        self.partition = weight(40);
         self.rot = weight(12);
         self.disk_loss = weight(6);
         self.crash_at_step = weight(48);
