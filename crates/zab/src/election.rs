@@ -18,6 +18,11 @@
 //! one may lead that should not. Discovery finds out, and there is another election. It matters
 //! that it ends, soon, and well as a rule.
 //!
+//! With one exception: a server that has lost its disk has forgotten which epochs it accepted, and
+//! would follow a leader that others have left. So it goes by what a quorum of the others says, each
+//! over a connection that was made since it started: who has accepted a later epoch does not say that
+//! it follows an earlier leader.
+//!
 //! # The wait that is left out
 //!
 //! With a quorum for its proposal a server waits for a while ([`ElectionOptions::finalize`])
