@@ -55,8 +55,14 @@ impl Intake<'_, '_> {
         ensemble.forward(link, session, &Asking { xid: Xid::INTERNAL, op }, nobody);
     }
 
-    /// Asks the leader whether a session is alive that a client wants to resume here.
+    /// Asks the leader whether a session is alive that a client wants to resume here. The client has shown the
+    /// session's password.
+    ///
+    /// The connection that the session had here ends before that. From the question on the leader takes what
+    /// comes from this server for the session's, and what the old connection sends would be done after all,
+    /// late, if the session had been elsewhere meanwhile.
     pub(super) fn ask_about(&mut self, link: Link, session: SessionId, claim: Claim) {
+        self.release_connection(session);
         let timeout_ms = claim.timeout_ms;
         if let Some(before) = self.core.ensemble.claims.insert(session, claim) {
             self.close(before.address);
@@ -72,11 +78,6 @@ impl Intake<'_, '_> {
             return self.refuse_session(claim.address);
         }
         let timeout = self.core.clamped(claim.timeout_ms);
-        let before = self.core.sessions.find_mut(session).and_then(|it| it.address.take());
-        if let Some(before) = before {
-            self.core.speakers.remove(&before);
-            self.close(before);
-        }
         self.core.sessions.track(now.instant, session, timeout);
         self.bind(now, session, claim.address, timeout);
     }
@@ -84,13 +85,13 @@ impl Intake<'_, '_> {
 
 /// The side of a follower that has observers.
 impl Intake<'_, '_> {
-    /// A session goes on at an observer of this server: a connection that it had here is closed.
-    pub(super) fn leave_to_observer(&mut self, session: SessionId) {
-        let before = self.core.sessions.find_mut(session).and_then(|it| it.address.take());
-        if let Some(before) = before {
-            self.core.speakers.remove(&before);
-            self.close(before);
+    /// Passes on what an observer says. What holds for [`Intake::ask_about`] holds for what it asks: to the
+    /// leader its clients are this server's.
+    pub(super) fn relay(&mut self, leader: Link, observer: Link, packet: &ToLeader<'_>) {
+        if let ToLeader::Revalidate { session, .. } = packet {
+            self.release_connection(*session);
         }
+        self.core.ensemble.relay(leader, observer, packet);
     }
 }
 
@@ -155,15 +156,10 @@ impl Intake<'_, '_> {
         let session = self.core.sessions.find_mut(id);
         let session = session.filter(|session| !session.is_closing && !is_local);
         let is_valid = session.is_some();
-        let mut moved = None;
         if let Some(session) = session {
             session.heartbeat.beat(now.instant);
             session.owner = Some(Owner::Learner(link));
-            moved = session.address.take();
-        }
-        if let Some(address) = moved {
-            self.core.speakers.remove(&address);
-            self.close(address);
+            self.release_connection(id);
         }
         // What the session asked elsewhere may be under way; it sees that where it is now.
         let answer = LearnerAnswer::Revalidated { session: id, is_valid };
@@ -197,6 +193,15 @@ impl Intake<'_, '_> {
             question => {
                 self.queue(Waiting { address, session, xid, received, identities, question });
             }
+        }
+    }
+
+    /// Takes from a session the connection that speaks for it here, if there is one, and closes that.
+    fn release_connection(&mut self, session: SessionId) {
+        let before = self.core.sessions.find_mut(session).and_then(|it| it.address.take());
+        if let Some(before) = before {
+            self.core.speakers.remove(&before);
+            self.close(before);
         }
     }
 

@@ -316,11 +316,11 @@ impl Replica {
     }
 
     fn hear_learner(&mut self, now: Now, link: Link, packet: &ToLeader<'_>) {
-        if let Standing::Following(leader) = self.core.ensemble.standing {
-            return self.core.ensemble.relay(leader, link, packet);
-        }
         let (tree, mut post) = self.publisher.read();
         let mut section = Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
+        if let Standing::Following(leader) = section.core.ensemble.standing {
+            return section.relay(leader, link, packet);
+        }
         match packet {
             ToLeader::Request(request) => section.on_forwarded(now, link, request),
             ToLeader::Revalidate { session, .. } => section.on_revalidate(now, link, *session),
@@ -357,12 +357,7 @@ impl Replica {
                     Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
                 match section.core.ensemble.relayed.revalidated(*session) {
                     Asker::Here => section.on_revalidated(now, *session, *is_valid),
-                    Asker::Learner(link) => {
-                        if *is_valid {
-                            section.leave_to_observer(*session);
-                        }
-                        section.core.ensemble.tell_learner(link, packet);
-                    }
+                    Asker::Learner(link) => section.core.ensemble.tell_learner(link, packet),
                 }
             }
             _ => {}

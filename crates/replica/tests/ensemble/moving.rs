@@ -43,6 +43,24 @@ fn the_connection_that_a_session_has_left_is_closed_without_an_answer() {
     }
 }
 
+/// A server that was held up finds the request of a client that went elsewhere meanwhile, and has come back
+/// since then.
+#[test]
+fn a_late_write_is_not_done_because_its_session_has_come_back() {
+    for (from, to) in ways().filter(|(from, to)| from != to) {
+        let mut world = World::new(3);
+        let (old, new) = moved(&mut world, from, to);
+        let told = world.ask(new, [create("/first", CreateMode::Persistent)]);
+        assert!(told.contains("/first"), "{from} to {to}: {told}");
+        let back = world.dial(from);
+        world.come_back_amid(back, (old, create("/late", CreateMode::Persistent)));
+        assert!(world.told(back).starts_with("session for"), "{from} to {to}");
+        let told = world.ask(back, [sync(), get("/first"), get("/late")]);
+        assert!(told.contains("data") && told.contains("NoNode"), "{from} to {to}: {told}");
+        assert_eq!(world.told(old), "closed\n", "{from} to {to}");
+    }
+}
+
 #[test]
 fn a_session_is_not_ended_over_the_connection_that_it_has_left() {
     for (from, to) in ways() {

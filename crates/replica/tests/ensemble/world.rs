@@ -205,18 +205,15 @@ impl World {
         resume: Option<Ticket>,
         read_only: Option<bool>,
     ) {
-        let none = Ticket { session: SessionId::NONE, password: SessionPassword([0; 16]) };
-        let Ticket { session, password } = resume.unwrap_or(none);
-        let mut bytes = Vec::new();
-        ConnectRequest {
-            last_zxid_seen: Zxid::ZERO,
-            timeout_ms: i32::try_from(TIMEOUT.as_millis()).expect("a short timeout"),
-            session,
-            password: &password.0,
-            read_only,
-        }
-        .encode(&mut bytes);
-        self.send(client, &bytes);
+        self.send(client, &greeting(resume, read_only));
+    }
+
+    /// A session comes back over another connection, and right behind that the one that it had there sends
+    /// a request that was late.
+    pub(crate) fn come_back_amid(&mut self, client: Client, (late, op): (Client, Op<'_>)) {
+        self.receive(client, &greeting(Some(self.ticket(late)), Some(false)));
+        self.put(late, op);
+        self.run();
     }
 
     /// What a client needs to resume its session.
@@ -651,6 +648,22 @@ fn membership(voters: i64) -> Membership {
 }
 
 /// Where a server is found.
+/// The first frame of a connection.
+fn greeting(resume: Option<Ticket>, read_only: Option<bool>) -> Vec<u8> {
+    let none = Ticket { session: SessionId::NONE, password: SessionPassword([0; 16]) };
+    let Ticket { session, password } = resume.unwrap_or(none);
+    let mut bytes = Vec::new();
+    ConnectRequest {
+        last_zxid_seen: Zxid::ZERO,
+        timeout_ms: i32::try_from(TIMEOUT.as_millis()).expect("a short timeout"),
+        session,
+        password: &password.0,
+        read_only,
+    }
+    .encode(&mut bytes);
+    bytes
+}
+
 pub(crate) fn place(sid: i64) -> String {
     format!("s{sid}:2888:3888:participant;2181")
 }
