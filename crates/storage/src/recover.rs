@@ -37,7 +37,7 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Action, Context, Damage, Error, SnapshotDamage};
 use crate::layout::{INITIALIZE, LogFile, SnapshotFile, log_name};
 use crate::limits::{READ_WINDOW_BYTES, SNAPSHOTS_TRIED_MAX};
-use crate::log::{LogReader, Opened};
+use crate::log::{EndKind, LogReader, Next, Opened};
 use crate::snapshot::{self, Compression, Contents};
 use crate::watermark::{self, Mark, WATERMARK};
 pub use member::RecoveredMember;
@@ -278,8 +278,7 @@ impl<D: Disk> DataDir<D> {
         let start = replay.last_logged().successor();
         let first = logs.iter().rposition(|log| log.first <= start).unwrap_or(0);
         for (index, log) in logs.iter().enumerate().skip(first) {
-            let next = logs.get(index + 1).map(|next| next.first);
-            match self.replay_log(replay, log, next, mark) {
+            match self.replay_log(replay, log, &logs[index + 1..], mark) {
                 Ok((newest, trimmed)) => {
                     end.newest = Some(newest);
                     end.trimmed = trimmed.or(end.trimmed);
@@ -294,11 +293,25 @@ impl<D: Disk> DataDir<D> {
         Ok(end)
     }
 
+    /// The first of these logs that begins with an entry, or with something that is found out in its
+    /// turn. The others follow anything, and show no gap.
+    fn first_filled<'l>(&self, logs: &'l [LogFile]) -> Result<Option<&'l LogFile>, Error> {
+        for log in logs {
+            let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
+                return Ok(Some(log));
+            };
+            if let Next::Entry(_) = reader.next()? {
+                return Ok(Some(log));
+            }
+        }
+        Ok(None)
+    }
+
     fn replay_log(
         &self,
         replay: &mut Replay,
         log: &LogFile,
-        next: Option<Zxid>,
+        behind: &[LogFile],
         mark: Option<Mark>,
     ) -> Result<(NewestLog, Option<Trimmed>), Error> {
         let Opened::Log(mut reader) = LogReader::open(&self.disk, &log.path)? else {
@@ -308,9 +321,13 @@ impl<D: Disk> DataDir<D> {
         let end = replay.run(&mut reader)?;
         let newest = NewestLog { file: log.clone(), end: end.offset };
         let synced_to = mark.filter(|mark| mark.log == log.first).map(|mark| mark.offset);
+        let next = match end.kind {
+            EndKind::Clean => behind.first(),
+            EndKind::Padding | EndKind::Damaged(_) => self.first_filled(behind)?,
+        };
         let tail = Tail { end, last: replay.last_logged(), synced_to };
         if let Some(next) = next {
-            tail.judge_covered(&mut reader, next)?;
+            tail.judge_covered(&mut reader, next.first)?;
         } else if let Verdict::Torn { offset, damage } = tail.judge_newest(&mut reader)? {
             return Ok((newest, Some(self.trim(log, offset, damage)?)));
         }

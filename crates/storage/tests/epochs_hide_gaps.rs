@@ -88,6 +88,31 @@ fn damage_before_the_log_of_a_later_epoch_is_noticed() {
 }
 
 #[test]
+fn damage_before_a_log_without_entries_is_noticed() {
+    let snapshot = "snapshot.10000000a";
+    let cases: [(&str, &[&str], Zxid); 3] = [
+        ("10000000b", &[SECOND_LOG, snapshot], at(1, 10)),
+        ("400000001", &[SECOND_LOG, snapshot], at(1, 10)),
+        ("10000000b", &[snapshot], at(4, 10)),
+    ];
+    for (first, gone, last) in cases {
+        let disk = SimulatedDisk::new();
+        populate(&disk, true);
+        for name in gone {
+            disk.unlink(&file(name)).unwrap();
+        }
+        let (ends, mut bytes) = ends(&disk, FIRST_LOG);
+        let mut empty = bytes[..16].to_vec();
+        empty.resize(512, 0);
+        disk.plant(&file(&format!("log.{first}")), &empty);
+        assert_eq!(find(&disk), (last, false), "{first}");
+        bytes[ends[4] + 11] ^= 1;
+        disk.plant(&file(FIRST_LOG), &bytes);
+        assert_eq!(find(&disk), (at(1, 5), true), "{first}");
+    }
+}
+
+#[test]
 fn zeros_before_the_log_of_a_later_epoch_are_an_end() {
     let disk = SimulatedDisk::new();
     populate(&disk, true);

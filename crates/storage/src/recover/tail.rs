@@ -17,7 +17,8 @@
 //! In a log that is not the newest, an end within an entry is taken as an end, as in Apache's server:
 //! if something is missing, the next log does not follow. A wrong checksum there is damage. But the
 //! first log of a later epoch follows any other; what comes before it ends with a whole entry, and
-//! with zeros behind that, or is damage.
+//! with zeros behind that, or is damage. And logs without entries show nothing: the last one with
+//! entries is judged as the newest.
 
 use types::{Zxid, mutant};
 
