@@ -168,7 +168,8 @@ impl<D: Disk> DataDir<D> {
                 result => files.push_back((result.during(Action::Open, &path)?, path)),
             }
         }
-        Ok(Some(Entries { dir: self.directories.log_dir(), files, reader: None }))
+        let dir = self.directories.log_dir();
+        Ok(Some(Entries { dir, files, reader: None, last: None, doubt: None }))
     }
 }
 
@@ -188,6 +189,10 @@ pub(crate) struct Entries<F> {
     /// Those that come after the one being read.
     files: VecDeque<(F, PathBuf)>,
     reader: Option<LogReader<F>>,
+    /// The transaction taken last.
+    last: Option<Zxid>,
+    /// What was left unread behind it; the next entry tells whether it matters.
+    doubt: Option<Error>,
 }
 
 /// One entry of several logs.
@@ -201,18 +206,24 @@ pub(crate) struct Step<'a> {
 
 impl<F: DiskFile> Entries<F> {
     /// Takes the next entry; `None` at the end of the last log. A log that ends within an entry ends
-    /// before it: if that was not its end, the next one does not follow.
+    /// before it: if that was not its end, the next one does not follow. But the first of a later
+    /// epoch follows anything, and is not taken behind what can not be read.
     pub(crate) fn next(&mut self) -> Result<Option<Step<'_>>, Error> {
         let entry = loop {
             if let Some(reader) = &mut self.reader {
                 match reader.advance()? {
                     Ok(entry) => break entry,
-                    Err(end) => refuse_damage(reader.path(), end)?,
+                    Err(end) => self.doubt = self.doubt.take().or(unread(reader, end)?),
                 }
             }
             let Some((file, path)) = self.files.pop_front() else { return Ok(None) };
             self.reader = Some(open_log(file, path)?);
         };
+        let would_gap_show = self.last.is_some_and(|last| last.epoch() == entry.zxid.epoch());
+        if let Some(damage) = self.doubt.take().filter(|_| !would_gap_show) {
+            return Err(damage);
+        }
+        self.last = Some(entry.zxid);
         Ok(self.reader.as_ref().map(|reader| Step {
             zxid: entry.zxid,
             offset: entry.offset,
@@ -238,10 +249,13 @@ impl<F: DiskFile> Entries<F> {
             // Only the next number of the same epoch shows that nothing between was purged.
             let goes_on = base <= wanted && base.next() == Some(zxid);
             let behind_base = Some(base).filter(|_| goes_on);
+            // Not where something is missing that was here: numbers, or the base.
+            let borders =
+                |before: &Zxid| follows(*before, zxid) && (base <= *before || zxid <= base);
             let found = match beginning {
                 _ if begins_epoch => Some(wanted),
                 Beginning::Exactly(_) => behind_base.filter(|&base| base == wanted),
-                Beginning::UpTo(_) => before.or(behind_base),
+                Beginning::UpTo(_) => before.filter(borders).or(behind_base),
             };
             if let (Some(_), Some(reader)) = (found, &mut self.reader) {
                 reader.back_to(offset);
@@ -270,13 +284,16 @@ fn open_log<F: DiskFile>(file: F, path: PathBuf) -> Result<LogReader<F>, Error> 
     }
 }
 
-fn refuse_damage(path: &Path, end: End) -> Result<(), Error> {
-    match end.kind {
-        EndKind::Clean | EndKind::Padding | EndKind::Damaged(Damage::Cut | Damage::EndMark) => {
-            Ok(())
-        }
-        EndKind::Damaged(damage) => {
-            Err(Error::Corrupt { file: path.to_owned(), offset: end.offset, damage })
-        }
-    }
+/// What a log holds behind the end of its entries, as an error; `Err` if that is damage whatever
+/// comes next.
+fn unread<F: DiskFile>(reader: &mut LogReader<F>, end: End) -> Result<Option<Error>, Error> {
+    let (file, offset) = (reader.path().to_owned(), end.offset);
+    let damage = match end.kind {
+        EndKind::Clean => return Ok(None),
+        EndKind::Padding => Damage::Zeros,
+        EndKind::Damaged(damage @ (Damage::Cut | Damage::EndMark)) => damage,
+        EndKind::Damaged(damage) => return Err(Error::Corrupt { file, offset, damage }),
+    };
+    let is_blank = reader.is_zero_from(offset)?;
+    Ok(Some(Error::Corrupt { file, offset, damage }).filter(|_| !is_blank))
 }

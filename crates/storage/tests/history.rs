@@ -203,6 +203,60 @@ fn older_epochs_are_not_handed_out_after_a_start() {
     assert_eq!(found.as_deref(), Some(&all[20..]));
 }
 
+/// Makes the second entry of a log end with another mark: the entries from there on can not be read.
+fn damage_second(disk: &SimulatedDisk, log: &str) {
+    let mut bytes = disk.contents(&file(log)).unwrap();
+    let third = third_entry(&bytes);
+    bytes[third - 1] ^= 0x10;
+    disk.plant(&file(log), &bytes);
+}
+
+/// Where a history leaves this one must be known: a leader tells a learner to cut off the rest.
+#[test]
+fn history_beside_another_does_not_leave_it_before_the_base_of_the_replay() {
+    let disk = SimulatedDisk::new();
+    let (data_dir, all) = populate(&disk);
+    drop(data_dir);
+    // The log that the snapshot follows is not read again at the start.
+    let header = disk.contents(&file("log.200000001")).unwrap()[..16].to_vec();
+    disk.plant(&file("log.20000000b"), &header);
+    damage_second(&disk, "log.200000001");
+    let data_dir = open(&disk, DIR).unwrap();
+    let recovered = data_dir.recover(&options()).unwrap();
+    assert_eq!((recovered.origin, recovered.last_logged), (Origin::Snapshot(all[29].0), all[39].0));
+    for end in &all[21..30] {
+        match data_dir.history_beside(end.0, all[39].0) {
+            Err(Error::Corrupt { file: named, damage: Damage::EndMark, .. }) => {
+                assert_eq!(named, file("log.200000001"));
+            }
+            other => panic!("{}: {other:?}", end.0),
+        }
+    }
+}
+
+/// The first transaction of an epoch follows any other: damage before it must not pass for an end.
+#[test]
+fn damage_before_another_epoch_is_an_error() {
+    let disk = SimulatedDisk::new();
+    let (data_dir, all) = populate(&disk);
+    damage_second(&disk, "log.200000001");
+    let is_damage = |error: Error| match error {
+        Error::Corrupt { file: named, damage: Damage::EndMark, .. } => {
+            assert_eq!(named, file("log.200000001"));
+        }
+        other => panic!("{other:?}"),
+    };
+    is_damage(read(&data_dir, all[3].0, all[39].0, 100).unwrap_err());
+    is_damage(data_dir.history_beside(all[25].0, all[39].0).unwrap_err());
+    damage_second(&disk, "log.1");
+    match read(&data_dir, all[0].0, all[39].0, 100) {
+        Err(Error::Gap { last, found, .. }) => assert_eq!((last, found), (all[0].0, all[10].0)),
+        other => panic!("{other:?}"),
+    }
+    let beside = data_dir.history_beside(all[5].0, all[39].0).unwrap();
+    assert!(beside.is_none(), "both histories may have it: it can not be read");
+}
+
 fn third_entry(bytes: &[u8]) -> usize {
     let length = |at: usize| u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap());
     let second = 16 + 13 + length(16) as usize;

@@ -193,6 +193,18 @@ impl<F: DiskFile> LogReader<F> {
         Ok(self.window.loaded(offset))
     }
 
+    /// Whether there are only zeros from `offset` to the end of the file.
+    pub(crate) fn is_zero_from(&mut self, mut offset: u64) -> Result<bool, Error> {
+        while offset < self.len() {
+            let bytes = self.bytes_at(offset, READ_WINDOW_BYTES)?;
+            if bytes.is_empty() || bytes.iter().any(|&byte| byte != 0) {
+                return Ok(false);
+            }
+            offset += bytes.len() as u64;
+        }
+        Ok(true)
+    }
+
     /// The zxid and the length of the entry at `offset`, whose bytes are loaded then.
     fn entry_at(&mut self, offset: u64) -> Result<Result<(Zxid, usize), EndKind>, Error> {
         let head = self.bytes_at(offset, ENTRY_HEAD_BYTES)?;

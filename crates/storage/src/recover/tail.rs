@@ -24,7 +24,6 @@ use types::{Zxid, mutant};
 
 use crate::disk::{DiskFile, SECTOR_BYTES};
 use crate::error::{Damage, Error};
-use crate::limits::READ_WINDOW_BYTES;
 use crate::log::{End, EndKind, LogReader};
 
 /// Zeros at the end of a sector that show that the device had not got to them. An entry's checksum
@@ -63,7 +62,7 @@ impl Tail {
         let would_gap_show = next.epoch() == self.last.epoch();
         match &self.end.kind {
             EndKind::Padding | EndKind::Damaged(_)
-                if !would_gap_show && !is_zero_from(reader, self.end.offset)? =>
+                if !would_gap_show && !reader.is_zero_from(self.end.offset)? =>
             {
                 let damage = match &self.end.kind {
                     EndKind::Damaged(damage) => damage.clone(),
@@ -94,7 +93,7 @@ impl Tail {
         let offset = self.end.offset;
         let follower = reader.find_entry_behind(offset, self.last)?;
         let torn = match (follower, &damage) {
-            (None, Damage::Zeros) if is_zero_from(reader, offset)? => return Ok(Verdict::Complete),
+            (None, Damage::Zeros) if reader.is_zero_from(offset)? => return Ok(Verdict::Complete),
             (None, Damage::Checksum { .. }) => {
                 let end = reader.claimed_end(offset)?;
                 has_unwritten_sector(reader, offset, end)?
@@ -139,19 +138,7 @@ pub(super) fn is_blank<F: DiskFile>(reader: &mut LogReader<F>) -> Result<bool, E
     let head = &head[..head.len().min(FileHeader::BYTES)];
     let written = head.iter().zip(&header).take_while(|(a, b)| a == b).count();
     Ok(head[written..].iter().all(|&byte| byte == 0)
-        && is_zero_from(reader, FileHeader::BYTES as u64)?)
-}
-
-/// Whether there are only zeros from `offset` to the end of the file.
-fn is_zero_from<F: DiskFile>(reader: &mut LogReader<F>, mut offset: u64) -> Result<bool, Error> {
-    while offset < reader.len() {
-        let bytes = reader.bytes_at(offset, READ_WINDOW_BYTES)?;
-        if bytes.is_empty() || bytes.iter().any(|&byte| byte != 0) {
-            return Ok(false);
-        }
-        offset += bytes.len() as u64;
-    }
-    Ok(true)
+        && reader.is_zero_from(FileHeader::BYTES as u64)?)
 }
 
 /// Whether the bytes from the bad entry at `start` to `end` hold a sector that the device did not
