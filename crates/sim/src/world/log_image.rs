@@ -33,6 +33,8 @@ pub(super) struct LogImage {
 pub(super) struct Entry {
     pub(super) zxid: Zxid,
     pub(super) bytes: Range<usize>,
+    /// Its checksum is right: no sector of it was lost with the power.
+    pub(super) is_whole: bool,
 }
 
 impl LogImage {
@@ -66,6 +68,9 @@ impl LogImage {
         else {
             return false;
         };
+        if !next.is_whole {
+            return false;
+        }
         // The first bytes of an entry are zeros anyway.
         let range = entry.bytes.start + 4..next.bytes.start + 4;
         let first = range.start / SECTOR_BYTES + 1;
@@ -98,11 +103,13 @@ fn entries(bytes: &[u8]) -> Vec<Entry> {
         let length = prefix[8..].iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
         let end = at + PREFIX_BYTES + length;
         let content = bytes.get(at + PREFIX_BYTES..end);
-        let Some(zxid) = content.and_then(|content| zxid(content.get(ZXID_AT)?)) else { break };
+        let Some(content) = content else { break };
+        let Some(zxid) = content.get(ZXID_AT).and_then(zxid) else { break };
         if bytes.get(end) != Some(&END_MARK) {
             break;
         }
-        entries.push(Entry { zxid, bytes: at..end + 1 });
+        let is_whole = prefix[..8] == u64::from(adler(content)).to_be_bytes();
+        entries.push(Entry { zxid, bytes: at..end + 1, is_whole });
         at = end + 1;
     }
     entries
@@ -121,14 +128,26 @@ fn crc(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Adler-32 as in RFC 1950.
+fn adler(bytes: &[u8]) -> u32 {
+    const MODULUS: u32 = 65_521;
+    let (one, two) = bytes.iter().fold((1, 0), |(one, two), &byte| {
+        let one = (one + u32::from(byte)) % MODULUS;
+        (one, (two + one) % MODULUS)
+    });
+    two << 16 | one
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn checksum_is_the_usual_one() {
+    fn checksums_are_the_usual_ones() {
         assert_eq!(crc(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc(b""), 0);
+        assert_eq!(adler(b"Wikipedia"), 0x11E6_0398);
+        assert_eq!(adler(b""), 1);
     }
 
     #[test]
@@ -137,13 +156,14 @@ mod tests {
         for zxid in [7_i64, 8] {
             let mut content = vec![1; 12];
             content.extend(zxid.to_be_bytes());
-            bytes.extend([0; 8]);
+            let sum = if zxid == 7 { adler(&content) } else { 0 };
+            bytes.extend(u64::from(sum).to_be_bytes());
             bytes.extend(20_u32.to_be_bytes());
             bytes.extend(content);
             bytes.push(END_MARK);
         }
         bytes.extend([0; 100]);
-        let entry = |zxid, bytes| Entry { zxid: Zxid::from_raw(zxid), bytes };
-        assert_eq!(entries(&bytes), [entry(7, 16..49), entry(8, 49..82)]);
+        let entry = |zxid, bytes, is_whole| Entry { zxid: Zxid::from_raw(zxid), bytes, is_whole };
+        assert_eq!(entries(&bytes), [entry(7, 16..49, true), entry(8, 49..82, false)]);
     }
 }
