@@ -1,7 +1,8 @@
 """A small client of the protocol, for suites that look at several members of an ensemble at once.
 
-It says what it does and nothing more: no reconnecting, no pings of its own, no watches that are set
-again by themselves. A request that is not answered in time, or refused, is an exception.
+It says what it does and nothing more: no reconnecting, no pings of its own unless it is told to
+remind the server, no watches that are set again by themselves. A request that is not answered in
+time, or refused, is an exception.
 """
 
 import collections
@@ -41,7 +42,11 @@ class Refused(Exception):
 
 
 class Client:
-    """One connection with a session: a new one, or that of `resume`."""
+    """One connection with a session: a new one, or that of `resume`.
+
+    It waits up to `seconds` for an answer; with `remind_after`, it pings once when so many have
+    passed, as clients do that have sent nothing for a while.
+    """
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class Client:
         resume: "Client" = None,
         seconds: float = SECONDS,
         timeout_ms: int = TIMEOUT_MS,
+        remind_after: float = None,
     ):
         host, port = address.rsplit(":", 1)
         self.seen = resume.seen if resume else 0
@@ -59,6 +65,10 @@ class Client:
         self.events = collections.deque()
         self._xid = 0
         self._posted = collections.deque()
+        # The handshake comes before anything else; nobody is reminded of that.
+        self._remind_after = None
+        # Pings that reminded, and are not answered yet.
+        self._reminders = 0
         self._doing = f"{address}: handshake"
         self._connection = socket.create_connection((host, int(port)), timeout=seconds)
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -71,6 +81,7 @@ class Client:
             raise Refused(SESSION_EXPIRED)
         self.session = session
         self.password = _take_buffer(answer, 16)[0]
+        self._remind_after = remind_after
 
     def __enter__(self) -> "Client":
         return self
@@ -136,7 +147,7 @@ class Client:
         """Waits for the next watch event; returns its kind and its path."""
         while not self.events:
             frame = self._receive()
-            if not self._takes_event(frame):
+            if not self._takes(frame):
                 raise AssertionError("an answer that nobody waits for")
         return self.events.popleft()
 
@@ -198,7 +209,7 @@ class Client:
 
     def answer(self) -> tuple:
         """Waits for the oldest request without an answer; returns its zxid and its record."""
-        while self._takes_event(answer := self._receive()):
+        while self._takes(answer := self._receive()):
             pass
         expected = self._posted.popleft()
         number, zxid, code = struct.unpack_from(">iqi", answer)
@@ -209,9 +220,12 @@ class Client:
             raise Refused(code)
         return zxid, answer[16:]
 
-    def _takes_event(self, frame: bytes) -> bool:
-        """Keeps a watch event; returns whether the frame is one."""
+    def _takes(self, frame: bytes) -> bool:
+        """Keeps a watch event, or drops the answer to a reminder; returns whether it was either."""
         number, zxid, _ = struct.unpack_from(">iqi", frame)
+        if number == PING_XID and self._reminders > 0:
+            self._reminders -= 1
+            return True
         if number != EVENT_XID:
             return False
         # Apache 3.8 leaves the zxid out.
@@ -235,13 +249,28 @@ class Client:
         chunks = b""
         while len(chunks) < count:
             try:
-                chunk = self._connection.recv(count - len(chunks))
+                chunk = self._some(count - len(chunks))
             except TimeoutError as late:
                 raise TimeoutError(f"no answer at {self._doing}") from late
             if not chunk:
                 raise ConnectionError(f"closed by the server at {self._doing}")
             chunks += chunk
         return chunks
+
+    def _some(self, count: int) -> bytes:
+        """Receives up to so many bytes, and reminds the server if it was told to."""
+        seconds = self._connection.gettimeout()
+        if self._remind_after is None or self._remind_after >= seconds:
+            return self._connection.recv(count)
+        try:
+            self._connection.settimeout(self._remind_after)
+            return self._connection.recv(count)
+        except TimeoutError:
+            self._reminders += 1
+            self._send(struct.pack(">ii", PING_XID, PING))
+        finally:
+            self._connection.settimeout(seconds)
+        return self._connection.recv(count)
 
 
 def until(seconds: float, attempt, *expected):
