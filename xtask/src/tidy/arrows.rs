@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server", &["types", "wire", "tree", "zab", "storage", "replica", "admin", "config"]),
     ("client", &["types", "wire"]),
     ("recipes", &["types", "client"]),
+    ("fixture", &["config", "server"]),
     ("shell", &["types", "client"]),
     ("tools", &["types", "wire", "tree", "storage"]),
     ("loadgen", &["types", "wire"]),
