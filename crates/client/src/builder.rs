@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
+use types::AclList;
 
 use crate::address::Ensemble;
 use crate::client::{Client, Shared};
@@ -13,6 +14,7 @@ use crate::driver::{Command, Driver, Status};
 use crate::error::{AddressError, ConnectError};
 use crate::limits::{FRAME_BYTES_MAX, OUTSTANDING_MAX};
 use crate::session::{Config, Session, SessionState, Ticket};
+use crate::sessions::Sessions;
 
 /// The session timeout that is asked for, unless another is.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,6 +45,7 @@ pub struct Builder {
     auth: Vec<(String, Secret)>,
     frame_bytes_max: usize,
     outstanding_max: usize,
+    default_acl: AclList,
     seed: Option<u64>,
 }
 
@@ -68,6 +71,7 @@ impl Builder {
             auth: Vec::new(),
             frame_bytes_max: FRAME_BYTES_MAX,
             outstanding_max: OUTSTANDING_MAX,
+            default_acl: AclList::open(),
             seed: None,
         }
     }
@@ -126,10 +130,25 @@ impl Builder {
         self
     }
 
+    /// Who may do what with the znodes that are created without a list of their own; those of
+    /// recipes are. Default: everyone everything.
+    pub fn default_acl(mut self, acl: impl Into<AclList>) -> Self {
+        self.default_acl = acl.into();
+        self
+    }
+
     /// Decides the order in which servers are tried and the length of pauses. Default: random.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
+    }
+
+    /// Sessions one after the other: when one expires, the next is opened.
+    ///
+    /// # Errors
+    /// When the text that names the servers can not be understood.
+    pub fn sessions(self) -> Result<Sessions, AddressError> {
+        Sessions::opened_by(self)
     }
 
     /// Opens a session.
@@ -167,7 +186,22 @@ impl Builder {
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
     pub fn start(self) -> Result<Client, AddressError> {
-        let ensemble: Ensemble = self.ensemble.parse()?;
+        let ensemble = self.parse()?;
+        Ok(self.start_with(&ensemble))
+    }
+
+    /// What the servers and the chroot are.
+    pub(crate) fn parse(&self) -> Result<Ensemble, AddressError> {
+        self.ensemble.parse()
+    }
+
+    /// The same settings for a session that resumes none.
+    pub(crate) fn for_a_new_session(self) -> Self {
+        Self { resume: None, ..self }
+    }
+
+    /// As [`Self::start`], with the text already read.
+    pub(crate) fn start_with(self, ensemble: &Ensemble) -> Client {
         let seed = self.seed.unwrap_or_else(|| random_seed(&self.ensemble));
         let session = Session::new(Config {
             hosts: ensemble.hosts().len(),
@@ -189,12 +223,13 @@ impl Builder {
             status,
             last_id: AtomicU64::new(0),
             request_timeout: self.request_timeout,
+            default_acl: self.default_acl,
         });
         for (scheme, Secret(auth)) in self.auth {
             client.present(scheme, auth);
         }
         tokio::spawn(driver.run());
-        Ok(client)
+        client
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) last_id: AtomicU64,
     pub(crate) request_timeout: Option<Duration>,
+    /// Of what is created without a list of its own.
+    pub(crate) default_acl: AclList,
 }
 
 /// What an operation should write: bytes, or null, which servers keep apart from no bytes.
@@ -102,24 +104,29 @@ impl From<Option<Vec<u8>>> for Payload {
 pub struct CreateOptions {
     /// What kind.
     pub mode: CreateMode,
-    /// Who may do what.
-    pub acl: AclList,
+    /// Who may do what; `None` is the client's default, see [`Builder::default_acl`].
+    pub acl: Option<AclList>,
 }
 
 impl CreateOptions {
-    /// Of that kind, open to everyone.
-    pub fn new(mode: CreateMode) -> Self {
-        Self { mode, acl: AclList::open() }
+    /// Of that kind, with the client's default for who may do what.
+    pub const fn new(mode: CreateMode) -> Self {
+        Self { mode, acl: None }
     }
 
     /// With that access control list.
     #[must_use]
     pub fn acl(mut self, acl: impl Into<AclList>) -> Self {
-        self.acl = acl.into();
+        self.acl = Some(acl.into());
         self
     }
 
-    pub(crate) fn into_create(self, path: &str, data: Payload) -> Create<'static> {
+    pub(crate) fn into_create(
+        self,
+        path: &str,
+        data: Payload,
+        default_acl: &AclList,
+    ) -> Create<'static> {
         let call = match self.mode {
             CreateMode::Container => CreateCall::Container,
             CreateMode::PersistentWithTtl(_) | CreateMode::PersistentSequentialWithTtl(_) => {
@@ -131,7 +138,8 @@ impl CreateOptions {
             | CreateMode::EphemeralSequential => CreateCall::Create2,
         };
         let path = Cow::Owned(path.to_owned());
-        Create { call, path, data: data.into_op(), acl: self.acl, mode: self.mode }
+        let acl = self.acl.unwrap_or_else(|| default_acl.clone());
+        Create { call, path, data: data.into_op(), acl, mode: self.mode }
     }
 }
 
@@ -223,7 +231,7 @@ impl Client {
         data: impl Into<Payload>,
         options: impl Into<CreateOptions>,
     ) -> Result<Created, Error> {
-        let create = options.into().into_create(path, data.into());
+        let create = options.into().into_create(path, data.into(), self.default_acl());
         let response = self.call(Op::Write(Write::Create(create))).await;
         expect_response!(response, Response::Created { path, stat: Some(stat) } => Created { path, stat })
     }
@@ -526,8 +534,12 @@ impl Client {
         drop(self.shared.commands.send(Command::Request(call)));
     }
 
+    pub(crate) fn default_acl(&self) -> &AclList {
+        &self.shared.default_acl
+    }
+
     /// Why there is no driver.
-    fn end(&self) -> Error {
+    pub(crate) fn end(&self) -> Error {
         match self.state() {
             SessionState::Expired => Error::SessionExpired,
             SessionState::AuthFailed => Error::AuthFailed,

@@ -115,6 +115,9 @@ pub enum ConnectError {
     /// The server refused the credentials.
     #[error("authentication failed")]
     AuthFailed,
+    /// The thread of a [`crate::blocking::Client`] could not be started.
+    #[error("no thread for the connection")]
+    NoThread,
 }
 
 /// What is wrong with a text such as `host:port,host:port/chroot`.

@@ -18,9 +18,13 @@
 //!   connection, in order, without waiting for one another.
 //! - **Errors say what may have happened.** [`Error::ConnectionLost`] and [`Error::TimedOut`] carry
 //!   whether the operation may have changed something; every other error means that it did not.
+//! - **Nothing is repeated** behind the caller's back. [`Client::patiently`] repeats what did not
+//!   happen, [`Client::insistently`] what may happen twice.
 //! - **Reconnecting** to another server is automatic and keeps the session, its watches and its
 //!   credentials; [`Client::states`] tells. After [`SessionState::Expired`] a new client is needed,
-//!   for what the session owned is gone.
+//!   for what the session owned is gone; [`Sessions`] makes one.
+//! - **Without async**: [`blocking::Client`] has the same operations, and runs any future of this
+//!   client.
 //! - **Watches are values**: [`OneShotWatch`] is a future, [`PersistentWatch`] a stream. Dropping
 //!   one takes the interest back.
 //! - **Access control** lists, stats, modes and codes are the types of the protocol, re-exported.
@@ -32,13 +36,17 @@
 //! protocol at `warn`. It never logs passwords or credentials.
 
 mod address;
+pub mod blocking;
 mod builder;
 mod client;
 mod driver;
 mod error;
 mod limits;
+mod patience;
 mod response;
 pub mod session;
+mod sessions;
+mod subtree;
 mod transaction;
 mod watch;
 
@@ -54,5 +62,6 @@ pub use self::client::{Client, CreateOptions, Payload, States};
 pub use self::error::{AddressError, ConnectError, Error};
 pub use self::response::{Acls, Children, Created, Data, Identity, OpResult, ReadResult};
 pub use self::session::{SessionState, Ticket, WatchEvent};
+pub use self::sessions::Sessions;
 pub use self::transaction::{ReadBatch, Transaction};
 pub use self::watch::{Change, OneShotWatch, PersistentWatch};

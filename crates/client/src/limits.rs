@@ -38,4 +38,17 @@ pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// one gap.
 pub(crate) const WATCH_EVENTS_MAX: usize = 1024;
 
+/// Znodes whose children are asked for at the same time when a subtree is listed.
+pub(crate) const LISTS_MAX: usize = 128;
+
+/// Znodes that are deleted in one transaction: with the longest paths that are in use, it stays far
+/// below a frame's limit.
+pub(crate) const DELETES_MAX: usize = 128;
+
+/// How often the deletion of a subtree starts over because others create in it.
+pub(crate) const DELETE_ROUNDS_MAX: u32 = 100;
+
+/// How long the thread of a blocking client stays for the end of its session when no client is left.
+pub(crate) const LINGER_MAX: Duration = Duration::from_secs(5);
+
 const _: () = assert!(SET_WATCHES_BYTES_MAX < FRAME_BYTES_MAX / 2);

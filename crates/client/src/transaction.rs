@@ -44,7 +44,8 @@ impl<'c> Transaction<'c> {
         data: impl Into<Payload>,
         options: impl Into<CreateOptions>,
     ) -> Self {
-        self.ops.push(MultiOp::Create(options.into().into_create(path, data.into())));
+        let default_acl = self.client.default_acl();
+        self.ops.push(MultiOp::Create(options.into().into_create(path, data.into(), default_acl)));
         self
     }
 

@@ -1,0 +1,173 @@
+//! What goes on over lost connections, expired sessions and other people's writes.
+
+mod fixture;
+
+use std::cell::Cell;
+
+use reefkeeper_client::{
+    AclList, Client, CreateMode, Error, ErrorCode, Payload, Perms, SessionState,
+};
+
+use self::fixture::{Fixture, Wire};
+
+#[tokio::test]
+async fn patience_asks_again_until_there_is_an_answer() {
+    let fixture = Fixture::start();
+    let wire = Wire::to(&fixture.address).await;
+    let client = Client::connect(wire.address()).await.expect("connected");
+    let mut states = client.states();
+    wire.cut();
+    while states.current() != SessionState::Disconnected {
+        states.changed().await.expect("not over");
+    }
+    let tries = Cell::new(0);
+    let asked = client.patiently(|| async {
+        tries.set(tries.get() + 1);
+        let answer = client.exists("/zookeeper").await;
+        wire.mend();
+        answer
+    });
+    assert!(asked.await.expect("answered").is_some());
+    assert!(tries.get() >= 2);
+}
+
+#[tokio::test]
+async fn patience_does_not_repeat_what_may_have_happened() {
+    let fixture = Fixture::start();
+    let wire = Wire::to(&fixture.address).await;
+    let client = Client::connect(wire.address()).await.expect("connected");
+    let other = fixture.client().await;
+    let (_, created) = other.exists_and_watch("/a").await.expect("answered");
+    wire.deafen();
+    let tries = Cell::new(0);
+    let create = client.patiently(|| {
+        tries.set(tries.get() + 1);
+        client.create("/a", "", CreateMode::Persistent)
+    });
+    let lose_the_answer = async {
+        created.await.expect("told");
+        wire.cut();
+        wire.mend();
+    };
+    let (outcome, ()) = tokio::join!(create, lose_the_answer);
+    assert_eq!(outcome, Err(Error::ConnectionLost { may_have_happened: true }));
+    assert_eq!(tries.get(), 1);
+    // What says itself whether it happened may be insisted on.
+    let again = client.insistently(|| client.create("/a", "", CreateMode::Persistent)).await;
+    assert_eq!(again, Err(Error::Refused(ErrorCode::NodeExists)));
+}
+
+#[tokio::test]
+async fn insistence_repeats_what_may_have_happened() {
+    let fixture = Fixture::start();
+    let wire = Wire::to(&fixture.address).await;
+    let client = Client::connect(wire.address()).await.expect("connected");
+    let other = fixture.client().await;
+    other.create("/a", "", CreateMode::Persistent).await.expect("created");
+    let (_, deleted) = other.exists_and_watch("/a").await.expect("answered");
+    wire.deafen();
+    let delete = client.insistently(|| client.delete("/a", None));
+    let lose_the_answer = async {
+        deleted.await.expect("told");
+        wire.cut();
+        wire.mend();
+    };
+    let (outcome, ()) = tokio::join!(delete, lose_the_answer);
+    assert_eq!(outcome, Err(Error::Refused(ErrorCode::NoNode)));
+}
+
+#[tokio::test]
+async fn a_session_that_expired_is_followed_by_another() {
+    let fixture = Fixture::start();
+    let sessions = Client::builder(fixture.address.as_str()).sessions().expect("an address");
+    let first = sessions.current();
+    first.create("/e", "", CreateMode::Ephemeral).await.expect("created");
+    fixture.expire(&first).await;
+
+    let second = sessions.current();
+    second.connected().await.expect("a server");
+    assert_ne!(second.ticket(), first.ticket());
+    assert_eq!(second.exists("/e").await, Ok(None));
+    assert_eq!(sessions.clone().current().ticket(), second.ticket());
+    assert!(sessions.go_on_after(&Error::SessionExpired));
+    assert!(!sessions.go_on_after(&Error::Closed));
+
+    sessions.close().await.expect("closed");
+    assert_eq!(sessions.current().state(), SessionState::Closed);
+}
+
+#[tokio::test]
+async fn a_single_client_is_not_followed() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let sessions = reefkeeper_client::Sessions::from(&client);
+    fixture.expire(&client).await;
+    assert!(!sessions.go_on_after(&Error::SessionExpired));
+    assert_eq!(sessions.current().exists("/").await, Err(Error::SessionExpired));
+}
+
+#[tokio::test]
+async fn a_client_has_a_default_for_who_may_do_what() {
+    let fixture = Fixture::start();
+    let mine = vec![reefkeeper_client::Acl {
+        perms: Perms::ALL,
+        id: reefkeeper_client::Id::new("auth", ""),
+    }];
+    let client = Client::builder(fixture.address.as_str())
+        .auth("digest", "me:secret")
+        .default_acl(mine)
+        .connect()
+        .await
+        .expect("connected");
+    client.ensure("/mine/deep", CreateMode::Persistent).await.expect("created");
+    let transaction = client.transaction().create("/mine/too", "", CreateMode::Persistent);
+    transaction.commit().await.expect("committed");
+    let open = reefkeeper_client::CreateOptions::new(CreateMode::Persistent).acl(AclList::open());
+    client.create("/mine/open", "", open).await.expect("created");
+    let other = fixture.client().await;
+    for path in ["/mine", "/mine/deep", "/mine/too"] {
+        let read = other.get_data(path).await;
+        assert_eq!(read, Err(Error::Refused(ErrorCode::NoAuth)), "{path}");
+    }
+    assert!(other.get_data("/mine/open").await.is_ok());
+}
+
+#[tokio::test]
+async fn subtrees_are_created_listed_and_deleted() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    client.ensure("/a/b/c", CreateMode::Persistent).await.expect("created");
+    for number in 0..300 {
+        let path = format!("/a/b/{number:03}");
+        client.create(&path, Payload::NULL, CreateMode::Persistent).await.expect("created");
+    }
+    let listed = client.list_subtree("/a").await.expect("listed");
+    assert_eq!(listed.len(), 303);
+    assert_eq!(listed[..3], ["/a", "/a/b", "/a/b/000"]);
+    assert_eq!(client.delete_subtree("/a").await, Ok(()));
+    assert_eq!(client.exists("/a").await, Ok(None));
+
+    let missing = Err(Error::Refused(ErrorCode::NoNode));
+    assert_eq!(client.delete_subtree("/a").await, missing);
+    assert_eq!(client.list_subtree("/a").await.map(|_| ()), missing);
+    let root = client.delete_subtree("/").await;
+    assert_eq!(root, Err(Error::Refused(ErrorCode::BadArguments)));
+    client.create("/e", "", CreateMode::Ephemeral).await.expect("created");
+    let below = client.ensure("/e/x", CreateMode::Persistent).await;
+    assert_eq!(below, Err(Error::Refused(ErrorCode::NoChildrenForEphemerals)));
+}
+
+#[tokio::test]
+async fn two_that_delete_the_same_subtree_both_succeed() {
+    let fixture = Fixture::start();
+    let (one, two) = (fixture.client().await, fixture.client().await);
+    for number in 0..200 {
+        let path = format!("/a/{number}");
+        one.ensure(&path, CreateMode::Persistent).await.expect("created");
+    }
+    let (first, second) = tokio::join!(one.delete_subtree("/a"), two.delete_subtree("/a"));
+    for outcome in [first, second] {
+        assert!(matches!(outcome, Ok(()) | Err(Error::Refused(ErrorCode::NoNode))), "{outcome:?}");
+    }
+    assert_eq!(one.exists("/a").await, Ok(None));
+}
