@@ -143,13 +143,19 @@ impl<D: Disk> DataDir<D> {
     pub fn store_current_epoch(&self, epoch: Epoch) -> Result<CurrentEpochStored, Error> {
         let dir = self.directories.snapshot_dir();
         self.require_not_less(&dir.join(CURRENT), epoch)?;
-        let accepted = self.read_epoch(&dir.join(ACCEPTED))?.unwrap_or_default();
+        let accepted = self.accepted_epoch()?;
         if epoch > accepted {
             return Err(contradiction(&dir, accepted, epoch));
         }
         self.write_epoch(&dir, CURRENT, epoch)?;
         self.note_whole()?;
         Ok(CurrentEpochStored { epoch })
+    }
+
+    /// The accepted epoch, as it was stored last; the first one if it never was.
+    pub(crate) fn accepted_epoch(&self) -> Result<Epoch, Error> {
+        let path = self.directories.snapshot_dir().join(ACCEPTED);
+        Ok(self.read_epoch(&path)?.unwrap_or_default())
     }
 
     fn require_not_less(&self, path: &Path, wanted: Epoch) -> Result<(), Error> {

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! 0  the file is sealed              it is called unfinished-…, and has no name yet
-//! 1  if the old history goes further, note that this one is shorter; forget the watermark
+//! 1  if others may count on what is taken away, note that; forget the watermark
 //! 2  make way                        see below
 //! 3  write `installing`              which says what the name will be
 //! 4  give the file its name
@@ -25,8 +25,9 @@
 //!   Recoveries find the old history up to that snapshot, with fewer and fewer transactions behind it,
 //!   up to the end of step 5, when it is removed, and the new one from there on.
 //!
-//! What is cut was never committed, or the leader sends it next. Until the end of the synchronization
-//! shows which, this server knows that it may have forgotten something ([`crate::Memory`]).
+//! What is cut of earlier epochs than the leader's was never committed, since its snapshot has all that
+//! was. Of the leader's own epoch it may be: then the leader sends it next, and until the end of the
+//! synchronization this server knows that it may have forgotten something ([`crate::Memory`]).
 //!
 //! What an interrupted installation has left beside the history that a recovery finds would be taken
 //! for a part of it as soon as its newest snapshot rots. So when the directories are opened with
@@ -63,9 +64,7 @@ impl<D: Disk> DataDir<D> {
         let ReceivedSnapshot { tree, writer, bytes } = snapshot;
         let mut branch = self.branch();
         branch.number += 1;
-        if last_logged > zxid {
-            self.note_shortened(zxid)?;
-        }
+        self.note_what_is_taken(last_logged, zxid)?;
         watermark::forget(&self.disk, &self.directories.log_dir())?;
         let name = writer.name();
         self.make_way(zxid, &name)?;

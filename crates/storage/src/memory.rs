@@ -12,9 +12,10 @@
 //! - when a start finds a history that can not be read to its end, or nothing at all where nothing
 //!   may be created ([`DataDir::recover_member`]): with a leader's snapshot alone this server would look
 //!   like one that never had more, but what was committed last may come behind the snapshot;
-//! - before a leader's snapshot replaces a history that went further ([`DataDir::install`]): what lay
-//!   beyond comes again from the leader, or was never committed, but only the end of the
-//!   synchronization shows which;
+//! - before a leader takes away something of its own epoch, with a snapshot that ends before that
+//!   ([`DataDir::install`]) or with a cut ([`DataDir::rewind`]): it comes again from the leader, or was never
+//!   committed, but only the end of the synchronization shows which. What leaders take away of earlier
+//!   epochs was never committed;
 //!
 //! and removed once the current epoch is stored, which is when a member says that it has all of a
 //! leader's history; or when a database is created because an operator wants that. Apache's server
@@ -51,6 +52,17 @@ impl<D: Disk> DataDir<D> {
              more, remove this file\nto let it vote with what it has.\n"
         );
         self.replace_file(&self.directories.snapshot_dir(), SHORTENED, text.as_bytes())
+    }
+
+    /// Notes durably, if it is so, that a history that ends with `last_logged` is about to lose
+    /// something that others may count on this server for. It is to end with `last` for a leader, whose
+    /// epoch is the accepted one.
+    pub(crate) fn note_what_is_taken(&self, last_logged: Zxid, last: Zxid) -> Result<(), Error> {
+        let is_of_leaders_epoch = last_logged.epoch() >= self.accepted_epoch()?;
+        match last_logged > last && is_of_leaders_epoch {
+            true => self.note_shortened(last),
+            false => Ok(()),
+        }
     }
 
     /// What was noted.

@@ -4,6 +4,7 @@
 //! back. Each step is durable before the next:
 //!
 //! ```text
+//! 0  note what is taken              if others may count on it (`Memory`)
 //! 1  forget the watermark            it may point behind the cut
 //! 2  remove snapshots from behind    newest first
 //! 3  remove later logs               newest first: a crash leaves a shorter history without a gap
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 
 use types::{Zxid, mutant};
 
-use crate::data_dir::DataDir;
+use crate::data_dir::{Branch, DataDir};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Action, Context, CutObstacle, Error};
 use crate::history::Step;
@@ -51,8 +52,9 @@ impl<D: Disk> DataDir<D> {
         last: Zxid,
         options: &RecoverOptions,
     ) -> Result<(Log<D>, Recovered), Error> {
+        let last_logged = log.last_logged();
         let log_options = log.abandon()?;
-        match self.truncate(last) {
+        match self.take_back(last_logged, last) {
             Err(_) if mutant::active(13) => {}
             result => result?,
         }
@@ -72,18 +74,9 @@ impl<D: Disk> DataDir<D> {
     /// history is unknown: nothing may be logged or answered before a recovery.
     pub fn truncate(&self, last: Zxid) -> Result<(), Error> {
         let mut branch = self.branch();
-        let Plan { newer, logs } = self.plan_cut(last)?;
-        branch.number += 1;
-        watermark::forget(&self.disk, &self.directories.log_dir())?;
-        for file in newer.into_iter().filter(|_| !mutant::active(12)) {
-            self.remove(&file.path)?;
-            self.sync_dir(&self.directories.snapshot_dir())?;
-        }
-        self.cut_logs(&logs, last, Unreadable::Refuse)?;
-        branch.ends_at_damage = false;
-        Ok(())
+        let plan = self.plan_cut(last)?;
+        self.cut(&mut branch, plan, last)
     }
-
     /// Why the history can not be made to end with `last`; `None` if it can. Changes nothing.
     ///
     /// # Errors
@@ -95,6 +88,27 @@ impl<D: Disk> DataDir<D> {
             Err(damage) if is_loss(&damage) => Ok(Some(damage)),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Cuts a history that ends with `last_logged` for a leader.
+    fn take_back(&self, last_logged: Zxid, last: Zxid) -> Result<(), Error> {
+        let mut branch = self.branch();
+        let plan = self.plan_cut(last)?;
+        self.note_what_is_taken(last_logged, last)?;
+        self.cut(&mut branch, plan, last)
+    }
+
+    fn cut(&self, branch: &mut Branch, plan: Plan, last: Zxid) -> Result<(), Error> {
+        let Plan { newer, logs } = plan;
+        branch.number += 1;
+        watermark::forget(&self.disk, &self.directories.log_dir())?;
+        for file in newer.into_iter().filter(|_| !mutant::active(12)) {
+            self.remove(&file.path)?;
+            self.sync_dir(&self.directories.snapshot_dir())?;
+        }
+        self.cut_logs(&logs, last, Unreadable::Refuse)?;
+        branch.ends_at_damage = false;
+        Ok(())
     }
 
     /// What is to be removed, if the history can be made to end with `last`.

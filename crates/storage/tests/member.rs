@@ -16,7 +16,7 @@ use storage::{
     Operation, Origin, RecoverOptions, RecoveredMember, SimulatedDisk, put_head, write_tree,
 };
 use tree::SliceEnd;
-use types::{Epoch, Zxid};
+use types::{Counter, Epoch, Zxid};
 use wire::quorum::put_snapshot_signature;
 use wire::stored::LogBatch;
 use wire::stored::snapshot::{AclId, put_end, put_node};
@@ -364,27 +364,55 @@ fn database_that_is_meant_to_be_empty_is_whole() {
     }
 }
 
-/// A leader may send a snapshot of a time before the end of this server's history, and what lies
-/// between behind it. If that does not get here, this server has less than it acknowledged.
+/// What a leader does to a history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Repair {
+    Snapshot,
+    Cut,
+}
+
+/// A leader may send a snapshot of a time before the end of this server's history, or cut it back to
+/// there, and send what lies between behind it. If that does not get here, this server has less than it
+/// acknowledged; unless what lay there was of an earlier epoch than the leader's, of which the snapshot
+/// has all that was ever committed, and the cut leaves it.
 #[test]
-fn snapshot_from_before_the_end_shortens_the_memory_until_the_epoch_is_stored() {
-    for last in [20, END] {
+fn what_is_taken_of_the_leaders_epoch_shortens_the_memory_until_the_epoch_is_stored() {
+    let of_leader = |counter| Zxid::new(Epoch(1), Counter(counter));
+    for (repair, of_its_epoch, last, expected) in [
+        (Repair::Snapshot, 0, Zxid::from_raw(20), Memory::Whole),
+        (Repair::Snapshot, 0, Zxid::from_raw(END), Memory::Whole),
+        (Repair::Snapshot, 5, Zxid::from_raw(20), Memory::Shortened),
+        (Repair::Snapshot, 5, of_leader(3), Memory::Shortened),
+        (Repair::Snapshot, 5, of_leader(5), Memory::Whole),
+        (Repair::Cut, 0, Zxid::from_raw(20), Memory::Whole),
+        (Repair::Cut, 5, Zxid::from_raw(END), Memory::Shortened),
+        (Repair::Cut, 5, of_leader(3), Memory::Shortened),
+    ] {
+        let place = (repair, of_its_epoch, last);
         let disk = SimulatedDisk::new();
-        let history = populate(&disk);
-        let mut earlier = history.at(Zxid::from_raw(last));
+        let mut history = populate(&disk);
         let data_dir = open(&disk, DIR).unwrap();
         let recovered = data_dir.recover_member(&options()).unwrap().recovered;
-        let log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
-        let zxid = earlier.last();
-        let mut receiving =
-            data_dir.start_receiving(zxid, Compression::None, tree_options()).unwrap();
-        receiving.take(&stream(&mut earlier)).unwrap();
-        let (mut log, _) = data_dir.install(log, receiving.finish().unwrap()).unwrap();
-        let expected = if last < END { Memory::Shortened } else { Memory::Whole };
-        assert_eq!(memory(&data_dir, zxid), expected);
+        let mut log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
+        if of_its_epoch > 0 {
+            history.start_epoch(1);
+            log.append(&history.batch(of_its_epoch, 50)).unwrap();
+            log.sync().unwrap();
+        }
+        let mut earlier = history.at(last);
+        let mut log = match repair {
+            Repair::Snapshot => {
+                let mut receiving =
+                    data_dir.start_receiving(last, Compression::None, tree_options()).unwrap();
+                receiving.take(&stream(&mut earlier)).unwrap();
+                data_dir.install(log, receiving.finish().unwrap()).unwrap().0
+            }
+            Repair::Cut => data_dir.rewind(log, last, &options()).unwrap().0,
+        };
+        assert_eq!(memory(&data_dir, last), expected, "{place:?}");
         log.append(&earlier.batch(12, 50)).unwrap();
         log.sync().unwrap();
         data_dir.store_current_epoch(Epoch(1)).unwrap();
-        assert_eq!(memory(&data_dir, earlier.last()), Memory::Whole);
+        assert_eq!(memory(&data_dir, earlier.last()), Memory::Whole, "{place:?}");
     }
 }

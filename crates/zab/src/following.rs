@@ -1,9 +1,9 @@
 //! The learner's part: a follower's or an observer's.
 //!
 //! ```text
-//! Hesitating ──> Connecting ──> Introduced ──> Settling ─────> Synchronizing ──> Broadcasting
-//! if it went                    waits for      accepted epoch   history, then     serves
-//! wrong before                  an epoch       and log stored   current epoch
+//! Hesitating ──> Connecting ──> Introduced ──> Invited ──────> Settling ─────> Synchronizing ──> Broadcasting
+//! if it went                    waits for      until a late    accepted epoch   history, then     serves
+//! wrong before                  an epoch       snapshot is in  and log stored   current epoch
 //! ```
 
 mod broadcast;
@@ -49,6 +49,8 @@ enum Phase {
     Connecting,
     /// Waits for the leader's epoch.
     Introduced(Link),
+    /// Waits until the epoch may be accepted.
+    Invited(Link, Epoch),
     /// Waits until the epoch is durably accepted, and everything that is logged durable, to say how
     /// far it goes.
     Settling(Link, Epoch, Promise),
@@ -150,10 +152,10 @@ impl Following {
         }
         let result = match &mut self.phase {
             Phase::Hesitating(_) | Phase::Connecting | Phase::Over => Ok(Course::Stay),
-            Phase::Introduced(_) => {
-                self.on_leader_info(core, link, packet, effects).map(|()| Course::Stay)
+            Phase::Introduced(_) => self.on_leader_info(core, link, packet).map(|()| Course::Stay),
+            Phase::Invited(..) | Phase::Settling(..) => {
+                Err(not_due(packet, "it has to wait for AckEpoch"))
             }
-            Phase::Settling(..) => Err(not_due(packet, "it has to wait for AckEpoch")),
             Phase::Synchronizing(_, synchronization) => {
                 match synchronization.on_packet(core, self.leader, link, packet, effects) {
                     Ok(Progress::Follows(epoch)) => {
@@ -191,6 +193,7 @@ impl Following {
         if core.votes() && self.phase.epoch().is_some_and(|epoch| epoch < core.epochs.accepted()) {
             return Course::Leave(LeaveReason::LaterEpoch);
         }
+        self.accept(core, effects);
         match &mut self.phase {
             Phase::Settling(link, epoch, promise) if core.is_settled() || mutant::active(25) => {
                 let current_epoch = (*promise == Promise::New).then_some(core.epochs.current());
@@ -266,6 +269,7 @@ impl Following {
         match &self.phase {
             Phase::Hesitating(_) | Phase::Connecting | Phase::Over => None,
             Phase::Introduced(link)
+            | Phase::Invited(link, _)
             | Phase::Settling(link, ..)
             | Phase::Synchronizing(link, _)
             | Phase::Broadcasting(link, _) => Some(*link),
@@ -297,10 +301,9 @@ impl Following {
 
     fn on_leader_info(
         &mut self,
-        core: &mut Core,
+        core: &Core,
         link: Link,
         packet: &ToLearner<'_>,
-        effects: &mut Vec<Effect>,
     ) -> Result<(), PeerMisbehaved> {
         let ToLearner::LeaderInfo { epoch: offered } = *packet else {
             return Err(not_due(packet, "it has to name its epoch"));
@@ -320,12 +323,24 @@ impl Following {
         if is_far || offered.0 > EPOCH_LAST {
             return Err(PeerMisbehaved::LeaderFromNowhere { offered, accepted });
         }
-        let promise = if offered > accepted { Promise::New } else { Promise::Old };
+        self.phase = Phase::Invited(link, offered);
+        Ok(())
+    }
+
+    /// Accepts the leader's epoch, if there is one and it is time.
+    fn accept(&mut self, core: &mut Core, effects: &mut Vec<Effect>) {
+        let Phase::Invited(link, offered) = self.phase else { return };
+        let promise = match offered > core.epochs.accepted() {
+            true => Promise::New,
+            false => Promise::Old,
+        };
         if promise == Promise::New {
+            if !core.may_accept() {
+                return;
+            }
             core.epochs.accept(offered, effects);
         }
         self.phase = Phase::Settling(link, offered, promise);
-        Ok(())
     }
 
     fn begin_broadcast(
@@ -363,7 +378,7 @@ impl Phase {
     const fn epoch(&self) -> Option<Epoch> {
         match self {
             Self::Hesitating(_) | Self::Connecting | Self::Introduced(_) | Self::Over => None,
-            Self::Settling(_, epoch, _) => Some(*epoch),
+            Self::Invited(_, epoch) | Self::Settling(_, epoch, _) => Some(*epoch),
             Self::Synchronizing(_, synchronization) => Some(synchronization.epoch()),
             Self::Broadcasting(_, broadcast) => Some(broadcast.epoch()),
         }

@@ -387,7 +387,9 @@ impl Leading {
     /// Goes to the next phase if quorums and the storage allow it. Returns whether it did.
     fn advance(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) -> bool {
         match self.phase {
-            Phase::Gathering if self.has_quorum(core, Learner::is_introduced) => {
+            Phase::Gathering
+                if core.may_accept() && self.has_quorum(core, Learner::is_introduced) =>
+            {
                 let accepted = self.learners.values().filter_map(Learner::accepted_epoch);
                 let heard = core.latest_accepted;
                 let heard = if mutant::active(132) { Epoch::default() } else { heard };

@@ -224,6 +224,8 @@ pub(crate) enum LeaveReason {
     MembershipChanged,
     /// More came from the leader than can be held back until the storage has done its work.
     Overrun,
+    /// A snapshot that an earlier leader had sent replaces what this server was elected for.
+    HistoryReplaced,
 }
 
 impl Core {
@@ -296,9 +298,31 @@ impl Core {
     }
 
     /// What a vote for this server, and its word on how far it goes, can be based on; `None` if it
-    /// may have lost something.
+    /// may have lost something, or is about to.
     pub(crate) fn sound_last_logged(&self) -> Option<Zxid> {
-        self.is_whole.then(|| self.history.last_logged())
+        let is_being_replaced = matches!(self.obstacle, Some(Obstacle::Snapshot(_)));
+        (self.is_whole && !is_being_replaced).then(|| self.history.last_logged())
+    }
+
+    /// Whether another epoch may be accepted. The storage judges what a snapshot takes away by the epoch
+    /// that was accepted for the leader who sent it, and that must be the last one until it has.
+    pub(crate) const fn may_accept(&self) -> bool {
+        !matches!(self.obstacle, Some(Obstacle::Snapshot(_) | Obstacle::Closing(_)))
+    }
+
+    /// Ends the history with a transaction; the storage has to follow.
+    pub(crate) fn truncate(&mut self, keep: Zxid) {
+        self.is_whole &= !self.would_forget(keep);
+        self.history.truncate(keep);
+        self.obstacle = Some(Obstacle::Cut(keep));
+    }
+
+    /// Whether this server would forget what others may count on it for, if its history ended with a
+    /// transaction that a leader names. The leader has all of earlier epochs that is committed, or ever
+    /// will be; of its own, what this server has acknowledged may be committed beyond what it names.
+    fn would_forget(&self, last: Zxid) -> bool {
+        let last_logged = self.history.last_logged();
+        last_logged > last && last_logged.epoch() >= self.epochs.accepted()
     }
 }
 
@@ -406,6 +430,9 @@ impl Peer {
                     continue;
                 }
                 (Role::Looking, None) => Course::Stay,
+                (Role::Leading(_), _) if self.core.sound_last_logged().is_none() => {
+                    Course::Leave(LeaveReason::HistoryReplaced)
+                }
                 (Role::Leading(leading), _) => leading.settle(&mut self.core, now, effects),
                 (Role::Following(following), _) => following.settle(&mut self.core, now, effects),
             };
@@ -721,9 +748,7 @@ impl Core {
             Input::SnapshotInstalled { link, last_applied } => {
                 assert_eq!(self.obstacle, Some(Obstacle::Snapshot(link)), "one snapshot at a time");
                 self.obstacle = None;
-                // What it had beyond comes again, or was never committed; the end of the
-                // synchronization shows which.
-                self.is_whole &= last_applied >= self.history.last_logged();
+                self.is_whole &= !self.would_forget(last_applied);
                 self.history.replace(last_applied);
             }
             Input::SnapshotGivenUp { link } if self.obstacle == Some(Obstacle::Snapshot(link)) => {

@@ -16,6 +16,8 @@ pub(super) struct Reception {
     batch: LogBatch,
     /// Of the leader: nothing is later.
     epoch: Epoch,
+    /// What arrives up to here is in the log already.
+    logged: Zxid,
     /// The last that arrived, or the end of the log before.
     last: Zxid,
 }
@@ -23,7 +25,12 @@ pub(super) struct Reception {
 impl Reception {
     /// What comes has to follow `last`, and to be of `epoch` at the latest.
     pub(super) fn after(last: Zxid, epoch: Epoch) -> Self {
-        Self { batch: LogBatch::new(), epoch, last }
+        Self { batch: LogBatch::new(), epoch, logged: last, last }
+    }
+
+    /// As [`Self::after`], when what comes up to `logged` is in the log already.
+    pub(super) fn again_after(last: Zxid, epoch: Epoch, logged: Zxid) -> Self {
+        Self { logged, ..Self::after(last, epoch) }
     }
 
     /// Takes a proposal, which has to be the next of its epoch or the first of a later one.
@@ -37,7 +44,9 @@ impl Reception {
             let (expected, found) = (self.epoch, found.epoch());
             return Err(PeerMisbehaved::OtherEpoch { expected, found });
         }
-        self.batch.push_proposal(proposal);
+        if found > self.logged {
+            self.batch.push_proposal(proposal);
+        }
         self.last = found;
         Ok(found)
     }

@@ -124,6 +124,7 @@ impl Synchronization {
                     core.epochs.adopt(self.epoch, effects);
                 }
                 self.on_membership(core, config.as_deref(), effects);
+                self.cut_tail(core, effects);
                 self.step = Step::MakesDurable(self.reception.last());
             }
             (Step::AwaitsQuorum, ToLearner::UpToDate) => {
@@ -231,7 +232,10 @@ impl Synchronization {
         let base = match *packet {
             ToLearner::Diff { .. } => last_logged,
             ToLearner::Truncate { keep } => {
-                cut(core, keep, effects)?;
+                check_cut(core, keep)?;
+                if !self.keeps_tail(core, keep) {
+                    cut(core, keep, effects);
+                }
                 keep
             }
             ToLearner::Snapshot { last_applied } if last_applied.epoch() > self.epoch => {
@@ -249,10 +253,33 @@ impl Synchronization {
             _ => return Err(not_due(packet, "it has to choose a way to its history")),
         };
         info!(%last_logged, way = packet.packet_type().name(), %base, "receiving the history");
-        self.reception = Reception::after(base, self.epoch);
+        self.reception = match packet {
+            ToLearner::Truncate { .. } => {
+                Reception::again_after(base, self.epoch, core.history.last_logged())
+            }
+            _ => Reception::after(base, self.epoch),
+        };
         self.committed = base;
         self.step = Step::Receives;
         Ok(())
+    }
+
+    /// Whether what the leader wants to be cut stays in the log, because the leader sends it again: it is
+    /// so if the log reaches into the leader's epoch, since all of it is the leader's history then. To cut it
+    /// would be to forget for a while what this server may have acknowledged. But what was delivered and is
+    /// not committed has to be taken back.
+    fn keeps_tail(&self, core: &Core, keep: Zxid) -> bool {
+        core.history.last_logged().epoch() == self.epoch && core.history.last_committed() <= keep
+    }
+
+    /// The leader has sent what it wanted to be there: what goes beyond in the log comes later, to a
+    /// server that is an observer now when it is committed.
+    fn cut_tail(&mut self, core: &mut Core, effects: &mut Vec<Effect>) {
+        let last = self.reception.last();
+        if core.obstacle.is_none() && core.history.last_logged() > last {
+            cut(core, last, effects);
+            self.reception = Reception::after(last, self.epoch);
+        }
     }
 
     fn on_proposal(
@@ -330,8 +357,8 @@ impl Synchronization {
     }
 }
 
-/// Has the log cut.
-fn cut(core: &mut Core, keep: Zxid, effects: &mut Vec<Effect>) -> Result<(), PeerMisbehaved> {
+/// Whether the leader may ask for this cut.
+fn check_cut(core: &Core, keep: Zxid) -> Result<(), PeerMisbehaved> {
     let last_logged = core.history.last_logged();
     if keep > last_logged {
         return Err(PeerMisbehaved::CutBeyondEnd { keep, last_logged });
@@ -340,8 +367,11 @@ fn cut(core: &mut Core, keep: Zxid, effects: &mut Vec<Effect>) -> Result<(), Pee
     if keep < committed {
         return Err(PeerMisbehaved::CutOfCommitted { keep, committed });
     }
-    core.history.truncate(keep);
-    core.obstacle = Some(Obstacle::Cut(keep));
-    effects.push(Effect::Truncate(keep));
     Ok(())
+}
+
+/// Has the log cut.
+fn cut(core: &mut Core, keep: Zxid, effects: &mut Vec<Effect>) {
+    core.truncate(keep);
+    effects.push(Effect::Truncate(keep));
 }

@@ -41,7 +41,7 @@ pub(crate) struct Durable {
     pub(crate) snapshot: Zxid,
     pub(crate) accepted: Epoch,
     pub(crate) current: Epoch,
-    /// A snapshot has taken the place of a longer history, which is not complete again yet.
+    /// What others may count on this server for was taken away, and is not complete again yet.
     pub(crate) is_incomplete: bool,
     /// What comes before is in a snapshot only, and not in the log any longer.
     pub(crate) purged_up_to: Zxid,
@@ -82,7 +82,7 @@ impl Durable {
             accepted_epoch: self.accepted,
             current_epoch: self.current,
             last_logged: self.last_logged(),
-            is_whole: true,
+            is_whole: !self.is_incomplete,
         }
     }
 
@@ -108,6 +108,12 @@ impl Durable {
         self.log.iter().filter(move |it| it.zxid > after).take_while(is_readable)
     }
 
+    /// Whether more of the epoch that was accepted is there than is to be left.
+    fn would_forget(&self, last: Zxid) -> bool {
+        let last_logged = self.last_logged();
+        last_logged > last && last_logged.epoch() >= self.accepted
+    }
+
     fn carry_out(&mut self, job: Job) -> Option<Input<'static>> {
         Some(match job {
             Job::Append(batch) => {
@@ -130,6 +136,7 @@ impl Durable {
                 Input::NotTruncated { last_logged: self.last_logged() }
             }
             Job::Truncate(keep) => {
+                self.is_incomplete |= self.would_forget(keep);
                 self.log.retain(|entry| entry.zxid <= keep);
                 // The beginning of an epoch is the state in which the one before ended.
                 self.snapshot = match keep.counter().0 {
@@ -139,7 +146,7 @@ impl Durable {
                 Input::Truncated { last_logged: keep }
             }
             Job::Install { link, last_applied, entries } => {
-                self.is_incomplete |= last_applied < self.last_logged();
+                self.is_incomplete |= self.would_forget(last_applied);
                 self.log = entries;
                 self.snapshot = last_applied;
                 self.purged_up_to = last_applied;

@@ -101,7 +101,7 @@ impl Plan {
         let mut chance = Chance::new(seed ^ 0x5eed);
         let faults = Faults {
             spoiled: Chance::new(seed ^ 0x5b01).pick(&[0, 3, 10]),
-            uncuttable: Chance::new(seed ^ 0x0c07).pick(&[0, 30]),
+            uncuttable: Chance::new(seed ^ 0x0c07).pick(&[0, 80]),
             ..Faults::wild(&mut chance)
         };
         let ms = Duration::from_millis;
