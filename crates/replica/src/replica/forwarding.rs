@@ -74,7 +74,9 @@ impl Intake<'_, '_> {
     /// The leader says whether a session is alive; if so it is this server's from here on.
     pub(super) fn on_revalidated(&mut self, now: Now, session: SessionId, is_valid: bool) {
         let Some(claim) = self.core.ensemble.claims.remove(&session) else { return };
-        if !is_valid {
+        // The word waits for what was decided before it, and the session's end may have come with that.
+        let is_over = self.tree.session_timeout(session).is_none();
+        if !is_valid || is_over {
             return self.refuse_session(claim.address);
         }
         let timeout = self.core.clamped(claim.timeout_ms);

@@ -1,6 +1,7 @@
 //! Sessions that move from one connection to another, in whatever order the news of that arrives.
 
 use types::{CreateMode, Op};
+use wire::quorum::ToLearner;
 
 use crate::world::{Client, TIMEOUT, World};
 use crate::{create, get, sync};
@@ -95,6 +96,22 @@ fn what_a_session_was_told_where_it_was_is_seen_where_it_is() {
         }
     }
     assert!(told_before > 100, "{told_before}");
+}
+
+/// The word that a session is alive waits for what was decided before, and the session may end with that.
+#[test]
+fn a_session_that_ended_before_the_word_that_it_is_alive_is_not_resumed() {
+    let mut world = World::new(3);
+    for follower in [1, 2] {
+        let old = world.client(3);
+        let ticket = world.ticket(old);
+        let session = ticket.session;
+        world.ask(old, [Op::CloseSession]);
+        let new = world.dial(follower);
+        world.resume_amid(new, ticket, &ToLearner::Revalidated { session, is_valid: true });
+        assert_eq!(world.told(new), "session refused\nclosed\n");
+        assert_eq!((1..=3).map(|sid| world.tracked(sid)).sum::<usize>(), 0);
+    }
 }
 
 #[test]

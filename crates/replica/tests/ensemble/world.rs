@@ -216,6 +216,13 @@ impl World {
         self.run();
     }
 
+    /// A session is resumed with a learner that is told that it is alive, before the leader is asked.
+    pub(crate) fn resume_amid(&mut self, client: Client, ticket: Ticket, word: &ToLearner<'_>) {
+        self.receive(client, &greeting(Some(ticket), Some(false)));
+        let sid = self.remotes[client.0].sid;
+        self.hear(sid.0, word);
+    }
+
     /// What a client needs to resume its session.
     pub(crate) fn ticket(&self, client: Client) -> Ticket {
         self.remotes[client.0].transcript.ticket.clone().expect("a session")
@@ -354,6 +361,11 @@ impl World {
     /// After how many transactions a server found its tree to be another one than the leader's.
     pub(crate) fn digest_mismatches(&self, sid: i64) -> u64 {
         self.servers[&Sid(sid)].replica.stats().digest_mismatches.value()
+    }
+
+    /// How many sessions a server tracks.
+    pub(crate) fn tracked(&self, sid: i64) -> usize {
+        self.servers[&Sid(sid)].replica.sessions().len()
     }
 
     /// What a server's tree is like.
