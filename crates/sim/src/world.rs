@@ -52,8 +52,11 @@ use std::time::Duration;
 
 use types::{ExtendedTypes, Instant, Txn, Xid, Zxid};
 
+pub use answer::decode as decode_answer;
+pub use client::WatchBook;
 pub use counters::Counters;
 pub use plan::{Delays, Ensemble, Faults, Plan, Servers, Workload};
+pub use workload::{Author, credentials};
 
 use crate::checkers::{Promise, Violation};
 use crate::history::{Event, Fault, History};
@@ -145,7 +148,7 @@ fn rules() -> Rc<Rules> {
     Rc::new(Rules {
         extended_types: ExtendedTypes::Enabled,
         reconfig_enabled: false,
-        credentials: workload::credentials(),
+        credentials: credentials(),
     })
 }
 
