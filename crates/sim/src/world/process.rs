@@ -572,6 +572,7 @@ fn ensemble_options(
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
+        received_bytes_max: zab::RECEIVED_BYTES_MAX,
         is_reconfigurable: false,
         election: ElectionOptions {
             sid,
