@@ -72,12 +72,22 @@ pub enum Promise {
     D4,
     /// Who leads was elected by a quorum of voters.
     E1,
+    /// Nobody votes for who knows less than itself.
+    E2,
+    /// The rounds in which a server votes never decrease.
+    E3,
+    /// Who comes back to others that have a leader finds it, and disturbs nobody.
+    E5,
     /// Only voters lead.
     E6,
     /// Who begins an epoch has everything that was committed before.
     M3,
     /// No log loses what is committed.
     M4,
+    /// Each version of the membership is one membership.
+    R3,
+    /// Who does not vote decides nothing.
+    R4,
     /// There is one leader in an epoch at most.
     Z2,
     /// All servers have the same transaction in the same place.

@@ -9,6 +9,7 @@ mod json;
 use std::fmt;
 use std::io;
 
+use types::membership::Membership;
 use types::{
     Acl, ConnId, Epoch, ErrorCode, EventKind, Instant, Op, SessionId, Sid, Stat, Txn, TxnDigest,
     TxnHeader, Xid, Zxid,
@@ -21,6 +22,8 @@ pub struct History {
     pub lines: Vec<Line>,
     /// The transactions that survived, in the order of their zxids.
     pub log: Vec<LoggedTxn>,
+    /// Memberships that came in force without a transaction, with a reign that began here.
+    pub memberships: Vec<(Zxid, Membership)>,
 }
 
 /// One event.
@@ -152,6 +155,8 @@ pub enum Fault {
     DiskLoss,
     /// The server gave up by its own decision.
     Exit,
+    /// An operator has switched it on.
+    SwitchedOn,
     /// The server serves again, with this as its last transaction.
     Recovered(Zxid),
     /// The server begins to lead learners to its history, in this epoch.
@@ -278,6 +283,7 @@ impl Fault {
             Self::Rot => "rot",
             Self::DiskLoss => "disk-loss",
             Self::Exit => "exit",
+            Self::SwitchedOn => "switched-on",
             Self::Recovered(_) => "recovered",
             Self::Leads(_) => "leads",
         }

@@ -10,10 +10,12 @@ mod access;
 mod decide;
 mod digest;
 mod read;
+mod reconfig;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use types::membership::Membership;
 use types::{
     AclList, CreateCall, CreateTxn, EventKind, ExtendedTypes, NodeKind, Owner, SessionId, Stat,
     StoredStat, Txn, TxnHeader, Zxid, path,
@@ -28,8 +30,8 @@ pub use decide::Asker;
 pub struct Rules {
     /// Which owners are special.
     pub extended_types: ExtendedTypes,
-    /// Whether changes of membership are switched on.
-    pub reconfig_enabled: bool,
+    /// Who is in the ensemble at first, if changes of that are switched on.
+    pub membership: Option<Rc<Membership>>,
     /// Credentials that the server accepts, and the identity each gives.
     pub credentials: Vec<Credentials>,
 }
@@ -51,6 +53,8 @@ pub struct Model {
     nodes: BTreeMap<Rc<str>, Rc<ModelNode>>,
     /// Live sessions and their timeouts in milliseconds.
     sessions: BTreeMap<SessionId, i32>,
+    /// Who is in the ensemble; `None` if that can not change.
+    membership: Option<Rc<Membership>>,
     last_applied: Zxid,
     digest: u64,
 }
@@ -96,6 +100,7 @@ impl Model {
     /// The same, with transactions numbered from somewhere else.
     pub fn starting_at(rules: Rc<Rules>, last_applied: Zxid) -> Self {
         let mut model = Self {
+            membership: rules.membership.clone(),
             rules,
             nodes: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -204,6 +209,9 @@ impl Model {
                     node.stat.mtime_ms = header.time_ms;
                 });
                 self.trigger(EventKind::NodeDataChanged, path, WatchTable::Data, triggers);
+                if let Txn::Reconfig { data: Some(data), .. } = txn {
+                    self.membership = reconfig::parse(data);
+                }
             }
             Txn::SetAcl { path, acl, version } => self.edit(path, |node| {
                 node.acl = acl.clone();

@@ -30,8 +30,8 @@ const fn of_members(number: u32, what: &'static str, breaks: &'static [Promise])
 }
 
 use Promise::{
-    D1, D2, D3, D4, D7, D8, Liveness, M3, M4, NoPanic, P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10,
-    P11, P12, P14, P15, S5, W5, W6, Z2, Z3, Z11, Z12, Z13, Z14, Z15,
+    D1, D2, D3, D4, D7, D8, E1, Liveness, M3, M4, NoPanic, P0, P1, P2, P3, P4, P5, P6, P7, P8, P9,
+    P10, P11, P12, P14, P15, S5, W5, W6, Z2, Z3, Z11, Z12, Z13, Z14, Z15,
 };
 
 /// Every one.
@@ -88,6 +88,8 @@ pub const ALL: &[Mutant] = &[
     mutant(56, "a recursive watch hears of children", &[P11]),
     mutant(57, "watches outlive their connection", &[W5]),
     mutant(58, "an event is told to who may not read", &[W6]),
+    of_members(59, "the new voters alone commit a change of the membership", &[D4]),
+    of_members(60, "the old voters alone commit what is behind a change", &[D4]),
     mutant(61, "the counter spills into the epoch", &[D3]),
     mutant(62, "a version may be too high", &[P1, P6]),
     mutant(63, "sequence numbers count the children there are", &[P15, P1]),
@@ -119,6 +121,8 @@ pub const ALL: &[Mutant] = &[
         &[D8, P1, P6, P14, P15],
     ),
     of_members(130, "a snapshot that comes late is not waited for", &[NoPanic, M4]),
+    of_members(133, "a membership that is pending is not stored", &[D4, D1, E1, M3, P1]),
+    of_members(134, "a membership that is pending has no say", &[D4, D1, E1]),
     of_members(140, "a snapshot is begun for a learner that is gone", &[Liveness]),
     of_members(141, "who may have lost something leads because others say so", &[NoPanic, M3]),
     of_members(131, "the snapshot of a new leader lacks what it has not heard of", &[M4]),

@@ -28,9 +28,11 @@ mod ledger;
 mod link;
 mod log_image;
 mod members;
+mod membership_file;
 mod nemesis;
 mod network;
 mod node;
+mod operator;
 mod packets;
 mod phases;
 mod plan;
@@ -50,13 +52,10 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use types::{ExtendedTypes, Instant, Txn, Xid, Zxid};
+use types::{Epoch, ExtendedTypes, Instant, Txn, Xid, Zxid};
 
-pub use answer::decode as decode_answer;
-pub use client::WatchBook;
 pub use counters::Counters;
-pub use plan::{Delays, Ensemble, Faults, Plan, Servers, Workload};
-pub use workload::{Author, credentials};
+pub use plan::{Delays, Ensemble, Faults, MembershipIs, Plan, Servers, Workload};
 
 use crate::checkers::{Promise, Violation};
 use crate::history::{Event, Fault, History};
@@ -79,6 +78,9 @@ use trace::Notes;
 const ENTRIES_MAX: u64 = 400_000;
 /// How long the faults go on at most.
 const FAULTS_MAX: Duration = Duration::from_secs(60);
+
+/// The share of the seeds of ensembles with which the membership changes.
+const CHANGING_EVERY: u64 = 4;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -118,13 +120,17 @@ pub fn run(tape: Tape, trace: Trace) -> Report {
     world.report()
 }
 
-/// The tape of a seed; of a run with so many voters, if that is given.
+/// The tape of a seed; of a run with so many voters, if that is given. In a part of those of ensembles
+/// the membership changes.
 ///
 /// # Errors
 /// No run has so many: see [`Servers::VOTERS`].
 pub fn tape(seed: u64, voters: Option<usize>) -> Result<Tape, NoSuchEnsemble> {
     let Some(voters) = voters else { return Ok(Tape::from_seed(seed)) };
-    let first = Servers::first_byte(voters).ok_or(NoSuchEnsemble { voters })?;
+    let changing = Servers::first_byte(voters, MembershipIs::Changing);
+    let changing = changing.filter(|_| seed % CHANGING_EVERY == CHANGING_EVERY - 1);
+    let first = changing.or_else(|| Servers::first_byte(voters, MembershipIs::Fixed));
+    let first = first.ok_or(NoSuchEnsemble { voters })?;
     Ok(Tape::new(vec![first], Tail::Seed(seed)))
 }
 
@@ -144,12 +150,19 @@ impl fmt::Display for NoSuchEnsemble {
 impl std::error::Error for NoSuchEnsemble {}
 
 /// What the checkers have to know of the server's configuration.
-fn rules() -> Rc<Rules> {
-    Rc::new(Rules {
-        extended_types: ExtendedTypes::Enabled,
-        reconfig_enabled: false,
-        credentials: credentials(),
-    })
+fn rules(servers: Servers) -> Rc<Rules> {
+    let mut credentials = workload::credentials();
+    if servers.are_changing() {
+        credentials.push(workload::superuser());
+    }
+    let membership = servers.are_changing().then(|| Rc::new(servers.membership(NodeId(0))));
+    Rc::new(Rules { extended_types: ExtendedTypes::Enabled, membership, credentials })
+}
+
+/// Those that work, and the operator of an ensemble whose membership changes.
+fn clients(plan: &Plan) -> Vec<Client> {
+    let operator = plan.servers.are_changing().then(|| Client::operator(plan.clients + 1));
+    (1..=plan.clients).map(Client::new).chain(operator).collect()
 }
 
 /// What can be on the agenda.
@@ -216,6 +229,10 @@ struct World {
     streams: BTreeMap<zab::Link, Snapshot>,
     /// Every server has to have this when all is silent.
     goal: Zxid,
+    /// The epoch that has to be the last one, once nothing goes wrong any more.
+    last_reign: Option<Epoch>,
+    /// When faults have no effect any more.
+    calm_from: Instant,
     /// When all must be silent at the latest.
     silent_by: Instant,
     /// How often something can still go wrong.
@@ -234,12 +251,11 @@ impl World {
         let seed = tape.seed();
         let plan = Rc::new(Plan::draw(&mut tape, servers));
         let mut node = |index| {
-            let ledger = Ledger::new(rules(), plan.start, servers);
-            Node::new(
-                NodeId(index),
-                ledger,
-                MachineClock::draw(&mut tape, plan.clock_drift_permille),
-            )
+            let ledger = Ledger::new(rules(servers), plan.start, servers);
+            let clock = MachineClock::draw(&mut tape, plan.clock_drift_permille);
+            let mut node = Node::new(NodeId(index), ledger, clock);
+            node.is_off = index >= servers.voters + servers.observers;
+            node
         };
         let nodes = Nodes::new((0..servers.count()).map(&mut node));
         Self {
@@ -250,14 +266,16 @@ impl World {
             nodes,
             network: Network::default(),
             record: Record::default(),
-            reigns: Reigns::default(),
+            reigns: Reigns::new(servers.membership(NodeId(0))),
             streams: BTreeMap::new(),
             goal: Zxid::ZERO,
+            last_reign: None,
+            calm_from: Instant::default(),
             silent_by: Instant::default(),
             faults_left: plan.faults.count,
             links: BTreeMap::new(),
             next_link: 0,
-            clients: (1..=plan.clients).map(Client::new).collect(),
+            clients: clients(&plan),
             violation: None,
             notes: Notes::new(trace),
             plan,
@@ -269,7 +287,11 @@ impl World {
         if self.plan.servers.are_ensemble() {
             self.counters.count(counters::ENSEMBLE);
         }
-        for node in self.nodes.ids() {
+        if self.plan.servers.are_changing() {
+            self.counters.count(counters::CHANGING);
+        }
+        let on = self.nodes.ids().filter(|&node| !self.nodes[node].is_off);
+        for node in on.collect::<Vec<_>>() {
             self.found(node)?;
             self.agenda.at(Instant::default(), Happening::Start(self.nodes[node].life));
         }
@@ -391,8 +413,8 @@ impl World {
 
     /// Whether every client has made its requests.
     fn is_work_done(&self) -> bool {
-        self.clients
-            .iter()
-            .all(|client| client.made >= self.plan.requests || client.farewell != Farewell::NotYet)
+        self.clients.iter().all(|client| {
+            client.made >= client.quota(&self.plan) || client.farewell != Farewell::NotYet
+        })
     }
 }

@@ -95,7 +95,8 @@ fn fault_detail(fault: Fault) -> Value {
         | Fault::SlowDisk
         | Fault::Rot
         | Fault::DiskLoss
-        | Fault::Exit => Value::Null,
+        | Fault::Exit
+        | Fault::SwitchedOn => Value::Null,
     }
 }
 

@@ -31,8 +31,10 @@ impl Model {
             }
             Write::SetAcl { path, acl, version } => self.decide_set_acl(asker, path, acl, *version),
             Write::Multi(parts) => Ok(self.decide_multi(header, asker, parts)),
-            Write::Reconfig(_) if !self.rules.reconfig_enabled => Err(ErrorCode::ReconfigDisabled),
-            Write::Reconfig(_) => Err(ErrorCode::Unimplemented),
+            Write::Reconfig(_) if self.rules.membership.is_none() => {
+                Err(ErrorCode::ReconfigDisabled)
+            }
+            Write::Reconfig(request) => self.decide_reconfig(header, asker, request),
             // Sessions are opened by the handshake alone.
             Write::CreateSession { .. } => Err(ErrorCode::Unimplemented),
             Write::Rejected(code) => Err(*code),

@@ -18,7 +18,7 @@ impl Bench {
     fn new() -> Self {
         let rules = Rules {
             extended_types: ExtendedTypes::Enabled,
-            reconfig_enabled: false,
+            membership: None,
             credentials: Vec::new(),
         };
         let mut bench = Self { model: Model::new(Rc::new(rules)), triggers: Vec::new() };
@@ -97,7 +97,7 @@ fn code(code: ErrorCode) -> Result<Answer, i32> {
 fn digests_equal_the_published_ones() {
     let rules = Rules {
         extended_types: ExtendedTypes::Disabled,
-        reconfig_enabled: false,
+        membership: None,
         credentials: Vec::new(),
     };
     let mut model = Model::new(Rc::new(rules));

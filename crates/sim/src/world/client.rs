@@ -5,17 +5,20 @@ use std::collections::{BTreeSet, VecDeque};
 
 use types::{
     AuthPacket, ErrorCode, EventKind, Instant, Op, Read, SessionId, SetWatches, Stat, WatchMode,
-    WatcherKind, Xid, Zxid,
+    WatcherKind, Write, Xid, Zxid,
 };
 
 use super::link::LinkId;
 use super::node::NodeId;
+use super::plan::Plan;
+use super::workload::OPERATOR;
 use crate::history::{Answer, ClientId, PartAnswer};
 
 /// One client.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: ClientId,
+    pub(super) role: Role,
     /// The address that the server sees.
     pub(super) address: [u8; 4],
     pub(super) phase: Phase,
@@ -43,11 +46,22 @@ pub(super) struct Client {
     pub(super) made: u64,
     /// A version of some znode that it saw.
     pub(super) version: i32,
+    /// A request for another membership was not answered, and never will be.
+    pub(super) is_in_doubt: bool,
     /// A name with a counter that it saw.
     pub(super) numbered: Option<String>,
     /// How far it has come with what it does at the end.
     pub(super) farewell: Farewell,
     next_xid: i32,
+}
+
+/// What a client is there for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Role {
+    /// To work with znodes.
+    Worker,
+    /// To change the membership.
+    Operator,
 }
 
 /// A handshake that must not be answered with a session.
@@ -87,6 +101,7 @@ impl Client {
         let last = u8::try_from(number % 200 + 1).unwrap_or(1);
         Self {
             id: ClientId(number),
+            role: Role::Worker,
             address: [10, 0, 0, last],
             phase: Phase::Offline,
             session: None,
@@ -102,9 +117,25 @@ impl Client {
             credentials: Vec::new(),
             made: 0,
             version: 0,
+            is_in_doubt: false,
             numbered: None,
             farewell: Farewell::NotYet,
             next_xid: 1,
+        }
+    }
+
+    /// Somebody who changes the membership, and says who he is.
+    pub(super) fn operator(number: u32) -> Self {
+        let auth = Some(OPERATOR.into());
+        let credentials = vec![AuthPacket { scheme: "digest".into(), auth }];
+        Self { role: Role::Operator, credentials, ..Self::new(number) }
+    }
+
+    /// How many requests it makes in a run.
+    pub(super) fn quota(&self, plan: &Plan) -> u64 {
+        match self.role {
+            Role::Worker => plan.requests,
+            Role::Operator => plan.changes,
         }
     }
 
@@ -126,6 +157,11 @@ impl Client {
     pub(super) fn answered(&mut self, xid: Xid) -> Option<Op<'static>> {
         let at = self.pending.iter().position(|(pending, _)| *pending == xid)?;
         self.pending.remove(at).map(|(_, op)| op)
+    }
+
+    /// Notes that a request will not be answered.
+    pub(super) fn gives_up(&mut self, op: &Op<'_>) {
+        self.is_in_doubt |= matches!(op, Op::Write(Write::Reconfig(_)));
     }
 
     /// Requests on the wire, pings and credentials aside.
@@ -176,7 +212,7 @@ impl Client {
 
 /// The watches that a client believes to have, as Java's client keeps them.
 #[derive(Clone, Debug, Default)]
-pub struct WatchBook {
+pub(super) struct WatchBook {
     data: BTreeSet<String>,
     exist: BTreeSet<String>,
     child: BTreeSet<String>,
@@ -186,7 +222,7 @@ pub struct WatchBook {
 
 impl WatchBook {
     /// The request that sets them again; `None` if there are none.
-    pub fn reset(&self, seen: Zxid) -> Option<Read<'static>> {
+    pub(super) fn reset(&self, seen: Zxid) -> Option<Read<'static>> {
         let list =
             |paths: &BTreeSet<String>| paths.iter().map(|path| path.clone().into()).collect();
         let watches = SetWatches {
@@ -201,8 +237,7 @@ impl WatchBook {
         (watches != none).then(|| Read::SetWatches(Box::new(watches)))
     }
 
-    /// Learns from an answer.
-    pub fn note(&mut self, read: &Read<'_>, result: &Result<Answer, ErrorCode>) {
+    fn note(&mut self, read: &Read<'_>, result: &Result<Answer, ErrorCode>) {
         match (read, result) {
             (Read::Exists { path, watch: true }, Err(ErrorCode::NoNode)) => {
                 self.exist.insert(path.to_string());
@@ -247,7 +282,7 @@ impl WatchBook {
     }
 
     /// An event uses up one-shot watches.
-    pub fn fired(&mut self, kind: EventKind, path: &str) {
+    pub(super) fn fired(&mut self, kind: EventKind, path: &str) {
         match kind {
             EventKind::NodeCreated | EventKind::NodeDataChanged => {
                 self.data.remove(path);

@@ -52,6 +52,28 @@ const REQUIRED_OF_ENSEMBLES: &[(&str, u64)] = &[
     ("crash before Commit", 20),
     ("power lost", 10_000),
     ("process killed", 1_000),
+    ("reign watched", 20),
+];
+
+/// Counts the runs of those whose membership changes.
+pub(super) const CHANGING: &str = "run of an ensemble that changes";
+
+/// What 10,000 runs of ensembles whose membership changes must have seen at least so often.
+const REQUIRED_OF_CHANGES: &[(&str, u64)] = &[
+    ("change of the membership answered well", 10_000),
+    ("change refused: no quorum follows", 1_000),
+    ("change refused: one is under way", 200),
+    ("change refused: of another version", 1_000),
+    ("change refused: of somebody else", 100),
+    ("membership changed", 10_000),
+    ("membership in force without its transaction", 100),
+    ("learner told of another leader", 5_000),
+    ("crash before storing memberships", 50),
+    ("crash after storing memberships", 50),
+    ("crash before CommitAndActivate", 20),
+    ("crash after CommitAndActivate came", 20),
+    ("server switched on", 5_000),
+    ("server switched off", 200),
 ];
 
 /// What 10,000 runs of a server that is alone must have seen at least so often.
@@ -119,8 +141,11 @@ impl Counters {
         let of_ensembles = self.of(ENSEMBLE);
         let alone = REQUIRED.iter().map(|required| (required, runs.saturating_sub(of_ensembles)));
         let ensembles = REQUIRED_OF_ENSEMBLES.iter().map(|required| (required, of_ensembles));
+        let of_changes = self.of(CHANGING);
+        let changes = REQUIRED_OF_CHANGES.iter().map(|required| (required, of_changes));
         alone
             .chain(ensembles)
+            .chain(changes)
             .filter_map(|(&(what, per_10_000), runs)| {
                 let required = if runs >= 1_000 { (per_10_000 * runs / 10_000).max(1) } else { 0 };
                 (self.of(what) < required).then(|| (what, self.of(what), required))

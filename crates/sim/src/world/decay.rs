@@ -138,6 +138,9 @@ impl World {
 
     /// Whether a server may lose what it has acknowledged: others remember.
     fn may_forget(&self, node: NodeId) -> bool {
+        if self.plan.servers.are_changing() {
+            return false;
+        }
         let voters = self.plan.servers.voters;
         if node.0 >= voters {
             return true;

@@ -32,6 +32,9 @@ fn places(job: &LogJob) -> (&'static str, &'static str) {
         LogJob::Change(Change::AdoptEpoch(..)) => {
             ("crash before adopting an epoch", "crash after adopting an epoch")
         }
+        LogJob::Change(Change::KeepMemberships(_)) => {
+            ("crash before storing memberships", "crash after storing memberships")
+        }
         LogJob::Change(Change::Cut(_)) => ("crash before a cut", "crash after a cut"),
         LogJob::Change(Change::Install(..)) => {
             ("crash before an installation", "crash after an installation")
@@ -54,7 +57,7 @@ fn outcome(job: &LogJob) -> Outcome {
         LogJob::Change(Change::AdoptEpoch(epoch, history_end)) => {
             Outcome::Adopted(*epoch, *history_end)
         }
-        LogJob::Change(Change::Cut(_) | Change::Install(..))
+        LogJob::Change(Change::KeepMemberships(_) | Change::Cut(_) | Change::Install(..))
         | LogJob::Append(..)
         | LogJob::Roll => Outcome::Unchanged,
     }

@@ -9,11 +9,12 @@ use wire::frame;
 use wire::reply::ReplyHeader;
 use wire::request::Request;
 
-use super::client::{Farewell, Lie, Phase};
+use super::client::{Farewell, Lie, Phase, Role};
 use super::link::{End, LinkId};
+use super::node::NodeId;
 use super::serve::piece;
 use super::workload::Author;
-use super::{Happening, World, answer};
+use super::{Happening, World, answer, operator};
 use crate::checkers::{Promise, Violation};
 use crate::history::Event;
 
@@ -39,6 +40,7 @@ impl World {
         match self.clients[at].phase {
             Phase::Offline => self.connect(at),
             Phase::Online if self.is_peaceful() => self.say_farewell(at),
+            Phase::Online if self.clients[at].role == Role::Operator => self.operate(at),
             Phase::Online => self.ask_something(at),
             Phase::Handshake | Phase::Gone => {}
         }
@@ -55,6 +57,7 @@ impl World {
         }
         let client = &self.clients[at];
         let is_idle = client.phase != Phase::Online
+            || client.role == Role::Operator
             || client.made >= self.plan.requests
             || client.outstanding() >= self.plan.window
             || client.farewell == Farewell::Closing
@@ -70,7 +73,7 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         let address = self.clients[at].address;
-        let node = self.some_node();
+        let node = self.server_to_try();
         let Some(link) = self.accept(node, Some(at), address) else { return };
         let now = self.agenda.now();
         let timeout_ms = i32::try_from(self.plan.timeout().as_millis()).unwrap_or(i32::MAX);
@@ -104,6 +107,17 @@ impl World {
         }
     }
 
+    /// Where a client connects: anywhere; but when all must be well, to one of those that are in the
+    /// ensemble.
+    fn server_to_try(&mut self) -> NodeId {
+        if !(self.is_peaceful() && self.plan.servers.are_changing()) {
+            return self.some_node();
+        }
+        let members: Vec<_> =
+            self.in_force().members().map(|member| NodeId::of(member.sid)).collect();
+        *self.agenda.tape.pick(&members)
+    }
+
     /// Presents credentials and sets the watches again.
     fn introduce(&mut self, at: usize) {
         for packet in self.clients[at].credentials.clone() {
@@ -116,7 +130,7 @@ impl World {
     }
 
     /// Puts a request on the wire.
-    fn ask(&mut self, at: usize, op: Op<'static>) {
+    pub(super) fn ask(&mut self, at: usize, op: Op<'static>) {
         let client = &mut self.clients[at];
         let Some(link) = client.link else { return };
         let Some(server) = self.links.get(&link).map(|link| link.node.sid()) else { return };
@@ -177,7 +191,7 @@ impl World {
         }
     }
 
-    fn ping_if_idle(&mut self, at: usize) {
+    pub(super) fn ping_if_idle(&mut self, at: usize) {
         if self.clients[at].pending.is_empty() {
             self.ask(at, Op::Ping);
         }
@@ -288,6 +302,9 @@ impl World {
             self.counters.count("multi refused");
         }
         let (id, conn) = (client.id, conn_of(link));
+        if matches!(&op, Op::Write(Write::Reconfig(_))) {
+            self.counters.count(operator::outcome(result.as_ref().err().copied()));
+        }
         let is_end = op == Op::CloseSession && result.is_ok();
         let event = Event::Reply { client: id, conn, xid: header.xid, zxid, result };
         self.history.push(self.agenda.now(), event);
@@ -387,7 +404,8 @@ impl World {
         let open = std::mem::take(&mut client.pending);
         client.farewell = Farewell::NotYet;
         self.counters.add("request left open", open.len() as u64);
-        for (xid, _) in open {
+        for (xid, op) in open {
+            self.clients[at].gives_up(&op);
             self.history.push(now, Event::Unknown { client: name, conn, xid });
         }
         self.history.push(now, Event::Lost { client: name, conn });

@@ -8,7 +8,9 @@ mod committed_history;
 mod conversation;
 mod durable_promises;
 mod elections;
+mod memberships;
 
 pub(super) use committed_history::Reigns;
 pub(super) use conversation::{Conversation, is_next};
 pub(super) use elections::Heard;
+pub(super) use memberships::voters;

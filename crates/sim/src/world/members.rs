@@ -10,7 +10,7 @@ use zab::{CallFailure, Link};
 use super::invariants::Conversation;
 use super::network::{Port, Socket, Speech, far};
 use super::node::{Life, NodeId};
-use super::process::{Admission, Change, KeeperJob, LogJob, News};
+use super::process::{Admission, Change, KeeperJob, LogJob, News, Process};
 use super::receiver::StreamPart;
 use super::serve::piece;
 use super::{Happening, World, packets, steps, trace};
@@ -51,6 +51,7 @@ impl World {
             }
             zab::Effect::Notify { link, announcement } => {
                 self.note_packet(node, link, || format!("{announcement:?}"));
+                self.check_round(node, &announcement)?;
                 self.send_to_server(link, &packets::notification(&announcement));
             }
             zab::Effect::Close { link, reason } => {
@@ -90,12 +91,14 @@ impl World {
             }
             zab::Effect::ReadOn { link } => self.read_on(node, link),
             zab::Effect::StopReading { link } => self.stop_reading(node, link),
-            // There are no observer masters and no oracle, and memberships do not change.
+            zab::Effect::StoreMemberships(memberships) => {
+                self.learn_memberships(node, memberships)?;
+            }
+            // There are no observer masters and no oracle.
             zab::Effect::ConnectToMaster(_)
             | zab::Effect::AdmitObservers
             | zab::Effect::RefuseObservers
-            | zab::Effect::AskOracle
-            | zab::Effect::StoreMemberships(_) => {}
+            | zab::Effect::AskOracle => {}
             // The replica keeps these to itself.
             zab::Effect::SendSnapshot { .. }
             | zab::Effect::AnswerPing { .. }
@@ -112,9 +115,9 @@ impl World {
     /// What servers may hold against each other though all are correct.
     fn excuse(&self, node: NodeId, how: &zab::PeerMisbehaved) -> Result<(), Violation> {
         match how {
-            zab::PeerMisbehaved::LaterHistory { .. } | zab::PeerMisbehaved::StaleEpoch { .. } => {
-                Ok(())
-            }
+            zab::PeerMisbehaved::LaterHistory { .. }
+            | zab::PeerMisbehaved::StaleEpoch { .. }
+            | zab::PeerMisbehaved::LaterMembership { .. } => Ok(()),
             _ => {
                 let detail = format!("server {} about another: {how}", node.sid().0);
                 Err(Violation::new(Promise::Z15, detail))
@@ -124,9 +127,20 @@ impl World {
 
     /// A server has decided who leads.
     fn check_election(&mut self, node: NodeId, leader: Sid) -> Result<(), Violation> {
-        let servers = self.plan.servers;
         match &mut self.nodes[node].process {
-            Some(process) => process.heard.decide(node, leader, servers),
+            Some(Process { heard, memberships, .. }) => heard.decide(node, leader, memberships),
+            None => Ok(()),
+        }
+    }
+
+    /// A server says whom it proposes.
+    fn check_round(
+        &mut self,
+        node: NodeId,
+        announcement: &zab::Announcement,
+    ) -> Result<(), Violation> {
+        match &mut self.nodes[node].process {
+            Some(Process { heard, memberships, .. }) => heard.say(node, announcement, memberships),
             None => Ok(()),
         }
     }
@@ -136,10 +150,10 @@ impl World {
         match packet {
             zab::LeaderPacket::Diff { .. } => self.counters.count("learner sent a difference"),
             zab::LeaderPacket::Truncate { .. } => self.counters.count("learner told to cut"),
-            zab::LeaderPacket::NewLeader { epoch, .. } => {
+            zab::LeaderPacket::NewLeader { epoch, config } => {
                 let Some(process) = &self.nodes[node].process else { return Ok(()) };
                 if self.record.leads(process.life, *epoch)? {
-                    self.check_beginning(node, *epoch)?;
+                    self.check_beginning(node, *epoch, config)?;
                     self.counters.count("epoch begun");
                     self.note_fault(node, Fault::Leads(*epoch));
                     if self.clients.iter().any(|client| client.outstanding() > 0) {
@@ -156,10 +170,20 @@ impl World {
             }
             &zab::LeaderPacket::LeaderInfo(epoch) => self.check_invitation(node, epoch)?,
             &zab::LeaderPacket::Commits { first, last }
-            | &zab::LeaderPacket::Informs { first, last, .. } => self.check_commits(first, last)?,
+            | &zab::LeaderPacket::Informs { first, last, .. } => {
+                self.check_commits(node, first, last)?;
+            }
+            &zab::LeaderPacket::CommitAndActivate { zxid, designated_leader }
+            | &zab::LeaderPacket::InformAndActivate { zxid, designated_leader, .. } => {
+                self.check_commits(node, zxid, zxid)?;
+                if let Some(process) = &mut self.nodes[node].process {
+                    process.heard.designate(designated_leader);
+                }
+                if designated_leader != node.sid() {
+                    self.counters.count("learner told of another leader");
+                }
+            }
             zab::LeaderPacket::Proposals { .. }
-            | zab::LeaderPacket::CommitAndActivate { .. }
-            | zab::LeaderPacket::InformAndActivate { .. }
             | zab::LeaderPacket::Committed { .. }
             | zab::LeaderPacket::Ping { .. } => {}
         }

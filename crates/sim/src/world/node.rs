@@ -9,6 +9,7 @@ use types::{Epoch, Instant, Sid};
 
 use super::clock::MachineClock;
 use super::ledger::Ledger;
+use super::membership_file;
 use super::process::Process;
 use super::steps::Doom;
 
@@ -20,6 +21,11 @@ impl NodeId {
     /// The id that the server has in its configuration.
     pub(super) fn sid(self) -> Sid {
         Sid(i64::try_from(self.0).map_or(i64::MAX, |index| index + 1))
+    }
+
+    /// The server of an id.
+    pub(super) fn of(sid: Sid) -> Self {
+        Self(usize::try_from(sid.0 - 1).unwrap_or(usize::MAX))
     }
 }
 
@@ -58,6 +64,8 @@ pub(super) struct Node {
     pub(super) is_without_power: bool,
     /// It stays down while the clients are served for the last time.
     pub(super) is_away: bool,
+    /// An operator has not switched it on yet, or has switched it off.
+    pub(super) is_off: bool,
     /// The process stands still until then.
     pub(super) paused_until: Instant,
     pub(super) clock: MachineClock,
@@ -87,6 +95,7 @@ impl Node {
             doom: None,
             is_without_power: false,
             is_away: false,
+            is_off: false,
             paused_until: Instant::default(),
             clock,
             accepted_epoch: Epoch::default(),
@@ -100,6 +109,11 @@ impl Node {
     /// The process, if this is still its life.
     pub(super) fn living(&mut self, life: Life) -> Option<&mut Process> {
         self.process.as_mut().filter(|process| process.life == life)
+    }
+
+    /// Whether there is anything on its disk.
+    pub(super) fn is_prepared(&self) -> bool {
+        membership_file::is_there(&self.disk)
     }
 
     pub(super) fn take_back_disk_faults(&mut self) {

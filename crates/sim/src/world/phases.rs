@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use types::Instant;
+use types::membership::Membership;
+use types::{Instant, Zxid};
 
 use super::client::{Client, Phase};
 use super::death::Death;
-use super::node::NodeId;
+use super::invariants::voters;
+use super::node::{Node, NodeId};
+use super::plan::MembershipIs;
 use super::{Happening, Stage, World, process, rules};
 use crate::checkers::{Case, Promise, Reads, Violation};
 use crate::history::{Event, LoggedTxn};
@@ -28,7 +31,9 @@ impl World {
             self.nodes[node].take_back_disk_faults();
             self.nodes[node].slow_until = Instant::default();
         }
-        if self.plan.servers.are_ensemble() && self.agenda.tape.chance(300) {
+        self.switch_all_on();
+        let may_leave = self.plan.servers.are_ensemble() && self.is_every_change_decided();
+        if may_leave && self.agenda.tape.chance(300) {
             self.leave_a_quorum();
         }
         self.network.end_silence();
@@ -38,6 +43,9 @@ impl World {
             self.clients[client].silent_until = now;
             self.agenda.at(now, Happening::Client(client));
         }
+        let paused = self.nodes.iter().map(|node| node.paused_until).max();
+        let awake = now.max(paused.unwrap_or_default());
+        self.calm_from = awake.after(self.plan.tick * self.plan.ensemble.init_limit * 2);
         // A process that died just now is started again by its own entry of the agenda.
         let bound = self.plan.timeout() * 4
             + self.plan.delays.sync * 50
@@ -48,13 +56,22 @@ impl World {
 
     /// Some servers stay away while the clients are served, as many as an ensemble can do without.
     fn leave_a_quorum(&mut self) {
-        let voters = self.plan.servers.voters;
-        let sound: Vec<NodeId> =
-            self.nodes.ids().take(voters).filter(|&voter| !self.is_forgetful(voter)).collect();
-        let dispensable = sound.len().saturating_sub(voters / 2 + 1);
+        let in_play = self.in_play();
+        let is_voter = |id: &NodeId| in_play.iter().flat_map(|it| voters(it)).any(|it| it == *id);
+        let is_sound = |id: &NodeId| is_voter(id) && !self.is_forgetful(*id);
+        let sound: Vec<NodeId> = self.nodes.ids().filter(is_sound).collect();
         let mut away: Vec<NodeId> = self.nodes.ids().filter(|id| !sound.contains(id)).collect();
+        // How many of the others a membership can do without.
+        let spare = |membership: &Membership, away: &[NodeId]| {
+            let present = voters(membership).filter(|voter| !away.contains(voter)).count();
+            present.checked_sub(voters(membership).count() / 2 + 1)
+        };
+        let dispensable = in_play.iter().filter_map(|it| spare(it, &away)).min().unwrap_or(0);
         for _ in 0..self.agenda.tape.range(0, dispensable as u64) {
             away.push(*self.agenda.tape.pick(&sound));
+            if in_play.iter().any(|membership| spare(membership, &away).is_none()) {
+                away.pop();
+            }
         }
         for node in away {
             self.counters.count("server away in peace");
@@ -101,10 +118,11 @@ impl World {
     /// that here; but who is interrupted while a leader's snapshot replaces a longer history does not
     /// vote either, before it has all of it.
     fn needs_an_operator(&self) -> bool {
-        let voters = self.plan.servers.voters;
-        let ids = || self.nodes.ids().take(voters);
-        let is_any_damaged = ids().any(|voter| self.nodes[voter].ledger.is_damaged());
-        is_any_damaged && ids().filter(|&voter| self.is_forgetful(voter)).count() > (voters - 1) / 2
+        let membership = self.in_force();
+        let count = voters(&membership).count();
+        let is_any_damaged = voters(&membership).any(|voter| self.nodes[voter].ledger.is_damaged());
+        let forgetful = voters(&membership).filter(|&voter| self.is_forgetful(voter));
+        is_any_damaged && forgetful.count() > (count - 1) / 2
     }
 
     /// Starts to wait for the sessions to end once all clients are gone.
@@ -113,6 +131,7 @@ impl World {
             && self.clients.iter().all(|client| client.phase == Phase::Gone)
         {
             self.stage = Stage::Silence;
+            self.watch_the_reign();
             self.bring_all_back();
             self.goal = self.nodes.iter().map(|node| node.ledger.last()).max().unwrap_or_default();
             // A handshake that is still on its way may open one more session, and a server that was
@@ -130,11 +149,35 @@ impl World {
         }
     }
 
+    /// Those who come back now find a leader and disturb nobody; unless something went wrong so shortly
+    /// before that it still has its effects, or numbers are used up, which ends a reign as well.
+    fn watch_the_reign(&mut self) {
+        let is_fixed = self.plan.servers.membership == MembershipIs::Fixed;
+        let is_calm = self.agenda.now() >= self.calm_from;
+        if is_fixed && is_calm && self.plan.start == Zxid::ZERO {
+            self.counters.count("reign watched");
+            self.last_reign = self.record.last_epoch();
+        }
+    }
+
+    /// E5: the leader that there was is still there.
+    fn check_the_reign(&self) -> Result<(), Violation> {
+        let last = self.record.last_epoch();
+        if self.last_reign.is_none() || self.last_reign == last {
+            return Ok(());
+        }
+        let detail = format!("nothing went wrong in {:?}, but {last:?} came", self.last_reign);
+        Err(Violation::new(Promise::E5, detail))
+    }
+
     /// Ends the run once all is silent; it must be in time.
     pub(super) fn listen(&mut self) -> Result<(), Violation> {
         let now = self.agenda.now();
         match self.require_silence() {
-            Ok(()) => self.stage = Stage::Over,
+            Ok(()) => {
+                self.check_the_reign()?;
+                self.stage = Stage::Over;
+            }
             Err(violation) if now >= self.silent_by => return Err(violation),
             Err(_) => {
                 let again = now.after(self.plan.timeout() / LISTENS_PER_TIMEOUT);
@@ -146,8 +189,13 @@ impl World {
 
     /// S3, W5, S6: nothing is left of clients that are gone.
     fn require_silence(&self) -> Result<(), Violation> {
+        let membership = self.in_force();
         for node in self.nodes.iter() {
             let sid = node.life.node.sid().0;
+            if membership.find(node.life.node.sid()).is_none() {
+                // Nobody needs it, and maybe it knows only others like itself.
+                continue;
+            }
             let Some(process) = &node.process else {
                 let detail = format!("server {sid} is down in peace");
                 return Err(Violation::new(Promise::Liveness, detail));
@@ -192,13 +240,17 @@ impl World {
             true => Reads::MayLag,
             false => Reads::AreFresh,
         };
-        Case::new(&self.history, rules(), self.plan.start, reads)?.check()
+        Case::new(&self.history, rules(self.plan.servers), self.plan.start, reads)?.check()
     }
 
     /// Z3, P14: the history that all servers share at the end. Each state that was recovered is the
     /// model's, so that equal histories are equal trees.
     fn longest_log(&self) -> Result<Vec<LoggedTxn>, Violation> {
-        let logs = || self.nodes.iter().map(|node| (node.life.node.sid().0, node.ledger.txns()));
+        // Who is not in the ensemble may still have what was never committed.
+        let membership = self.in_force();
+        let is_member = |node: &&Node| membership.find(node.life.node.sid()).is_some();
+        let members = || self.nodes.iter().filter(is_member);
+        let logs = || members().map(|node| (node.life.node.sid().0, node.ledger.txns()));
         let (leading, longest) = logs().max_by_key(|(_, log)| log.len()).unwrap_or_default();
         for (sid, log) in logs() {
             let differs = log.iter().zip(longest).find(|(one, other)| !one.is_same(other));

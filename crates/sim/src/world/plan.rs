@@ -4,16 +4,23 @@
 //! drawn so that every doubling is equally likely. A run with everything in it finds less than many
 //! runs with some of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use replica::LONG_ANSWER_BYTES;
+use types::membership::{Membership, Role};
 use types::{Counter, Epoch, Zxid};
 use zab::LogReading;
 
-use crate::tape::{Tail, Tape};
+use super::node::NodeId;
+use crate::tape::Tape;
 
 /// The largest deviation of a machine's clock: ten in a hundred.
 const CLOCK_DRIFT_PERMILLE_MAX: u64 = 100;
+/// Servers that are not in an ensemble at first.
+const SPARES_MAX: usize = 2;
+/// Requests for other memberships.
+const CHANGES_MAX: u64 = 12;
 
 /// The shape of one run.
 #[derive(Clone, Debug)]
@@ -26,6 +33,8 @@ pub struct Plan {
     pub clients: u32,
     /// Requests of each, before the faults end.
     pub requests: u64,
+    /// Requests of an operator to change the membership, where it changes.
+    pub changes: u64,
     /// Requests that a client may have on the wire.
     pub window: usize,
     /// Frontends of the server.
@@ -69,6 +78,19 @@ pub struct Servers {
     pub voters: usize,
     /// Those of an ensemble that do not vote.
     pub observers: usize,
+    /// Those that are not in it at first, and not even switched on.
+    pub spares: usize,
+    /// Whether it changes who is in the ensemble, and who votes.
+    pub membership: MembershipIs,
+}
+
+/// Whether the membership changes in a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MembershipIs {
+    /// Nobody changes it, and nobody may.
+    Fixed,
+    /// An operator does.
+    Changing,
 }
 
 /// How servers deal with each other.
@@ -199,6 +221,7 @@ impl Plan {
             ensemble: Ensemble::none(),
             clients: u32::try_from(tape.range(1, 6)).unwrap_or(1),
             requests: tape.magnitude(4, 64),
+            changes: 0,
             window: tape.magnitude(1, 16).try_into().unwrap_or(1),
             fronts: tape.range(1, 3).try_into().unwrap_or(1),
             tick: millis(tape, 20, 500),
@@ -228,6 +251,10 @@ impl Plan {
             plan.clock_drift_permille =
                 if tape.chance(500) { tape.magnitude(1, CLOCK_DRIFT_PERMILLE_MAX) } else { 0 };
         }
+        if servers.are_changing() {
+            plan.changes = tape.magnitude(1, CHANGES_MAX);
+            plan.faults.spare_disks();
+        }
         plan
     }
 
@@ -255,22 +282,57 @@ impl Servers {
     /// What a campaign can be restricted to.
     pub const VOTERS: [usize; 3] = [1, 3, 5];
 
-    /// Draws: mostly one server.
+    /// Draws: mostly one server. The higher half of the first byte says how many vote, the lower one
+    /// whether that changes.
     pub fn draw(tape: &mut Tape) -> Self {
-        let voters = Self::VOTERS[tape.weighted(&[12, 3, 1])];
+        let (voters, membership) = Self::read(tape.byte());
         let observers = usize::from(voters > 1 && tape.chance(250));
-        Self { voters, observers }
+        let spares = match membership {
+            MembershipIs::Fixed => 0,
+            MembershipIs::Changing => tape.index(SPARES_MAX + 1),
+        };
+        Self { voters, observers, spares, membership }
     }
 
-    /// The first byte of the tapes of runs with so many voters; `None` if there are none.
-    pub fn first_byte(voters: usize) -> Option<u8> {
-        (0..=u8::MAX)
-            .find(|&byte| Self::draw(&mut Tape::new(vec![byte], Tail::Zeros)).voters == voters)
+    /// The first byte of the tapes of runs like these; `None` if there are none.
+    pub fn first_byte(voters: usize, membership: MembershipIs) -> Option<u8> {
+        (0..=u8::MAX).find(|&byte| Self::read(byte) == (voters, membership))
+    }
+
+    const fn read(byte: u8) -> (usize, MembershipIs) {
+        let voters = match byte >> 4 {
+            0..=11 => 1,
+            12..=14 => 3,
+            _ => 5,
+        };
+        match byte & 0xf {
+            12.. if voters > 1 => (voters, MembershipIs::Changing),
+            _ => (voters, MembershipIs::Fixed),
+        }
     }
 
     /// All of them.
     pub const fn count(self) -> usize {
-        self.voters + self.observers
+        self.voters + self.observers + self.spares
+    }
+
+    /// Who is in the ensemble, as it was written by hand for one of its servers: the voters come first. A
+    /// spare lists itself as well.
+    pub(super) fn membership(self, of: NodeId) -> Membership {
+        let line = |index: usize| {
+            let role = if index < self.voters { Role::Voter } else { Role::Observer };
+            let role = if index < self.voters + self.observers { role } else { Role::Voter };
+            let sid = NodeId(index).sid().0;
+            format!("server.{sid}=s{sid}:2888:3888:{role}\n")
+        };
+        let listed = (0..self.voters + self.observers).chain(Some(of.0));
+        let text: String = listed.collect::<BTreeSet<_>>().into_iter().map(line).collect();
+        Membership::parse(&text).expect("somebody votes")
+    }
+
+    /// Whether the membership changes.
+    pub fn are_changing(self) -> bool {
+        self.membership == MembershipIs::Changing
     }
 
     /// Whether there is more than one.
@@ -377,6 +439,12 @@ impl Faults {
             // The ids of sessions come from the wall clock, once the file is lost that remembers them.
             self.wall_clock = 0;
         }
+    }
+
+    /// Leaves what was durable on all disks: who may forget it depends on who votes, now and later.
+    fn spare_disks(&mut self) {
+        self.rot = 0;
+        self.disk_loss = 0;
     }
 
     /// All weights, in the order of the fields.

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use replica::access::{AccessOptions, DigestAlgorithm};
+use replica::access::{AccessOptions, DigestAlgorithm, Secret, digest_id};
 use replica::{
     Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, LocalSessions, Options,
     Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
@@ -27,7 +27,6 @@ use storage::{
     SimulatedDisk, SnapshotWriter, Synced, WithoutSnapshot, put_head,
 };
 use tree::SnapshotHead;
-use types::membership::Membership;
 use types::{ConnId, Epoch, ExtendedTypes, Instant, Now, SessionId, Sid, TxnDigest, Zxid};
 use wire::election::Notification;
 use wire::limits::PACKET_BYTES_MAX;
@@ -40,10 +39,12 @@ use zab::{
 
 use super::invariants::Heard;
 use super::link::LinkId;
+use super::membership_file;
 use super::node::{Life, NodeId};
 use super::plan::{Plan, Servers};
 use super::readings::Reading;
 use super::receiver::{Progress, Receiver, StreamPart};
+use super::workload::OPERATOR;
 
 /// Where the simulated server keeps its files.
 const DATA_DIR: &str = "/data";
@@ -51,6 +52,7 @@ const DATA_DIR: &str = "/data";
 pub(super) struct Process {
     pub(super) life: Life,
     servers: Servers,
+    disk: SimulatedDisk,
     data_dir: DataDir<SimulatedDisk>,
     pub(super) replica: Replica,
     pub(super) fronts: Vec<Frontend>,
@@ -75,6 +77,8 @@ pub(super) struct Process {
     pub(super) next_step: Option<Instant>,
     /// What it knew of itself when it started; `None` if it is alone.
     pub(super) recalled: Option<zab::Recovered>,
+    /// Who is in the ensemble, as far as it knows.
+    pub(super) memberships: Memberships,
     /// What it was told in elections.
     pub(super) heard: Heard,
     /// What is done with learners that connect.
@@ -108,6 +112,7 @@ pub(super) enum Change {
     AcceptEpoch(Epoch),
     /// Of a learner also where the history ends that comes before.
     AdoptEpoch(Epoch, Option<Zxid>),
+    KeepMemberships(Memberships),
     Cut(Zxid),
     Install(Link, Box<ReceivedSnapshot<SimulatedDisk>>),
 }
@@ -207,8 +212,8 @@ impl Process {
         plan: &Plan,
         seed: u64,
         now: Now,
-        data_dir: DataDir<SimulatedDisk>,
-        recovered: Recovered,
+        disk: SimulatedDisk,
+        (data_dir, recovered): (DataDir<SimulatedDisk>, Recovered),
     ) -> Result<Self, storage::Error> {
         let log_options = LogOptions {
             durability: Durability::Synced,
@@ -220,8 +225,14 @@ impl Process {
             true => Some(recall(&data_dir, &recovered)?),
             false => None,
         };
-        let ensemble = recalled
-            .map(|recalled| ensemble_options(life.node, plan, seed ^ life.node.0 as u64, recalled));
+        let memberships = match plan.servers.are_changing() {
+            true => membership_file::load(&disk),
+            false => Memberships::from(plan.servers.membership(life.node)),
+        };
+        let ensemble = recalled.map(|recalled| {
+            let seed = seed ^ life.node.0 as u64;
+            ensemble_options(life.node, plan, seed, recalled, memberships.clone())
+        });
         let wanted = first_session(life.node.sid(), now.wall_ms, &recovered.tree);
         let first = data_dir.reserve_session_ids(wanted)?;
         let mut options = replica_options(life.node.sid(), plan, seed, first);
@@ -231,7 +242,7 @@ impl Process {
         let fronts = (0..plan.fronts)
             .map(|number| {
                 let options = FrontendOptions {
-                    access: access_options(),
+                    access: access_options(plan.servers),
                     frame_bytes_max: wire::limits::FRAME_BYTES_MAX,
                     outstanding: Arc::clone(&outstanding),
                     long_answer_bytes: plan.long_answer_bytes,
@@ -245,6 +256,7 @@ impl Process {
         Ok(Self {
             life,
             servers: plan.servers,
+            disk,
             data_dir,
             replica,
             fronts,
@@ -262,6 +274,7 @@ impl Process {
             is_snapshot_due: false,
             next_step: None,
             recalled,
+            memberships,
             heard: Heard::default(),
             admission: Admission::Wait,
             attempts: 0,
@@ -313,8 +326,9 @@ impl Process {
             }
             LogJob::Change(change) => {
                 let answer = self.change(change)?;
-                let is_refused = matches!(answer, Input::Peer(zab::Input::NotTruncated { .. }));
-                self.inputs.push(answer);
+                let is_refused =
+                    matches!(answer, Some(Input::Peer(zab::Input::NotTruncated { .. })));
+                self.inputs.extend(answer);
                 return Ok(!is_refused);
             }
         }
@@ -338,8 +352,8 @@ impl Process {
     }
 
     /// Makes a change durable, behind what was written before; returns what the owner is told.
-    fn change(&mut self, change: Change) -> Result<Input, storage::Error> {
-        Ok(match change {
+    fn change(&mut self, change: Change) -> Result<Option<Input>, storage::Error> {
+        Ok(Some(match change {
             Change::AcceptEpoch(epoch) => {
                 let epoch = self.data_dir.store_accepted_epoch(epoch)?.epoch();
                 Input::Peer(zab::Input::AcceptedEpochStored(epoch))
@@ -347,6 +361,10 @@ impl Process {
             Change::AdoptEpoch(epoch, _) => {
                 let epoch = self.data_dir.store_current_epoch(epoch)?.epoch();
                 Input::Peer(zab::Input::CurrentEpochStored(epoch))
+            }
+            Change::KeepMemberships(memberships) => {
+                membership_file::store(&self.disk, self.life.node.sid(), &memberships)?;
+                return Ok(None);
             }
             Change::Cut(keep) if self.data_dir.cut_refusal(keep)?.is_some() => {
                 let last_logged = self.log().last_logged();
@@ -367,7 +385,7 @@ impl Process {
                 self.log = Some(log);
                 Input::DatabaseReplaced { link, last_applied, tree: Box::new(tree) }
             }
-        })
+        }))
     }
 
     /// Reads the log for a learner; `None` if nothing is wanted for it any more.
@@ -489,6 +507,7 @@ impl News {
             Self::FromLeader(link, bytes) => {
                 let mut rest = &bytes[..];
                 while let Ok(Some((packet, taken))) = ToLearner::decode(rest, PACKET_BYTES_MAX) {
+                    heard.note_designation(&packet);
                     replica.take(now, zab::Input::FromLeader { link, packet }, effects);
                     rest = &rest[taken..];
                 }
@@ -509,11 +528,11 @@ fn replica_options(sid: Sid, plan: &Plan, seed: u64, first_session: SessionId) -
         sid,
         tick: plan.tick,
         session_timeouts: plan.tick * 2..=plan.tick * 20,
-        access: access_options(),
+        access: access_options(plan.servers),
         prepare: PrepareOptions {
             extended_types: ExtendedTypes::Enabled,
             enforce_quota: false,
-            reconfig_enabled: false,
+            reconfig_enabled: plan.servers.are_changing(),
             voters_min: 2,
             several_addresses: false,
         },
@@ -557,6 +576,7 @@ fn ensemble_options(
     plan: &Plan,
     seed: u64,
     recovered: zab::Recovered,
+    memberships: Memberships,
 ) -> EnsembleOptions {
     let (sid, limits) = (node.sid(), &plan.ensemble);
     let peer = zab::Options {
@@ -572,8 +592,7 @@ fn ensemble_options(
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
-        received_bytes_max: zab::RECEIVED_BYTES_MAX,
-        is_reconfigurable: false,
+        is_reconfigurable: plan.servers.are_changing(),
         election: ElectionOptions {
             sid,
             notify_min: limits.notify_max / 10,
@@ -584,7 +603,7 @@ fn ensemble_options(
     };
     EnsembleOptions {
         peer,
-        memberships: Memberships::from(membership(plan)),
+        memberships,
         recovered,
         local_sessions: LocalSessions::Off,
         leader_serves: true,
@@ -592,18 +611,11 @@ fn ensemble_options(
     }
 }
 
-/// Who is in the ensemble: the voters come first.
-fn membership(plan: &Plan) -> Membership {
-    let servers = plan.servers;
-    let line = |index| {
-        let role = if index < servers.voters { "participant" } else { "observer" };
-        let sid = NodeId(index).sid().0;
-        format!("server.{sid}=s{sid}:2888:3888:{role}\n")
-    };
-    let text: String = (0..servers.voters + servers.observers).map(line).collect();
-    Membership::parse(&text).expect("somebody votes")
-}
-
-fn access_options() -> AccessOptions {
-    AccessOptions { digest: Some(DigestAlgorithm::Sha1), ..AccessOptions::default() }
+fn access_options(servers: Servers) -> AccessOptions {
+    let of_operator = || Secret(digest_id(DigestAlgorithm::Sha1, OPERATOR).id);
+    AccessOptions {
+        digest: Some(DigestAlgorithm::Sha1),
+        super_digest: servers.are_changing().then(of_operator),
+        ..AccessOptions::default()
+    }
 }

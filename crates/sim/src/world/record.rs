@@ -1,12 +1,14 @@
 //! What all servers of an ensemble must agree on, written down as it happens.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use types::{Epoch, Instant, Zxid};
+use types::membership::{ConfigVersion, Membership};
+use types::{Epoch, Instant, Txn, Zxid};
 use wire::stored::LogBatch;
 
 use super::ledger;
-use super::node::Life;
+use super::node::{Life, NodeId};
 use crate::checkers::{Promise, Violation};
 use crate::history::LoggedTxn;
 
@@ -15,6 +17,10 @@ use crate::history::LoggedTxn;
 pub(super) struct Record {
     txns: BTreeMap<Zxid, LoggedTxn>,
     leaders: BTreeMap<Epoch, Life>,
+    /// The memberships that some of them bring.
+    changes: BTreeMap<Zxid, Arc<Membership>>,
+    /// Every membership that any server has known.
+    memberships: BTreeMap<ConfigVersion, Arc<Membership>>,
 }
 
 impl Record {
@@ -36,8 +42,41 @@ impl Record {
                 let detail = format!("server {sid} logs {logged}, but somebody has {known}");
                 return Err(Violation::new(Promise::Z3, detail));
             }
+            if let Txn::Reconfig { data, .. } = &logged.txn {
+                let membership = membership_in(data.as_deref().unwrap_or_default());
+                let membership = membership.filter(|it| it.version().zxid() == zxid);
+                let Some(membership) = membership else {
+                    let detail = format!("not of version {zxid}, or no membership: {logged}");
+                    return Err(Violation::new(Promise::R3, detail));
+                };
+                self.changes.entry(zxid).or_insert_with(|| Arc::new(membership));
+            }
         }
         Ok(())
+    }
+
+    /// Notes a membership that a server knows.
+    ///
+    /// # Errors
+    /// R3: another one has the same version.
+    pub(super) fn sees(
+        &mut self,
+        node: NodeId,
+        membership: &Arc<Membership>,
+    ) -> Result<(), Violation> {
+        let version = membership.version();
+        let known = self.memberships.entry(version).or_insert_with(|| Arc::clone(membership));
+        if known == membership {
+            return Ok(());
+        }
+        let sid = node.sid().0;
+        let detail = format!("server {sid} has {membership} as {version}, others have {known}");
+        Err(Violation::new(Promise::R3, detail))
+    }
+
+    /// The membership that a transaction brings, if it does.
+    pub(super) fn change(&self, zxid: Zxid) -> Option<&Arc<Membership>> {
+        self.changes.get(&zxid)
     }
 
     /// Notes who has begun to lead in an epoch. Tells whether that is news.
@@ -59,6 +98,11 @@ impl Record {
     /// The last epoch in which this process has led.
     pub(super) fn epoch_of(&self, life: Life) -> Option<Epoch> {
         self.leaders.iter().rev().find(|(_, leader)| **leader == life).map(|(&epoch, _)| epoch)
+    }
+
+    /// The last epoch that has begun.
+    pub(super) fn last_epoch(&self) -> Option<Epoch> {
+        self.leaders.last_key_value().map(|(&epoch, _)| epoch)
     }
 
     /// Who leads in the last epoch that has begun.
@@ -83,4 +127,8 @@ impl Record {
         from.skip_while(move |logged| logged.header.zxid <= after)
             .take_while(move |logged| logged.header.zxid <= last)
     }
+}
+
+fn membership_in(data: &[u8]) -> Option<Membership> {
+    Membership::parse(std::str::from_utf8(data).ok()?).ok()
 }

@@ -5,6 +5,7 @@ use storage::{Compression, DataDir, MissingDirectory, Origin, RecoveredMember, w
 use types::Zxid;
 
 use super::World;
+use super::membership_file;
 use super::node::{Life, NodeId};
 use super::process::{self, Process};
 use crate::checkers::{Promise, Violation};
@@ -14,8 +15,12 @@ impl World {
     /// Makes the directory that the first start finds: with a state, where numbers do not start at
     /// zero; else with the word that it is meant to be empty, for a member of an ensemble.
     pub(super) fn found(&mut self, node: NodeId) -> Result<(), Violation> {
+        let servers = self.plan.servers;
+        if servers.are_changing() {
+            membership_file::plant(&self.nodes[node].disk, &servers.membership(node));
+        }
         if self.plan.start == Zxid::ZERO {
-            if self.plan.servers.are_ensemble() {
+            if servers.are_ensemble() {
                 self.nodes[node].disk.plant(&process::marker(), b"");
             }
             return Ok(());
@@ -36,10 +41,24 @@ impl World {
         }
     }
 
+    /// Makes the directory of a server that is to join: an empty one, whether it is known to be meant to
+    /// be so or might have been lost.
+    pub(super) fn found_spare(&mut self, node: NodeId) {
+        let it = &mut self.nodes[node];
+        membership_file::plant(&it.disk, &self.plan.servers.membership(node));
+        let is_first = self.plan.start == Zxid::ZERO;
+        if is_first && self.agenda.tape.chance(500) {
+            it.disk.plant(&process::marker(), b"");
+        } else {
+            it.ledger.lost_all();
+        }
+    }
+
     /// Starts the process; recovery may fail if the disk was told to.
     pub(super) fn start(&mut self, life: Life) -> Result<(), Violation> {
         let node = life.node;
-        let is_awaited = life == self.nodes[node].life && !self.nodes[node].is_away;
+        let it = &self.nodes[node];
+        let is_awaited = life == it.life && !it.is_away && !it.is_off;
         if !is_awaited || self.nodes[node].process.is_some() {
             return Ok(());
         }
@@ -50,7 +69,9 @@ impl World {
             process::recover(&disk, self.plan.servers, seed).and_then(|(data_dir, found)| {
                 let facts = self.check_recovered(node, &found);
                 let recovered = found.recovered;
-                let process = Process::start(life, &self.plan, seed, now, data_dir, recovered)?;
+                let disk = disk.clone();
+                let found = (data_dir, recovered);
+                let process = Process::start(life, &self.plan, seed, now, disk, found)?;
                 Ok((process, facts))
             });
         match started {

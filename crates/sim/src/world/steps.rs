@@ -56,6 +56,17 @@ const DISK_STEPS: &[&str] = &[
     "crash before sync",
 ];
 
+/// Those of changes of the membership.
+const STEPS_OF_CHANGES: &[&str] = &[
+    "crash before storing memberships",
+    "crash after storing memberships",
+    "crash before CommitAndActivate",
+    "crash after CommitAndActivate came",
+];
+
+/// In how many of 1000 cases a step is one of those, where the membership changes.
+const CHANGES_PERMILLE: u64 = 400;
+
 /// In how many of 1000 cases it is the disk that fails.
 const DISK_FAILS_PERMILLE: u64 = 250;
 
@@ -89,10 +100,12 @@ impl World {
     /// Chooses a step that goes wrong at a server.
     pub(super) fn doom(&mut self, node: NodeId) {
         let tape = &mut self.agenda.tape;
+        let is_of_change = self.plan.servers.are_changing() && tape.chance(CHANGES_PERMILLE);
         let (steps, fate) = match tape.chance(DISK_FAILS_PERMILLE) {
             true => (DISK_STEPS, Fate::DiskFails),
             false => (STEPS, Fate::Dies(tape.range(0, EFFECTS_AFTER_MAX))),
         };
+        let steps = if is_of_change { STEPS_OF_CHANGES } else { steps };
         let step = *tape.pick(steps);
         self.nodes[node].doom = Some(Doom { step, fate });
     }
@@ -112,9 +125,8 @@ pub(super) fn before(effect: &Effect) -> &'static str {
             zab::LeaderPacket::NewLeader { .. } => "crash before NewLeader",
             zab::LeaderPacket::UpToDate => "crash before UpToDate",
             zab::LeaderPacket::Proposals { .. } => "crash before Proposal",
-            zab::LeaderPacket::Commits { .. } | zab::LeaderPacket::CommitAndActivate { .. } => {
-                "crash before Commit"
-            }
+            zab::LeaderPacket::Commits { .. } => "crash before Commit",
+            zab::LeaderPacket::CommitAndActivate { .. } => "crash before CommitAndActivate",
             zab::LeaderPacket::Diff { .. }
             | zab::LeaderPacket::Truncate { .. }
             | zab::LeaderPacket::Committed { .. } => "crash before a learner's history",
@@ -141,7 +153,8 @@ pub(super) fn after(packet: &ToLearner<'_>) -> &'static str {
         ToLearner::Proposal(_) => "crash after Proposal came",
         ToLearner::NewLeader { .. } => "crash after NewLeader came",
         ToLearner::UpToDate => "crash after UpToDate came",
-        ToLearner::Commit { .. } | ToLearner::CommitAndActivate { .. } => "crash after Commit came",
+        ToLearner::Commit { .. } => "crash after Commit came",
+        ToLearner::CommitAndActivate { .. } => "crash after CommitAndActivate came",
         _ => "crash after another packet came",
     }
 }

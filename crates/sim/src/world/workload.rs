@@ -15,7 +15,7 @@ use crate::model::Credentials;
 use crate::tape::Tape;
 
 /// Who clients can say they are, with the identities that the server must give them for it.
-pub fn credentials() -> Vec<Credentials> {
+pub(super) fn credentials() -> Vec<Credentials> {
     [
         ("alice:secret", "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E="),
         ("bob:secret", "bob:fyVmFCwVbTJYrznoSu1koqYEYF0="),
@@ -29,25 +29,35 @@ pub fn credentials() -> Vec<Credentials> {
     .collect()
 }
 
+/// What the operator presents, who may do everything.
+pub(super) const OPERATOR: &[u8] = b"super:secret";
+
+/// Who the operator is then.
+pub(super) fn superuser() -> Credentials {
+    Credentials {
+        scheme: "digest".to_owned(),
+        auth: OPERATOR.to_vec(),
+        ids: vec![Id::new("super", ""), Id::new("digest", "super:lK75jTNcA+U9vtVEw5vB51mj/w4=")],
+    }
+}
+
 /// Draws requests for one client.
-pub struct Author<'a> {
-    /// Decides.
-    pub tape: &'a mut Tape,
-    /// Which kinds of requests there are, and how often.
-    pub plan: &'a Plan,
+pub(super) struct Author<'a> {
+    pub(super) tape: &'a mut Tape,
+    pub(super) plan: &'a Plan,
     /// Which client.
-    pub client: u32,
+    pub(super) client: u32,
     /// How many requests it has made, for unique data.
-    pub made: u64,
+    pub(super) made: u64,
     /// A version that it saw, for conditions that may hold.
-    pub version: i32,
+    pub(super) version: i32,
     /// A name with a counter that it saw.
-    pub numbered: Option<&'a str>,
+    pub(super) numbered: Option<&'a str>,
 }
 
 impl Author<'_> {
     /// The next request.
-    pub fn draw(&mut self) -> Op<'static> {
+    pub(super) fn draw(&mut self) -> Op<'static> {
         match self.tape.weighted(&self.plan.workload.weights()) {
             0 => self.register(),
             1 => self.sequence(),
@@ -63,7 +73,7 @@ impl Author<'_> {
     }
 
     /// A request that every server must answer well.
-    pub fn plain_create(&mut self, path: String) -> Op<'static> {
+    pub(super) fn plain_create(&mut self, path: String) -> Op<'static> {
         let create = self.creation(path, CreateMode::Persistent);
         Op::Write(Write::Create(create))
     }

@@ -42,7 +42,7 @@ struct Connection {
 pub(crate) fn rules() -> Rc<Rules> {
     Rc::new(Rules {
         extended_types: ExtendedTypes::Enabled,
-        reconfig_enabled: false,
+        membership: None,
         credentials: vec![Credentials {
             scheme: "digest".to_owned(),
             auth: b"alice:secret".to_vec(),

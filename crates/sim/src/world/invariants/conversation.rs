@@ -41,7 +41,8 @@ impl Conversation {
             ToLearner::Proposal(proposal) | ToLearner::Inform(proposal) => {
                 self.receive(proposal.zxid())?;
             }
-            ToLearner::Commit { zxid } => {
+            ToLearner::InformAndActivate { proposal, .. } => self.receive(proposal.zxid())?,
+            ToLearner::Commit { zxid } | ToLearner::CommitAndActivate { zxid, .. } => {
                 let is_next = *zxid > self.committed;
                 let is_known = self.received.is_some_and(|received| *zxid <= received);
                 require(Promise::Z13, is_next && is_known, &format!("Commit of {zxid}"), self)?;
