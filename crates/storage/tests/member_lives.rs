@@ -167,8 +167,10 @@ impl Member {
         let back = self.pick(12);
         let common = self.payloads.keys().rev().nth(back).copied();
         let mut leader = self.history.at(common.unwrap_or(Zxid::ZERO));
-        let epoch = Epoch(self.accepted.0 + 1);
-        if self.dice.below(2) == 0 {
+        // The leader that it has followed, which may want something back, or the next one.
+        let is_next = self.dice.below(2) == 0;
+        let epoch = Epoch(self.accepted.0 + i32::from(is_next));
+        if is_next && self.dice.below(2) == 0 {
             leader.start_epoch(epoch.0);
         }
         leader.batch(1 + self.pick(8), 80);
