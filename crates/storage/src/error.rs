@@ -74,6 +74,22 @@ pub enum Error {
         /// The file that remembers it.
         watermark: PathBuf,
     },
+    /// The directory of the logs is empty, and is not the one that this server has used.
+    #[error(
+        "{dir} holds no transaction log, but this server has logged in {used}; without that the history \
+         ends with {recovered}. See whether the device is there and dataLogDir is right, or restore the \
+         logs from a copy; or, to go on without what they hold, remove {note}"
+    )]
+    LogDirectoryLost {
+        /// The directory of the logs, now.
+        dir: PathBuf,
+        /// The last transaction found.
+        recovered: Zxid,
+        /// The directory that was used before.
+        used: String,
+        /// The file that remembers it.
+        note: PathBuf,
+    },
     /// There are logs, but no snapshot on which they could build.
     #[error(
         "{dir} holds transaction logs, but there is no valid snapshot to start from. Restore one \

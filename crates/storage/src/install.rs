@@ -71,6 +71,7 @@ impl<D: Disk> DataDir<D> {
         self.replace_file(&self.directories.snapshot_dir(), INSTALLING, name.as_bytes())?;
         writer.publish(bytes, &branch)?;
         self.leave_only(zxid, &name)?;
+        self.note_log_directory()?;
         branch.replayed_from = Some(zxid);
         branch.ends_at_damage = false;
         drop(branch);

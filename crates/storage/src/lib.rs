@@ -60,6 +60,7 @@ mod install;
 mod layout;
 pub mod limits;
 mod log;
+mod log_directory;
 mod memory;
 mod purge;
 mod recover;

@@ -45,6 +45,9 @@ pub(crate) const SESSION_IDS_FILE_BYTES_MAX: usize = 64;
 /// Bytes of the file of an epoch at most; it has a dozen, unless somebody edited it.
 pub(crate) const EPOCH_FILE_BYTES_MAX: usize = 64;
 
+/// Bytes of the file that names the directory of the logs at most: a path as long as Linux allows.
+pub(crate) const DIRECTORY_FILE_BYTES_MAX: usize = 4097;
+
 /// Epochs that pass between two entries of a log at most: an epoch without a transaction leaves no
 /// entry. No election begins one that is further ahead.
 pub(crate) const EPOCHS_PASSED_MAX: i32 = 1 << 16;

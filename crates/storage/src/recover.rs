@@ -10,6 +10,7 @@
 //! end of the newest log ── torn by a crash ──> trim, sync
 //!        │              └─ damaged ─────────> Error::Corrupt, nothing is changed
 //!        ▼
+//! the directory of the logs that it was? ── no ──> Error::LogDirectoryLost
 //! watermark reached? ── no ──> Error::SyncedHistoryLost
 //!        ▼
 //! sync what was read
@@ -149,7 +150,9 @@ impl<D: Disk> DataDir<D> {
         let replayed_from = replay.last_logged();
         let ReplayEnd { newest, trimmed, loss } = self.replay_logs(&mut replay, &mut logs, mark)?;
         let recovered = replay.last_logged();
-        let loss = base.loss.or(loss).or_else(|| self.synced_history_lost(mark, recovered));
+        let lost_directory = self.log_directory_lost(&logs, recovered)?;
+        let loss = base.loss.or(lost_directory).or(loss);
+        let loss = loss.or_else(|| self.synced_history_lost(mark, recovered));
         let Base { origin, unreadable_snapshots, .. } = base;
         Ok(Found {
             replay,
@@ -178,6 +181,7 @@ impl<D: Disk> DataDir<D> {
             // Whoever lets it be created says that there was nothing before.
             self.note_whole()?;
         }
+        self.note_log_directory()?;
         if let Some(marker) = marker {
             self.remove(&marker)?;
             self.sync_dir(&self.directories.logs)?;
@@ -492,6 +496,7 @@ pub(crate) fn is_loss(error: &Error) -> bool {
         Error::Corrupt { .. }
             | Error::Gap { .. }
             | Error::SyncedHistoryLost { .. }
+            | Error::LogDirectoryLost { .. }
             | Error::LogsWithoutSnapshot { .. }
             | Error::NoReadableSnapshot { .. }
             | Error::Io { action: Action::Read, .. }

@@ -107,6 +107,7 @@ impl<D: Disk> DataDir<D> {
             self.sync_dir(&self.directories.snapshot_dir())?;
         }
         self.cut_logs(&logs, last, Unreadable::Refuse)?;
+        self.note_log_directory()?;
         branch.ends_at_damage = false;
         Ok(())
     }

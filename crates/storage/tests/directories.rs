@@ -38,8 +38,8 @@ fn logs_and_snapshots_may_lie_apart() {
     let disk = SimulatedDisk::new();
     populate(&disk, apart());
     let names = |dir: &str| disk.list(&Path::new(dir).join("version-2")).unwrap();
-    assert_eq!(names("/logs"), ["log.1", "synced"]);
-    assert_eq!(names("/snapshots"), ["snapshot.0"]);
+    assert_eq!(names("/logs"), ["holds-logs", "log.1", "synced"]);
+    assert_eq!(names("/snapshots"), ["holds-no-logs", "snapshot.0"]);
     let data_dir = DataDir::open(disk.clone(), apart(), MissingDirectory::Refuse).unwrap();
     assert_eq!(data_dir.recover(&options()).unwrap().last_logged, Zxid::from_raw(2));
 }
@@ -58,6 +58,63 @@ fn exchanged_directories_are_refused_by_the_name_of_a_file() {
     match DataDir::open(disk, exchanged(), MissingDirectory::Create) {
         Err(Error::Misplaced { file }) => assert_eq!(file, Path::new("/logs/version-2/log.1")),
         other => panic!("{other:?}"),
+    }
+}
+
+/// Everything in the directory of the logs is gone.
+fn lose_logs(disk: &SimulatedDisk) {
+    let dir = Path::new("/logs/version-2");
+    for name in disk.list(dir).unwrap() {
+        disk.unlink(&dir.join(name)).unwrap();
+    }
+    disk.sync_dir(dir).unwrap();
+}
+
+fn recover(disk: &SimulatedDisk, directories: Directories) -> Result<Zxid, Error> {
+    let data_dir = DataDir::open(disk.clone(), directories, MissingDirectory::Create).unwrap();
+    data_dir.recover(&options()).map(|recovered| recovered.last_logged)
+}
+
+#[test]
+fn lost_directory_of_logs_is_no_new_one() {
+    let disk = SimulatedDisk::new();
+    populate(&disk, apart());
+    lose_logs(&disk);
+    for _ in 0..2 {
+        let error = recover(&disk, apart()).unwrap_err();
+        let Error::LogDirectoryLost { dir, used, note, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((dir.as_path(), used.as_str()), ("/logs/version-2".as_ref(), "/logs/version-2"));
+        assert!(error.to_string().contains("remove /snapshots/version-2/holds-no-logs"), "{error}");
+        assert_eq!(note, Path::new("/snapshots/version-2/holds-no-logs"));
+    }
+    let elsewhere = Directories { logs: "/new".into(), ..apart() };
+    let forgotten = Directories::shared("/snapshots");
+    for directories in [elsewhere, forgotten] {
+        let result = recover(&disk, directories);
+        assert!(matches!(result, Err(Error::LogDirectoryLost { .. })), "{result:?}");
+    }
+    disk.unlink(Path::new("/snapshots/version-2/holds-no-logs")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(recover(&disk, apart()).unwrap(), Zxid::ZERO, "an operator wants that");
+    }
+}
+
+#[test]
+fn moved_logs_are_taken_and_a_directory_may_be_empty_before_the_first_log() {
+    let disk = SimulatedDisk::new();
+    populate(&disk, apart());
+    let log = disk.contents(Path::new("/logs/version-2/log.1")).unwrap();
+    lose_logs(&disk);
+    disk.create_dir_all(Path::new("/new/version-2")).unwrap();
+    disk.plant(Path::new("/new/version-2/log.1"), &log);
+    let moved = Directories { logs: "/new".into(), ..apart() };
+    assert_eq!(recover(&disk, moved).unwrap(), Zxid::from_raw(2));
+    assert!(matches!(recover(&disk, apart()), Err(Error::LogDirectoryLost { .. })));
+
+    let disk = SimulatedDisk::new();
+    for _ in 0..3 {
+        assert_eq!(recover(&disk, apart()).unwrap(), Zxid::ZERO);
+        disk.crash(&mut |_: u64| 0);
     }
 }
 

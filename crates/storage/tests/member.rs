@@ -12,8 +12,9 @@ use std::path::Path;
 
 use common::{DIR, Dice, History, file, open, options, recover_simulated, tree_options};
 use storage::{
-    Compression, DataDir, Disk, EmptyDatabase, Error, Fault, FaultKind, LogOptions, Memory,
-    Operation, Origin, RecoverOptions, RecoveredMember, SimulatedDisk, put_head, write_tree,
+    Compression, DataDir, Directories, Disk, EmptyDatabase, Error, Fault, FaultKind, LogOptions,
+    Memory, MissingDirectory, Operation, Origin, RecoverOptions, RecoveredMember, SimulatedDisk,
+    put_head, write_tree,
 };
 use tree::SliceEnd;
 use types::{Counter, Epoch, Zxid};
@@ -340,6 +341,56 @@ fn lost_disk_is_remembered_until_the_epoch_is_stored() {
     repair(&disk, &mut whole).unwrap();
     let (_, memory) = memory_after_a_crash(&disk);
     assert_eq!(memory, Memory::Whole);
+}
+
+/// Its snapshots are there, and the device with its logs is not.
+#[test]
+fn member_without_its_directory_of_logs_has_lost_history_until_a_leader_repairs_it() {
+    let apart = Directories { snapshots: DIR.into(), logs: "/logs".into() };
+    let open = |disk: &SimulatedDisk| {
+        DataDir::open(disk.clone(), apart.clone(), MissingDirectory::Create).unwrap()
+    };
+    let disk = SimulatedDisk::new();
+    let data_dir = open(&disk);
+    let recovered = data_dir.recover_member(&options()).unwrap().recovered;
+    data_dir.store_accepted_epoch(Epoch(1)).unwrap();
+    let mut log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
+    let mut history = History::default();
+    log.append(&history.batch(10, 60)).unwrap();
+    let writer = data_dir.start_snapshot(history.last(), Compression::None).unwrap();
+    write_tree(writer, &mut history.tree).unwrap();
+    log.append(&history.batch(5, 60)).unwrap();
+    log.close().unwrap();
+    drop(data_dir);
+    let logs = Path::new("/logs/version-2");
+    for name in disk.list(logs).unwrap() {
+        disk.unlink(&logs.join(name)).unwrap();
+    }
+    disk.sync_dir(logs).unwrap();
+
+    for _ in 0..2 {
+        let data_dir = open(&disk);
+        let RecoveredMember { recovered, loss } = data_dir.recover_member(&options()).unwrap();
+        assert!(matches!(loss, Some(Error::LogDirectoryLost { .. })), "{loss:?}");
+        assert_eq!(recovered.last_logged, Zxid::from_raw(10));
+        assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Shortened);
+        disk.crash(&mut |_: u64| 0);
+    }
+    let data_dir = open(&disk);
+    let recovered = data_dir.recover_member(&options()).unwrap().recovered;
+    let log = data_dir.log(LogOptions::default(), recovered.last_logged).unwrap();
+    let mut receiving =
+        data_dir.start_receiving(history.last(), Compression::None, tree_options()).unwrap();
+    receiving.take(&stream(&mut history)).unwrap();
+    drop(data_dir.install(log, receiving.finish().unwrap()).unwrap());
+    data_dir.store_current_epoch(Epoch(1)).unwrap();
+    drop(data_dir);
+    disk.crash(&mut |_: u64| 0);
+    let data_dir = open(&disk);
+    let RecoveredMember { recovered, loss } = data_dir.recover_member(&options()).unwrap();
+    assert!(loss.is_none(), "{loss:?}");
+    assert_eq!(recovered.last_logged, history.last());
+    assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Whole);
 }
 
 /// An operator who lets an empty database be created says that there was no other.
