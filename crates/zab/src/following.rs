@@ -175,7 +175,7 @@ impl Following {
         match result {
             Ok(course) => course,
             Err(misbehaved) => {
-                warn!(leader = ?self.leader, %misbehaved, "leader left");
+                warn!(leader = self.leader.0, %misbehaved, "leader left");
                 self.hang_up(core, CloseReason::Misbehaved(misbehaved), effects);
                 Course::Leave(LeaveReason::LeaderMisbehaved)
             }
@@ -353,7 +353,13 @@ impl Following {
     ) {
         let committed = core.history.last_committed();
         let (leader, teacher) = (self.leader, self.teacher);
-        info!(?leader, ?teacher, ?epoch, %committed, "following");
+        info!(
+            leader = leader.0,
+            teacher = teacher.0,
+            epoch = epoch.0,
+            %committed,
+            "following"
+        );
         effects.push(Effect::Follow { link, leader, teacher, epoch });
         let masters = core.options.observer_masters == ObserverMasters::Followers;
         if masters && core.kind() == LearnerKind::Follower {

@@ -101,7 +101,7 @@ impl Leading {
 
     pub(crate) fn on_closed(&mut self, link: Link, effects: &mut Vec<Effect>) {
         if let Some(learner) = self.part(link, effects) {
-            info!(sid = ?learner.sid, "learner gone");
+            info!(sid = learner.sid.map(|sid| sid.0), "learner gone");
         }
     }
 
@@ -368,7 +368,8 @@ impl Leading {
             return Ok(());
         }
         learner.follow(epoch)?;
-        info!(sid = ?learner.sid, last_logged = %core.history.last_logged(), "learner follows");
+        let (sid, last_logged) = (learner.sid.map(|sid| sid.0), core.history.last_logged());
+        info!(sid, %last_logged, "learner follows");
         if matches!(self.phase, Phase::Broadcasting(_)) {
             learner.tell(now, link, effects);
         }
@@ -445,7 +446,7 @@ impl Leading {
     /// The history of the quorum is committed; this server serves.
     fn establish(&mut self, core: &mut Core, now: Now, epoch: Epoch, effects: &mut Vec<Effect>) {
         let last_logged = core.history.last_logged();
-        info!(?epoch, %last_logged, "leading");
+        info!(epoch = epoch.0, %last_logged, "leading");
         core.history.commit(last_logged, self.needed());
         let mut broadcast = Broadcast::new(epoch, now);
         broadcast.begin(core, now, effects);
@@ -479,7 +480,7 @@ impl Leading {
 
     fn dismiss(&mut self, link: Link, reason: CloseReason, effects: &mut Vec<Effect>) {
         if let Some(learner) = self.part(link, effects) {
-            warn!(sid = ?learner.sid, ?reason, "learner sent away");
+            warn!(sid = learner.sid.map(|sid| sid.0), ?reason, "learner sent away");
             effects.push(Effect::Close { link, reason });
         }
     }

@@ -617,7 +617,7 @@ impl Peer {
     /// Takes the role that the election has given to this server.
     fn enter(&mut self, now: Now, leader: Sid, effects: &mut Vec<Effect>) {
         let core = &mut self.core;
-        info!(?leader, last_logged = %core.history.last_logged(), "elected");
+        info!(leader = leader.0, last_logged = %core.history.last_logged(), "elected");
         self.role = if leader == core.options.sid {
             Role::Leading(Leading::new(core, now, effects))
         } else {
@@ -636,7 +636,7 @@ impl Peer {
 
     /// Takes the role in which the membership has put this server, without an election.
     fn turn(&mut self, now: Now, leader: Sid, effects: &mut Vec<Effect>) {
-        info!(?leader, "the membership has changed");
+        info!(leader = leader.0, "the membership has changed");
         self.end_role(effects);
         effects.push(Effect::Look);
         effects.push(Effect::LetLearnersWait);

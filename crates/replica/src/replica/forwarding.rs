@@ -105,7 +105,8 @@ impl Intake<'_, '_> {
         let request = match forwarded.request() {
             Ok(request) => request,
             Err(error) => {
-                debug!(?link, %session, %error, "forwarded request that nobody can answer, ignored");
+                let link = link.0;
+                debug!(link, %session, %error, "forwarded request that nobody can answer, ignored");
                 return;
             }
         };
@@ -147,7 +148,8 @@ impl Intake<'_, '_> {
             },
             Op::Sync { .. } => self.core.ensemble.confirm(Asker::Learner(link)),
             Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Read(_) => {
-                debug!(?link, %session, "forwarded request that the learner should answer, ignored");
+                let link = link.0;
+                debug!(link, %session, "forwarded request that the learner should answer, ignored");
             }
         }
     }

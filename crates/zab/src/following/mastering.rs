@@ -65,7 +65,7 @@ impl Mastering {
 
     pub(crate) fn on_closed(&mut self, link: Link) {
         if let Some(observer) = self.observers.remove(&link) {
-            info!(sid = ?observer.sid, "observer gone");
+            info!(sid = observer.sid.map(|sid| sid.0), "observer gone");
         }
     }
 
@@ -225,7 +225,7 @@ impl Mastering {
             return Ok(());
         }
         observer.follow(epoch)?;
-        info!(sid = ?observer.sid, "observer follows");
+        info!(sid = observer.sid.map(|sid| sid.0), "observer follows");
         observer.tell(now, link, effects);
         Ok(())
     }
@@ -266,7 +266,8 @@ impl Mastering {
         if !begin(core, &mut self.observers, link, way) {
             return self.dismiss(link, CloseReason::Crowded, effects);
         }
-        info!(?link, ?theirs, ours = %max, ?way, "synchronizing an observer");
+        let told = theirs.map(tracing::field::display);
+        info!(link = link.0, theirs = told, ours = %max, ?way, "synchronizing an observer");
         let after = match way {
             Way::Diff { after } => {
                 send(link, LeaderPacket::Diff { last_committed: max }, effects);
@@ -299,7 +300,7 @@ impl Mastering {
 
     fn dismiss(&mut self, link: Link, reason: CloseReason, effects: &mut Vec<Effect>) {
         if let Some(observer) = self.observers.remove(&link) {
-            warn!(sid = ?observer.sid, ?reason, "observer sent away");
+            warn!(sid = observer.sid.map(|sid| sid.0), ?reason, "observer sent away");
             effects.push(Effect::Close { link, reason });
         }
     }

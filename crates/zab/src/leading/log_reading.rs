@@ -79,7 +79,7 @@ impl Leading {
             true => way_behind(after, place.after),
             false => Way::Snapshot,
         };
-        info!(sid = ?learner.sid, theirs = %after, ?way, bytes = place.bytes,
+        info!(sid = learner.sid.map(|sid| sid.0), theirs = %after, ?way, bytes = place.bytes,
             snapshot_bytes = place.snapshot_bytes, "the log has what a learner lacks");
         let last_committed = self.history_end(core);
         let packet = match way {

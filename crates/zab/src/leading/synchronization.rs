@@ -137,7 +137,8 @@ impl Leading {
             return self.dismiss(link, CloseReason::Crowded, effects);
         }
         let Some(learner) = self.learners.get(&link) else { return };
-        info!(sid = ?learner.sid, ?theirs, ours = %max, ?way, "synchronizing a learner");
+        let (sid, told) = (learner.sid.map(|sid| sid.0), theirs.map(tracing::field::display));
+        info!(sid, theirs = told, ours = %max, ?way, "synchronizing a learner");
         let after = match way {
             Way::Diff { after } => {
                 send(link, LeaderPacket::Diff { last_committed: max }, effects);
