@@ -21,7 +21,8 @@ pub struct ServerView {
     pub connections: u64,
     /// Requests under way.
     pub outstanding: u64,
-    /// The last transaction that was applied.
+    /// The last transaction that was applied; on a leader that has applied none of its own, where its
+    /// epoch begins.
     pub last_applied: Zxid,
     /// What the server does in its ensemble.
     pub mode: Mode,

@@ -152,6 +152,8 @@ impl Role {
 /// What is known of a server that leads others. Without meaning in other roles.
 #[derive(Debug, Default)]
 pub struct Leadership {
+    /// Where its epoch begins: the zxid before its first transaction.
+    pub start: Gauge,
     /// When it began, in milliseconds since the start of the process.
     pub since_ms: Gauge,
     /// Connections of other servers.
@@ -174,7 +176,8 @@ pub struct Leadership {
 
 impl Leadership {
     /// A server begins to lead.
-    pub(crate) fn begin(&self, now: Instant) {
+    pub(crate) fn begin(&self, now: Instant, start: Zxid) {
+        self.start.set(start.raw());
         self.since_ms.set(i64::try_from(now.millis()).unwrap_or(i64::MAX));
         for bytes in [&self.last_proposal_bytes, &self.min_proposal_bytes, &self.max_proposal_bytes]
         {

@@ -84,6 +84,7 @@ fn peer_options(config: &Config, ensemble: &Ensemble, seed: u64) -> zab::Options
             snapshots: saturating(synchronization.concurrent_snapshots_max),
             diffs: saturating(synchronization.concurrent_diffs_max),
         },
+        received_bytes_max: zab::RECEIVED_BYTES_MAX,
         observer_pauses: ObserverPauses {
             each: ensemble.observers.reconnect_delay_max,
             again: ensemble.observers.election_delay_max,

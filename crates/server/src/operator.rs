@@ -27,7 +27,7 @@ use replica::view::{Inspection, SessionView, TreeView, WatchesFrom, WatchesPage}
 use replica::{Address, Input};
 use storage::Directories;
 use types::membership::Member;
-use types::{Now, SessionId, Sid};
+use types::{Now, SessionId, Sid, Zxid};
 
 use crate::clock::Clock;
 use crate::door::{Errand, Handover};
@@ -238,13 +238,14 @@ impl Operator {
     fn server(&self, mode: Mode) -> ServerView {
         let tree = self.tree.summary();
         let front = self.views.front_totals();
+        let start = self.views.start_of_epoch().unwrap_or(Zxid::ZERO);
         ServerView {
             latency: front.latency,
             received: front.received,
             sent: front.sent,
             connections: self.views.connection_count(),
             outstanding: front.outstanding,
-            last_applied: tree.last_applied,
+            last_applied: tree.last_applied.max(start),
             mode,
             node_count: tree.znodes as u64 + SECOND_NAME_OF_ROOT,
             proposals: self.views.leader(self.clock.instant()).map(|it| it.proposal_sizes),

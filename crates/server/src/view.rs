@@ -9,7 +9,7 @@ use admin::{LatencyView, LeaderGauges, Metrics, Mode, ProposalSizes, Summary};
 use replica::view::{ConnectionStats, FrontStats, Gauge, Latency, LatencyValues, Role, Stats};
 use replica::{FrontId, Outstanding};
 use types::membership::{HostPort, Member, Membership};
-use types::{ConnId, Instant, Sid};
+use types::{ConnId, Instant, Sid, Zxid};
 
 /// Everything that is counted, by who counts it.
 #[derive(Debug)]
@@ -192,6 +192,12 @@ impl Views {
                 max: size(&leadership.max_proposal_bytes),
             },
         })
+    }
+
+    /// Where the epoch of a server that leads others begins; `None` if it does not lead.
+    pub(crate) fn start_of_epoch(&self) -> Option<Zxid> {
+        let start = Zxid::from_raw(self.replica.leadership.start.value());
+        (self.replica.role() == Role::Leading).then_some(start)
     }
 
     /// All open connections.

@@ -54,8 +54,11 @@ use std::time::Duration;
 
 use types::{Epoch, ExtendedTypes, Instant, Txn, Xid, Zxid};
 
+pub use answer::decode as decode_answer;
+pub use client::WatchBook;
 pub use counters::Counters;
 pub use plan::{Delays, Ensemble, Faults, MembershipIs, Plan, Servers, Workload};
+pub use workload::{Author, credentials};
 
 use crate::checkers::{Promise, Violation};
 use crate::history::{Event, Fault, History};
@@ -151,7 +154,7 @@ impl std::error::Error for NoSuchEnsemble {}
 
 /// What the checkers have to know of the server's configuration.
 fn rules(servers: Servers) -> Rc<Rules> {
-    let mut credentials = workload::credentials();
+    let mut credentials = credentials();
     if servers.are_changing() {
         credentials.push(workload::superuser());
     }

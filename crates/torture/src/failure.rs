@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitStatus;
 
+use sim::checkers::Violation;
 use types::Zxid;
 
 /// A promise that was broken, or something that kept the run from going on.
@@ -53,6 +54,9 @@ pub(crate) enum Failure {
         /// Which and how.
         answer: String,
     },
+    /// A checker of histories has found something.
+    #[error("broken: {0}")]
+    Broken(#[from] Violation),
     /// The digests in the log or in the snapshot are not those of the tree.
     #[error("the recovered tree differs from the logged digests {times} times")]
     Digest {

@@ -14,12 +14,15 @@
 //! `full` does the same with servers that end by themselves: their files may not grow beyond a
 //! limit, so that a write of the log fails in the middle.
 //!
+//! `ensemble` does all kinds of things to several servers at once, see [`ensemble`].
+//!
 //! Killing a process shows nothing about power: what the kernel has, survives. Loss of power is
 //! simulated, see the crate `sim`.
 
 #![expect(clippy::print_stdout, reason = "a program for terminals")]
 
 mod client;
+mod ensemble;
 mod failure;
 mod ledger;
 mod line;
@@ -32,6 +35,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::failure::Failure;
 use crate::rounds::Ending;
 
 /// Kills a real server over and over, and counts what it forgot.
@@ -48,6 +52,9 @@ enum Mode {
     /// The log can not be written any more under load; the server has to end, and a restart with
     /// room is followed by a look at everything.
     Full(Options),
+    /// Ensembles of servers that are killed, stopped and cut off from each other; every promise is
+    /// checked against what all clients saw.
+    Ensemble(ensemble::Options),
 }
 
 /// What a run does.
@@ -74,11 +81,14 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let (options, ending) = match Arguments::parse().mode {
-        Mode::Kill(options) => (options, Ending::Killed),
-        Mode::Full(options) => (options, Ending::DiskFull),
+    let (seed, result) = match Arguments::parse().mode {
+        Mode::Kill(options) => (options.seed, run_rounds(&options, Ending::Killed)),
+        Mode::Full(options) => (options.seed, run_rounds(&options, Ending::DiskFull)),
+        Mode::Ensemble(options) => {
+            (options.seed, ensemble::run(&options).map(|report| report.to_string()))
+        }
     };
-    match rounds::run(&options, ending) {
+    match result {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS
@@ -91,8 +101,12 @@ fn main() -> ExitCode {
                 cause = source.source();
             }
             eprintln!("torture: {words}");
-            eprintln!("torture: the seed was {}", options.seed);
+            eprintln!("torture: the seed was {seed}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_rounds(options: &Options, ending: Ending) -> Result<String, Failure> {
+    rounds::run(options, ending).map(|report| report.to_string())
 }

@@ -78,7 +78,7 @@ pub use effect::{Announcement, CloseReason, Effect, LeaderPacket, LearnerKind, L
 pub use election::{Candidate, Elected, Election, ElectionOptions};
 pub use history::HistoryBounds;
 pub use input::{CallFailure, Input, Link};
-pub use limits::CALL_DELAY_MAX;
+pub use limits::{CALL_DELAY_MAX, RECEIVED_BYTES_MAX};
 pub use memberships::Memberships;
 pub use misbehaved::PeerMisbehaved;
 pub use peer::{

@@ -15,9 +15,9 @@ pub(crate) const SENT_FROM_MEMORY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// reads about as many on start, and has them in memory then.
 pub(crate) const LOG_BYTES_FREE: u64 = 1024 * 1024;
 
-/// Bytes of the leader's history that a learner has received when it begins to deliver them: a long
-/// history is not in memory as a whole. A short one is delivered when a quorum has it.
-pub(crate) const RECEIVED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// For [`Options::received_bytes_max`](crate::Options::received_bytes_max): little beside the memory of
+/// any server, much beside what a learner misses in an election.
+pub const RECEIVED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of transactions that a learner holds back while its log is cut or its database replaced, or
 /// that wait for its disk while it receives the history. Beyond that it leaves, and comes back with

@@ -49,6 +49,10 @@ pub struct Options {
     pub observer_masters: ObserverMasters,
     /// How many learners are synchronized at once.
     pub synchronizations_max: SynchronizationsMax,
+    /// Bytes of the leader's history that a learner has received when it begins to deliver them: a long
+    /// history is not in memory as a whole, a short one is delivered when a quorum has it. Any number is
+    /// safe; see [`RECEIVED_BYTES_MAX`](crate::RECEIVED_BYTES_MAX).
+    pub received_bytes_max: usize,
     /// Whether the membership may change, and changes are kept. Otherwise it is what it was at the
     /// start, whatever others say.
     pub is_reconfigurable: bool,

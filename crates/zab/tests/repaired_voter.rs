@@ -28,6 +28,7 @@ fn options(sid: Sid) -> Options {
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
+        received_bytes_max: zab::RECEIVED_BYTES_MAX,
         is_reconfigurable: false,
         election: ElectionOptions {
             sid,

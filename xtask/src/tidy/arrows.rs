@@ -23,8 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tools", &["types", "wire", "tree", "storage"]),
     ("loadgen", &["types", "wire"]),
     ("reefkeeper", &["config", "server", "client", "shell", "tools", "loadgen"]),
-    ("torture", &["types", "wire", "tree", "storage"]),
     ("sim", &["types", "wire", "tree", "zab", "storage", "replica", "client"]),
+    ("torture", &["types", "wire", "tree", "storage", "sim"]),
 ];
 
 /// Crates that do no input or output, read no clock and draw no randomness.

@@ -303,9 +303,10 @@ impl Replica {
         let tree = self.publisher.access();
         let tree = tree.hold();
         core.ensemble.standing = Standing::Leading;
+        let start = Zxid::new(epoch, Counter(0));
+        core.stats.leadership.begin(now.instant, start);
         core.serves_as(now, Role::Leading);
-        core.stats.leadership.begin(now.instant);
-        core.last_logged = core.last_logged.max(Zxid::new(epoch, Counter(0)));
+        core.last_logged = core.last_logged.max(start);
         core.pending = Pending::new(tree.digest().unwrap_or_default(), core.options.seed);
         core.sessions.keep_local(now.instant);
         let heard = match mutant::active(47) {

@@ -705,6 +705,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
+        received_bytes_max: zab::RECEIVED_BYTES_MAX,
         is_reconfigurable: true,
         election: ElectionOptions {
             sid,

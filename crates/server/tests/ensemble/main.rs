@@ -271,6 +271,8 @@ fn operators_are_told_what_a_member_does() {
     let master = format!("zk_observer_master_id\t{}\n", leader + 1);
     assert_eq!(lines(3, "mntr", &["zk_observer_master_id"]), master);
     assert!(ensemble.ask(leader, "srvr").ends_with("Proposal sizes last/min/max: -1/-1/-1\n"));
+    assert_eq!(lines(leader, "srvr", &["Zxid"]), "Zxid: 0x100000000\n");
+    assert_eq!(lines((leader + 1) % 3, "srvr", &["Zxid"]), "Zxid: 0x0\n");
     assert_eq!(
         lines(3, "conf", &["serverId", "initLimit", "syncLimit", "electionAlg", "peerType"]),
         "serverId=4\ninitLimit=20\nsyncLimit=10\nelectionAlg=3\npeerType=1\n"

@@ -7,7 +7,7 @@ use wire::reply::{self, MultiReadResult, MultiResult};
 use crate::history::{Answer, PartAnswer};
 
 /// Reads the record of a good reply.
-pub(super) fn decode(op: &Op<'_>, record: &[u8]) -> Result<Answer, DecodeError> {
+pub fn decode(op: &Op<'_>, record: &[u8]) -> Result<Answer, DecodeError> {
     Ok(match op {
         Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::CloseSession => Answer::Done,
         Op::Sync { .. } => Answer::Path(reply::decode_path(record)?),

@@ -212,7 +212,7 @@ impl Client {
 
 /// The watches that a client believes to have, as Java's client keeps them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WatchBook {
+pub struct WatchBook {
     data: BTreeSet<String>,
     exist: BTreeSet<String>,
     child: BTreeSet<String>,
@@ -222,7 +222,7 @@ pub(super) struct WatchBook {
 
 impl WatchBook {
     /// The request that sets them again; `None` if there are none.
-    pub(super) fn reset(&self, seen: Zxid) -> Option<Read<'static>> {
+    pub fn reset(&self, seen: Zxid) -> Option<Read<'static>> {
         let list =
             |paths: &BTreeSet<String>| paths.iter().map(|path| path.clone().into()).collect();
         let watches = SetWatches {
@@ -237,7 +237,8 @@ impl WatchBook {
         (watches != none).then(|| Read::SetWatches(Box::new(watches)))
     }
 
-    fn note(&mut self, read: &Read<'_>, result: &Result<Answer, ErrorCode>) {
+    /// Learns from an answer.
+    pub fn note(&mut self, read: &Read<'_>, result: &Result<Answer, ErrorCode>) {
         match (read, result) {
             (Read::Exists { path, watch: true }, Err(ErrorCode::NoNode)) => {
                 self.exist.insert(path.to_string());
@@ -282,7 +283,7 @@ impl WatchBook {
     }
 
     /// An event uses up one-shot watches.
-    pub(super) fn fired(&mut self, kind: EventKind, path: &str) {
+    pub fn fired(&mut self, kind: EventKind, path: &str) {
         match kind {
             EventKind::NodeCreated | EventKind::NodeDataChanged => {
                 self.data.remove(path);

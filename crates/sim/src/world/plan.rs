@@ -282,6 +282,11 @@ impl Servers {
     /// What a campaign can be restricted to.
     pub const VOTERS: [usize; 3] = [1, 3, 5];
 
+    /// So many voters and nobody else, which stays so.
+    pub const fn fixed(voters: usize) -> Self {
+        Self { voters, observers: 0, spares: 0, membership: MembershipIs::Fixed }
+    }
+
     /// Draws: mostly one server. The higher half of the first byte says how many vote, the lower one
     /// whether that changes.
     pub fn draw(tape: &mut Tape) -> Self {

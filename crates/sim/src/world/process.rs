@@ -592,6 +592,7 @@ fn ensemble_options(
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
+        received_bytes_max: zab::RECEIVED_BYTES_MAX,
         is_reconfigurable: plan.servers.are_changing(),
         election: ElectionOptions {
             sid,

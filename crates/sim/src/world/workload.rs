@@ -15,7 +15,7 @@ use crate::model::Credentials;
 use crate::tape::Tape;
 
 /// Who clients can say they are, with the identities that the server must give them for it.
-pub(super) fn credentials() -> Vec<Credentials> {
+pub fn credentials() -> Vec<Credentials> {
     [
         ("alice:secret", "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E="),
         ("bob:secret", "bob:fyVmFCwVbTJYrznoSu1koqYEYF0="),
@@ -42,22 +42,24 @@ pub(super) fn superuser() -> Credentials {
 }
 
 /// Draws requests for one client.
-pub(super) struct Author<'a> {
-    pub(super) tape: &'a mut Tape,
-    pub(super) plan: &'a Plan,
+pub struct Author<'a> {
+    /// Decides.
+    pub tape: &'a mut Tape,
+    /// Which kinds of requests there are, and how often.
+    pub plan: &'a Plan,
     /// Which client.
-    pub(super) client: u32,
+    pub client: u32,
     /// How many requests it has made, for unique data.
-    pub(super) made: u64,
+    pub made: u64,
     /// A version that it saw, for conditions that may hold.
-    pub(super) version: i32,
+    pub version: i32,
     /// A name with a counter that it saw.
-    pub(super) numbered: Option<&'a str>,
+    pub numbered: Option<&'a str>,
 }
 
 impl Author<'_> {
     /// The next request.
-    pub(super) fn draw(&mut self) -> Op<'static> {
+    pub fn draw(&mut self) -> Op<'static> {
         match self.tape.weighted(&self.plan.workload.weights()) {
             0 => self.register(),
             1 => self.sequence(),
@@ -73,7 +75,7 @@ impl Author<'_> {
     }
 
     /// A request that every server must answer well.
-    pub(super) fn plain_create(&mut self, path: String) -> Op<'static> {
+    pub fn plain_create(&mut self, path: String) -> Op<'static> {
         let create = self.creation(path, CreateMode::Persistent);
         Op::Write(Write::Create(create))
     }

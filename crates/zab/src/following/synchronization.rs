@@ -28,7 +28,7 @@ use super::reception::Reception;
 use crate::effect::{Effect, LearnerPacket};
 use crate::history::beginning;
 use crate::input::Link;
-use crate::limits::{RECEIVED_BYTES_MAX, RECEPTION_BYTES_MAX};
+use crate::limits::RECEPTION_BYTES_MAX;
 use crate::memberships::change_in;
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::{Core, Course, Obstacle};
@@ -190,7 +190,7 @@ impl Synchronization {
     fn deliver_early(&self, core: &mut Core, effects: &mut Vec<Effect>) {
         let (history, delivered) = (&core.history, core.history.last_committed());
         let received = self.committed.min(history.last_logged());
-        let is_much = |bytes: usize| bytes > RECEIVED_BYTES_MAX;
+        let is_much = |bytes: usize| bytes > core.options.received_bytes_max;
         if received > delivered
             && is_much(history.kept_bytes())
             && is_much(history.bytes_after(delivered))

@@ -404,6 +404,7 @@ impl World {
             observer_pauses: ObserverPauses { each: self.plan.pause, again: Duration::ZERO },
             observer_masters: self.plan.observer_masters,
             synchronizations_max: self.plan.synchronizations_max,
+            received_bytes_max: zab::RECEIVED_BYTES_MAX,
             is_reconfigurable: self.plan.is_reconfigurable,
             election: ElectionOptions {
                 sid,

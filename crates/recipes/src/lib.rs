@@ -1,0 +1,67 @@
+//! Recipes for Reefkeeper and Apache ZooKeeper: what programs agree on, ready to use.
+//!
+//! ```
+//! # fixture::example(async |ensemble| {
+//! use reefkeeper_client::Client;
+//! use reefkeeper_recipes::Lock;
+//!
+//! let client = Client::connect(ensemble).await?;
+//! let hold = Lock::new(&client, "/locks/report").acquire().await?;
+//! println!("nobody else writes the report; token {}", hold.token());
+//! hold.release().await?;
+//! # Ok(()) });
+//! ```
+//!
+//! # Which one
+//!
+//! | to | use |
+//! |---|---|
+//! | do something alone | [`Lock`]; [`MultiLock`] for several at once |
+//! | let many read or one write | [`ReadWriteLock`] |
+//! | do something with a few at the same time | [`Semaphore`] |
+//! | know whether one leads | [`LeaderLatch`] |
+//! | do work as long as one leads | [`LeaderSelector`] |
+//! | hold others up | [`Barrier`] |
+//! | begin and end together | [`DoubleBarrier`] |
+//!
+//! # What they have in common
+//!
+//! - They take [`Sessions`](reefkeeper_client::Sessions), or a
+//!   [`Client`](reefkeeper_client::Client) for a single session. What waits, or goes on in the
+//!   background, begins anew in the next session when one expires, if there is a next one.
+//! - A lost connection is waited out. What was asked when it was lost is found out, never guessed:
+//!   names that are created have a GUID, so that it is known whether they were.
+//! - Who holds something has a [`FencingToken`], and can see when that becomes uncertain: [`Hold`].
+//! - Futures can be dropped at any time; what they have begun is given up.
+//! - Directories are made as needed, as containers, which the server removes when they are empty.
+//! - Where Curator or kazoo have the same recipe the znodes are named as theirs, so that programs of
+//!   several languages can take part. Each says with whom it can be shared.
+//!
+//! Without async, run them with [`block_on`](reefkeeper_client::blocking::Client::block_on).
+
+mod barrier;
+mod claim;
+mod double_barrier;
+mod error;
+mod guid;
+mod hold;
+mod leader_latch;
+mod leader_selector;
+mod line;
+mod lock;
+mod multi_lock;
+mod protected;
+mod read_write_lock;
+mod semaphore;
+mod tree_path;
+
+pub use self::barrier::Barrier;
+pub use self::double_barrier::{DoubleBarrier, Entered};
+pub use self::error::Error;
+pub use self::hold::{Certainty, Contender, FencingToken, Hold, Loss};
+pub use self::leader_latch::{LeaderLatch, Leadership};
+pub use self::leader_selector::{LeaderSelector, Led};
+pub use self::lock::Lock;
+pub use self::multi_lock::MultiLock;
+pub use self::read_write_lock::ReadWriteLock;
+pub use self::semaphore::Semaphore;

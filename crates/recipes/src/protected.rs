@@ -1,0 +1,80 @@
+//! Creating a znode so that its creator recognizes it, whatever became of the answer.
+//!
+//! The name begins with `_c_`, a GUID and a hyphen, as Curator's do. When the connection is lost
+//! before the answer, the session looks for that name: the znode is there or it is not, and it is
+//! created once.
+
+use reefkeeper_client::{Client, CreateMode, Created, Error, ErrorCode, Payload};
+
+use crate::guid::Guid;
+use crate::tree_path::child;
+
+/// What a protected name begins with, before the GUID.
+const MARK: &str = "_c_";
+
+/// The first part of a protected name: the mark, the GUID and a hyphen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Protection(String);
+
+impl Protection {
+    /// One that no znode has.
+    pub(crate) fn random() -> Self {
+        Self(format!("{MARK}{}-", Guid::random()))
+    }
+
+    /// Creates a znode below a directory, which is created as a container if it is missing.
+    ///
+    /// If this is dropped before it is done, the znode may be there or may still come; see
+    /// [`Self::find`].
+    ///
+    /// # Errors
+    /// Those of a create, but none after which it is unknown whether it happened.
+    pub(crate) async fn create(
+        &self,
+        client: &Client,
+        directory: &str,
+        name: &str,
+        data: &Payload,
+        mode: CreateMode,
+    ) -> Result<Created, Error> {
+        let path = child(directory, &[&self.0, name].concat());
+        loop {
+            match client.create(&path, data.clone(), mode).await {
+                Err(Error::Refused(ErrorCode::NoNode)) => {
+                    client.ensure(directory, CreateMode::Container).await?;
+                }
+                Err(error) if error.is_transient() => {
+                    client.connected().await?;
+                    if error.may_have_happened()
+                        && let Some(created) = self.find(client, directory).await?
+                    {
+                        return Ok(created);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Looks for the znode; everything that this session asked for before is done by then.
+    pub(crate) async fn find(
+        &self,
+        client: &Client,
+        directory: &str,
+    ) -> Result<Option<Created>, Error> {
+        // A request of an earlier connection may be on its way through the ensemble: what this
+        // session asks the leader comes after it, and a later one is refused since the session has
+        // moved.
+        client.patiently(|| client.sync(directory)).await?;
+        let children = match client.patiently(|| client.get_children(directory)).await {
+            Err(Error::Refused(ErrorCode::NoNode)) => return Ok(None),
+            children => children?,
+        };
+        let Some(name) = children.names.iter().find(|name| name.starts_with(&self.0)) else {
+            return Ok(None);
+        };
+        let path = child(directory, name);
+        let stat = client.patiently(|| client.exists(&path)).await?;
+        Ok(stat.map(|stat| Created { path, stat }))
+    }
+}

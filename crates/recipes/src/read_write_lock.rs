@@ -1,0 +1,139 @@
+//! A lock that many readers hold at the same time, or one writer.
+
+use reefkeeper_client::{Client, Payload, Sessions};
+
+use crate::claim::Claim;
+use crate::error::Error;
+use crate::hold::{Contender, Hold, contenders};
+use crate::line::{self, Kinds, Turn};
+
+/// What the names of writers have before the number: ours and Curator's, and kazoo's.
+const WRITERS: Kinds = &["__WRIT__", "__lock__"];
+/// The same of readers.
+const READERS: Kinds = &["__READ__", "__rlock__"];
+/// All of them.
+const KINDS: Kinds = &["__WRIT__", "__lock__", "__READ__", "__rlock__"];
+
+/// A lock that many readers hold at the same time, or one writer, in the order in which they came:
+/// who comes after a waiting writer waits, too.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::Client;
+/// use reefkeeper_recipes::ReadWriteLock;
+///
+/// let client = Client::connect(ensemble).await?;
+/// let lock = ReadWriteLock::new(&client, "/locks/index");
+/// let (one, two) = (lock.read().await?, lock.read().await?);
+/// assert!(lock.try_write().await?.is_none());
+/// one.release().await?;
+/// two.release().await?;
+/// let writing = lock.write().await?;
+/// println!("writing the index with token {}", writing.token());
+/// # Ok(()) });
+/// ```
+///
+/// What happens when things go wrong is as with [`crate::Lock`]. A writer's token is higher than
+/// those of all readers and writers before it.
+///
+/// The layout is that of Curator's `InterProcessReadWriteLock`, with which it can be shared; with
+/// kazoo's `ReadLock` and `WriteLock`, too, if these are given `extra_lock_patterns=["__WRIT__"]` and
+/// `["__WRIT__", "__READ__"]`; not with both at the same time.
+#[derive(Clone, Debug)]
+pub struct ReadWriteLock {
+    sessions: Sessions,
+    path: String,
+    label: Payload,
+}
+
+impl ReadWriteLock {
+    /// The lock at that path, which need not exist.
+    pub fn new(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
+        Self { sessions: sessions.into(), path: path.into(), label: Payload::from("") }
+    }
+
+    /// What others see of this contender. Default: nothing.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<Payload>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Waits until no writer is before, then holds it together with other readers.
+    ///
+    /// # Errors
+    /// As [`crate::Lock::acquire`].
+    pub async fn read(&self) -> Result<Hold, Error> {
+        self.acquire(READERS[0], Turn::AfterAll(WRITERS)).await
+    }
+
+    /// Waits until nobody is before, then holds it alone.
+    ///
+    /// # Errors
+    /// As [`crate::Lock::acquire`].
+    pub async fn write(&self) -> Result<Hold, Error> {
+        self.acquire(WRITERS[0], Turn::First).await
+    }
+
+    /// Holds it as a reader if no writer holds it or waits; `None` otherwise.
+    ///
+    /// # Errors
+    /// As [`crate::Lock::acquire`].
+    pub async fn try_read(&self) -> Result<Option<Hold>, Error> {
+        self.try_acquire(READERS[0], Turn::AfterAll(WRITERS)).await
+    }
+
+    /// Holds it as a writer if nobody holds it or waits; `None` otherwise.
+    ///
+    /// # Errors
+    /// As [`crate::Lock::acquire`].
+    pub async fn try_write(&self) -> Result<Option<Hold>, Error> {
+        self.try_acquire(WRITERS[0], Turn::First).await
+    }
+
+    /// Who is in line, holders first.
+    ///
+    /// # Errors
+    /// Those of every read.
+    pub async fn contenders(&self) -> Result<Vec<Contender>, Error> {
+        contenders(&self.sessions.current(), &self.path, KINDS).await
+    }
+
+    async fn acquire(&self, kind: &str, turn: Turn) -> Result<Hold, Error> {
+        loop {
+            match self.acquire_in(&self.sessions.current(), kind, turn).await {
+                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn acquire_in(&self, client: &Client, kind: &str, turn: Turn) -> Result<Hold, Error> {
+        let claim = Claim::stake(client, &self.path, kind, &self.label).await?;
+        line::wait(&claim, KINDS, turn).await?;
+        Ok(Hold::new(claim))
+    }
+
+    async fn try_acquire(&self, kind: &str, turn: Turn) -> Result<Option<Hold>, Error> {
+        loop {
+            match self.try_acquire_in(&self.sessions.current(), kind, turn).await {
+                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_acquire_in(
+        &self,
+        client: &Client,
+        kind: &str,
+        turn: Turn,
+    ) -> Result<Option<Hold>, Error> {
+        let claim = Claim::stake(client, &self.path, kind, &self.label).await?;
+        if line::obstacle(&claim, KINDS, turn).await?.is_none() {
+            return Ok(Some(Hold::new(claim)));
+        }
+        claim.release().await?;
+        Ok(None)
+    }
+}
