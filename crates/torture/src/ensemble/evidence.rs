@@ -41,14 +41,15 @@ pub(crate) fn transactions<'h>(
     Ok(all.into_values().collect())
 }
 
-/// Recovers what each member has.
+/// Recovers what each member has. A member that was told to stop a moment before the others may lack what
+/// they have decided last, such as the end of a session.
 ///
 /// # Errors
-/// P14: trees that differ, or digests that are not those of the log.
-pub(crate) fn require_equal_trees<'h>(
+/// P14: a tree that is not what the log says of it, or digests that are not those of the log.
+pub(crate) fn require_sound_trees<'h>(
     homes: impl Iterator<Item = &'h Path>,
+    log: &[LoggedTxn],
 ) -> Result<(), Failure> {
-    let mut first = None;
     for home in homes {
         let directories = Directories::shared(home);
         let data_dir = DataDir::open(RealDisk, directories, MissingDirectory::Refuse)?;
@@ -67,9 +68,11 @@ pub(crate) fn require_equal_trees<'h>(
         if times > 0 {
             return Err(Failure::Digest { times });
         }
-        let found = (recovered.last_logged, digest);
-        if *first.get_or_insert(found) != found {
-            let detail = format!("{} has {found:?}, another {first:?}", home.display());
+        let last = recovered.last_logged;
+        let logged = log.iter().find(|logged| logged.header.zxid == last);
+        let expected = logged.and_then(|logged| logged.digest).map(|digest| digest.tree);
+        if expected != Some(digest) {
+            let detail = format!("{} has {digest} at {last}, not {expected:?}", home.display());
             return Err(Violation::new(Promise::P14, detail).into());
         }
     }
