@@ -24,6 +24,11 @@ pub(crate) const REVOKE: &[u8] = b"__REVOKE__";
 pub struct FencingToken(Zxid);
 
 impl FencingToken {
+    /// The token of who has a znode that this transaction made.
+    pub(crate) const fn new(czxid: Zxid) -> Self {
+        Self(czxid)
+    }
+
     /// The transaction that made the holder's znode.
     pub const fn zxid(self) -> Zxid {
         self.0

@@ -23,6 +23,13 @@
 //! | do work as long as one leads | [`LeaderSelector`] |
 //! | hold others up | [`Barrier`] |
 //! | begin and end together | [`DoubleBarrier`] |
+//! | count, or change a value together | [`Counter`], [`AtomicValue`] |
+//! | have a copy of a znode, its children or a subtree | [`Cache`] |
+//! | be seen as long as one lives | [`PersistentEphemeral`] |
+//! | know who is there | [`Group`], [`GroupMember`] |
+//! | follow a configuration | [`Watched`] |
+//! | give out numbers | [`IdGenerator`] |
+//! | hand out work | [`Queue`]; [`DelayQueue`] for later |
 //!
 //! # What they have in common
 //!
@@ -39,29 +46,45 @@
 //!
 //! Without async, run them with [`block_on`](reefkeeper_client::blocking::Client::block_on).
 
+mod atomic;
 mod barrier;
+mod cache;
 mod claim;
 mod double_barrier;
 mod error;
+mod group;
 mod guid;
 mod hold;
+mod ids;
 mod leader_latch;
 mod leader_selector;
 mod line;
 mod lock;
 mod multi_lock;
+mod persistent_ephemeral;
 mod protected;
+mod queue;
 mod read_write_lock;
 mod semaphore;
+mod shelf;
 mod tree_path;
+mod watched;
 
+pub use self::atomic::{AtomicValue, Counter, Versioned};
 pub use self::barrier::Barrier;
+pub use self::cache::{Cache, CacheEvent, CacheEvents, Entry, Freshness};
 pub use self::double_barrier::{DoubleBarrier, Entered};
 pub use self::error::Error;
+pub use self::group::{Group, GroupMember, Member};
 pub use self::hold::{Certainty, Contender, FencingToken, Hold, Loss};
+pub use self::ids::IdGenerator;
 pub use self::leader_latch::{LeaderLatch, Leadership};
 pub use self::leader_selector::{LeaderSelector, Led};
 pub use self::lock::Lock;
 pub use self::multi_lock::MultiLock;
+pub use self::persistent_ephemeral::{PersistentEphemeral, Presence};
+pub use self::queue::{DelayQueue, Priority, Queue};
 pub use self::read_write_lock::ReadWriteLock;
 pub use self::semaphore::Semaphore;
+pub use self::shelf::Taken;
+pub use self::watched::Watched;

@@ -1,0 +1,404 @@
+//! A copy of a part of the tree that follows its changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use reefkeeper_client::{
+    Change, Client, Data, Error as ClientError, ErrorCode, EventKind, Sessions, WatchEvent,
+    WatchMode,
+};
+use tokio::sync::{broadcast, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::{debug, warn};
+
+use crate::error::Error;
+use crate::tree_path::{child, parent};
+
+/// Events kept for a subscriber that does not take them; what comes on top is told as one gap.
+const EVENTS_MAX: usize = 1024;
+
+/// Znodes that are read at the same time.
+const READS_MAX: usize = 128;
+
+/// Which znodes a cache has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scope {
+    /// One.
+    Node,
+    /// The children of one, and not that itself.
+    Children,
+    /// One and everything below it.
+    Tree,
+}
+
+/// A znode in a cache.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Where it is.
+    pub path: String,
+    /// What it holds.
+    pub data: Data,
+}
+
+/// How new what a cache has is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Freshness {
+    /// Nothing was read yet.
+    Loading,
+    /// A server tells it of every change.
+    Fresh,
+    /// The connection is lost: there may be changes that it does not know of.
+    Stale,
+    /// It follows no changes anymore: this error ended it.
+    Over(Error),
+}
+
+/// A change of what a cache has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CacheEvent {
+    /// A znode came.
+    Added(Arc<Entry>),
+    /// The data of a znode changed.
+    Changed {
+        /// What it was.
+        before: Arc<Entry>,
+        /// What it is.
+        after: Arc<Entry>,
+    },
+    /// A znode went; what it was.
+    Removed(Arc<Entry>),
+    /// The subscriber was too slow: events are missing here. What the cache has is complete.
+    Missed,
+}
+
+/// A copy of a part of the tree that follows its changes, from a task of its own.
+///
+/// It has a state that the tree was in, or several mixed: each znode is as it was at some moment, never
+/// goes back, and is up to date soon after the last change. Values between two changes may be skipped.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, CreateMode};
+/// use reefkeeper_recipes::{Cache, CacheEvent};
+///
+/// let client = Client::connect(ensemble).await?;
+/// client.ensure("/app/colors", CreateMode::Persistent).await?;
+/// let cache = Cache::of_tree(&client, "/app");
+/// cache.synced().await?;
+/// assert!(cache.get("/app/colors").is_some());
+///
+/// let mut events = cache.events();
+/// client.set_data("/app/colors", "blue", None).await?;
+/// let Some(CacheEvent::Changed { after, .. }) = events.next().await else { panic!() };
+/// assert_eq!(after.data.bytes(), b"blue");
+/// # Ok(()) });
+/// ```
+///
+/// # When things go wrong
+///
+/// - *The connection is lost*: the cache keeps what it has and is [`Freshness::Stale`]. When a server is
+///   found it reads everything again, and tells the difference as events.
+/// - *The session expires*: the same, in the next one, if the [`Sessions`] are renewed.
+/// - *A znode may not be read*: the cache does not have it.
+///
+/// Needs servers of release 3.6 or newer, for its watch stays set. As Curator's `CuratorCache`, which
+/// replaced its `NodeCache`, `PathChildrenCache` and `TreeCache`.
+#[derive(Debug)]
+pub struct Cache {
+    shared: Arc<Shared>,
+    freshness: watch::Receiver<Freshness>,
+    task: JoinHandle<()>,
+}
+
+impl Cache {
+    /// A cache of one znode, which need not exist.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn of_node(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
+        Self::start(sessions.into(), path.into(), Scope::Node)
+    }
+
+    /// A cache of the children of a znode, without that znode, which need not exist.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn of_children(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
+        Self::start(sessions.into(), path.into(), Scope::Children)
+    }
+
+    /// A cache of a znode, which need not exist, and everything below it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn of_tree(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
+        Self::start(sessions.into(), path.into(), Scope::Tree)
+    }
+
+    fn start(sessions: Sessions, path: String, scope: Scope) -> Self {
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        let (freshness_sender, freshness) = watch::channel(Freshness::Loading);
+        let shared = Arc::new(Shared { entries: RwLock::default(), events });
+        let follower = Follower {
+            sessions,
+            path,
+            scope,
+            shared: Arc::clone(&shared),
+            freshness: freshness_sender,
+        };
+        Self { shared, freshness, task: tokio::spawn(follower.run()) }
+    }
+
+    /// Waits until it has everything, as far as its server knows; also after a lost connection.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub async fn synced(&self) -> Result<(), Error> {
+        let mut freshness = self.freshness.clone();
+        loop {
+            match &*freshness.borrow_and_update() {
+                Freshness::Fresh => return Ok(()),
+                Freshness::Over(error) => return Err(error.clone()),
+                Freshness::Loading | Freshness::Stale => {}
+            }
+            if freshness.changed().await.is_err() {
+                return Err(ClientError::Closed.into());
+            }
+        }
+    }
+
+    /// How new what it has is.
+    pub fn freshness(&self) -> Freshness {
+        self.freshness.borrow().clone()
+    }
+
+    /// A znode, if it has it.
+    pub fn get(&self, path: &str) -> Option<Arc<Entry>> {
+        self.shared.read().get(path).cloned()
+    }
+
+    /// All znodes that it has, in the order of their paths.
+    pub fn entries(&self) -> Vec<Arc<Entry>> {
+        self.shared.read().values().cloned().collect()
+    }
+
+    /// The names of the children of a znode, as far as it has them, in order.
+    pub fn children(&self, path: &str) -> Vec<String> {
+        let entries = self.shared.read();
+        let below = if path == "/" { path.to_owned() } else { format!("{path}/") };
+        let paths = entries.range(below.clone()..).map(|(path, _)| path);
+        let names = paths.map_while(|path| path.strip_prefix(&below));
+        names.filter(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned).collect()
+    }
+
+    /// The changes from now on.
+    pub fn events(&self) -> CacheEvents {
+        CacheEvents(self.shared.events.subscribe())
+    }
+
+    /// What it has, and the changes of that: none is missing between the two.
+    pub fn entries_and_events(&self) -> (Vec<Arc<Entry>>, CacheEvents) {
+        // Events are sent by who holds the other end of this lock.
+        let entries = self.shared.read();
+        (entries.values().cloned().collect(), self.events())
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The changes of a [`Cache`], one after another.
+#[derive(Debug)]
+pub struct CacheEvents(broadcast::Receiver<CacheEvent>);
+
+impl CacheEvents {
+    /// Waits for the next change; `None` when the cache is dropped or over.
+    pub async fn next(&mut self) -> Option<CacheEvent> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(CacheEvent::Missed),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+type Entries = BTreeMap<String, Arc<Entry>>;
+
+/// What the task fills in and the owner reads.
+#[derive(Debug)]
+struct Shared {
+    entries: RwLock<Entries>,
+    events: broadcast::Sender<CacheEvent>,
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, Entries> {
+        // Nothing panics while it is held for writing.
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Entries> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: CacheEvent) {
+        // Nobody may be listening.
+        drop(self.events.send(event));
+    }
+
+    fn put(&self, path: &str, data: Data) {
+        let mut entries = self.write();
+        let after = Arc::new(Entry { path: path.to_owned(), data });
+        match entries.insert(path.to_owned(), Arc::clone(&after)) {
+            None => self.tell(CacheEvent::Added(after)),
+            Some(before) if before.data.stat.mzxid != after.data.stat.mzxid => {
+                self.tell(CacheEvent::Changed { before, after });
+            }
+            // Only its children changed.
+            Some(_) => {}
+        }
+    }
+
+    fn remove(&self, path: &str) {
+        if let Some(before) = self.write().remove(path) {
+            self.tell(CacheEvent::Removed(before));
+        }
+    }
+
+    /// Removes everything that is not among these.
+    fn retain(&self, paths: &BTreeSet<String>) {
+        let gone: Vec<String> =
+            self.read().keys().filter(|path| !paths.contains(*path)).cloned().collect();
+        for path in gone.iter().rev() {
+            self.remove(path);
+        }
+    }
+}
+
+/// The task.
+struct Follower {
+    sessions: Sessions,
+    path: String,
+    scope: Scope,
+    shared: Arc<Shared>,
+    freshness: watch::Sender<Freshness>,
+}
+
+impl Follower {
+    async fn run(self) {
+        loop {
+            let client = self.sessions.current();
+            match self.follow(&client).await {
+                Ok(()) => debug!(path = %self.path, "sets the watch of a cache again"),
+                Err(error) if self.sessions.go_on_after(&error) => {
+                    self.freshness.send_replace(Freshness::Stale);
+                }
+                Err(error) => {
+                    warn!(path = %self.path, %error, "a cache follows no changes anymore");
+                    self.freshness.send_replace(Freshness::Over(error.into()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Follows the changes until the watch ends.
+    async fn follow(&self, client: &Client) -> Result<(), ClientError> {
+        let mode = match self.scope {
+            Scope::Node => WatchMode::Persistent,
+            Scope::Children | Scope::Tree => WatchMode::PersistentRecursive,
+        };
+        let mut watch = client.patiently(|| client.add_watch(&self.path, mode)).await?;
+        let mut states = client.states();
+        self.load(client).await?;
+        loop {
+            // It is fresh again when everything was read again.
+            if !states.current().is_connected() {
+                self.freshness.send_replace(Freshness::Stale);
+            }
+            tokio::select! {
+                change = watch.next() => match change {
+                    Some(Change::Event(event)) => self.on_event(client, &event).await?,
+                    Some(Change::Gap) => self.load(client).await?,
+                    None => return client.connected().await,
+                },
+                _ = states.changed(), if !states.current().is_over() => {}
+            }
+        }
+    }
+
+    async fn on_event(&self, client: &Client, event: &WatchEvent) -> Result<(), ClientError> {
+        let is_in_scope = match self.scope {
+            Scope::Node => event.path == self.path,
+            Scope::Children => event.path != self.path && parent(&event.path) == self.path,
+            Scope::Tree => true,
+        };
+        if !is_in_scope {
+            return Ok(());
+        }
+        match event.kind {
+            EventKind::NodeCreated | EventKind::NodeDataChanged => {
+                match read(client, &event.path).await? {
+                    Some(data) => self.shared.put(&event.path, data),
+                    None => self.shared.remove(&event.path),
+                }
+            }
+            EventKind::NodeDeleted => self.shared.remove(&event.path),
+            EventKind::NodeChildrenChanged => {}
+        }
+        Ok(())
+    }
+
+    /// Reads everything, and tells what has changed since the last time.
+    async fn load(&self, client: &Client) -> Result<(), ClientError> {
+        let paths = self.list(client).await?;
+        let mut found = BTreeSet::new();
+        for some in paths.chunks(READS_MAX) {
+            let mut reads = JoinSet::new();
+            for path in some {
+                let (client, path) = (client.clone(), path.clone());
+                reads.spawn(async move { (read(&client, &path).await, path) });
+            }
+            while let Some(outcome) = reads.join_next().await {
+                // They do not panic, and end only with this future.
+                let Ok((data, path)) = outcome else { continue };
+                if let Some(data) = data? {
+                    self.shared.put(&path, data);
+                    found.insert(path);
+                }
+            }
+        }
+        self.shared.retain(&found);
+        self.freshness.send_replace(Freshness::Fresh);
+        Ok(())
+    }
+
+    /// The paths of all znodes in scope.
+    async fn list(&self, client: &Client) -> Result<Vec<String>, ClientError> {
+        let listed = match self.scope {
+            Scope::Node => return Ok(vec![self.path.clone()]),
+            Scope::Children => {
+                let children = client.patiently(|| client.get_children(&self.path)).await;
+                let path = |name: &String| child(&self.path, name);
+                children.map(|children| children.names.iter().map(path).collect())
+            }
+            Scope::Tree => client.list_subtree(&self.path).await,
+        };
+        match listed {
+            Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+}
+
+/// Reads a znode; `None` if there is none, or it may not be read.
+async fn read(client: &Client, path: &str) -> Result<Option<Data>, ClientError> {
+    match client.patiently(|| client.get_data(path)).await {
+        Ok(data) => Ok(Some(data)),
+        Err(ClientError::Refused(ErrorCode::NoNode | ErrorCode::NoAuth)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,349 @@
+//! Items on a shelf, and marks on those that somebody works on: what queues are made of.
+//!
+//! ```text
+//! <path>/entries/<prefix><number>     an item, persistent
+//! <path>/taken/<name of the item>     a mark, ephemeral, of who works on it
+//! ```
+//!
+//! An item is deleted together with its mark, in one transaction of who has marked it. So an item is
+//! there until its work is done, and nobody but the owner of the mark deletes it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use reefkeeper_client::{
+    Children, Client, CreateMode, Error as ClientError, ErrorCode, OneShotWatch, Payload, Sessions,
+    Stat,
+};
+use tokio::runtime::Handle;
+
+use crate::error::Error;
+use crate::guid::Guid;
+use crate::hold::FencingToken;
+use crate::queue::Due;
+use crate::tree_path::child;
+
+/// Where the items are.
+const ENTRIES: &str = "entries";
+/// Where the marks are.
+const TAKEN: &str = "taken";
+
+/// How long to sleep at most until an item is due: so that clocks which are set are noticed.
+const NAP_MAX: Duration = Duration::from_secs(60);
+
+/// The items of a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelf {
+    sessions: Sessions,
+    path: String,
+}
+
+impl Shelf {
+    pub(crate) const fn new(sessions: Sessions, path: String) -> Self {
+        Self { sessions, path }
+    }
+
+    /// Adds items whose names begin so, all or none.
+    pub(crate) async fn put(&self, prefix: &str, items: Vec<Payload>) -> Result<(), Error> {
+        let client = self.sessions.current();
+        let directory = self.entries();
+        let path = child(&directory, prefix);
+        loop {
+            let put = || {
+                let mode = CreateMode::PersistentSequential;
+                let transaction = client.transaction();
+                let all = items
+                    .iter()
+                    .fold(transaction, |all, item| all.create(&path, item.clone(), mode));
+                all.commit()
+            };
+            match client.patiently(put).await {
+                Ok(_) => return Ok(()),
+                Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) => {
+                    client.ensure(&directory, CreateMode::Persistent).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// How many items there are.
+    pub(crate) async fn len(&self) -> Result<usize, Error> {
+        let (client, directory) = (self.sessions.current(), self.entries());
+        match client.patiently(|| client.exists(&directory)).await? {
+            Some(stat) => Ok(usize::try_from(stat.num_children).unwrap_or(0)),
+            None => Ok(0),
+        }
+    }
+
+    /// Waits for the first item that is due and not taken, by name, and takes it.
+    pub(crate) async fn take(&self, due: impl Fn(&str) -> Due) -> Result<Taken, Error> {
+        loop {
+            let client = self.sessions.current();
+            match self.take_in(&client, &due).await {
+                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Takes the first item that is due and not taken, by name.
+    pub(crate) async fn try_take(&self, due: impl Fn(&str) -> Due) -> Result<Option<Taken>, Error> {
+        let client = self.sessions.current();
+        // The marks first: an item that is done after that is in neither list.
+        let (marks, _) = self.list(&client, &self.taken()).await?;
+        let (items, _) = self.list(&client, &self.entries()).await?;
+        self.take_one_of(&client, &free(&items, &marks), &due).await
+    }
+
+    async fn take_in(&self, client: &Client, due: &impl Fn(&str) -> Due) -> Result<Taken, Error> {
+        loop {
+            let (marks, marks_change) = self.list(client, &self.taken()).await?;
+            let (items, items_change) = self.list(client, &self.entries()).await?;
+            let free = free(&items, &marks);
+            if let Some(taken) = self.take_one_of(client, &free, due).await? {
+                return Ok(taken);
+            }
+            let next_due = free.iter().filter_map(|name| match due(name) {
+                Due::After(delay) => Some(delay),
+                Due::Now => Some(Duration::ZERO),
+                Due::Never => None,
+            });
+            let nap = next_due.min().unwrap_or(NAP_MAX).min(NAP_MAX);
+            let change = tokio::select! {
+                change = marks_change => change,
+                change = items_change => change,
+                () = tokio::time::sleep(nap) => continue,
+            };
+            match change {
+                Ok(_) | Err(ClientError::Refused(ErrorCode::NoWatcher)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn take_one_of(
+        &self,
+        client: &Client,
+        free: &[&str],
+        due: &impl Fn(&str) -> Due,
+    ) -> Result<Option<Taken>, Error> {
+        for name in free.iter().filter(|name| due(name) == Due::Now) {
+            let mut taken =
+                Taken::begin(client, child(&self.entries(), name), child(&self.taken(), name));
+            if taken.mark().await? && taken.read().await? {
+                return Ok(Some(taken));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The names in a directory, which is made if it is missing, and what tells when they change.
+    async fn list(
+        &self,
+        client: &Client,
+        directory: &str,
+    ) -> Result<(Children, OneShotWatch), ClientError> {
+        loop {
+            match client.patiently(|| client.get_children_and_watch(directory)).await {
+                Err(ClientError::Refused(ErrorCode::NoNode)) => {
+                    client.ensure(directory, CreateMode::Persistent).await?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn entries(&self) -> String {
+        child(&self.path, ENTRIES)
+    }
+
+    fn taken(&self) -> String {
+        child(&self.path, TAKEN)
+    }
+}
+
+/// The names of the items that have no mark, in order.
+fn free<'n>(items: &'n Children, marks: &Children) -> Vec<&'n str> {
+    let marked: HashSet<&str> = marks.names.iter().map(String::as_str).collect();
+    let names = items.names.iter().map(String::as_str);
+    let mut free: Vec<&str> = names.filter(|name| !marked.contains(name)).collect();
+    free.sort_unstable();
+    free
+}
+
+/// An item of a [`crate::Queue`] or a [`crate::DelayQueue`] that this participant works on. Nobody
+/// else takes it as long as the session goes on.
+///
+/// Dropping it gives it back in the background.
+#[derive(Debug)]
+#[must_use = "an item that is dropped is given back"]
+pub struct Taken {
+    client: Client,
+    item: String,
+    mark: String,
+    /// What the mark holds: nobody else's does.
+    guid: String,
+    data: Vec<u8>,
+    /// The numbers of the mark, once it is there.
+    stat: Option<Stat>,
+    /// Whether there may be a mark.
+    is_marked: bool,
+    runtime: Handle,
+}
+
+impl Taken {
+    fn begin(client: &Client, item: String, mark: String) -> Self {
+        Self {
+            client: client.clone(),
+            item,
+            mark,
+            guid: Guid::random().to_string(),
+            data: Vec::new(),
+            stat: None,
+            is_marked: false,
+            runtime: Handle::current(),
+        }
+    }
+
+    /// What was put.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The path of its znode.
+    pub fn path(&self) -> &str {
+        &self.item
+    }
+
+    /// A number that is higher each time the item is taken; see [`FencingToken`].
+    ///
+    /// # Panics
+    /// Never: only what is marked is given out.
+    pub fn token(&self) -> FencingToken {
+        FencingToken::new(self.stat.as_ref().expect("marked before it is given out").czxid)
+    }
+
+    /// The work is done: takes the item from the queue for ever.
+    ///
+    /// # Errors
+    /// The end of the session, after which another may work on it; [`Error::Removed`] if somebody
+    /// deleted the mark, with the same effect; and those of every transaction.
+    pub async fn done(mut self) -> Result<(), Error> {
+        let client = self.client.clone();
+        let mut may_be_done = false;
+        loop {
+            let transaction =
+                client.transaction().delete(&self.mark, None).delete(&self.item, None);
+            match transaction.commit().await {
+                Ok(_) => break,
+                Err(error) if error.is_transient() => {
+                    may_be_done |= error.may_have_happened();
+                    client.connected().await?;
+                }
+                Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) if may_be_done => break,
+                Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) => {
+                    return Err(Error::Removed { path: self.mark.clone() });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.is_marked = false;
+        Ok(())
+    }
+
+    /// Gives it back, for others to take, and waits until that is done.
+    ///
+    /// # Errors
+    /// Those of every deletion. That the session is over is none: it is given back then.
+    pub async fn give_back(mut self) -> Result<(), Error> {
+        delete(&self.client, &self.mark).await?;
+        self.is_marked = false;
+        Ok(())
+    }
+
+    /// Marks the item; returns whether it is ours.
+    async fn mark(&mut self) -> Result<bool, ClientError> {
+        let client = self.client.clone();
+        self.is_marked = true;
+        loop {
+            let guid = Payload::from(self.guid.as_str());
+            match client.create(&self.mark, guid, CreateMode::Ephemeral).await {
+                Ok(created) => {
+                    self.stat = Some(created.stat);
+                    return Ok(true);
+                }
+                Err(ClientError::Refused(ErrorCode::NodeExists)) => {
+                    // Maybe by a request of ours whose answer was lost.
+                    self.is_marked = self.find_mark().await?;
+                    return Ok(self.is_marked);
+                }
+                Err(error) if error.is_transient() => client.connected().await?,
+                Err(error) => {
+                    self.is_marked = false;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Whether the mark that is there is ours.
+    async fn find_mark(&mut self) -> Result<bool, ClientError> {
+        let client = self.client.clone();
+        client.patiently(|| client.sync(&self.mark)).await?;
+        match client.patiently(|| client.get_data(&self.mark)).await {
+            Ok(data) => {
+                let is_ours = data.bytes() == self.guid.as_bytes();
+                self.stat = Some(data.stat);
+                Ok(is_ours)
+            }
+            Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the marked item; returns whether there is one. It may have been done, mark and all,
+    /// between our look at the list and our mark.
+    async fn read(&mut self) -> Result<bool, ClientError> {
+        let client = self.client.clone();
+        match client.patiently(|| client.get_data(&self.item)).await {
+            Ok(data) => {
+                self.data = data.bytes().to_vec();
+                Ok(true)
+            }
+            Err(ClientError::Refused(ErrorCode::NoNode)) => {
+                delete(&client, &self.mark).await?;
+                self.is_marked = false;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.is_marked || self.client.state().is_over() {
+            return;
+        }
+        let (client, mark) = (self.client.clone(), std::mem::take(&mut self.mark));
+        let guid = std::mem::take(&mut self.guid);
+        self.runtime.spawn(async move {
+            // A create that was under way is done before this; another's mark stays. What can not be
+            // deleted ends with the session.
+            let found = client.patiently(|| client.get_data(&mark)).await;
+            if found.is_ok_and(|data| data.bytes() == guid.as_bytes()) {
+                drop(delete(&client, &mark).await);
+            }
+        });
+    }
+}
+
+/// Deletes a mark of ours; the end of the session is as good.
+async fn delete(client: &Client, mark: &str) -> Result<(), ClientError> {
+    match client.insistently(|| client.delete(mark, None)).await {
+        Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(()),
+        Err(error) if error.is_session_expired() => Ok(()),
+        outcome => outcome,
+    }
+}
