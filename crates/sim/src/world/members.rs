@@ -50,9 +50,7 @@ impl World {
                 self.dial(node, leader, Port::Quorum);
             }
             zab::Effect::Notify { link, announcement } => {
-                self.note_packet(node, link, || format!("{announcement:?}"));
-                self.check_round(node, &announcement)?;
-                self.send_to_server(link, &packets::notification(&announcement));
+                self.announce(node, link, &announcement)?;
             }
             zab::Effect::Close { link, reason } => {
                 if let zab::CloseReason::Misbehaved(how) = &reason {
@@ -91,9 +89,7 @@ impl World {
             }
             zab::Effect::ReadOn { link } => self.read_on(node, link),
             zab::Effect::StopReading { link } => self.stop_reading(node, link),
-            zab::Effect::StoreMemberships(memberships) => {
-                self.learn_memberships(node, memberships)?;
-            }
+            zab::Effect::StoreMemberships(known) => self.learn_memberships(node, known)?,
             // There are no observer masters and no oracle.
             zab::Effect::ConnectToMaster(_)
             | zab::Effect::AdmitObservers
@@ -133,16 +129,19 @@ impl World {
         }
     }
 
-    /// A server says whom it proposes.
-    fn check_round(
+    /// A server says whom it proposes, or has as its leader.
+    fn announce(
         &mut self,
         node: NodeId,
+        link: Link,
         announcement: &zab::Announcement,
     ) -> Result<(), Violation> {
-        match &mut self.nodes[node].process {
-            Some(Process { heard, memberships, .. }) => heard.say(node, announcement, memberships),
-            None => Ok(()),
+        self.note_packet(node, link, || format!("{announcement:?}"));
+        if let Some(Process { heard, memberships, .. }) = &mut self.nodes[node].process {
+            heard.say(node, announcement, memberships)?;
         }
+        self.send_to_server(link, &packets::notification(announcement));
+        Ok(())
     }
 
     /// Z2, and what else must be true of who leads.

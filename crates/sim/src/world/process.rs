@@ -238,21 +238,7 @@ impl Process {
         let mut options = replica_options(life.node.sid(), plan, seed, first);
         options.ensemble = ensemble;
         let replica = Replica::new(options, recovered.tree, now);
-        let outstanding = Arc::new(Outstanding::new(plan.outstanding_max));
-        let fronts = (0..plan.fronts)
-            .map(|number| {
-                let options = FrontendOptions {
-                    access: access_options(plan.servers),
-                    frame_bytes_max: wire::limits::FRAME_BYTES_MAX,
-                    outstanding: Arc::clone(&outstanding),
-                    long_answer_bytes: plan.long_answer_bytes,
-                    large_requests: None,
-                    eager_acl_check: false,
-                    seed,
-                };
-                Frontend::new(options, replica.reader(FrontId(number)))
-            })
-            .collect();
+        let fronts = fronts(plan, seed, &replica);
         Ok(Self {
             life,
             servers: plan.servers,
@@ -554,6 +540,24 @@ fn replica_options(sid: Sid, plan: &Plan, seed: u64, first_session: SessionId) -
         seed,
         ensemble: None,
     }
+}
+
+/// What takes the bytes of clients.
+fn fronts(plan: &Plan, seed: u64, replica: &Replica) -> Vec<Frontend> {
+    let outstanding = Arc::new(Outstanding::new(plan.outstanding_max));
+    let front = |number| {
+        let options = FrontendOptions {
+            access: access_options(plan.servers),
+            frame_bytes_max: wire::limits::FRAME_BYTES_MAX,
+            outstanding: Arc::clone(&outstanding),
+            long_answer_bytes: plan.long_answer_bytes,
+            large_requests: None,
+            eager_acl_check: false,
+            seed,
+        };
+        Frontend::new(options, replica.reader(FrontId(number)))
+    };
+    (0..plan.fronts).map(front).collect()
 }
 
 /// What a member knows of itself when it starts.
