@@ -100,9 +100,10 @@ impl Heard {
         self.designated.insert(leader);
     }
 
-    /// The process hears of a newer membership than this.
+    /// The process hears of a newer membership than this. Maybe it does not vote any longer.
     pub(in crate::world) fn leave_behind(&mut self, membership: Arc<Membership>) {
         self.before = Some(membership);
+        self.own = None;
     }
 
     /// The process has decided who leads, and knows these memberships.
