@@ -97,8 +97,9 @@ impl Builder {
         self
     }
 
-    /// Accept a server without a quorum, too: it answers reads, maybe from an old state. Default:
-    /// no.
+    /// Accept a server without a quorum, too: it answers reads, maybe from an old state. Meanwhile the
+    /// client looks for one that serves writes, and moves there; if it had no session before, it begins
+    /// one. Default: no.
     pub const fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self

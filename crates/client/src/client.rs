@@ -11,9 +11,10 @@ use types::{
     Stat, WatchMode, WatcherKind, Write, path,
 };
 
+use crate::address::Host;
 use crate::builder::Builder;
 use crate::driver::{Call, Command, Status};
-use crate::error::{ConnectError, Error};
+use crate::error::{AddressError, ConnectError, Error};
 use crate::response::{Acls, Children, Created, Data, Identity, Response};
 use crate::session::{RequestId, SessionState, Ticket};
 use crate::transaction::{ReadBatch, Transaction};
@@ -456,6 +457,34 @@ impl Client {
     pub async fn reconfig(&self, request: ReconfigRequest<'_>) -> Result<Data, Error> {
         let op = Op::Write(Write::Reconfig(Box::new(request.into_owned())));
         expect_response!(self.call(op).await, Response::Data(data) => data)
+    }
+
+    /// Replaces the list of servers, for example by what a directory of services says now.
+    ///
+    /// Clients that all do this spread over the new list: chance decides which of them move, so that
+    /// none moves without need. One whose server is not in the list anymore moves. It does so when
+    /// what it has asked is answered; what is asked meanwhile waits for the next server.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble.as_str()).await?;
+    /// client.update_hosts(["localhost:2999".parse()?, ensemble.parse()?])?;
+    /// assert!(client.exists("/zookeeper").await?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`AddressError::NoHost`] if there is none in the list.
+    pub fn update_hosts(&self, hosts: impl IntoIterator<Item = Host>) -> Result<(), AddressError> {
+        let hosts: Vec<Host> = hosts.into_iter().collect();
+        if hosts.is_empty() {
+            return Err(AddressError::NoHost(String::new()));
+        }
+        // A session that is over has no servers.
+        drop(self.shared.commands.send(Command::Hosts(hosts)));
+        Ok(())
     }
 
     /// Closes the session: its ephemeral znodes vanish at once, and all clones fail from now on.

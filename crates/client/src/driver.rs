@@ -19,15 +19,15 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::{Instant as ClockInstant, Sleep, sleep_until};
+use tokio::time::{Instant as ClockInstant, Sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 use types::{ConnId, Instant, Op};
 
 use crate::address::Host;
 use crate::error::Error;
-use crate::limits::{BATCH_COMMANDS_MAX, READ_BYTES};
+use crate::limits::{BATCH_COMMANDS_MAX, PROBE_ANSWER_MAX, READ_BYTES};
 use crate::response::Response;
 use crate::session::{
     Effect, Effects, HangUp, HostIndex, Input, Notice, RequestId, Session, SessionState, Ticket,
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Request(Call),
     /// A watch has no owner anymore.
     Forget(WatchId),
+    /// These are the servers now.
+    Hosts(Vec<Host>),
     /// Stop without closing the session, so that it can be resumed elsewhere.
     Detach,
 }
@@ -102,6 +104,7 @@ pub(crate) struct Driver {
     orphans: Vec<WatchId>,
     effects: Effects,
     socket: Socket,
+    probe: Option<Probe>,
     /// What the session counts its time from.
     started: ClockInstant,
     /// Whether the session ends because no handle is left.
@@ -130,6 +133,7 @@ impl Driver {
             orphans: Vec::new(),
             effects: Effects::default(),
             socket: Socket::None,
+            probe: None,
             started: ClockInstant::now(),
             is_abandoned: false,
             is_detached: false,
@@ -157,6 +161,11 @@ impl Driver {
                     }
                 }
                 event = self.socket.event() => self.on_socket(event),
+                serves_writes = answer(&mut self.probe) => {
+                    if let Some(probe) = self.probe.take().filter(|_| serves_writes) {
+                        self.step(Input::ServesWrites(probe.host));
+                    }
+                }
                 () = timer.as_mut() => self.step(Input::Deadline),
             }
             self.carry_out();
@@ -194,8 +203,18 @@ impl Driver {
                 self.watches.remove(&watch);
                 self.step(Input::Forget(watch));
             }
+            Command::Hosts(hosts) => self.on_hosts(hosts),
             Command::Detach => self.is_detached = true,
         }
+    }
+
+    fn on_hosts(&mut self, hosts: Vec<Host>) {
+        let place = |old: &Host| hosts.iter().position(|new| new == old).map(HostIndex);
+        let moved: Vec<_> = self.hosts.iter().map(place).collect();
+        self.hosts = hosts;
+        // It is about a place in the old list.
+        self.probe = None;
+        self.step(Input::Hosts { count: self.hosts.len(), moved: &moved });
     }
 
     fn on_socket(&mut self, event: SocketEvent) {
@@ -235,6 +254,11 @@ impl Driver {
             match effect {
                 Effect::Dial { conn, host } => self.dial(conn, host),
                 Effect::HangUp { conn: _, reason } => self.hang_up(&reason),
+                Effect::Probe { host } => {
+                    let HostIndex(place) = host;
+                    let answer = Box::pin(serves_writes(self.hosts[place].clone()));
+                    self.probe = Some(Probe { host, answer });
+                }
                 Effect::Complete { id, outcome } => {
                     completed += usize::from(self.complete(id, outcome));
                 }
@@ -256,11 +280,7 @@ impl Driver {
     fn dial(&mut self, conn: ConnId, HostIndex(host): HostIndex) {
         let host = self.hosts[host].clone();
         debug!(%host, "connecting");
-        let stream = Box::pin(async move {
-            let stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        });
+        let stream = Box::pin(async move { connect(&host, conn).await });
         self.socket = Socket::Dialing(Dialing { conn, stream });
     }
 
@@ -268,7 +288,7 @@ impl Driver {
         match reason {
             HangUp::Misbehaved(misbehaved) => warn!(%misbehaved, "server misbehaved"),
             HangUp::Unanswered | HangUp::Silent => info!(%reason, "hanging up"),
-            HangUp::Over => debug!(%reason, "hanging up"),
+            HangUp::Over | HangUp::Moving => debug!(%reason, "hanging up"),
         }
         self.socket = Socket::None;
     }
@@ -334,6 +354,52 @@ impl Driver {
 struct Awaited {
     answer: oneshot::Sender<Result<Response, Error>>,
     sets_watch: bool,
+}
+
+/// A question to a server, beside the connection.
+struct Probe {
+    host: HostIndex,
+    /// Whether it serves writes.
+    answer: Pin<Box<dyn Future<Output = bool> + Send>>,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// The answer to a question, if one was asked.
+async fn answer(probe: &mut Option<Probe>) -> bool {
+    match probe {
+        Some(probe) => probe.answer.as_mut().await,
+        None => pending().await,
+    }
+}
+
+/// Asks a server, in the one way that works without a session.
+async fn serves_writes(host: Host) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
+        stream.write_all(b"isro").await?;
+        let mut answer = [0; 2];
+        stream.read_exact(&mut answer).await?;
+        Ok::<_, io::Error>(&answer == b"rw")
+    };
+    matches!(timeout(PROBE_ANSWER_MAX, ask).await, Ok(Ok(true)))
+}
+
+/// Connects to a server. Its name is resolved each time, and of its addresses another one is the first
+/// to be tried each time.
+async fn connect(host: &Host, ConnId(attempt): ConnId) -> io::Result<TcpStream> {
+    let mut addresses: Vec<_> = lookup_host((host.name.as_str(), host.port)).await?.collect();
+    if let Some(first) = usize::try_from(attempt).ok().and_then(|n| n.checked_rem(addresses.len()))
+    {
+        addresses.rotate_left(first);
+    }
+    let stream = TcpStream::connect(addresses.as_slice()).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// The connection, as far as there is one.

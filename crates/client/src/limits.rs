@@ -25,6 +25,16 @@ pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// servers share the session timeout.
 pub(crate) const ATTEMPT_MIN: Duration = Duration::from_millis(100);
 
+/// The pause before the first look for a server that serves writes, when the session's own does not;
+/// it doubles with each look. As Apache's `minPingRwTimeout`.
+pub(crate) const PROBE_MIN: Duration = Duration::from_millis(100);
+
+/// The longest pause between two such looks. As Apache's `maxPingRwTimeout`.
+pub(crate) const PROBE_MAX: Duration = Duration::from_secs(60);
+
+/// How long a server has to say whether it serves writes. As Apache's socket timeout for that.
+pub(crate) const PROBE_ANSWER_MAX: Duration = Duration::from_secs(1);
+
 /// Requests that one client has under way, unless configured otherwise; more wait their turn.
 pub(crate) const OUTSTANDING_MAX: usize = 4096;
 

@@ -25,6 +25,11 @@
 //! - The highest zxid seen is shown to each new server; one that is behind refuses the connection.
 //!   Thus what the application reads never goes back in time.
 //! - Credentials, then watches, are set again on each connection before anything else is sent.
+//! - A session that moves to another server while its own works answers what was asked first: no
+//!   request fails because of that. It moves when the list of servers changes and chance wants it,
+//!   and from a server without a quorum when one that serves writes is found.
+//! - An id that came from a server without a quorum is known to that server only; elsewhere a new
+//!   session begins.
 //! - A watch is registered when its answer arrives, never when it is asked for.
 //! - Silence: the session pings when nothing was sent for a third of its timeout, gives the
 //!   connection up when nothing was heard for two thirds, and takes itself for expired when nothing
@@ -50,11 +55,11 @@ use types::{ErrorCode, WatcherKind};
 use wire::connect::ConnectRequest;
 use wire::request::Request;
 
-use self::hosts::{HostOrder, Next};
+use self::hosts::{HostOrder, Next, Rebalance};
 use self::pending::{Pending, Then};
 use self::watches::{Dropped, WatchTable};
 use crate::error::Error;
-use crate::limits::{ATTEMPT_MIN, PING_INTERVAL_MAX};
+use crate::limits::{ATTEMPT_MIN, PING_INTERVAL_MAX, PROBE_MAX};
 
 pub use self::chroot::Chroot;
 pub use self::effect::{
@@ -102,6 +107,8 @@ pub struct Session {
     state: SessionState,
     /// `None` until a server gave one.
     ticket: Option<Ticket>,
+    /// Whether a server with a quorum gave it, or knows it: others can resume it then.
+    is_known_to_all: bool,
     /// Negotiated; what was asked for until then.
     timeout: Duration,
     /// When a server that serves the session last said anything; `None` if none ever did.
@@ -137,13 +144,34 @@ struct Connection {
     inbound: Vec<u8>,
     /// Sent and not answered, in order.
     pending: VecDeque<Pending>,
-    /// How many of the credentials were answered.
+    /// How many of the credentials were sent.
+    credentials_sent: usize,
+    /// How many of them were answered.
     credentials_answered: usize,
     last_sent: Instant,
     /// Whether an answer came: only then is the server known to work.
     is_proven: bool,
     /// Whether the end of the session was asked for; nothing is sent after that.
     is_closing: bool,
+    /// Whether it ends as soon as everything is answered; requests wait for the next one.
+    is_leaving: bool,
+    /// When to look for a server that serves writes; `None` if this one does.
+    probe: Option<Probe>,
+}
+
+impl Connection {
+    /// Whether nothing is under way.
+    fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.credentials_answered == self.credentials_sent
+    }
+}
+
+/// The search for a server that serves writes.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    due: Instant,
+    /// Before the next one; it doubles.
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -190,6 +218,7 @@ impl Session {
             link: Link::Pausing { until: Instant::default() },
             state: SessionState::Connecting,
             ticket: config.resume.clone(),
+            is_known_to_all: config.resume.is_some(),
             timeout: config.timeout,
             last_heard: None,
             last_zxid_seen: Zxid::ZERO,
@@ -208,6 +237,8 @@ impl Session {
         match input {
             Input::Request { id, op } => self.on_request(now, id, op, effects),
             Input::Forget(watch) => self.on_forget(now, watch, effects),
+            Input::Hosts { count, moved } => self.on_hosts(count, moved),
+            Input::ServesWrites(host) => self.on_serves_writes(host),
             Input::Connected(conn) => self.on_connected(now, conn, effects),
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes, effects),
             Input::Disconnected(conn) => self.on_disconnected(now, conn, effects),
@@ -222,7 +253,8 @@ impl Session {
             Link::Pausing { until } => *until,
             Link::Dialing { deadline, .. } | Link::Handshaking { deadline, .. } => *deadline,
             Link::Established(connection) => {
-                return Some(self.ping_due(connection).min(self.silence_due()));
+                let due = self.ping_due(connection).min(self.silence_due());
+                return Some(connection.probe.map_or(due, |probe| due.min(probe.due)));
             }
             Link::Over(_) => return None,
         };
@@ -234,9 +266,9 @@ impl Session {
         self.state
     }
 
-    /// What resumes the session elsewhere, once a server gave it.
+    /// What resumes the session elsewhere, once a server with a quorum gave it.
     pub const fn ticket(&self) -> Option<&Ticket> {
-        self.ticket.as_ref()
+        if self.is_known_to_all { self.ticket.as_ref() } else { None }
     }
 
     /// The session timeout: what the server decided, or what was asked for until it did.
@@ -266,6 +298,10 @@ impl Session {
             Op::Auth(packet) => self.add_credential(now, id, packet, effects),
             Op::CloseSession if !matches!(self.link, Link::Established(_)) => {
                 self.close_unconnected(id, effects);
+            }
+            Op::CloseSession => {
+                self.stay(now, effects);
+                self.send_or_keep(now, id, Op::CloseSession, effects);
             }
             op => self.send_or_keep(now, id, op, effects),
         }
@@ -299,11 +335,29 @@ impl Session {
         packet: AuthPacket<'static>,
         effects: &mut Effects,
     ) {
-        if let Link::Established(connection) = &mut self.link {
+        if let Link::Established(connection) = &mut self.link
+            && !connection.is_leaving
+        {
             encode_auth(&packet, &mut effects.outgoing);
             connection.last_sent = now;
+            connection.credentials_sent += 1;
         }
         self.credentials.push(Credential { packet, asked_by: Some(id) });
+    }
+
+    /// Moves to no other server after all, and asks this one what has waited for the next.
+    fn stay(&mut self, now: Instant, effects: &mut Effects) {
+        let Link::Established(connection) = &mut self.link else { return };
+        if !mem::take(&mut connection.is_leaving) {
+            return;
+        }
+        for credential in &self.credentials[connection.credentials_sent..] {
+            encode_auth(&credential.packet, &mut effects.outgoing);
+        }
+        connection.credentials_sent = self.credentials.len();
+        for (id, op) in mem::take(&mut self.waiting) {
+            self.send_or_keep(now, id, op, effects);
+        }
     }
 
     /// Without a connection there is nobody to tell: a session that exists will expire.
@@ -323,9 +377,16 @@ impl Session {
         op: Op<'static>,
         effects: &mut Effects,
     ) {
-        let Link::Established(connection) = &mut self.link else {
-            self.waiting.push_back((id, op));
-            return;
+        let connection = match &mut self.link {
+            Link::Established(connection) if !connection.is_leaving => connection,
+            Link::Established(_)
+            | Link::Pausing { .. }
+            | Link::Dialing { .. }
+            | Link::Handshaking { .. }
+            | Link::Over(_) => {
+                self.waiting.push_back((id, op));
+                return;
+            }
         };
         let xid = xid_after(self.last_xid);
         let start = effects.outgoing.len();
@@ -348,7 +409,8 @@ impl Session {
         let Link::Established(connection) = &mut self.link else { return };
         // A watch that is on its way to this path would be swept away with the others.
         let is_wanted = connection.pending.iter().any(|pending| pending.sets_watch_at(&path));
-        if is_wanted || connection.is_closing {
+        // The next server does not hear of a watch that is not in the table.
+        if is_wanted || connection.is_closing || connection.is_leaving {
             return;
         }
         let xid = xid_after(self.last_xid);
@@ -359,6 +421,24 @@ impl Session {
         connection.pending.push_back(Pending { xid, then: Then::Nothing });
     }
 
+    fn on_hosts(&mut self, count: usize, moved: &[Option<HostIndex>]) {
+        let rebalance = self.hosts.replace(count, moved);
+        if let (Link::Established(connection), Rebalance::Move) = (&mut self.link, rebalance) {
+            connection.is_leaving = !connection.is_closing;
+        }
+    }
+
+    fn on_serves_writes(&mut self, host: HostIndex) {
+        if let Link::Established(connection) = &mut self.link
+            && connection.probe.is_some()
+            && !connection.is_closing
+        {
+            connection.is_leaving = true;
+            connection.probe = None;
+            self.hosts.prefer(host);
+        }
+    }
+
     fn on_connected(&mut self, now: Instant, connected: ConnId, effects: &mut Effects) {
         let Link::Dialing { conn, .. } = self.link else { return };
         if conn != connected {
@@ -366,8 +446,8 @@ impl Session {
         }
         let no_password = SessionPassword([0; 16]);
         let (session, password) = match &self.ticket {
-            Some(ticket) => (ticket.id, &ticket.password),
-            None => (SessionId::NONE, &no_password),
+            Some(ticket) if self.is_known_to_all => (ticket.id, &ticket.password),
+            Some(_) | None => (SessionId::NONE, &no_password),
         };
         let timeout_ms = i32::try_from(self.config.timeout.as_millis()).unwrap_or(i32::MAX);
         ConnectRequest {
@@ -399,8 +479,16 @@ impl Session {
             Link::Established(_) if now >= self.silence_due() => {
                 self.hang_up(now, HangUp::Silent, effects);
             }
+            Link::Established(connection) if connection.is_leaving && connection.is_idle() => {
+                self.hang_up(now, HangUp::Moving, effects);
+            }
             Link::Established(connection) if now >= self.ping_due(connection) => {
                 self.ping(now, effects);
+            }
+            Link::Established(connection)
+                if connection.probe.is_some_and(|probe| now >= probe.due) =>
+            {
+                self.probe(now, effects);
             }
             Link::Pausing { .. }
             | Link::Dialing { .. }
@@ -432,6 +520,16 @@ impl Session {
         connection.last_sent = now;
     }
 
+    /// Looks for a server that serves writes, ever more rarely.
+    fn probe(&mut self, now: Instant, effects: &mut Effects) {
+        let Link::Established(connection) = &mut self.link else { return };
+        let Some(probe) = &mut connection.probe else { return };
+        *probe = Probe { due: now.after(probe.pause), pause: (probe.pause * 2).min(PROBE_MAX) };
+        if let Some(host) = self.hosts.other() {
+            effects.list.push(Effect::Probe { host });
+        }
+    }
+
     fn hang_up(&mut self, now: Instant, reason: HangUp, effects: &mut Effects) {
         let Some(conn) = self.conn() else { return };
         effects.list.push(Effect::HangUp { conn, reason });
@@ -445,7 +543,10 @@ impl Session {
             Link::Established(connection) => {
                 fail_pending(connection.pending, effects);
                 is_closing = connection.is_closing;
-                if connection.is_proven {
+                if connection.is_leaving {
+                    // The next server has been chosen.
+                    Next::AtOnce
+                } else if connection.is_proven {
                     self.hosts.advance();
                     Next::AtOnce
                 } else {

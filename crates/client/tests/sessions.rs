@@ -5,8 +5,13 @@ mod fixture;
 use std::time::Duration;
 
 use reefkeeper_client::{
-    AddressError, Client, ConnectError, CreateMode, Error, SessionPassword, SessionState, Ticket,
+    AddressError, Client, ConnectError, CreateMode, Error, SessionId, SessionPassword,
+    SessionState, Ticket,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use wire::connect::ConnectResponse;
 
 use self::fixture::{Fixture, Wire};
 
@@ -146,4 +151,80 @@ async fn an_expired_session_says_so() {
     }
     assert_eq!(client.exists("/").await, Err(Error::SessionExpired));
     assert_eq!(watch.await, Err(Error::SessionExpired));
+}
+
+#[tokio::test]
+async fn a_server_that_is_taken_from_the_list_is_left_and_no_request_fails() {
+    let fixture = Fixture::start();
+    let (old, new) = (Wire::to(&fixture.address).await, Wire::to(&fixture.address).await);
+    let client = Client::connect(old.address()).await.expect("connected");
+    let ticket = client.ticket();
+    client.create("/a", "", CreateMode::Persistent).await.expect("created");
+    let mut states = client.states();
+    let writes: Vec<_> = (0..100)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.set_data("/a", "x", None).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(client.update_hosts([]), Err(AddressError::NoHost(String::new())));
+    client.update_hosts([new.address().parse().expect("an address")]).expect("a list");
+    for write in writes {
+        write.await.expect("ran").expect("set");
+    }
+    // It may have been connected again before anybody looked.
+    old.cut();
+    client.set_data("/a", "y", None).await.expect("set");
+    assert_eq!(client.get_data("/a").await.map(|data| data.stat.version), Ok(101));
+    assert_eq!(client.ticket(), ticket);
+    assert!(states.current().is_connected() || states.changed().await.is_some());
+}
+
+/// Answers as a server without a quorum does until `quorum` comes, then ends.
+async fn serve_reads_only(listener: TcpListener, quorum: oneshot::Receiver<()>) {
+    let serve = async {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = [0; 4 + 4 + 8 + 4 + 8 + 4 + 16 + 1];
+            stream.read_exact(&mut request).await.expect("a handshake");
+            let mut answer = Vec::new();
+            let (session, password) = (SessionId(7), SessionPassword([7; 16]));
+            let response =
+                ConnectResponse { timeout_ms: 30_000, session, password, read_only: Some(true) };
+            response.encode(&mut answer);
+            stream.write_all(&answer).await.expect("a client");
+            // Until the client leaves.
+            drop(stream.read_exact(&mut [0; 1024]).await);
+        }
+    };
+    tokio::select! {
+        () = serve => {}
+        _ = quorum => {}
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_a_server_without_a_quorum_moves_to_one_that_serves_writes() {
+    let fixture = Fixture::start();
+    let working = Wire::to(&fixture.address).await;
+    working.cut();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let reads_only = listener.local_addr().expect("bound");
+    let (end, ended) = oneshot::channel();
+    let serving = tokio::spawn(serve_reads_only(listener, ended));
+    let ensemble = format!("{reads_only},{}", working.address());
+    let client = Client::builder(ensemble).read_only(true).connect().await.expect("connected");
+    assert_eq!(client.state(), SessionState::ConnectedReadOnly);
+    assert_eq!(client.ticket(), None);
+
+    let mut states = client.states();
+    working.mend();
+    while states.current() != SessionState::Connected {
+        states.changed().await.expect("not over");
+    }
+    assert!(client.ticket().is_some());
+    client.create("/e", "", CreateMode::Ephemeral).await.expect("created");
+    drop(end);
+    serving.await.expect("ran");
 }

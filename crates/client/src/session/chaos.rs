@@ -32,6 +32,8 @@ enum Happening {
     Event,
     Garbage(Vec<u8>),
     Lose,
+    /// The list of servers is another; whether ours stays.
+    Hosts(bool),
     /// Milliseconds pass.
     Wait(u64),
     Close,
@@ -53,6 +55,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::Event),
         1 => vec(any::<u8>(), 1..40).prop_map(Happening::Garbage),
         3 => Just(Happening::Lose),
+        1 => any::<bool>().prop_map(Happening::Hosts),
         5 => (0..3000_u64).prop_map(Happening::Wait),
         1 => Just(Happening::Close),
     ]
@@ -111,7 +114,7 @@ impl World {
                     assert!(self.asked.contains_key(&id), "never asked");
                     assert!(self.done.insert(id, outcome).is_none(), "done twice");
                 }
-                Effect::Deliver { .. } => {}
+                Effect::Deliver { .. } | Effect::Probe { .. } => {}
                 Effect::State(state) => {
                     assert!(!self.state.is_over(), "nothing follows the end");
                     assert_ne!(state, self.state);
@@ -228,6 +231,10 @@ impl World {
                 if let Some(conn) = self.conn.take() {
                     self.step(Input::Disconnected(conn));
                 }
+            }
+            Happening::Hosts(stays) => {
+                let place = |place| Some(HostIndex(place)).filter(|_| stays);
+                self.step(Input::Hosts { count: 2, moved: &[place(1), place(0)] });
             }
             Happening::Wait(millis) => {
                 self.now = self.now.after(Duration::from_millis(millis));

@@ -38,6 +38,13 @@ pub enum Effect {
         /// Why, for the log.
         reason: HangUp,
     },
+    /// Ask a server whether it serves writes, beside the connection, and report
+    /// [`super::Input::ServesWrites`] if so. An answer that does not come need not be reported; one
+    /// that is asked for replaces the one before.
+    Probe {
+        /// Which server.
+        host: HostIndex,
+    },
     /// A request is done. Every request is, exactly once.
     Complete {
         /// Which.
@@ -132,6 +139,10 @@ pub enum HangUp {
     /// Nothing was heard for two thirds of the session timeout.
     #[error("server is silent")]
     Silent,
+    /// Another server is to serve the session: the list of servers has changed, or one that serves
+    /// writes was found.
+    #[error("moving to another server")]
+    Moving,
     /// The session is over.
     #[error("session is over")]
     Over,

@@ -13,10 +13,11 @@ use wire::request::Request;
 use super::pending::{Pending, Then, WatchChange};
 use super::watches::List;
 use super::{
-    Connection, Effect, Effects, End, Link, Notice, RequestId, Response, ServerMisbehaved, Session,
-    SessionState, Ticket, WatchEvent, WatchId, encode_auth,
+    Connection, Effect, Effects, End, Link, Notice, Probe, RequestId, Response, ServerMisbehaved,
+    Session, SessionState, Ticket, WatchEvent, WatchId, encode_auth,
 };
 use crate::error::Error;
+use crate::limits::PROBE_MIN;
 
 impl Session {
     pub(super) fn on_received(
@@ -110,16 +111,21 @@ impl Session {
             let is_last = batches.peek().is_none();
             pending.push_back(Pending { xid, then: Then::WatchesSet { is_last } });
         }
+        let is_read_only = response.read_only == Some(true);
+        self.is_known_to_all |= !is_read_only;
+        let probe = is_read_only.then(|| Probe { due: now.after(PROBE_MIN), pause: PROBE_MIN * 2 });
         self.link = Link::Established(Connection {
             conn,
             inbound: Vec::new(),
             pending,
+            credentials_sent: self.credentials.len(),
             credentials_answered: 0,
             last_sent: now,
             is_proven: false,
             is_closing: false,
+            is_leaving: false,
+            probe,
         });
-        let is_read_only = response.read_only == Some(true);
         let state =
             if is_read_only { SessionState::ConnectedReadOnly } else { SessionState::Connected };
         self.change_state(state, effects);

@@ -2,7 +2,7 @@
 
 use types::{ConnId, Op};
 
-use super::WatchId;
+use super::{HostIndex, WatchId};
 
 /// A request's number, chosen by whoever asks: unique within the session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -28,6 +28,15 @@ pub enum Input<'a> {
     },
     /// The owner of a watch is gone.
     Forget(WatchId),
+    /// The list of servers is another.
+    Hosts {
+        /// How many there are now, at least one.
+        count: usize,
+        /// For each server of the old list its place in the new one.
+        moved: &'a [Option<HostIndex>],
+    },
+    /// A server that [`super::Effect::Probe`] was about serves writes.
+    ServesWrites(HostIndex),
     /// A connection that [`super::Effect::Dial`] asked for is there.
     Connected(ConnId),
     /// Bytes came, cut anywhere.

@@ -21,6 +21,7 @@ struct Script {
     states: Vec<SessionState>,
     completed: Vec<(u64, Result<Response, Error>)>,
     delivered: Vec<(u64, Notice)>,
+    probed: Vec<HostIndex>,
 }
 
 impl Script {
@@ -43,6 +44,7 @@ impl Script {
             states: Vec::new(),
             completed: Vec::new(),
             delivered: Vec::new(),
+            probed: Vec::new(),
         };
         script.step(Input::Deadline);
         script
@@ -64,6 +66,7 @@ impl Script {
                 Effect::Complete { id, outcome } => self.completed.push((id.0, outcome)),
                 Effect::Deliver { watch, notice } => self.delivered.push((watch.0, notice)),
                 Effect::State(state) => self.states.push(state),
+                Effect::Probe { host } => self.probed.push(host),
             }
         }
     }
@@ -95,14 +98,18 @@ impl Script {
     }
 
     fn answer_handshake(&mut self, timeout_ms: i32) {
+        if timeout_ms > 0 {
+            return self.answer_handshake_of(timeout_ms, false);
+        }
         let mut bytes = Vec::new();
-        let response = if timeout_ms > 0 {
-            let password = PASSWORD;
-            ConnectResponse { timeout_ms, session: SESSION, password, read_only: Some(false) }
-        } else {
-            ConnectResponse::refused(Some(false))
-        };
-        response.encode(&mut bytes);
+        ConnectResponse::refused(Some(false)).encode(&mut bytes);
+        self.receive(&bytes);
+    }
+
+    fn answer_handshake_of(&mut self, timeout_ms: i32, is_read_only: bool) {
+        let mut bytes = Vec::new();
+        let (session, password, read_only) = (SESSION, PASSWORD, Some(is_read_only));
+        ConnectResponse { timeout_ms, session, password, read_only }.encode(&mut bytes);
         self.receive(&bytes);
     }
 
@@ -568,4 +575,116 @@ fn what_the_session_does_itself_can_not_be_asked_for() {
         assert_eq!(outcome, Err(Error::Refused(ErrorCode::Unimplemented)));
     }
     assert_eq!(script.sent(), []);
+}
+
+/// The list changes to one in which none of the servers is left.
+fn exchange_servers(script: &mut Script) {
+    let moved = [None, None];
+    script.step(Input::Hosts { count: 3, moved: &moved });
+}
+
+#[test]
+fn a_server_that_is_not_in_the_list_anymore_is_left_when_all_is_answered() {
+    let mut script = Script::new(2, "");
+    script.accept();
+    script.ask(1, create("/a"));
+    exchange_servers(&mut script);
+    script.ask(2, create("/b"));
+    script.ask(3, auth("digest"));
+    assert_eq!(script.sent(), [(1, create("/a"))]);
+    assert_eq!(script.hung_up, None);
+
+    let old_conn = script.conn();
+    script.reply(1, 5, Err(ErrorCode::NodeExists));
+    assert_eq!(script.completed(), [(1, Err(Error::Refused(ErrorCode::NodeExists)))]);
+    assert_eq!(script.hung_up, Some(HangUp::Moving));
+    assert_eq!(script.session.state(), SessionState::Disconnected);
+    assert_ne!(script.conn(), old_conn, "it dials at once");
+    script.accept();
+    assert_eq!(script.sent(), [(-4, auth("digest")), (2, create("/b"))]);
+}
+
+#[test]
+fn a_session_that_is_closed_does_not_move_anymore() {
+    let mut script = Script::new(2, "");
+    script.accept();
+    script.ask(1, create("/a"));
+    exchange_servers(&mut script);
+    script.ask(2, auth("digest"));
+    script.ask(3, create("/b"));
+    script.sent_bytes();
+    script.ask(4, Op::CloseSession);
+    let sent = script.sent();
+    assert_eq!(sent, [(-4, auth("digest")), (2, create("/b")), (3, Op::CloseSession)]);
+}
+
+#[test]
+fn a_server_that_stays_is_kept() {
+    let mut script = Script::new(2, "");
+    script.accept();
+    let moved = [Some(HostIndex(1)), Some(HostIndex(0))];
+    script.step(Input::Hosts { count: 2, moved: &moved });
+    assert_eq!(script.hung_up, None);
+    assert_eq!(script.session.state(), SessionState::Connected);
+}
+
+#[test]
+fn a_session_without_a_connection_dials_the_new_servers() {
+    let mut script = Script::new(1, "");
+    script.step(Input::Hosts { count: 1, moved: &[None] });
+    script.disconnect();
+    script.sleep_until_due();
+    script.accept();
+    assert_eq!(script.session.state(), SessionState::Connected);
+}
+
+#[test]
+fn a_server_without_a_quorum_is_left_for_one_that_serves_writes() {
+    let mut script = Script::new(3, "");
+    script.step(Input::Connected(script.conn()));
+    script.sent_bytes();
+    script.answer_handshake_of(30_000, true);
+    assert_eq!(script.session.state(), SessionState::ConnectedReadOnly);
+    assert_eq!(script.session.ticket(), None, "no other server knows it");
+    let (_, first) = script.dialed.expect("dialed");
+
+    // It looks around, and ever more rarely.
+    assert_eq!(script.sleep_until_due(), Duration::from_millis(100));
+    assert_eq!(script.sleep_until_due(), Duration::from_millis(200));
+    assert_eq!(script.sleep_until_due(), Duration::from_millis(400));
+    assert_eq!(script.probed.len(), 3);
+    assert!(!script.probed.contains(&first));
+
+    let found = script.probed[0];
+    script.ask(1, get("/a", false));
+    script.step(Input::ServesWrites(found));
+    assert_eq!(script.hung_up, None, "a read is under way");
+    script.reply(1, 5, Ok(data_body()));
+    assert_eq!(script.hung_up, Some(HangUp::Moving));
+    assert_eq!(script.dialed.map(|(_, host)| host), Some(found));
+
+    // A new session: the old one was that server's own.
+    let request = script.accept();
+    assert_eq!(request[4 + 4 + 8 + 4..][..8], [0; 8]);
+    assert_eq!(script.session.state(), SessionState::Connected);
+    assert_eq!(script.session.ticket().map(|ticket| ticket.id), Some(SESSION));
+    let probed = script.probed.len();
+    script.sleep_until_due();
+    assert_eq!(script.probed.len(), probed);
+}
+
+#[test]
+fn a_session_that_all_know_is_resumed_after_a_server_without_a_quorum() {
+    let mut script = Script::new(1, "");
+    script.accept();
+    script.disconnect();
+    script.sleep_until_due();
+    script.step(Input::Connected(script.conn()));
+    script.sent_bytes();
+    script.answer_handshake_of(30_000, true);
+    assert_eq!(script.session.ticket().map(|ticket| ticket.id), Some(SESSION));
+    script.disconnect();
+    script.sleep_until_due();
+    let request = script.accept();
+    assert_eq!(request[4 + 4 + 8 + 4..][..8], SESSION.0.to_be_bytes());
 }
