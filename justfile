@@ -20,6 +20,10 @@ bless:
 lint:
     .ci/run fmt clippy tidy
 
+# Every planted bug, by the simulator or the tests of `zab`: fails if one is not found.
+mutants SCHEDULES="10000":
+    cargo run --release -p sim --features mutants -- mutants --schedules {{SCHEDULES}}
+
 # One simulated run by its seed, with its trace.
 sim SEED:
     cargo run --release -p sim -- run --seed {{SEED}} --trace

@@ -60,6 +60,8 @@ pub enum Promise {
     D3,
     /// Recovery is a function of what is on disk.
     D5,
+    /// What was cut off does not come back.
+    D6,
     /// A recovered tree is the model's at the recovered zxid, from whatever snapshot and logs.
     D8,
     /// A damaged record that is no torn tail is never cut silently.

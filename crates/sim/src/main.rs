@@ -21,7 +21,8 @@ usage: sim run --seed S [--servers N] [--trace] [--log FILTER] [--history FILE] 
        sim campaign [--schedules N] [--seconds T] [--from SEED] [--servers N] [--jobs N]
        sim replay TAPE [--trace] [--history FILE]
        sim shrink TAPE [--runs N] [--save TAPE]
-       sim mutants [--only N,...] [--seconds T] [--from SEED] [--jobs N]   (needs --features mutants)";
+       sim mutants [--only N,...] [--schedules N] [--seconds T] [--from SEED] [--jobs N]
+                   (needs --features mutants)";
 
 /// Lines of the history that a failure prints.
 const LAST_LINES: usize = 40;

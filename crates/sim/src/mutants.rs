@@ -1,8 +1,7 @@
 //! The bugs that can be planted, and what should find each.
 //!
-//! Numbers below 100 are those of the list of historical bugs; the others are ours. Those of elections
-//! (29 to 32) are looked for by the campaigns of `zab`. The code of
-//! each is where `types::mutant::active` is asked for its number.
+//! Numbers below 100 are those of the list of historical bugs; the others are ours. The code of each is
+//! where `types::mutant::active` is asked for its number.
 
 use crate::checkers::Promise;
 
@@ -13,26 +12,53 @@ pub struct Mutant {
     pub number: u32,
     /// What is wrong.
     pub what: &'static str,
-    /// Voters of the runs that look for it.
-    pub voters: usize,
-    /// Which promises it breaks, as the checkers may see it first.
-    pub breaks: &'static [Promise],
+    /// Who looks for it.
+    pub hunt: Hunt,
+}
+
+/// How a planted bug is found.
+#[derive(Clone, Copy, Debug)]
+pub enum Hunt {
+    /// By runs with so many voters, which see one of these promises broken first.
+    Runs {
+        /// How many voters.
+        voters: usize,
+        /// What it breaks.
+        breaks: &'static [Promise],
+    },
+    /// By the campaigns and scripts of `zab`, where it can be seen or reached and why here it can not.
+    ProtocolTests(&'static str),
+    /// By nobody, since nothing comes of it.
+    Nobody(&'static str),
 }
 
 /// A bug that a server that is alone has too.
 const fn mutant(number: u32, what: &'static str, breaks: &'static [Promise]) -> Mutant {
-    Mutant { number, what, voters: 1, breaks }
+    Mutant { number, what, hunt: Hunt::Runs { voters: 1, breaks } }
 }
 
 /// A bug that only members of an ensemble have.
 const fn of_members(number: u32, what: &'static str, breaks: &'static [Promise]) -> Mutant {
-    Mutant { number, what, voters: 3, breaks }
+    Mutant { number, what, hunt: Hunt::Runs { voters: 3, breaks } }
+}
+
+/// A bug that the tests of `zab` find, for a reason.
+const fn of_peers(number: u32, what: &'static str, why: &'static str) -> Mutant {
+    Mutant { number, what, hunt: Hunt::ProtocolTests(why) }
+}
+
+/// A bug of which nothing comes, for a reason.
+const fn of_nobody(number: u32, what: &'static str, why: &'static str) -> Mutant {
+    Mutant { number, what, hunt: Hunt::Nobody(why) }
 }
 
 use Promise::{
-    D1, D2, D3, D4, D7, D8, E1, Liveness, M3, M4, NoPanic, P0, P1, P2, P3, P4, P5, P6, P7, P8, P9,
-    P10, P11, P12, P14, P15, S5, W5, W6, Z2, Z3, Z11, Z12, Z13, Z14, Z15,
+    D1, D2, D3, D4, D6, D7, D8, E1, Liveness, M3, M4, NoPanic, P0, P1, P2, P3, P4, P5, P6, P7, P8,
+    P9, P10, P11, P12, P14, P15, S5, W5, W6, Z2, Z3, Z11, Z12, Z13, Z14, Z15,
 };
+
+/// Why bugs of elections are looked for elsewhere.
+const ELECTIONS: &str = "whom an election chooses is known there, and does no harm here";
 
 /// Every one.
 pub const ALL: &[Mutant] = &[
@@ -47,24 +73,45 @@ pub const ALL: &[Mutant] = &[
     of_members(9, "NewLeader is sent before the history", &[Z11, Z12, D4]),
     of_members(10, "a snapshot counts as soon as it begins to arrive", &[D1]),
     of_members(11, "a snapshot is named after what is not committed", &[Z13, Z15, D8, Z12]),
-    of_members(12, "a cut leaves snapshots that show what was cut", &[Z3, D3, D8, Z12]),
-    of_members(13, "a cut that failed is taken for a good one", &[Z3, D3, D8, Z12]),
-    of_members(14, "a cut is not synced", &[D3, Z3, Z12]),
+    of_members(12, "a cut leaves snapshots that show what was cut", &[D6, Z3, D3, D8, Z12]),
+    of_members(13, "a cut that failed is taken for a good one", &[D6, Z3, D3, D8, Z12]),
+    of_nobody(
+        14,
+        "a cut is not synced",
+        "the recovery that follows every cut syncs the log that ends the history (118 is without that)",
+    ),
     of_members(15, "a cut removes the oldest of the later logs first", &[D3, D7]),
     of_members(16, "a cut leaves a part of the tail", &[Z12, Z15, D8, Z3]),
     of_members(17, "what is logged after a cut counts as durable at once", &[D1]),
     of_members(18, "what is kept for learners has a gap", &[Z12, Z15]),
-    of_members(20, "the beginning of an epoch is taken for a transaction", &[Z12, M4, NoPanic]),
+    of_members(19, "what the log has is sent behind a branch that is dead", &[Z3, Z12, Z13, D8]),
+    of_peers(
+        20,
+        "the beginning of an epoch is taken for a transaction",
+        "only Apache's servers say that a history ends there; a whole server refuses the cut",
+    ),
     of_members(21, "a leader counts its own vote before its log is durable", &[D4]),
     of_members(22, "a quorum for one transaction commits those after it", &[D4]),
     of_members(23, "who accepted the epoch before counts once more", &[Z2, M3, D1]),
     of_members(24, "observers count", &[D1, D4, Z2]),
     of_members(25, "an epoch is agreed to before that is durable", &[D1]),
     of_members(26, "the accepted epoch is not stored", &[D2, D1]),
-    of_members(27, "an epoch that others have accepted is begun again", &[Z2, D1]),
+    of_peers(
+        27,
+        "an epoch that others have accepted is begun again",
+        "who has accepted it does not count, so that it takes five voters and two leaders at once",
+    ),
     of_members(28, "a learner with a later history is led", &[M3, M4]),
+    of_peers(29, "votes are compared by history before epoch", ELECTIONS),
+    of_peers(30, "votes of earlier rounds count", ELECTIONS),
+    of_peers(31, "a leader is followed without its own word", ELECTIONS),
+    of_peers(32, "the first quorum ends an election", ELECTIONS),
     of_members(33, "a leader without a quorum goes on", &[Liveness, P12]),
-    of_members(34, "a leader confirms itself", &[P12]),
+    of_peers(
+        34,
+        "a leader confirms itself",
+        "here two leaders seldom have clients that ask at the same time",
+    ),
     mutant(35, "a failed sync is taken for a good one", &[P5, P4, D3, D7]),
     mutant(36, "a failed sync is tried again and believed", &[P5, P4, D3, D7]),
     of_members(37, "damage in the middle of a log is taken for a torn end", &[D7]),
@@ -94,7 +141,7 @@ pub const ALL: &[Mutant] = &[
     mutant(62, "a version may be too high", &[P1, P6]),
     mutant(63, "sequence numbers count the children there are", &[P15, P1]),
     of_members(64, "two connections of one learner are listened to", &[Z15]),
-    mutant(66, "a refused write has no place in the order", &[P0, P1]),
+    mutant(66, "a refused write has no place in the order", &[P0, P1, P2]),
     mutant(101, "a snapshot is named after one transaction too many", &[D8, D7, D3, P5]),
     mutant(102, "applied and acknowledged before the sync", &[P5, P4, D7]),
     mutant(103, "one transaction too many is taken for durable", &[P5, P4]),
@@ -120,10 +167,23 @@ pub const ALL: &[Mutant] = &[
         "pending changes are forgotten when an older one is applied",
         &[D8, P1, P6, P14, P15],
     ),
-    of_members(130, "a snapshot that comes late is not waited for", &[NoPanic, M4]),
+    of_peers(
+        130,
+        "a snapshot that comes late is not waited for",
+        "it takes a moment between two packets",
+    ),
     of_members(133, "a membership that is pending is not stored", &[D4, D1, E1, M3, P1]),
     of_members(134, "a membership that is pending has no say", &[D4, D1, E1]),
     of_members(140, "a snapshot is begun for a learner that is gone", &[Liveness]),
     of_members(141, "who may have lost something leads because others say so", &[NoPanic, M3]),
-    of_members(131, "the snapshot of a new leader lacks what it has not heard of", &[M4]),
+    of_peers(
+        131,
+        "the snapshot of a new leader lacks what it has not heard of",
+        "what follows the snapshot makes it good, unless its receiver dies before that",
+    ),
+    of_peers(
+        132,
+        "a leader forgets how late epochs are that others have accepted",
+        "the next leader finds that out, a little later",
+    ),
 ];

@@ -1,7 +1,7 @@
 //! The commands that break the server on purpose.
 //!
 //! Each mutant runs in a process of its own: it may well end in an assertion of the server, which
-//! counts as found.
+//! counts as found. Those that only the tests of `zab` can find are looked for by these, with cargo.
 
 use std::io;
 use std::process::{Command, ExitCode};
@@ -10,13 +10,22 @@ use std::time::{Duration, Instant};
 
 use sim::campaign::{Budget, Campaign};
 use sim::checkers::Promise;
-use sim::mutants::{self, Mutant};
+use sim::mutants::{self, Hunt, Mutant};
 
 use crate::arguments::Arguments;
 use crate::terminal::{Stop, say, tell_of_panics};
 
-/// Seconds given to a mutant to be found.
-const SECONDS: u64 = 120;
+/// Runs in which a mutant has to be found: the same ones on any machine, however busy it is.
+const SCHEDULES: u64 = 10_000;
+/// Seconds after which it has survived in any case.
+const SECONDS: u64 = 600;
+
+/// The manifest of the crate whose tests look for mutants too.
+const ZAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../zab/Cargo.toml");
+/// Seconds that they may take before it is the scripts' turn.
+const ZAB_SECONDS: u64 = 20;
+/// The test that does.
+const ZAB_TEST: &str = "mutants::each_planted_bug_is_found";
 
 /// How one mutant ended.
 struct Fate {
@@ -26,9 +35,30 @@ struct Fate {
     took: Duration,
 }
 
+/// What is written behind a mutant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// It was found by what should find it.
+    Expected,
+    /// It was found by something else.
+    Odd,
+    Alive,
+}
+
+/// How many ended how.
+#[derive(Default)]
+struct Tally {
+    alive: u32,
+    odd: u32,
+    seconds: Vec<f64>,
+    /// Those that nobody looks for.
+    exempt: u32,
+}
+
 /// What is searched for mutants with.
 #[derive(Clone, Copy)]
 struct Effort {
+    schedules: u64,
     seconds: u64,
     first_seed: u64,
     threads: u64,
@@ -37,6 +67,7 @@ struct Effort {
 impl Effort {
     fn read(arguments: &mut Arguments) -> Result<Self, Stop> {
         Ok(Self {
+            schedules: arguments.number("--schedules")?.unwrap_or(SCHEDULES),
             seconds: arguments.number("--seconds")?.unwrap_or(SECONDS),
             first_seed: arguments.number("--from")?.unwrap_or(0),
             threads: arguments.number("--jobs")?.unwrap_or(1),
@@ -53,33 +84,57 @@ pub(crate) fn all(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         return Err(Stop::Usage);
     }
     let is_chosen = |number| only.is_empty() || only.contains(&u64::from(number));
-    let (mut alive, mut odd) = (0, 0);
-    let mut seconds = Vec::new();
+    let mut tally = Tally::default();
     for mutant in mutants::ALL.iter().filter(|mutant| is_chosen(mutant.number)) {
-        let fate = try_one(mutant, effort).map_err(|_| Stop::Usage)?;
-        let killer = fate.killer.as_deref().unwrap_or("ALIVE");
-        let is_expected = mutant.breaks.iter().any(|promise| promise.to_string() == killer);
-        alive += u32::from(fate.killer.is_none());
-        odd += u32::from(fate.killer.is_some() && !is_expected);
-        seconds.push(fate.took.as_secs_f64());
-        say(format_args!(
-            "M{:<4} {killer:<12} {} {:>7} schedules {:>7.2} s  {}",
-            mutant.number,
-            if is_expected { ' ' } else { '*' },
-            fate.runs,
-            fate.took.as_secs_f64(),
-            mutant.what
-        ))?;
+        let fate = match mutant.hunt {
+            Hunt::Runs { .. } => try_one(mutant, effort),
+            Hunt::ProtocolTests(_) => try_in_zab(mutant, effort),
+            Hunt::Nobody(why) => {
+                tally.exempt += 1;
+                say(format_args!("M{:<4} {:<12}   {}: {why}", mutant.number, "-", mutant.what))?;
+                continue;
+            }
+        };
+        tell(mutant, &fate.map_err(|_| Stop::Usage)?, &mut tally)?;
     }
+    let Tally { alive, odd, mut seconds, exempt } = tally;
     seconds.sort_by(f64::total_cmp);
     let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
     let worst = seconds.last().copied().unwrap_or_default();
     say(format_args!(
-        "{} mutants, {alive} alive, {odd} found by another promise than expected (*); seconds: \
-         median {median:.2}, worst {worst:.2}",
+        "{} mutants, {alive} alive, {odd} found by another promise than expected (*), and {exempt} of \
+         which nothing comes; seconds: median {median:.2}, worst {worst:.2}",
         seconds.len()
     ))?;
-    Ok(if alive == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if alive == 0 && odd == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tells how a mutant ended.
+fn tell(mutant: &Mutant, fate: &Fate, tally: &mut Tally) -> Result<(), Stop> {
+    let Fate { killer, runs, took } = fate;
+    let mark = match (killer, mutant.hunt) {
+        (None, _) => Mark::Alive,
+        (Some(killer), Hunt::Runs { breaks, .. })
+            if !breaks.iter().any(|promise| promise.to_string() == *killer) =>
+        {
+            Mark::Odd
+        }
+        (Some(_), _) => Mark::Expected,
+    };
+    tally.alive += u32::from(mark == Mark::Alive);
+    tally.odd += u32::from(mark == Mark::Odd);
+    tally.seconds.push(took.as_secs_f64());
+    let (what, why) = match mutant.hunt {
+        Hunt::ProtocolTests(why) => (mutant.what, format!("; by the tests of zab: {why}")),
+        Hunt::Runs { .. } | Hunt::Nobody(_) => (mutant.what, String::new()),
+    };
+    say(format_args!(
+        "M{:<4} {:<12} {} {runs:>7} schedules {:>7.2} s  {what}{why}",
+        mutant.number,
+        killer.as_deref().unwrap_or("ALIVE"),
+        if mark == Mark::Odd { '*' } else { ' ' },
+        took.as_secs_f64(),
+    ))
 }
 
 /// Searches with one mutant switched on, in this process.
@@ -88,12 +143,13 @@ pub(crate) fn one(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let Some(mutant) = mutants::ALL.iter().find(|mutant| u64::from(mutant.number) == number) else {
         return Err(Stop::Usage);
     };
-    let Effort { seconds, first_seed, threads } = Effort::read(&mut arguments)?;
+    let Effort { schedules, seconds, first_seed, threads } = Effort::read(&mut arguments)?;
     arguments.finish()?;
+    let Hunt::Runs { voters, .. } = mutant.hunt else { return Err(Stop::Usage) };
     let campaign = Campaign::new(Budget {
-        voters: Some(mutant.voters),
+        voters: Some(voters),
         first_seed,
-        runs: u64::MAX,
+        runs: schedules,
         time: Duration::from_secs(seconds),
         threads: usize::try_from(threads).map_err(|_| Stop::Usage)?,
     });
@@ -117,11 +173,12 @@ pub(crate) fn one(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 }
 
 fn try_one(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
-    let Effort { seconds, first_seed, threads } = effort;
+    let Effort { schedules, seconds, first_seed, threads } = effort;
     let start = Instant::now();
     let output = Command::new(std::env::current_exe()?)
         .args(["mutant", "--number", &mutant.number.to_string()])
-        .args(["--seconds", &seconds.to_string(), "--from", &first_seed.to_string()])
+        .args(["--schedules", &schedules.to_string(), "--seconds", &seconds.to_string()])
+        .args(["--from", &first_seed.to_string()])
         .args(["--jobs", &threads.to_string()])
         .output()?;
     let took = start.elapsed();
@@ -134,6 +191,26 @@ fn try_one(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
         _ => (Some(Promise::NoPanic.to_string()), "?"),
     };
     Ok(Fate { killer, runs: runs.to_owned(), took })
+}
+
+/// Lets the tests of `zab` look for a mutant, which say `M<number> <mark> <killer> <runs> runs ...`.
+fn try_in_zab(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
+    let start = Instant::now();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["test", "--quiet", "--release", "--features", "mutants", "--manifest-path", ZAB])
+        .args(["--test", "protocol", "--", "--exact", ZAB_TEST, "--nocapture"])
+        .env("ONLY", mutant.number.to_string())
+        .env("SECONDS", ZAB_SECONDS.min(effort.seconds).to_string())
+        .env("FROM", effort.first_seed.to_string())
+        .output()?;
+    let took = start.elapsed();
+    let text = String::from_utf8_lossy(&output.stderr);
+    let name = format!("M{} ", mutant.number);
+    let line = text.lines().find(|line| line.starts_with(&name)).unwrap_or_default();
+    let mut words = line.split_whitespace().skip(1).filter(|&word| word != "*");
+    let killer = words.next().filter(|_| output.status.success()).map(str::to_owned);
+    Ok(Fate { killer, runs: words.next().unwrap_or("?").to_owned(), took })
 }
 
 #[cfg(feature = "mutants")]

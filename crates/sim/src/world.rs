@@ -19,6 +19,7 @@ mod answer;
 mod client;
 mod clock;
 mod counters;
+mod cut_images;
 mod death;
 mod decay;
 mod disk_threads;
@@ -199,6 +200,8 @@ enum Happening {
     Start(Life),
     /// Something goes wrong.
     Nemesis,
+    /// Servers that were separated find each other again.
+    Join,
     /// The faults end.
     Peace,
     /// All must be well by now.
@@ -352,6 +355,10 @@ impl World {
             }
             Happening::Start(life) => self.start(life),
             Happening::Nemesis => self.nemesis(),
+            Happening::Join => {
+                self.join_all();
+                Ok(())
+            }
             Happening::Peace => {
                 self.make_peace();
                 Ok(())

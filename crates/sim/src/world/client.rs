@@ -37,6 +37,8 @@ pub(super) struct Client {
     pub(super) heard: Instant,
     /// It does nothing before this.
     pub(super) silent_until: Instant,
+    /// It asks for nothing before this, but keeps its session.
+    pub(super) rests_until: Instant,
     pub(super) watches: WatchBook,
     /// What is wrong with the handshake on the wire.
     pub(super) lie: Option<Lie>,
@@ -112,6 +114,7 @@ impl Client {
             pending: VecDeque::new(),
             heard: Instant::default(),
             silent_until: Instant::default(),
+            rests_until: Instant::default(),
             watches: WatchBook::default(),
             lie: None,
             credentials: Vec::new(),

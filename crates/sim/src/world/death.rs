@@ -22,15 +22,17 @@ pub(super) enum Death {
 impl World {
     /// A moment at which the process can die; tells whether it did.
     pub(super) fn crash_point(&mut self, node: NodeId, place: &'static str) -> bool {
-        match self.nodes[node].doom.and_then(|doom| doom.strikes(place)) {
+        match self.fate_at(node, place) {
             None => {}
-            Some(Fate::Dies(effects)) => {
-                self.nodes[node].doom = None;
-                self.nodes[node].crash_in = Some(effects);
+            Some(Fate::Dies(effects)) => self.nodes[node].crash_in = Some(effects),
+            Some(Fate::DiskFails) => self.fail_disk_soon(node),
+            Some(Fate::StandsStill) => {
+                self.counters.count("stood still at a step");
+                self.pause(node);
             }
-            Some(Fate::DiskFails) => {
-                self.nodes[node].doom = None;
-                self.fail_disk_soon(node);
+            Some(Fate::IsAlone) => {
+                self.counters.count("alone from a step on");
+                self.leave_alone(node);
             }
         }
         let it = &mut self.nodes[node];
@@ -57,7 +59,7 @@ impl World {
                 self.counters.count("process killed");
                 self.note_fault(node, Fault::Crash);
                 self.nodes[node].disk.kill();
-                self.bury(node);
+                self.bury(node, death);
             }
             Death::PowerLost => {
                 self.lose_power(node);
@@ -81,11 +83,11 @@ impl World {
         self.note_fault(node, Fault::PowerLoss);
         let Self { nodes, agenda, .. } = self;
         nodes[node].disk.crash(&mut |bound: u64| agenda.tape.range(0, bound - 1));
-        self.bury(node);
+        self.bury(node, Death::PowerLost);
     }
 
     /// Removes what is left of the process; its handles of the disk are dead already.
-    fn bury(&mut self, node: NodeId) {
+    fn bury(&mut self, node: NodeId, death: Death) {
         let it = &mut self.nodes[node];
         if it.process.as_ref().is_some_and(Process::is_writing_snapshot) {
             // Dropping the writer would still remove its file, which a dead process can not.
@@ -106,15 +108,19 @@ impl World {
                 self.plan_arrival_at_client(id);
             }
         }
-        self.bury_sockets(node);
+        self.bury_sockets(node, death);
     }
 
     /// Ends the connections with other servers, after some of what was sent. The system says so to
-    /// the others; a machine that has lost its power does not.
-    fn bury_sockets(&mut self, node: NodeId) {
+    /// the others; a machine that has lost its power mostly does not.
+    fn bury_sockets(&mut self, node: NodeId, death: Death) {
+        let told_permille = match death {
+            Death::Killed => 900,
+            Death::PowerLost => 400,
+        };
         for link in self.network.links_of(node) {
             if let Some(socket) = self.network.socket(far(link)) {
-                let is_told = self.agenda.tape.chance(700);
+                let is_told = self.agenda.tape.chance(told_permille);
                 let end = if is_told { End::Closed } else { End::Silent };
                 socket.incoming.cut(&mut self.agenda.tape, end);
             }

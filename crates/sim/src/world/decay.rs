@@ -89,9 +89,12 @@ impl World {
 
     /// The machine comes back with an empty disk.
     pub(super) fn lose_disk(&mut self, node: NodeId) -> Result<(), Violation> {
-        if !self.may_forget(node) {
+        // Who loses its disk twice in a few hours, and starts more than once a minute, may hand out ids of
+        // sessions again.
+        if self.nodes[node].has_lost_disk || !self.may_forget(node) {
             return Ok(());
         }
+        self.nodes[node].has_lost_disk = true;
         self.cut_off_power(node);
         self.counters.count("disk lost");
         self.note_fault(node, Fault::DiskLoss);

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::death::Death;
+use super::log_image::LogImage;
 use super::network::far;
 use super::node::{Life, Node, NodeId};
-use super::process::{Change, KeeperJob, LogJob, SnapshotJob, SnapshotProgress};
+use super::process::{Change, KeeperJob, LogJob, SnapshotJob, SnapshotProgress, directories};
 use super::{Happening, World};
 use crate::checkers::{Promise, Violation};
 use crate::history::Fault;
+use storage::Disk;
 use types::{Epoch, Zxid};
 
 /// How many times longer a slow disk takes.
@@ -144,6 +146,8 @@ impl World {
         match job {
             LogJob::Change(Change::Cut(keep)) => {
                 ledger.cut(*keep);
+                self.count_cut(node, *keep);
+                self.check_crashes_of_cut(node, *keep)?;
                 Ok(Noted::Change)
             }
             LogJob::Change(Change::Install(link, _)) => {
@@ -155,6 +159,22 @@ impl World {
                 Ok(Noted::Change)
             }
             _ => Ok(Noted::Nothing),
+        }
+    }
+
+    /// Counts what a cut has to go through.
+    fn count_cut(&mut self, node: NodeId, keep: Zxid) {
+        let disk = &self.nodes[node].disk;
+        let is_last_cut = |log: &LogImage| log.entries.iter().any(|entry| entry.zxid > keep);
+        let cut_logs = LogImage::all(disk).iter().filter(|log| is_last_cut(log)).count();
+        let snapshots = disk.list(&directories().snapshot_dir()).unwrap_or_default();
+        let zxid = |name: &String| i64::from_str_radix(name.strip_prefix("snapshot.")?, 16).ok();
+        let is_passed = snapshots.iter().filter_map(zxid).any(|it| it > keep.raw());
+        if cut_logs > 1 {
+            self.counters.count("cut through several logs");
+        }
+        if is_passed {
+            self.counters.count("cut behind which there was a snapshot");
         }
     }
 

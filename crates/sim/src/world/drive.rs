@@ -18,6 +18,9 @@ use super::{Happening, World, answer, operator};
 use crate::checkers::{Promise, Violation};
 use crate::history::Event;
 
+/// In how many of 1000 cases a client rests after it has asked something, in runs that take that long.
+const REST_PERMILLE: u64 = 300;
+
 impl World {
     /// A client looks what to do next.
     pub(super) fn wake_client(&mut self, at: usize) -> Result<(), Violation> {
@@ -61,6 +64,7 @@ impl World {
             || client.made >= self.plan.requests
             || client.outstanding() >= self.plan.window
             || client.farewell == Farewell::Closing
+            || self.agenda.now() < client.rests_until
             || self.is_peaceful();
         let longest = if is_idle {
             self.plan.timeout() / 4
@@ -159,9 +163,14 @@ impl World {
         let room = self.plan.window.saturating_sub(client.outstanding());
         let left = self.plan.requests.saturating_sub(client.made);
         let count = room.min(usize::try_from(left).unwrap_or(usize::MAX));
-        if count == 0 {
+        let now = self.agenda.now();
+        if count == 0 || now < client.rests_until {
             self.ping_if_idle(at);
             return;
+        }
+        if self.plan.delays.rest > Duration::ZERO && self.agenda.tape.chance(REST_PERMILLE) {
+            let rest = self.agenda.duration(self.plan.delays.rest);
+            self.clients[at].rests_until = now.after(rest);
         }
         for _ in 0..=self.agenda.tape.index(count) {
             let client = &mut self.clients[at];

@@ -1,7 +1,7 @@
 //! What servers of an ensemble do with each other: connect, talk, and hang up.
 
-use types::{Sid, Zxid};
-use wire::election::{Hello, Notification};
+use types::{Epoch, Sid, Zxid};
+use wire::election::{Hello, LastLogged, Notification};
 use wire::frame;
 use wire::limits::{ELECTION_MESSAGE_BYTES_MAX, PACKET_BYTES_MAX};
 use wire::quorum::{ToLeader, ToLearner};
@@ -50,7 +50,7 @@ impl World {
                 self.dial(node, leader, Port::Quorum);
             }
             zab::Effect::Notify { link, announcement } => {
-                self.announce(node, link, &announcement)?;
+                self.announce(node, link, announcement)?;
             }
             zab::Effect::Close { link, reason } => {
                 if let zab::CloseReason::Misbehaved(how) = &reason {
@@ -72,6 +72,9 @@ impl World {
             zab::Effect::ToLearner { link, packet } => {
                 self.note_packet(node, link, || trace::describe(&packet));
                 self.note_leading(node, &packet)?;
+                if let Some(socket) = self.network.socket(link) {
+                    socket.is_answered = true;
+                }
                 self.send_to_server(link, &packets::to_learner(&packet));
             }
             zab::Effect::StoreAcceptedEpoch(epoch) => {
@@ -121,6 +124,35 @@ impl World {
         }
     }
 
+    /// Lets a vote say something else than its sender meant.
+    fn twist(&mut self, announcement: &mut zab::Announcement) {
+        if self.is_peaceful() || !self.agenda.tape.chance(self.plan.ensemble.lies_permille) {
+            return;
+        }
+        self.counters.count("vote that lies");
+        match self.agenda.tape.index(3) {
+            0 => {
+                let voter = NodeId(self.agenda.tape.index(self.plan.servers.voters));
+                announcement.leader = Some(voter.sid());
+            }
+            1 => announcement.epoch = Some(Epoch::default()),
+            _ => announcement.last_logged = LastLogged::Zxid(Zxid::ZERO),
+        }
+    }
+
+    /// Z15: a leader listens to one connection of each learner. What still comes over an earlier one was
+    /// said before.
+    pub(super) fn check_learners(&self, node: NodeId) -> Result<(), Violation> {
+        match self.network.doubly_led_by(node) {
+            None => Ok(()),
+            Some(learner) => {
+                let (leader, learner) = (node.sid().0, learner.sid().0);
+                let detail = format!("server {leader} listens to two connections of {learner}");
+                Err(Violation::new(Promise::Z15, detail))
+            }
+        }
+    }
+
     /// A server has decided who leads.
     fn check_election(&mut self, node: NodeId, leader: Sid) -> Result<(), Violation> {
         match &mut self.nodes[node].process {
@@ -134,13 +166,14 @@ impl World {
         &mut self,
         node: NodeId,
         link: Link,
-        announcement: &zab::Announcement,
+        mut announcement: zab::Announcement,
     ) -> Result<(), Violation> {
-        self.note_packet(node, link, || format!("{announcement:?}"));
         if let Some(Process { heard, memberships, .. }) = &mut self.nodes[node].process {
-            heard.say(node, announcement, memberships)?;
+            heard.say(node, &announcement, memberships)?;
         }
-        self.send_to_server(link, &packets::notification(announcement));
+        self.twist(&mut announcement);
+        self.note_packet(node, link, || format!("{announcement:?}"));
+        self.send_to_server(link, &packets::notification(&announcement));
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What goes wrong, and when.
 
+use std::time::Duration;
+
 use replica::Input;
 use storage::{Fault as DiskFault, FaultKind, Operation};
 
@@ -55,7 +57,10 @@ impl World {
                 _ => self.slow_down(node),
             }
         }
-        self.agenda.within(self.plan.faults.interval * 2, Happening::Nemesis);
+        // In a quiet spell those who are left come to terms with what has happened.
+        let is_quiet = self.agenda.tape.chance(self.plan.faults.quiet_permille);
+        let quiet = if is_quiet { self.plan.until_missed() * 2 } else { Duration::ZERO };
+        self.agenda.within(self.plan.faults.interval * 2 + quiet, Happening::Nemesis);
         Ok(())
     }
 
@@ -242,6 +247,18 @@ impl World {
             (true, None) => "servers separated",
             (false, None) => "servers separated in one direction",
         });
+        if self.agenda.tape.chance(500) {
+            self.agenda.within(self.plan.until_missed() * 3, Happening::Join);
+        }
+    }
+
+    /// Separates a server from all others for a while.
+    pub(super) fn leave_alone(&mut self, node: NodeId) {
+        for other in self.nodes.ids().filter(|&other| other != node) {
+            self.network.separate(node, other);
+            self.network.separate(other, node);
+        }
+        self.agenda.within(self.plan.until_missed() * 3, Happening::Join);
     }
 
     /// A disk takes its time for a while.
@@ -291,8 +308,12 @@ impl World {
         self.note_fault(node, Fault::WallClock(jump));
     }
 
-    fn pause(&mut self, node: NodeId) {
-        let pause = self.agenda.duration(self.plan.timeout() * 2);
+    pub(super) fn pause(&mut self, node: NodeId) {
+        let longest = match self.plan.servers.are_ensemble() && self.agenda.tape.chance(500) {
+            true => self.plan.until_missed() * 2,
+            false => self.plan.timeout() * 2,
+        };
+        let pause = self.agenda.duration(longest);
         self.nodes[node].paused_until = self.agenda.now().after(pause);
         self.counters.count("process paused");
         self.note_fault(node, Fault::Pause);

@@ -26,6 +26,8 @@ pub(super) struct Socket {
     /// What has arrived and is no whole message yet.
     pub(super) inbox: Vec<u8>,
     pub(super) speech: Speech,
+    /// Whether a leader has said something to the learner on the other side.
+    pub(super) is_answered: bool,
     /// What a learner and its leader have said.
     pub(super) conversation: Conversation,
 }
@@ -73,6 +75,7 @@ impl Socket {
             incoming: Pipe::default(),
             inbox: Vec::new(),
             speech,
+            is_answered: false,
             conversation: Conversation::default(),
         }
     }
@@ -138,6 +141,14 @@ impl Network {
         let of_node =
             |(&link, socket): (&Link, &Socket)| (socket.life.node == node).then_some(link);
         self.sockets.iter().filter_map(of_node).collect()
+    }
+
+    /// A server to which another one, as its leader, has spoken over two connections that it has not
+    /// closed.
+    pub(super) fn doubly_led_by(&self, node: NodeId) -> Option<NodeId> {
+        let mut learners = BTreeSet::new();
+        let answered = self.sockets.values().filter(|it| it.life.node == node && it.is_answered);
+        answered.map(|socket| socket.other).find(|&learner| !learners.insert(learner))
     }
 
     /// Where the history ends that a learner has been sent in this epoch.

@@ -78,6 +78,8 @@ pub(super) struct Node {
     /// Since which of its lives it may have forgotten what it has acknowledged, in spite of a disk
     /// that did what it said. Over once a leader has brought it to its history.
     pub(super) forgetful_since: Option<u32>,
+    /// Whether it has got an empty disk in place of its own.
+    pub(super) has_lost_disk: bool,
     /// Files that have changed on its disk. As long as one is there it may be found at any start.
     pub(super) rotten: Vec<PathBuf>,
 }
@@ -102,6 +104,7 @@ impl Node {
             current_epoch: Epoch::default(),
             slow_until: Instant::default(),
             forgetful_since: None,
+            has_lost_disk: false,
             rotten: Vec::new(),
         }
     }

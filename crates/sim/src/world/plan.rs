@@ -108,10 +108,15 @@ pub struct Ensemble {
     pub log_reading: LogReading,
     /// Whether every learner is sent a snapshot.
     pub snapshots_only: bool,
+    /// Bytes of a history that a learner has received when it begins to deliver it.
+    pub received_bytes_max: usize,
     /// The longest time after which a vote is told again.
     pub notify_max: Duration,
     /// How long an election is kept open for a better candidate.
     pub finalize: Duration,
+    /// Chance in 1000 that a vote says something else than its sender meant, so that anybody may be
+    /// elected: what is committed must not depend on who is.
+    pub lies_permille: u64,
 }
 
 /// Longest durations; each is drawn anew each time.
@@ -125,6 +130,8 @@ pub struct Delays {
     pub sync: Duration,
     /// Between two requests of a client.
     pub think: Duration,
+    /// Between two spells of work of a client.
+    pub rest: Duration,
 }
 
 /// Chances in 1000 of each kind of fault when the nemesis wakes; zero for kinds that are not part
@@ -135,6 +142,8 @@ pub struct Faults {
     pub interval: Duration,
     /// How many there are at most.
     pub count: u64,
+    /// Chance in 1000 that nothing more goes wrong for a while, in which servers find a leader.
+    pub quiet_permille: u64,
     /// Weight of: the process dies at once.
     pub kill: u32,
     /// Weight of: power is lost at once.
@@ -174,6 +183,8 @@ pub struct Faults {
     pub disk_loss: u32,
     /// Weight of: a process dies at a step of the protocol between servers, or soon after it.
     pub crash_at_step: u32,
+    /// Chance in 1000 that the same happens at a step that is seldom taken, without being chosen before.
+    pub rare_step_permille: u64,
     /// Weight of: all machines lose power at once.
     pub blackout: u32,
     /// Weight of: a disk takes many times longer than others, for a while.
@@ -205,6 +216,8 @@ pub struct Workload {
     pub mistakes: u32,
     /// Ends of sessions by their clients.
     pub closes: u32,
+    /// Syncs among the reads and writes of a few znodes.
+    pub syncs: u32,
     /// Names per kind of znode: few make conflicts.
     pub names: u64,
     /// Bytes of data at most.
@@ -241,13 +254,15 @@ impl Plan {
                 thread: micros(tape, 1, 2_000),
                 sync: micros(tape, 1, 50_000),
                 think: micros(tape, 1, 100_000),
+                rest: Duration::ZERO,
             },
             faults: Faults::draw(tape),
             workload: Workload::draw(tape),
         };
         if servers.are_ensemble() {
             plan.ensemble = Ensemble::draw(tape, plan.tick, plan.delays.round_trip());
-            plan.faults.draw_of_ensemble(tape);
+            plan.faults.draw_of_ensemble(tape, plan.tick);
+            plan.take_time(tape);
             plan.clock_drift_permille =
                 if tape.chance(500) { tape.magnitude(1, CLOCK_DRIFT_PERMILLE_MAX) } else { 0 };
         }
@@ -256,6 +271,28 @@ impl Plan {
             plan.faults.spare_disks();
         }
         plan
+    }
+
+    /// Draws how long clients are at work: leaders come and go meanwhile. Most files are short, so that
+    /// what is cut off, or sent to a learner, lies in several.
+    fn take_time(&mut self, tape: &mut Tape) {
+        self.requests = tape.magnitude(8, 128);
+        if tape.chance(500) {
+            // Long enough for a client to wait for a server that is paused while others elect another leader.
+            self.timeout_ticks = u32::try_from(tape.range(8, 20)).unwrap_or(8);
+        }
+        self.workload.syncs = u32::try_from(tape.magnitude(1, 16)).unwrap_or(1);
+        self.delays.think = self.tick * u32::try_from(tape.magnitude(1, 32)).unwrap_or(1) / 16;
+        self.delays.rest = self.until_missed();
+        if tape.chance(500) {
+            self.log_file_bytes = Some(tape.magnitude(256, 4 << 10));
+        }
+    }
+
+    /// About the time in which servers notice that another one is gone, and have another leader.
+    pub fn until_missed(&self) -> Duration {
+        let Ensemble { sync_limit, notify_max, finalize, .. } = &self.ensemble;
+        self.tick * *sync_limit + *notify_max / 4 + *finalize
     }
 
     /// The timeout that clients ask for: time for more than one round trip, since else no session
@@ -355,8 +392,10 @@ impl Ensemble {
             history_bytes: 0,
             log_reading: LogReading::Off,
             snapshots_only: false,
+            received_bytes_max: 0,
             notify_max: Duration::ZERO,
             finalize: Duration::ZERO,
+            lies_permille: 0,
         }
     }
 
@@ -376,8 +415,13 @@ impl Ensemble {
                 _ => LogReading::Unlimited,
             },
             snapshots_only: tape.chance(100),
+            received_bytes_max: match tape.chance(500) {
+                true => tape.index(2_000),
+                false => zab::RECEIVED_BYTES_MAX,
+            },
             notify_max: Duration::from_millis(tape.magnitude(400, 4_000)),
             finalize: Duration::from_millis(tape.magnitude(1, 200)),
+            lies_permille: if tape.chance(250) { tape.magnitude(10, 500) } else { 0 },
         }
     }
 }
@@ -422,16 +466,18 @@ impl Faults {
             rot: 0,
             disk_loss: 0,
             crash_at_step: 0,
+            rare_step_permille: 0,
             blackout: 0,
             slow_disk: 0,
             chunks: if tape.chance(500) { tape.range(1, 500) } else { 0 },
             interval: Duration::from_millis(tape.magnitude(5, 500)),
             count: tape.magnitude(0, 60),
+            quiet_permille: 0,
         }
     }
 
-    /// Draws what can only go wrong between servers.
-    fn draw_of_ensemble(&mut self, tape: &mut Tape) {
+    /// Draws what can only go wrong between servers, who notice it after some ticks.
+    fn draw_of_ensemble(&mut self, tape: &mut Tape, tick: Duration) {
         let mut weight = |of: u64| if tape.chance(500) { tape_weight(tape, of) } else { 0 };
         self.cut_peers = weight(24);
         self.partition = weight(40);
@@ -440,6 +486,10 @@ impl Faults {
         self.crash_at_step = weight(48);
         self.blackout = weight(6);
         self.slow_disk = weight(8);
+        self.interval = tick * u32::try_from(tape.magnitude(1, 32)).unwrap_or(1) / 4;
+        self.count = tape.magnitude(1, 60);
+        self.rare_step_permille = if tape.chance(500) { tape.range(10, 400) } else { 0 };
+        self.quiet_permille = if tape.chance(500) { tape.range(100, 900) } else { 0 };
         if self.disk_loss > 0 {
             // The ids of sessions come from the wall clock, once the file is lost that remembers them.
             self.wall_clock = 0;
@@ -498,6 +548,7 @@ impl Workload {
             trees: weight(10),
             mistakes: weight(4),
             closes: weight(2),
+            syncs: 1,
             names: tape.range(1, 4),
             data_bytes_max: tape.magnitude(0, 2000),
         }

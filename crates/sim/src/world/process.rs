@@ -10,7 +10,7 @@
 //!
 //! Before and after each effect, write and sync is a point at which the process can die.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,6 +83,8 @@ pub(super) struct Process {
     pub(super) heard: Heard,
     /// What is done with learners that connect.
     pub(super) admission: Admission,
+    /// Connections of which it was told that they are over.
+    pub(super) ended: BTreeSet<Link>,
     /// Attempts to connect to a leader. Only the last one counts.
     pub(super) attempts: u64,
     pub(super) links: BTreeMap<(FrontId, ConnId), LinkId>,
@@ -192,9 +194,18 @@ pub(super) fn recover(
     Ok((data_dir, found))
 }
 
+/// How the log is written.
+pub(super) fn log_options(plan: &Plan) -> LogOptions {
+    LogOptions {
+        durability: Durability::Synced,
+        file_bytes_max: plan.log_file_bytes,
+        space_step_bytes: plan.log_space_bytes,
+    }
+}
+
 /// Members of an ensemble do not take an empty disk for that of a new server unless they are told
 /// to, since disks may be lost.
-fn recover_options(servers: Servers, seed: u64) -> RecoverOptions {
+pub(super) fn recover_options(servers: Servers, seed: u64) -> RecoverOptions {
     RecoverOptions {
         tree: tree_options(seed),
         without_snapshot: WithoutSnapshot::Refuse,
@@ -215,12 +226,7 @@ impl Process {
         disk: SimulatedDisk,
         (data_dir, recovered): (DataDir<SimulatedDisk>, Recovered),
     ) -> Result<Self, storage::Error> {
-        let log_options = LogOptions {
-            durability: Durability::Synced,
-            file_bytes_max: plan.log_file_bytes,
-            space_step_bytes: plan.log_space_bytes,
-        };
-        let log = data_dir.log(log_options, recovered.last_logged)?;
+        let log = data_dir.log(log_options(plan), recovered.last_logged)?;
         let recalled = match plan.servers.are_ensemble() {
             true => Some(recall(&data_dir, &recovered)?),
             false => None,
@@ -263,6 +269,7 @@ impl Process {
             memberships,
             heard: Heard::default(),
             admission: Admission::Wait,
+            ended: BTreeSet::new(),
             attempts: 0,
             links: BTreeMap::new(),
         })
@@ -286,6 +293,9 @@ impl Process {
         let _at_the_helm = tracing::error_span!("server", sid = self.life.node.sid().0).entered();
         let mut effects = Vec::new();
         for news in std::mem::take(&mut self.news) {
+            if let News::Of(zab::Input::QuorumLinkClosed { link }) = news {
+                self.ended.insert(link);
+            }
             news.tell(&mut self.replica, &mut self.heard, now, &mut effects);
         }
         self.replica.step(now, &mut self.inputs, &mut effects);
@@ -596,7 +606,7 @@ fn ensemble_options(
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
-        received_bytes_max: zab::RECEIVED_BYTES_MAX,
+        received_bytes_max: limits.received_bytes_max,
         is_reconfigurable: plan.servers.are_changing(),
         election: ElectionOptions {
             sid,

@@ -113,6 +113,7 @@ impl World {
             }
             self.carry_out(node, effect)?;
         }
+        self.check_learners(node)?;
         if let Some(process) = &self.nodes[node].process {
             let deadline = process.replica.next_deadline();
             self.plan_step(node, self.nodes[node].clock.when(deadline));
@@ -143,7 +144,7 @@ impl World {
             Effect::Peer(effect) => self.carry_out_of_peer(node, effect)?,
             Effect::Packets { link, bytes } => self.send_to_server(link, &bytes),
             Effect::StreamHead { link, last_applied, head } => {
-                self.begin_stream(node, link, last_applied, &head);
+                self.begin_stream(node, link, last_applied, &head)?;
             }
             Effect::StreamPart { link, bytes } => self.go_on_with_stream(link, &bytes),
             Effect::StreamEnd { link } => self.end_stream(node, link),

@@ -1,14 +1,15 @@
-//! The steps of the protocol between servers: names of the moments at which processes die, and the
-//! means to let one die just there.
+//! The steps of the protocol between servers: names of the moments at which something goes wrong, and
+//! the means to let it go wrong just there.
 //!
 //! Somebody who dies at any moment dies while nothing happens, mostly. So the nemesis also chooses a
-//! step, and the next time that the server takes it is one of its last.
+//! step: the next time that the server takes it, it dies, stands still, is alone, or its disk fails.
 
 use replica::Effect;
 use wire::quorum::ToLearner;
 
 use super::World;
 use super::node::NodeId;
+use crate::tape::Tape;
 
 /// Every step that can be chosen.
 const STEPS: &[&str] = &[
@@ -46,6 +47,16 @@ const STEPS: &[&str] = &[
     "crash before Commit",
 ];
 
+/// Those that are seldom taken: who waits for a server to come there mostly waits in vain.
+const RARE_STEPS: &[&str] = &[
+    "crash before a cut",
+    "crash after a cut",
+    "crash before an installation",
+    "crash after an installation",
+    "crash before adopting an epoch",
+    "crash after adopting an epoch",
+];
+
 /// Those behind which the disk does something that must not go wrong unnoticed.
 const DISK_STEPS: &[&str] = &[
     "crash before a cut",
@@ -67,8 +78,8 @@ const STEPS_OF_CHANGES: &[&str] = &[
 /// In how many of 1000 cases a step is one of those, where the membership changes.
 const CHANGES_PERMILLE: u64 = 400;
 
-/// In how many of 1000 cases it is the disk that fails.
-const DISK_FAILS_PERMILLE: u64 = 250;
+/// How often what happens at a step: the process dies, its disk fails, it stands still, it is alone.
+const FATES: [u32; 4] = [9, 4, 3, 6];
 
 /// How many effects a process outlives its step at most.
 const EFFECTS_AFTER_MAX: u64 = 3;
@@ -87,27 +98,58 @@ pub(super) enum Fate {
     Dies(u64),
     /// One of the next operations of the disk fails.
     DiskFails,
+    /// The process does nothing more for a while.
+    StandsStill,
+    /// No other server hears of it any more, nor it of them, for a while.
+    IsAlone,
 }
 
 impl Doom {
     /// What happens, if this is the step.
-    pub(super) fn strikes(self, step: &str) -> Option<Fate> {
+    fn strikes(self, step: &str) -> Option<Fate> {
         (self.step == step).then_some(self.fate)
+    }
+}
+
+impl Fate {
+    fn draw(tape: &mut Tape) -> Self {
+        match tape.weighted(&FATES) {
+            0 => Self::Dies(tape.range(0, EFFECTS_AFTER_MAX)),
+            1 => Self::DiskFails,
+            2 => Self::StandsStill,
+            _ => Self::IsAlone,
+        }
     }
 }
 
 impl World {
     /// Chooses a step that goes wrong at a server.
     pub(super) fn doom(&mut self, node: NodeId) {
-        let tape = &mut self.agenda.tape;
-        let is_of_change = self.plan.servers.are_changing() && tape.chance(CHANGES_PERMILLE);
-        let (steps, fate) = match tape.chance(DISK_FAILS_PERMILLE) {
-            true => (DISK_STEPS, Fate::DiskFails),
-            false => (STEPS, Fate::Dies(tape.range(0, EFFECTS_AFTER_MAX))),
+        let fate = Fate::draw(&mut self.agenda.tape);
+        let is_of_change =
+            self.plan.servers.are_changing() && self.agenda.tape.chance(CHANGES_PERMILLE);
+        let steps = match fate {
+            _ if is_of_change => STEPS_OF_CHANGES,
+            Fate::DiskFails => DISK_STEPS,
+            Fate::Dies(_) | Fate::StandsStill | Fate::IsAlone => STEPS,
         };
-        let steps = if is_of_change { STEPS_OF_CHANGES } else { steps };
-        let step = *tape.pick(steps);
+        let step = *self.agenda.tape.pick(steps);
         self.nodes[node].doom = Some(Doom { step, fate });
+    }
+
+    /// What happens to a server that takes a step.
+    pub(super) fn fate_at(&mut self, node: NodeId, step: &'static str) -> Option<Fate> {
+        let fate = self.nodes[node].doom.and_then(|doom| doom.strikes(step));
+        if fate.is_some() {
+            self.nodes[node].doom = None;
+        }
+        let is_rare = !self.is_peaceful() && RARE_STEPS.contains(&step);
+        match fate {
+            None if is_rare && self.agenda.tape.chance(self.plan.faults.rare_step_permille) => {
+                Some(Fate::draw(&mut self.agenda.tape))
+            }
+            fate => fate,
+        }
     }
 }
 

@@ -24,7 +24,13 @@ impl World {
         link: Link,
         last_applied: Zxid,
         head: &SnapshotHead,
-    ) {
+    ) -> Result<(), Violation> {
+        let process = self.nodes[node].process.as_ref();
+        if process.is_some_and(|process| process.ended.contains(&link)) {
+            // It waits for somebody to take the parts, and no other learner gets one meanwhile.
+            let detail = format!("server {} begins a snapshot for who is gone", node.sid().0);
+            return Err(Violation::new(Promise::Liveness, detail));
+        }
         self.counters.count("learner sent a snapshot");
         let ledger = &self.nodes[node].ledger;
         let logged = ledger.txns().iter().take_while(|it| it.header.zxid <= last_applied);
@@ -36,6 +42,7 @@ impl World {
         let mut bytes = packets::snapshot(last_applied);
         storage::put_head(&mut bytes, head);
         self.go_on_with_stream(link, &bytes);
+        Ok(())
     }
 
     /// A leader sends more of a snapshot.

@@ -82,7 +82,7 @@ impl Author<'_> {
 
     fn register(&mut self) -> Op<'static> {
         let path = self.name("/r");
-        match self.tape.weighted(&[4, 4, 1, 1, 4, 2, 1]) {
+        match self.tape.weighted(&[4, 4, 1, 1, 4, 2, self.plan.workload.syncs]) {
             0 => self.plain_create(path),
             1 => self.set(path, None),
             2 => self.conditional_set(path),

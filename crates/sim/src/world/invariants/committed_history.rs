@@ -150,7 +150,8 @@ impl World {
         })
     }
 
-    /// M4: a snapshot that replaces a log has all that is committed up to it.
+    /// M4: a snapshot that replaces a log has all that is committed up to it, and nothing behind it is
+    /// lost.
     pub(in crate::world) fn check_replacement(
         &self,
         node: NodeId,
@@ -161,7 +162,7 @@ impl World {
         };
         let mut due = self.reigns.committed.range(..=snapshot.zxid);
         match due.find(|zxid| !has(zxid)) {
-            None => Ok(()),
+            None => self.check_cut(node, snapshot.zxid),
             Some(zxid) => {
                 let sid = node.sid().0;
                 let detail = format!("server {sid} installs a snapshot without {zxid}");
