@@ -72,9 +72,7 @@ impl World {
             zab::Effect::ToLearner { link, packet } => {
                 self.note_packet(node, link, || trace::describe(&packet));
                 self.note_leading(node, &packet)?;
-                if let Some(socket) = self.network.socket(link) {
-                    socket.is_answered = true;
-                }
+                self.network.answer(link);
                 self.send_to_server(link, &packets::to_learner(&packet));
             }
             zab::Effect::StoreAcceptedEpoch(epoch) => {

@@ -27,7 +27,7 @@ pub(super) struct Socket {
     pub(super) inbox: Vec<u8>,
     pub(super) speech: Speech,
     /// Whether a leader has said something to the learner on the other side.
-    pub(super) is_answered: bool,
+    is_answered: bool,
     /// What a learner and its leader have said.
     pub(super) conversation: Conversation,
 }
@@ -141,6 +141,13 @@ impl Network {
         let of_node =
             |(&link, socket): (&Link, &Socket)| (socket.life.node == node).then_some(link);
         self.sockets.iter().filter_map(of_node).collect()
+    }
+
+    /// Notes that a leader says something to the learner on the other side.
+    pub(super) fn answer(&mut self, link: Link) {
+        if let Some(socket) = self.sockets.get_mut(&link) {
+            socket.is_answered = true;
+        }
     }
 
     /// A server to which another one, as its leader, has spoken over two connections that it has not
