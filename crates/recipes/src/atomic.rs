@@ -1,8 +1,6 @@
 //! A value that several change without losing what others did.
 
-use reefkeeper_client::{
-    Client, CreateMode, Error as ClientError, ErrorCode, SessionState, Sessions,
-};
+use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, Sessions};
 
 use crate::error::Error;
 use crate::tree_path;
@@ -65,7 +63,12 @@ impl AtomicValue {
     /// # Errors
     /// Those of every read.
     pub async fn get(&self) -> Result<Option<Versioned>, Error> {
-        Ok(read(&self.sessions.current(), &self.path).await?)
+        loop {
+            match read(&self.sessions.current(), &self.path).await {
+                Err(error) if self.sessions.go_on_after(&error) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
     }
 
     /// Sets it if it has that version, or if there is none for `None`; returns the new version, or
@@ -113,17 +116,27 @@ impl AtomicValue {
                 let before = read(&client, &self.path).await?;
                 let value = change(before.as_ref().map(|before| before.value.as_slice()))?;
                 let expected = before.map(|before| before.version);
-                let set = self.set(&client, expected, &value).await?;
-                Ok::<_, Error>((set, value))
+                match self.set(&client, expected, &value).await? {
+                    Set::Done(version) => Ok(Some(Versioned { value, version })),
+                    Set::Stale => {
+                        self.catch_up(&client).await?;
+                        Ok(None)
+                    }
+                }
             };
             match outcome.await {
-                Ok((Set::Done(version), value)) => return Ok(Versioned { value, version }),
-                // The read may be from a server that has not caught up with the writer's.
-                Ok((Set::Stale, _)) => client.patiently(|| client.sync(&self.path)).await?,
+                Ok(Some(changed)) => return Ok(changed),
+                Ok(None) => {}
                 Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Before another try: the read may have been from a server that has not caught up with the one
+    /// that refused the write.
+    async fn catch_up(&self, client: &Client) -> Result<(), ClientError> {
+        client.patiently(|| client.sync(&self.path)).await
     }
 
     /// Sets it once, and finds out what became of it when the answer is lost.
@@ -180,12 +193,8 @@ impl AtomicValue {
             client.patiently(|| client.sync(&self.path)).await?;
             read(client, &self.path).await
         };
-        let now = match settled.await {
-            Ok(now) => now,
-            // Without the session nobody will ever know.
-            Err(_) if client.state() == SessionState::Expired => return Err(lost.clone()),
-            Err(error) => return Err(error),
-        };
+        // Without the session nobody will ever know: what it sent may still be done.
+        let Ok(now) = settled.await else { return Err(lost.clone()) };
         let next = expected.map_or(0, |version| version.wrapping_add(1));
         match now {
             now if now.as_ref().map(|now| now.version) == expected => Ok(true),
@@ -282,8 +291,10 @@ impl Counter {
             if self.value.compare_and_set(version, number.to_be_bytes()).await?.is_some() {
                 return Ok(true);
             }
-            let client = self.value.sessions.current();
-            client.patiently(|| client.sync(&self.value.path)).await?;
+            match self.value.catch_up(&self.value.sessions.current()).await {
+                Err(error) if !self.value.sessions.go_on_after(&error) => return Err(error.into()),
+                Ok(()) | Err(_) => {}
+            }
         }
     }
 

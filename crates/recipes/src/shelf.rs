@@ -227,23 +227,32 @@ impl Taken {
     /// The work is done: takes the item from the queue for ever.
     ///
     /// # Errors
-    /// The end of the session, after which another may work on it; [`Error::Removed`] if somebody
-    /// deleted the mark, with the same effect; and those of every transaction.
+    /// The end of the session, after which another may work on it, unless
+    /// [`Error::may_have_happened`]; [`Error::Removed`] if somebody deleted the mark, after which
+    /// another may work on it, too; and those of every transaction.
     pub async fn done(mut self) -> Result<(), Error> {
         let client = self.client.clone();
-        let mut may_be_done = false;
+        let mut lost: Option<ClientError> = None;
         loop {
             let transaction =
                 client.transaction().delete(&self.mark, None).delete(&self.item, None);
             match transaction.commit().await {
                 Ok(_) => break,
                 Err(error) if error.is_transient() => {
-                    may_be_done |= error.may_have_happened();
-                    client.connected().await?;
+                    if error.may_have_happened() {
+                        lost = Some(error);
+                    }
+                    client.connected().await.map_err(|end| lost.clone().unwrap_or(end))?;
                 }
-                Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) if may_be_done => break,
+                // Nobody else deletes the mark, so this did before.
+                Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) if lost.is_some() => {
+                    break;
+                }
                 Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) => {
                     return Err(Error::Removed { path: self.mark.clone() });
+                }
+                Err(error) if error.is_session_expired() => {
+                    return Err(lost.unwrap_or(error).into());
                 }
                 Err(error) => return Err(error.into()),
             }

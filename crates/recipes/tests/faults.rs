@@ -1,0 +1,257 @@
+//! Several participants whose connections are cut, whose answers are lost and whose sessions expire all
+//! the time: what must hold is checked, and that they get on.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reefkeeper_client::{Client, Sessions};
+use reefkeeper_recipes::{Counter, FencingToken, Lock, Queue};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use self::fixture::{Fixture, Wire};
+
+/// How many take part.
+const PARTICIPANTS: usize = 4;
+/// How often something is done to one of them.
+const FAULTS: usize = 60;
+/// Longer than any of this takes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A participant's way to the server.
+struct Way {
+    wire: Wire,
+    sessions: Sessions,
+}
+
+impl Way {
+    async fn to(fixture: &Fixture) -> Self {
+        let wire = Wire::to(&fixture.address).await;
+        let sessions = Client::builder(wire.address()).sessions().expect("an address");
+        Self { wire, sessions }
+    }
+}
+
+/// Numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % bound
+    }
+}
+
+/// Counts what was achieved; ends those who look at it when all faults are over.
+#[derive(Clone)]
+struct Progress(Arc<watch::Sender<(usize, bool)>>);
+
+impl Progress {
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new((0, false))))
+    }
+
+    fn achieved(&self) {
+        self.0.send_modify(|(achieved, _)| *achieved += 1);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.borrow().1
+    }
+}
+
+/// Disturbs one after the other, each time when something was achieved since the last time.
+async fn disturb(fixture: &Fixture, ways: &[Way], progress: &Progress) {
+    let mut numbers = Numbers(5);
+    let mut seen = progress.0.subscribe();
+    for _ in 0..FAULTS {
+        let (before, _) = *seen.borrow_and_update();
+        let goes_on = timeout(LONG, seen.wait_for(|(achieved, _)| *achieved > before)).await;
+        goes_on.expect("nobody gets on").expect("not over");
+        let way = &ways[numbers.below(ways.len())];
+        match numbers.below(4) {
+            0 => way.wire.cut(),
+            1 | 2 => {
+                way.wire.deafen();
+                for _ in 0..numbers.below(200) {
+                    tokio::task::yield_now().await;
+                }
+                way.wire.cut();
+            }
+            _ => {
+                let client = way.sessions.current();
+                if client.ticket().is_some() {
+                    fixture.expire(&client).await;
+                }
+            }
+        }
+        way.wire.mend();
+    }
+    progress.0.send_modify(|(_, is_over)| *is_over = true);
+}
+
+/// Runs participants under faults until these are over and all have come to their end.
+async fn run<F>(fixture: &Fixture, participant: impl Fn(usize, Sessions, Progress) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut ways = Vec::new();
+    for _ in 0..PARTICIPANTS {
+        ways.push(Way::to(fixture).await);
+    }
+    let progress = Progress::new();
+    let mut tasks = JoinSet::new();
+    for (number, way) in ways.iter().enumerate() {
+        tasks.spawn(participant(number, way.sessions.clone(), progress.clone()));
+    }
+    disturb(fixture, &ways, &progress).await;
+    let ended = async {
+        while let Some(task) = tasks.join_next().await {
+            task.expect("no participant fails");
+        }
+    };
+    timeout(LONG, ended).await.expect("all come to their end");
+}
+
+/// Something that refuses who comes with a lower token than it has seen.
+#[derive(Default)]
+struct Service {
+    highest: Option<FencingToken>,
+    owners: BTreeMap<FencingToken, usize>,
+    refused: usize,
+}
+
+#[tokio::test]
+async fn one_holds_a_lock_and_who_lost_it_is_refused() {
+    let fixture = Fixture::start();
+    let service = Arc::new(Mutex::new(Service::default()));
+    let observer = Lock::new(fixture.client().await, "/lock");
+    run(&fixture, |number, sessions, progress| {
+        let (service, observer) = (Arc::clone(&service), observer.clone());
+        async move {
+            let lock = Lock::new(sessions, "/lock");
+            while !progress.is_over() {
+                let hold = lock.acquire().await.expect("held in one session or another");
+                // Who holds it is the first in line; if not, it has lost it since.
+                let first = observer.contenders().await.expect("answered");
+                if first.first().map(|first| first.token) != Some(hold.token()) {
+                    timeout(LONG, hold.lost()).await.expect("two hold it");
+                    continue;
+                }
+                let is_accepted = {
+                    let mut service = service.lock().expect("whole");
+                    let is_accepted = service.highest <= Some(hold.token());
+                    if is_accepted {
+                        service.highest = Some(hold.token());
+                        let before = service.owners.insert(hold.token(), number);
+                        assert_eq!(before, None, "a token is given out once");
+                    } else {
+                        service.refused += 1;
+                    }
+                    is_accepted
+                };
+                if is_accepted {
+                    progress.achieved();
+                    // A session that ends meanwhile is as good.
+                    hold.release().await.expect("released");
+                } else {
+                    timeout(LONG, hold.lost()).await.expect("a holder is refused");
+                }
+            }
+        }
+    })
+    .await;
+    let service = std::mem::take(&mut *service.lock().expect("whole"));
+    assert!(service.owners.len() >= FAULTS);
+    let mut owners: Vec<_> = service.owners.values().collect();
+    owners.sort_unstable();
+    owners.dedup();
+    assert_eq!(owners.len(), PARTICIPANTS, "each had its turn");
+    // Nobody is left in line.
+    fixture::children(&fixture.client().await, "/lock", 0).await;
+}
+
+#[tokio::test]
+async fn every_item_of_a_queue_is_done() {
+    let fixture = Fixture::start();
+    let put = Arc::new(Mutex::new(Vec::<String>::new()));
+    let done = Arc::new(Mutex::new(Vec::<String>::new()));
+    run(&fixture, |number, sessions, progress| {
+        let (put, done) = (Arc::clone(&put), Arc::clone(&done));
+        async move {
+            let queue = Queue::new(sessions, "/queue");
+            for item in 0.. {
+                let item = format!("{number}-{item}");
+                // One that may be in the queue is put again: it may be there twice, and not less.
+                while let Err(error) = queue.put(item.as_str()).await {
+                    assert!(error.may_have_happened() || is_expired(&error), "{error}");
+                }
+                put.lock().expect("whole").push(item);
+                let taken = queue.take().await.expect("taken in one session or another");
+                let text = String::from_utf8(taken.data().to_vec()).expect("text");
+                match taken.done().await {
+                    // If it is not known whether it is done, then it was worked on all the same.
+                    Err(error) if !error.may_have_happened() => {
+                        assert!(is_expired(&error), "{error}");
+                    }
+                    Ok(()) | Err(_) => done.lock().expect("whole").push(text),
+                }
+                progress.achieved();
+                if progress.is_over() {
+                    break;
+                }
+            }
+        }
+    })
+    .await;
+    // What is left was given back by sessions that expired, or put twice.
+    let queue = Queue::new(fixture.client().await, "/queue");
+    let mut done = std::mem::take(&mut *done.lock().expect("whole"));
+    while let Some(taken) = queue.try_take().await.expect("answered") {
+        done.push(String::from_utf8(taken.data().to_vec()).expect("text"));
+        taken.done().await.expect("done");
+    }
+    let put = std::mem::take(&mut *put.lock().expect("whole"));
+    assert!(put.len() >= FAULTS);
+    for item in &put {
+        assert!(done.contains(item), "{item} was lost");
+    }
+    assert!(queue.is_empty().await.expect("answered"));
+}
+
+#[tokio::test]
+async fn nothing_is_counted_twice_or_lost_without_a_word() {
+    let fixture = Fixture::start();
+    let added = Arc::new(Mutex::new((0_i64, 0_i64)));
+    run(&fixture, |_, sessions, progress| {
+        let added = Arc::clone(&added);
+        async move {
+            let counter = Counter::new(sessions, "/counter");
+            while !progress.is_over() {
+                let outcome = counter.add(1).await;
+                let mut added = added.lock().expect("whole");
+                match outcome {
+                    Ok(_) => added.0 += 1,
+                    Err(error) => {
+                        assert!(error.may_have_happened(), "{error}");
+                        added.1 += 1;
+                    }
+                }
+                progress.achieved();
+            }
+        }
+    })
+    .await;
+    let sum = Counter::new(fixture.client().await, "/counter").get().await.expect("a number");
+    let (certain, uncertain) = *added.lock().expect("whole");
+    assert!((certain..=certain + uncertain).contains(&sum), "{certain} + {uncertain}: {sum}");
+}
+
+fn is_expired(error: &reefkeeper_recipes::Error) -> bool {
+    matches!(error, reefkeeper_recipes::Error::Client(error) if error.is_session_expired())
+}
