@@ -18,6 +18,11 @@ impl Guid {
         let variant = 0x8 << 60;
         Self(bits & !(0xf << 76) & !(0xc << 60) | version | variant)
     }
+
+    /// A number from 0 up to, and without, a bound that is far smaller than the guid.
+    pub(crate) const fn number_below(self, bound: usize) -> usize {
+        ((self.0 >> 80) % bound as u128) as usize
+    }
 }
 
 impl fmt::Display for Guid {

@@ -23,10 +23,13 @@
 //! | do work as long as one leads | [`LeaderSelector`] |
 //! | hold others up | [`Barrier`] |
 //! | begin and end together | [`DoubleBarrier`] |
+//! | leave word for those who come later | [`Rendezvous`] |
+//! | do something all or none | [`TwoPhaseCommit`] |
 //! | count, or change a value together | [`Counter`], [`AtomicValue`] |
 //! | have a copy of a znode, its children or a subtree | [`Cache`] |
 //! | be seen as long as one lives | [`PersistentEphemeral`] |
 //! | know who is there | [`Group`], [`GroupMember`] |
+//! | be found by callers, and find whom to call | [`Registration`], [`ServiceProvider`] |
 //! | follow a configuration | [`Watched`] |
 //! | give out numbers | [`IdGenerator`] |
 //! | hand out work | [`Queue`]; [`DelayQueue`] for later |
@@ -50,6 +53,7 @@ mod atomic;
 mod barrier;
 mod cache;
 mod claim;
+mod discovery;
 mod double_barrier;
 mod error;
 mod group;
@@ -65,14 +69,17 @@ mod persistent_ephemeral;
 mod protected;
 mod queue;
 mod read_write_lock;
+mod rendezvous;
 mod semaphore;
 mod shelf;
 mod tree_path;
+mod two_phase_commit;
 mod watched;
 
 pub use self::atomic::{AtomicValue, Counter, Versioned};
 pub use self::barrier::Barrier;
 pub use self::cache::{Cache, CacheEvent, CacheEvents, Entry, Freshness};
+pub use self::discovery::{Registration, ServiceInstance, ServiceProvider, Strategy};
 pub use self::double_barrier::{DoubleBarrier, Entered};
 pub use self::error::Error;
 pub use self::group::{Group, GroupMember, Member};
@@ -85,6 +92,8 @@ pub use self::multi_lock::MultiLock;
 pub use self::persistent_ephemeral::{PersistentEphemeral, Presence};
 pub use self::queue::{DelayQueue, Priority, Queue};
 pub use self::read_write_lock::ReadWriteLock;
+pub use self::rendezvous::Rendezvous;
 pub use self::semaphore::Semaphore;
 pub use self::shelf::Taken;
+pub use self::two_phase_commit::{Outcome, TwoPhaseCommit};
 pub use self::watched::Watched;
