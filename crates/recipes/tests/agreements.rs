@@ -223,6 +223,6 @@ async fn records_of_curator_are_read() {
         registered: SystemTime::UNIX_EPOCH + Duration::from_millis(1_325_129_459_728),
         is_enabled: true,
     };
-    assert_eq!(provider.instances(), [expected.clone()]);
+    assert_eq!(provider.instances(), vec![expected.clone()]);
     assert_eq!(provider.choose(), Some(expected));
 }
