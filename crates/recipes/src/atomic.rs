@@ -241,7 +241,7 @@ async fn read(client: &Client, path: &str) -> Result<Option<Versioned>, ClientEr
 /// lost without an error.
 ///
 /// The znode holds eight bytes, the highest first, as that of Curator's `DistributedAtomicLong`, with
-/// which it can be shared; with kazoo's `Counter`, too, if that is given `support_curator=True`.
+/// which it can be shared.
 #[derive(Clone, Debug)]
 pub struct Counter {
     value: AtomicValue,
