@@ -104,7 +104,7 @@ class Story:
         """The leader is left alone with transactions that nobody else has, and comes back."""
         leader = self.ensemble.leader()
         following, *_ = self.leave_tail(leader)
-        way = meanwhile(following)
+        way = meanwhile(following, leader)
         self.check_tail_is_gone(self.come_back(leader, way, f"with a tail, {meanwhile.__doc__}"))
 
     def leave_tail(self, leader: Member) -> list:
@@ -140,15 +140,17 @@ class Story:
             what = f"{member.sid} has nothing of the tail, and all else"
             self.check(what, not lost and not kept, f"lost {lost}, kept {kept}")
 
-    def nothing_happens(self, _following: Member) -> str:
+    def nothing_happens(self, *_) -> str:
         """while nothing happens"""
         return "TRUNC"
 
-    def something_is_decided(self, following: Member) -> str:
+    def something_is_decided(self, following: Member, back: Member) -> str:
         """while others decide"""
         self.write(following, FEW)
-        # In a later epoch, where Apache's leaders do not look for the place to cut.
-        return "TRUNC" if servers.KINDS[following.kind] is None else "SNAP"
+        # In a later epoch, where Apache's leaders do not look for the place to cut, and ours do not tell
+        # it to Apache's learners.
+        kinds = {servers.KINDS[member.kind] for member in (following, back)}
+        return "TRUNC" if kinds == {None} else "SNAP"
 
     # ---- memberships -----------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@
 //! | 8 | INFORM | of the transaction | transaction |
 //! | 9 | COMMITANDACTIVATE | of the transaction | long sid of the leader to be |
 //! | 10 | NEWLEADER | epoch | text of the membership |
-//! | 11 | FOLLOWERINFO | accepted epoch | long sid, int 0x10000, long version of the membership |
+//! | 11 | FOLLOWERINFO | accepted epoch | long sid, int 0x10000 or 0x15246 (see [`LearnerInfo`]), long version of the membership |
 //! | 12 | UPTODATE | -1 | null |
 //! | 13 | DIFF | last committed | null |
 //! | 14 | TRUNC | last to keep | null |
@@ -77,3 +77,6 @@ pub use self::to_learner::{ToLearner, decode_snapshot_signature, put_snapshot_si
 
 /// The version of the protocol that all releases since 3.4 speak.
 const PROTOCOL_VERSION: i32 = 0x10000;
+/// What learners say instead that cut off what their snapshots hold, too. Leaders that know nothing of
+/// that take it for the version above.
+const CUTTING_VERSION: i32 = 0x15246;

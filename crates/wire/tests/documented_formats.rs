@@ -203,7 +203,8 @@ fn quorum_port_from_learners() {
     let check = |name, packet: ToLeader<'_>| check(PEER_PORTS, name, |out| packet.encode(out));
     let epoch = Epoch(5);
     let accepted_epoch = Epoch(4);
-    let info = LearnerInfo { sid: Sid(1), accepted_epoch, config_version: Some(0) };
+    let info =
+        LearnerInfo { sid: Sid(1), accepted_epoch, config_version: Some(0), cuts_snapshots: false };
     check("follower_info", ToLeader::FollowerInfo(info));
     let last_logged = Some(Zxid::new(accepted_epoch, Counter(9)));
     let current_epoch = Some(accepted_epoch);

@@ -57,8 +57,12 @@ fn packets_to_the_leader() {
 }
 
 fn check_to_leader(name: &str, packet: ToLeader<'_>) {
-    let info =
-        |sid, config_version| LearnerInfo { sid: Sid(sid), accepted_epoch: EPOCH, config_version };
+    let info = |sid, config_version| LearnerInfo {
+        sid: Sid(sid),
+        accepted_epoch: EPOCH,
+        config_version,
+        cuts_snapshots: false,
+    };
     let last_logged = Some(Zxid::from_raw(0x4_0000_0009));
     let mut buffer = Vec::new();
     let expected = match name {

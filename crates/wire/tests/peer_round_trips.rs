@@ -117,12 +117,13 @@ proptest! {
         sid: i64,
         epoch in epoch(),
         config_version: Option<i64>,
+        cuts_snapshots: bool,
         zxid in zxid(),
         session: i64,
         timeout_ms: i32,
         touches in vec(touch(), 0..5),
     ) {
-        let info = LearnerInfo { sid: Sid(sid), accepted_epoch: epoch, config_version };
+        let info = LearnerInfo { sid: Sid(sid), accepted_epoch: epoch, config_version, cuts_snapshots };
         check_to_leader(ToLeader::FollowerInfo(info));
         check_to_leader(ToLeader::ObserverInfo(info));
         let last_logged = Some(zxid).filter(|&zxid| zxid != Zxid::from_raw(-1));

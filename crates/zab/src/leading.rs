@@ -300,7 +300,7 @@ impl Leading {
             return Err(PeerMisbehaved::EpochFromNowhere { sid, theirs, ours });
         }
         let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
-        learner.introduce(sid, kind, accepted_epoch)?;
+        learner.introduce(info, kind)?;
         let is_stranger = |sid: Sid| !core.quorums.is_voter(sid);
         let strangers = self.learners.values().filter(|it| it.sid.is_some_and(is_stranger));
         if is_stranger(sid) && strangers.count() > STRANGE_LEARNERS_MAX {

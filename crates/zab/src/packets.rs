@@ -74,7 +74,8 @@ impl LearnerPacket {
         match *self {
             Self::Info { accepted_epoch, config_version, kind } => {
                 let config_version = Some(config_version);
-                let info = LearnerInfo { sid, accepted_epoch, config_version };
+                let info =
+                    LearnerInfo { sid, accepted_epoch, config_version, cuts_snapshots: true };
                 tell(&match kind {
                     LearnerKind::Follower => ToLeader::FollowerInfo(info),
                     LearnerKind::Observer => ToLeader::ObserverInfo(info),

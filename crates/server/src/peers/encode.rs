@@ -219,7 +219,12 @@ mod tests {
             to_leader(Sid(3), packet, &mut out);
         }
         let read = inbound::to_leader(&out, PACKET_BYTES_MAX).map(|it| it.expect("a packet"));
-        let info = LearnerInfo { sid: Sid(3), accepted_epoch: Epoch(4), config_version: Some(9) };
+        let info = LearnerInfo {
+            sid: Sid(3),
+            accepted_epoch: Epoch(4),
+            config_version: Some(9),
+            cuts_snapshots: true,
+        };
         assert_eq!(
             read.collect::<Vec<_>>(),
             [

@@ -146,8 +146,12 @@ impl Station {
         let News::LeaderReached { link: ours, .. } = self.next() else { panic!("not reached") };
         self.run(Errand::ToLeader { link: ours, packet: info(LearnerKind::Follower) });
         let News::LearnerConnected { link: theirs } = leader.next() else { panic!("no learner") };
-        let expected =
-            LearnerInfo { sid: self.sid, accepted_epoch: Epoch(4), config_version: Some(0) };
+        let expected = LearnerInfo {
+            sid: self.sid,
+            accepted_epoch: Epoch(4),
+            config_version: Some(0),
+            cuts_snapshots: true,
+        };
         let packets = leader.next_from_learner(theirs);
         let mut expected_bytes = Vec::new();
         ToLeader::FollowerInfo(expected).encode(&mut expected_bytes);
@@ -319,7 +323,12 @@ fn info(kind: LearnerKind) -> LearnerPacket {
 }
 
 fn follower_info(sid: i64) -> Vec<u8> {
-    let info = LearnerInfo { sid: Sid(sid), accepted_epoch: Epoch(4), config_version: Some(0) };
+    let info = LearnerInfo {
+        sid: Sid(sid),
+        accepted_epoch: Epoch(4),
+        config_version: Some(0),
+        cuts_snapshots: true,
+    };
     let mut out = Vec::new();
     ToLeader::FollowerInfo(info).encode(&mut out);
     out

@@ -197,9 +197,9 @@ impl<'a> RawPacket<'a> {
 }
 
 /// Takes the version of the protocol; what comes after the known one has to understand it.
-pub(super) fn take_protocol_version(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+pub(super) fn take_protocol_version(reader: &mut Reader<'_>) -> Result<i32, DecodeError> {
     match reader.int()? {
-        PROTOCOL_VERSION.. => Ok(()),
+        version @ PROTOCOL_VERSION.. => Ok(version),
         version => Err(reader.unknown("protocol version", version)),
     }
 }

@@ -2,11 +2,11 @@
 
 use types::{Epoch, SessionId, Sid, Zxid};
 
-use super::PROTOCOL_VERSION;
 use super::packet::{
     PacketError, PacketType, RawPacket, put_bare, put_with_data, take_protocol_version, zxid_of,
 };
 use super::parts::{AuthInfo, Touches};
+use super::{CUTTING_VERSION, PROTOCOL_VERSION};
 use crate::jute::{self, DecodeError, Reader};
 use crate::request::{Request, RequestError};
 
@@ -71,6 +71,9 @@ pub struct LearnerInfo {
     /// The version of the membership that it has in force: a leader with an older one must not
     /// lead it. `None` from release 3.4, which has no versions.
     pub config_version: Option<i64>,
+    /// Whether a cut takes from its snapshots as well. Servers of Apache cut their logs, and read back a
+    /// snapshot that was taken of what is cut off.
+    pub cuts_snapshots: bool,
 }
 
 /// A request and who asks.
@@ -196,19 +199,20 @@ impl<'a> ToLeader<'a> {
 }
 
 fn decode_info(packet: PacketType, raw: &RawPacket<'_>) -> Result<LearnerInfo, PacketError> {
-    let (sid, config_version) = raw.read(packet, |reader| {
+    let (sid, version, config_version) = raw.read(packet, |reader| {
         let sid = Sid(reader.long()?);
-        take_protocol_version(reader)?;
+        let version = take_protocol_version(reader)?;
         let config_version = if reader.is_empty() { None } else { Some(reader.long()?) };
-        Ok((sid, config_version))
+        Ok((sid, version, config_version))
     })?;
     // Looked at last: what is no epoch here comes from servers that the version tells apart.
-    Ok(LearnerInfo { sid, accepted_epoch: raw.epoch(packet)?, config_version })
+    let cuts_snapshots = version == CUTTING_VERSION;
+    Ok(LearnerInfo { sid, accepted_epoch: raw.epoch(packet)?, config_version, cuts_snapshots })
 }
 
 fn put_info(out: &mut Vec<u8>, info: LearnerInfo) {
     jute::put_long(out, info.sid.0);
-    jute::put_int(out, PROTOCOL_VERSION);
+    jute::put_int(out, if info.cuts_snapshots { CUTTING_VERSION } else { PROTOCOL_VERSION });
     if let Some(version) = info.config_version {
         jute::put_long(out, version);
     }

@@ -195,11 +195,10 @@ impl Mastering {
         effects: &mut Vec<Effect>,
     ) -> Result<(), PeerMisbehaved> {
         core.check_learner(info)?;
-        let LearnerInfo { sid, accepted_epoch, .. } = *info;
         let Some(observer) = self.observers.get_mut(&link) else { return Ok(()) };
-        observer.introduce(sid, LearnerKind::Observer, accepted_epoch)?;
+        observer.introduce(info, LearnerKind::Observer)?;
         observer.invite(link, self.epoch, effects);
-        if let Some(old) = replaced(&self.observers, sid, link) {
+        if let Some(old) = replaced(&self.observers, info.sid, link) {
             self.dismiss(old, CloseReason::Replaced, effects);
         }
         let known = self.observers.values().filter(|it| it.sid.is_some());
@@ -255,12 +254,13 @@ impl Mastering {
         effects: &mut Vec<Effect>,
     ) {
         let max = core.history.last_committed();
+        let Some(observer) = self.observers.get(&link) else { return };
         let way = match core.options.snapshots_only {
             true => Way::Snapshot,
             false => match way(&core.history, max, theirs) {
                 // The log is read by leaders only.
                 Way::Log => Way::Snapshot,
-                way => way,
+                way => way.fit_for(observer, max),
             },
         };
         if !begin(core, &mut self.observers, link, way) {

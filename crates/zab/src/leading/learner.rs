@@ -19,6 +19,8 @@ pub(crate) struct Learner {
     /// Who; `None` until it has said so.
     pub(crate) sid: Option<Sid>,
     kind: LearnerKind,
+    /// Whether it may be told to cut what it has.
+    pub(crate) cuts_snapshots: bool,
     pub(crate) stage: Stage,
     /// How it is being synchronized, until it follows.
     means: Option<Means>,
@@ -99,6 +101,7 @@ impl Learner {
         Self {
             sid: None,
             kind: LearnerKind::Observer,
+            cuts_snapshots: false,
             stage: Stage::Connected,
             means: None,
             heard: now.instant,
@@ -109,14 +112,14 @@ impl Learner {
 
     pub(crate) fn introduce(
         &mut self,
-        sid: Sid,
+        info: &LearnerInfo,
         kind: LearnerKind,
-        accepted_epoch: Epoch,
     ) -> Result<(), PeerMisbehaved> {
         let Stage::Connected = self.stage else { return Err(self.not_due("FollowerInfo")) };
-        self.sid = Some(sid);
+        self.sid = Some(info.sid);
         self.kind = kind;
-        self.stage = Stage::Introduced { accepted_epoch };
+        self.cuts_snapshots = info.cuts_snapshots;
+        self.stage = Stage::Introduced { accepted_epoch: info.accepted_epoch };
         Ok(())
     }
 

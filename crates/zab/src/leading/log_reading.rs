@@ -63,6 +63,7 @@ impl Leading {
         place: LogPlace,
         effects: &mut Vec<Effect>,
     ) {
+        let max = self.history_end(core);
         let Some(learner) = self.learners.get_mut(&link) else { return };
         let Stage::ReadsLog { after, up_to, is_told, is_kept } = learner.stage else { return };
         learner.heard = now.instant;
@@ -76,14 +77,13 @@ impl Leading {
         }
         let way = match core.options.log_reading.is_worth(place) {
             true if mutant::active(19) => Way::Diff { after: place.after },
-            true => way_behind(after, place.after),
+            true => way_behind(after, place.after).fit_for(learner, max),
             false => Way::Snapshot,
         };
         info!(sid = learner.sid.map(|sid| sid.0), theirs = %after, ?way, bytes = place.bytes,
             snapshot_bytes = place.snapshot_bytes, "the log has what a learner lacks");
-        let last_committed = self.history_end(core);
         let packet = match way {
-            Way::Diff { .. } => LeaderPacket::Diff { last_committed },
+            Way::Diff { .. } => LeaderPacket::Diff { last_committed: max },
             Way::Truncate { keep } => LeaderPacket::Truncate { keep },
             Way::Log | Way::Snapshot => {
                 effects.push(Effect::StopReading { link });

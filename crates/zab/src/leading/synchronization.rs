@@ -39,6 +39,19 @@ impl Way {
             Self::Snapshot => Means::Snapshot,
         }
     }
+
+    /// Returns this way, or a snapshot for a learner that might cut in vain.
+    ///
+    /// A server of Apache takes a snapshot of what it has as soon as it is elected, before a quorum
+    /// agrees. Told to cut that off, it reads the snapshot back, and has what nobody else has. But it
+    /// replays what its log has behind a snapshot: one of `max`, where the leader's history ends, is of
+    /// use only if that is later than what it has.
+    pub(crate) fn fit_for(self, learner: &Learner, max: Zxid) -> Self {
+        match self {
+            Self::Truncate { keep } if keep < max && !learner.cuts_snapshots => Self::Snapshot,
+            Self::Diff { .. } | Self::Truncate { .. } | Self::Log | Self::Snapshot => self,
+        }
+    }
 }
 
 /// Begins to synchronize a learner this way. Returns false if it has to come again, as so many are being
@@ -126,11 +139,12 @@ impl Leading {
         effects: &mut Vec<Effect>,
     ) {
         let max = self.history_end(core);
+        let Some(learner) = self.learners.get(&link) else { return };
         let way = match core.options.snapshots_only {
             true => Way::Snapshot,
             false => match way(&core.history, max, theirs) {
                 Way::Log if !self.reads_log(core) => Way::Snapshot,
-                way => way,
+                way => way.fit_for(learner, max),
             },
         };
         if !begin(core, &mut self.learners, link, way) {

@@ -110,7 +110,12 @@ fn a_leader_and_two_learners_exchange_every_packet() {
     ] {
         second.run(Errand::ToLeader { link: of_second, packet });
     }
-    let info = LearnerInfo { sid: Sid(2), accepted_epoch: Epoch(4), config_version: Some(0) };
+    let info = LearnerInfo {
+        sid: Sid(2),
+        accepted_epoch: Epoch(4),
+        config_version: Some(0),
+        cuts_snapshots: true,
+    };
     let mut expected = of_learner(&[
         ToLeader::ObserverInfo(info),
         ToLeader::AckEpoch { last_logged: None, current_epoch: Some(Epoch(4)) },

@@ -127,7 +127,8 @@ impl Victim {
     fn learner_says(&mut self, zxid: Zxid) -> ToLeader<'static> {
         let sid = Sid(self.chance.pick(&[-1, 0, 1, 2, 3, 4]));
         let accepted_epoch = zxid.epoch();
-        let info = LearnerInfo { sid, accepted_epoch, config_version: Some(0) };
+        let info =
+            LearnerInfo { sid, accepted_epoch, config_version: Some(0), cuts_snapshots: true };
         let known = |is_known: bool| is_known.then_some(zxid);
         match self.chance.below(7) {
             0 => ToLeader::FollowerInfo(info),

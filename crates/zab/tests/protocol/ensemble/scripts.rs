@@ -232,6 +232,7 @@ fn to_leader(from: Sid, packet: &str, command: &Command) -> Option<ToLeader<'sta
         sid: command.value("sid").map_or(from, sid),
         accepted_epoch: epoch("accepted").unwrap(),
         config_version: Some(command.value("version").map_or(0, |it| it.parse().unwrap())),
+        cuts_snapshots: command.value("cuts") != Some("log"),
     };
     Some(match packet {
         "FollowerInfo" => ToLeader::FollowerInfo(info()),
