@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reefkeeper_client::{Client, Sessions};
-use reefkeeper_recipes::{Counter, FencingToken, Lock, Queue};
+use reefkeeper_recipes::{
+    Contender, Counter, FencingToken, Hold, LeaderLatch, Leadership, Lock, Queue, ReadWriteLock,
+    Semaphore,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -19,6 +22,8 @@ use self::fixture::{Fixture, Wire};
 const PARTICIPANTS: usize = 4;
 /// How often something is done to one of them.
 const FAULTS: usize = 60;
+/// How often a holder looks who else is there.
+const LOOKS: usize = 4;
 /// Longer than any of this takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -123,7 +128,6 @@ where
 struct Service {
     highest: Option<FencingToken>,
     owners: BTreeMap<FencingToken, usize>,
-    refused: usize,
 }
 
 #[tokio::test]
@@ -150,8 +154,6 @@ async fn one_holds_a_lock_and_who_lost_it_is_refused() {
                         service.highest = Some(hold.token());
                         let before = service.owners.insert(hold.token(), number);
                         assert_eq!(before, None, "a token is given out once");
-                    } else {
-                        service.refused += 1;
                     }
                     is_accepted
                 };
@@ -174,6 +176,122 @@ async fn one_holds_a_lock_and_who_lost_it_is_refused() {
     assert_eq!(owners.len(), PARTICIPANTS, "each had its turn");
     // Nobody is left in line.
     fixture::children(&fixture.client().await, "/lock", 0).await;
+}
+
+/// Who says that it holds something, and whether alone.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<BTreeMap<FencingToken, bool>>>);
+
+impl Held {
+    /// Notes a holder, while the znodes of all who are in line are looked up, again and again so that
+    /// others may come in.
+    ///
+    /// Of those who say that they hold it and whose znodes are there, there must be so few, or only one
+    /// if that wants to be alone. One whose znode is gone has lost it and does not know yet.
+    async fn with<F>(&self, hold: &Hold, is_alone: bool, most: usize, in_line: impl Fn() -> F)
+    where
+        F: Future<Output = Vec<Contender>>,
+    {
+        self.0.lock().expect("whole").insert(hold.token(), is_alone);
+        for _ in 0..LOOKS {
+            let in_line = in_line().await;
+            let held = self.0.lock().expect("whole");
+            let there: Vec<_> =
+                in_line.iter().filter_map(|contender| held.get(&contender.token)).collect();
+            assert!(there.len() <= most, "{} hold it", there.len());
+            assert!(!there.contains(&&true) || there.len() == 1, "one is not alone");
+        }
+        self.0.lock().expect("whole").remove(&hold.token());
+    }
+}
+
+#[tokio::test]
+async fn a_semaphore_has_so_many_holders() {
+    let fixture = Fixture::start();
+    let held = Held::default();
+    let observer = Semaphore::new(fixture.client().await, "/semaphore", 2);
+    run(&fixture, |_, sessions, progress| {
+        let (held, observer) = (held.clone(), observer.clone());
+        async move {
+            let semaphore = Semaphore::new(sessions, "/semaphore", 2);
+            while !progress.is_over() {
+                let hold = semaphore.acquire().await.expect("held in one session or another");
+                let holders = async || observer.holders().await.expect("answered");
+                held.with(&hold, false, 2, holders).await;
+                progress.achieved();
+                hold.release().await.expect("released");
+            }
+        }
+    })
+    .await;
+    let client = fixture.client().await;
+    fixture::children(&client, "/semaphore/leases", 0).await;
+    fixture::children(&client, "/semaphore/locks", 0).await;
+}
+
+#[tokio::test]
+async fn a_writer_is_alone() {
+    let fixture = Fixture::start();
+    let held = Held::default();
+    let observer = ReadWriteLock::new(fixture.client().await, "/index");
+    run(&fixture, |number, sessions, progress| {
+        let (held, observer) = (held.clone(), observer.clone());
+        async move {
+            let lock = ReadWriteLock::new(sessions, "/index");
+            while !progress.is_over() {
+                let writes = number % 2 == 0;
+                let hold = if writes { lock.write().await } else { lock.read().await };
+                let hold = hold.expect("held in one session or another");
+                let in_line = async || observer.contenders().await.expect("answered");
+                held.with(&hold, writes, PARTICIPANTS, in_line).await;
+                progress.achieved();
+                hold.release().await.expect("released");
+            }
+        }
+    })
+    .await;
+    fixture::children(&fixture.client().await, "/index", 0).await;
+}
+
+#[tokio::test]
+async fn one_leads_and_former_leaders_are_refused() {
+    let fixture = Fixture::start();
+    let service = Arc::new(Mutex::new(Service::default()));
+    run(&fixture, |number, sessions, progress| {
+        let service = Arc::clone(&service);
+        async move {
+            while !progress.is_over() {
+                let mut latch = LeaderLatch::join(&sessions, "/election", number.to_string());
+                let token = latch.led().await.expect("leads in one session or another");
+                let is_accepted = {
+                    let mut service = service.lock().expect("whole");
+                    let is_accepted = service.highest <= Some(token);
+                    if is_accepted {
+                        service.highest = Some(token);
+                        let before = service.owners.insert(token, number);
+                        assert_eq!(before, None, "a token is given out once");
+                    }
+                    is_accepted
+                };
+                if is_accepted {
+                    progress.achieved();
+                } else {
+                    // It hears soon that it leads no longer, or not with this token.
+                    let deposed = async {
+                        while latch.leadership() == Leadership::Leading(token) {
+                            latch.changed().await;
+                        }
+                    };
+                    timeout(LONG, deposed).await.expect("a leader is refused");
+                }
+                latch.leave().await.expect("left in one session or another");
+            }
+        }
+    })
+    .await;
+    let service = std::mem::take(&mut *service.lock().expect("whole"));
+    assert!(service.owners.len() >= FAULTS);
+    fixture::children(&fixture.client().await, "/election", 0).await;
 }
 
 #[tokio::test]
