@@ -256,6 +256,13 @@ impl Election {
         self.quorums = quorums;
         self.config = memberships.committed.to_string().into();
         self.is_observer = memberships.kind(self.options.sid) == LearnerKind::Observer;
+        // What ends an election may bring a membership in which this server is something else, and as
+        // that it follows. What it says of itself has to count for those who look.
+        if let Phase::Settled(Settled { ballot, .. }) = &mut self.phase
+            && let Some(leader) = ballot.vote.leader
+        {
+            ballot.state = settled_state(self.options.sid, leader, self.is_observer);
+        }
         self.offered_version = self.offered_version.max(memberships.committed.version());
     }
 
@@ -516,11 +523,7 @@ impl Election {
     }
 
     fn settle_on(&mut self, leader: Sid, ballot: Ballot, supporters: Option<BTreeSet<Sid>>) {
-        let state = match leader == self.options.sid {
-            true => ServerState::Leading,
-            false if self.is_observer => ServerState::Observing,
-            false => ServerState::Following,
-        };
+        let state = settled_state(self.options.sid, leader, self.is_observer);
         info!(leader = leader.0, round = ballot.round.0, ?state, "election is over");
         self.clock = self.clock.max(ballot.round);
         let ballot = Ballot { state, ..ballot };
@@ -591,5 +594,14 @@ impl Settled {
                 supporters.remove(&from);
             });
         }
+    }
+}
+
+/// What a server does while that one leads.
+fn settled_state(me: Sid, leader: Sid, is_observer: bool) -> ServerState {
+    match leader == me {
+        true => ServerState::Leading,
+        false if is_observer => ServerState::Observing,
+        false => ServerState::Following,
     }
 }
