@@ -67,8 +67,9 @@ impl MembershipFiles {
 
     /// Keeps the membership in force, and the one that is proposed, if there is one.
     ///
-    /// A server that was never part of the ensemble, and is not in the membership either, keeps nothing:
-    /// the membership that was written by hand is the one with which it can start again.
+    /// A server that was never part of the ensemble, and is not in the membership either, goes on with what
+    /// was written by hand, with which it can start again; but it keeps a proposal that makes it a
+    /// member, since whoever has acknowledged that is needed to decide over it.
     ///
     /// # Errors
     /// Names the file that could not be read or written. Those before it are as they should be.
@@ -77,12 +78,10 @@ impl MembershipFiles {
         committed: &Membership,
         pending: Option<&Membership>,
     ) -> Result<(), MembershipFilesError> {
-        let is_stranger =
-            self.stored == ConfigVersion::default() && committed.find(self.sid).is_none();
-        if is_stranger {
-            return Ok(());
-        }
-        if committed.version() > self.stored {
+        let is_in = |membership: &Membership| membership.find(self.sid).is_some();
+        let is_stranger = self.stored == ConfigVersion::default() && !is_in(committed);
+        let pending = pending.filter(|pending| !is_stranger || is_in(pending));
+        if committed.version() > self.stored && !is_stranger {
             self.store_committed(committed)?;
         }
         let next = self.beside(PENDING_SUFFIX);
@@ -288,6 +287,14 @@ mod tests {
         stranger.files.store(&membership(MEMBERS, 5), Some(&membership(MEMBERS, 6))).unwrap();
         assert_eq!(stranger.names(), ["zoo.cfg"]);
         assert_eq!(stranger.read("zoo.cfg").unwrap(), STATIC);
+
+        let with_it = format!("{MEMBERS}\nserver.3=c:1:2:participant;0.0.0.0:7");
+        stranger.files.store(&membership(MEMBERS, 5), Some(&membership(&with_it, 6))).unwrap();
+        assert_eq!(stranger.names(), ["zoo.cfg", "zoo.cfg.dynamic.next"]);
+        assert_eq!(stranger.read("zoo.cfg").unwrap(), STATIC);
+
+        stranger.files.store(&membership(MEMBERS, 5), None).unwrap();
+        assert_eq!(stranger.names(), ["zoo.cfg"]);
         let mut removed = Site::new(3, 5);
         removed.files.store(&membership(MEMBERS, 6), None).unwrap();
         assert!(removed.read("zoo.cfg.dynamic.6").is_some(), "who was a member must not forget");

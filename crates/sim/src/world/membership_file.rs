@@ -38,21 +38,20 @@ pub(super) fn load(disk: &SimulatedDisk) -> Memberships {
     Memberships::new(committed, read(PENDING))
 }
 
-/// Makes memberships durable. Who was never in the ensemble, and still is not, keeps what was written
-/// by hand: with that it can start again.
+/// Makes memberships durable. Who was never in the ensemble, and still is not, goes on with what was
+/// written by hand, with which it can start again; but it keeps a proposal that makes it a member.
 pub(super) fn store(
     disk: &SimulatedDisk,
     sid: Sid,
     memberships: &Memberships,
 ) -> Result<(), storage::Error> {
     let (stored, new) = (load(disk).committed.version(), &memberships.committed);
-    if stored == ConfigVersion::default() && new.find(sid).is_none() {
-        return Ok(());
-    }
-    if new.version() > stored {
+    let is_stranger = stored == ConfigVersion::default() && new.find(sid).is_none();
+    if new.version() > stored && !is_stranger {
         replace(disk, COMMITTED, new)?;
     }
-    match memberships.pending() {
+    let is_kept = |pending: &&Arc<Membership>| !is_stranger || pending.find(sid).is_some();
+    match memberships.pending().filter(is_kept) {
         Some(pending) => replace(disk, PENDING, pending),
         None => remove(disk, PENDING),
     }
