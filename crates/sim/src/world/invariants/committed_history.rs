@@ -1,7 +1,7 @@
 //! D4, M1, M3, M4, R2, R4: what is committed is on the disks of a quorum, every later leader has it, and no
 //! log loses it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::membership::Membership;
@@ -16,7 +16,8 @@ use crate::world::node::NodeId;
 /// The histories with which leaders began, and what they have committed.
 #[derive(Debug)]
 pub(in crate::world) struct Reigns {
-    committed: BTreeSet<Zxid>,
+    /// What is committed, and in which epoch's reign that was done.
+    committed: BTreeMap<Zxid, Epoch>,
     /// What an epoch began with, until a quorum has it.
     beginnings: BTreeMap<Epoch, Beginning>,
     /// The memberships, each by the transaction that brought it or the beginning of the reign with which it
@@ -36,7 +37,7 @@ impl Reigns {
     /// No leader yet, and this membership.
     pub(in crate::world) fn new(membership: Membership) -> Self {
         let memberships = BTreeMap::from([(Zxid::ZERO, Arc::new(membership))]);
-        Self { committed: BTreeSet::new(), beginnings: BTreeMap::new(), memberships }
+        Self { committed: BTreeMap::new(), beginnings: BTreeMap::new(), memberships }
     }
 
     /// The memberships that have been in force, the newest first.
@@ -52,7 +53,7 @@ impl Reigns {
 
     /// Whether a leader has committed this.
     pub(in crate::world) fn has_committed(&self, zxid: Zxid) -> bool {
-        self.committed.contains(&zxid)
+        self.committed.contains_key(&zxid)
     }
 }
 
@@ -69,8 +70,10 @@ impl World {
         let logged = self.nodes[node].ledger.txns().iter().map(|logged| logged.header.zxid);
         let history: Vec<Zxid> = logged.chain(on_the_way).collect();
         let start = self.plan.start;
-        let earlier = self.reigns.committed.iter().filter(|zxid| zxid.epoch() < epoch);
-        let missing = earlier.copied().find(|zxid| history.binary_search(zxid).is_err());
+        // Somebody whose epoch is over already, and who has not heard of it, may begin all the same.
+        let earlier = self.reigns.committed.iter().filter(|(_, reign)| **reign < epoch);
+        let missing =
+            earlier.map(|(zxid, _)| *zxid).find(|zxid| history.binary_search(zxid).is_err());
         if let Some(zxid) = missing.filter(|&zxid| zxid > start) {
             let sid = node.sid().0;
             let detail =
@@ -98,7 +101,7 @@ impl World {
         self.require_quorum(Promise::D1, &format!("{epoch:?}"), &deciding, |world, voter| {
             world.nodes[voter].current_epoch >= epoch
         })?;
-        history.into_iter().try_for_each(|zxid| self.check_commit(zxid))?;
+        history.into_iter().try_for_each(|zxid| self.check_commit(zxid, epoch))?;
         self.begin_with(epoch, membership);
         Ok(())
     }
@@ -127,13 +130,13 @@ impl World {
     ) -> Result<(), Violation> {
         let zxids: Vec<Zxid> = self.record.through(first, last).collect();
         zxids.into_iter().try_for_each(|zxid| {
-            let is_news = !self.reigns.committed.contains(&zxid);
+            let is_news = !self.reigns.has_committed(zxid);
             if is_news && voters(self.reigns.membership_at(zxid)).all(|voter| voter != leader) {
                 let sid = leader.sid().0;
                 let detail = format!("server {sid} does not vote any longer, and commits {zxid}");
                 return Err(Violation::new(Promise::R4, detail));
             }
-            self.check_commit(zxid)
+            self.check_commit(zxid, zxid.epoch())
         })
     }
 
@@ -141,7 +144,7 @@ impl World {
     /// committed yet, and commit it with others before that is done; it sends it again.
     pub(in crate::world) fn check_cut(&self, node: NodeId, keep: Zxid) -> Result<(), Violation> {
         let behind = self.nodes[node].ledger.txns().iter().map(|logged| logged.header.zxid);
-        let mut lost = behind.filter(|zxid| *zxid > keep && self.reigns.committed.contains(zxid));
+        let mut lost = behind.filter(|zxid| *zxid > keep && self.reigns.has_committed(*zxid));
         lost.try_for_each(|zxid| {
             let what = format!("{zxid}, which server {} cuts off,", node.sid().0);
             self.require_quorum(Promise::M4, &what, &[self.in_force()], |world, voter| {
@@ -160,7 +163,7 @@ impl World {
         let has = |zxid: &Zxid| {
             snapshot.txns.binary_search_by_key(zxid, |logged| logged.header.zxid).is_ok()
         };
-        let mut due = self.reigns.committed.range(..=snapshot.zxid);
+        let mut due = self.reigns.committed.range(..=snapshot.zxid).map(|(zxid, _)| zxid);
         match due.find(|zxid| !has(zxid)) {
             None => self.check_cut(node, snapshot.zxid),
             Some(zxid) => {
@@ -171,10 +174,11 @@ impl World {
         }
     }
 
-    fn check_commit(&mut self, zxid: Zxid) -> Result<(), Violation> {
-        if !self.reigns.committed.insert(zxid) {
+    fn check_commit(&mut self, zxid: Zxid, reign: Epoch) -> Result<(), Violation> {
+        if self.reigns.has_committed(zxid) {
             return Ok(());
         }
+        self.reigns.committed.insert(zxid, reign);
         let change = self.record.change(zxid).cloned();
         let before = Arc::clone(self.reigns.membership_at(zxid));
         let deciding: Vec<_> = Some(before).into_iter().chain(change.clone()).collect();
