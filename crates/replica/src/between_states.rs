@@ -30,21 +30,8 @@ impl BetweenStates {
     /// Encodes what such a learner is sent; `None` if it is sent as it is.
     pub(crate) fn encode(&mut self, learner: Link, packet: &LeaderPacket) -> Option<Vec<u8>> {
         let (_, until) = *self.until.iter().find(|(link, _)| *link == learner)?;
-        match packet {
-            LeaderPacket::Proposals { .. }
-            | LeaderPacket::Committed { .. }
-            | LeaderPacket::Informs { .. } => {}
-            // The membership is in no digest.
-            LeaderPacket::InformAndActivate { .. }
-            | LeaderPacket::LeaderInfo(_)
-            | LeaderPacket::Diff { .. }
-            | LeaderPacket::Truncate { .. }
-            | LeaderPacket::NewLeader { .. }
-            | LeaderPacket::UpToDate
-            | LeaderPacket::Commits { .. }
-            | LeaderPacket::CommitAndActivate { .. }
-            | LeaderPacket::Ping { .. } => return None,
-        }
+        // The membership is in no digest.
+        packet.batch()?;
         let mut bytes = Vec::new();
         let mut newest = Zxid::ZERO;
         packet.unfold(|packet| match *packet {

@@ -4,6 +4,7 @@
 //! count them. How a packet is encoded is the wire's own matter.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use types::{Sid, Zxid};
 use wire::election::{Form, Notification};
@@ -27,6 +28,25 @@ impl Announcement {
 }
 
 impl LeaderPacket {
+    /// The batch of which it carries transactions; `None` if it carries none, or only a change of the
+    /// membership.
+    pub fn batch(&self) -> Option<&Arc<LogBatch>> {
+        match self {
+            Self::Proposals { batch, .. }
+            | Self::Committed { batch, .. }
+            | Self::Informs { batch, .. } => Some(batch),
+            Self::InformAndActivate { .. }
+            | Self::LeaderInfo(_)
+            | Self::Diff { .. }
+            | Self::Truncate { .. }
+            | Self::NewLeader { .. }
+            | Self::UpToDate
+            | Self::Commits { .. }
+            | Self::CommitAndActivate { .. }
+            | Self::Ping { .. } => None,
+        }
+    }
+
     /// Tells each packet that a learner is sent, in their order.
     pub fn unfold(&self, mut tell: impl FnMut(&ToLearner<'_>)) {
         match self {

@@ -102,17 +102,9 @@ impl Errand {
             Self::Packets { bytes, .. } => bytes.len() <= BRIEF_BYTES_MAX,
             Self::ToLearner { packet, .. } => match packet {
                 LeaderPacket::Commits { .. } | LeaderPacket::Ping { .. } => true,
-                LeaderPacket::Proposals { batch, .. } | LeaderPacket::Informs { batch, .. } => {
-                    batch.as_bytes().len() <= BRIEF_BYTES_MAX
+                packet => {
+                    packet.batch().is_some_and(|batch| batch.as_bytes().len() <= BRIEF_BYTES_MAX)
                 }
-                LeaderPacket::LeaderInfo(_)
-                | LeaderPacket::Diff { .. }
-                | LeaderPacket::Truncate { .. }
-                | LeaderPacket::NewLeader { .. }
-                | LeaderPacket::UpToDate
-                | LeaderPacket::CommitAndActivate { .. }
-                | LeaderPacket::Committed { .. }
-                | LeaderPacket::InformAndActivate { .. } => false,
             },
             Self::Memberships(_)
             | Self::Call { .. }
