@@ -114,15 +114,14 @@ impl World {
         Err(Violation::new(Promise::Liveness, detail))
     }
 
-    /// Whether too few voters know all that they have acknowledged. Damaged disks alone never cause
-    /// that here; but who is interrupted while a leader's snapshot replaces a longer history does not
-    /// vote either, before it has all of it.
+    /// Whether too few voters of a membership that decides know all that they have acknowledged. Damaged
+    /// disks alone never cause that here; but who is interrupted while a leader takes away what is of its
+    /// own epoch does not vote either, before it has all of it again.
     fn needs_an_operator(&self) -> bool {
-        let membership = self.in_force();
-        let count = voters(&membership).count();
-        let is_any_damaged = voters(&membership).any(|voter| self.nodes[voter].ledger.is_damaged());
-        let forgetful = voters(&membership).filter(|&voter| self.is_forgetful(voter));
-        is_any_damaged && forgetful.count() > (count - 1) / 2
+        self.in_play().iter().any(|membership| {
+            let forgetful = voters(membership).filter(|&voter| self.is_forgetful(voter)).count();
+            forgetful > (voters(membership).count() - 1) / 2
+        })
     }
 
     /// Starts to wait for the sessions to end once all clients are gone.
