@@ -31,13 +31,15 @@ use tokio::time::timeout;
 use types::{AclList, CreateMode, ReconfigRequest, Stat, WatchMode, WatcherKind};
 
 use crate::builder::Builder;
-use crate::client::{self, CreateOptions, Payload, States};
+use crate::client;
 use crate::error::{ConnectError, Error};
 use crate::limits::LINGER_MAX;
 use crate::response::{Acls, Children, Created, Data, Identity, OpResult, ReadResult};
 use crate::session::{SessionState, Ticket, WatchEvent};
+use crate::states::States;
 use crate::transaction;
 use crate::watch::{self, Change};
+use crate::written::{CreateOptions, Payload};
 
 /// A session with an ensemble: [`crate::Client`] whose methods return when they are done.
 ///

@@ -21,17 +21,20 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Settings of a client that does not exist yet; from [`Client::builder`].
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # fixture::example(async |ensemble| {
 /// use std::time::Duration;
+///
 /// use reefkeeper_client::Client;
 ///
-/// let client = Client::builder("one:2181,two:2181,three:2181/my-app")
+/// // Mostly several servers: "one:2181,two:2181,three:2181/my-app".
+/// let client = Client::builder(format!("{ensemble}/my-app"))
 ///     .session_timeout(Duration::from_secs(10))
+///     .request_timeout(Duration::from_secs(5))
 ///     .auth("digest", "user:secret")
 ///     .connect()
 ///     .await?;
-/// # Ok(()) }
+/// # Ok(()) });
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "settings alone connect nothing"]

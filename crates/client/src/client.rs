@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use types::{
-    AclList, AuthPacket, Create, CreateCall, CreateMode, ErrorCode, Op, Read, ReconfigRequest,
-    Stat, WatchMode, WatcherKind, Write, path,
+    AclList, AuthPacket, ErrorCode, Op, Read, ReconfigRequest, Stat, WatchMode, WatcherKind, Write,
+    path,
 };
 
 use crate::address::Host;
@@ -17,8 +17,10 @@ use crate::driver::{Call, Command, Status};
 use crate::error::{AddressError, ConnectError, Error};
 use crate::response::{Acls, Children, Created, Data, Identity, Response};
 use crate::session::{RequestId, SessionState, Ticket};
+use crate::states::States;
 use crate::transaction::{ReadBatch, Transaction};
 use crate::watch::{self as watches, OneShotWatch, PersistentWatch, WatchSender};
+use crate::written::{CreateOptions, Payload};
 
 /// A session with an ensemble; cheap to clone, all clones share the session.
 ///
@@ -43,130 +45,6 @@ pub(crate) struct Shared {
     pub(crate) request_timeout: Option<Duration>,
     /// Of what is created without a list of its own.
     pub(crate) default_acl: AclList,
-}
-
-/// What an operation should write: bytes, or null, which servers keep apart from no bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Payload(Option<Vec<u8>>);
-
-impl Payload {
-    /// No data at all.
-    pub const NULL: Self = Self(None);
-
-    pub(crate) fn into_op(self) -> Option<Cow<'static, [u8]>> {
-        self.0.map(Cow::Owned)
-    }
-}
-
-impl From<Vec<u8>> for Payload {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Some(bytes))
-    }
-}
-
-impl From<&[u8]> for Payload {
-    fn from(bytes: &[u8]) -> Self {
-        Self(Some(bytes.to_vec()))
-    }
-}
-
-impl<const N: usize> From<&[u8; N]> for Payload {
-    fn from(bytes: &[u8; N]) -> Self {
-        Self(Some(bytes.to_vec()))
-    }
-}
-
-impl From<&str> for Payload {
-    fn from(text: &str) -> Self {
-        Self(Some(text.as_bytes().to_vec()))
-    }
-}
-
-impl From<String> for Payload {
-    fn from(text: String) -> Self {
-        Self(Some(text.into_bytes()))
-    }
-}
-
-impl From<bytes::Bytes> for Payload {
-    fn from(bytes: bytes::Bytes) -> Self {
-        Self(Some(bytes.into()))
-    }
-}
-
-impl From<Option<Vec<u8>>> for Payload {
-    fn from(bytes: Option<Vec<u8>>) -> Self {
-        Self(bytes)
-    }
-}
-
-/// What kind of znode to create, and who may do what with it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CreateOptions {
-    /// What kind.
-    pub mode: CreateMode,
-    /// Who may do what; `None` is the client's default, see [`Builder::default_acl`].
-    pub acl: Option<AclList>,
-}
-
-impl CreateOptions {
-    /// Of that kind, with the client's default for who may do what.
-    pub const fn new(mode: CreateMode) -> Self {
-        Self { mode, acl: None }
-    }
-
-    /// With that access control list.
-    #[must_use]
-    pub fn acl(mut self, acl: impl Into<AclList>) -> Self {
-        self.acl = Some(acl.into());
-        self
-    }
-
-    pub(crate) fn into_create(
-        self,
-        path: &str,
-        data: Payload,
-        default_acl: &AclList,
-    ) -> Create<'static> {
-        let call = match self.mode {
-            CreateMode::Container => CreateCall::Container,
-            CreateMode::PersistentWithTtl(_) | CreateMode::PersistentSequentialWithTtl(_) => {
-                CreateCall::Ttl
-            }
-            CreateMode::Persistent
-            | CreateMode::Ephemeral
-            | CreateMode::PersistentSequential
-            | CreateMode::EphemeralSequential => CreateCall::Create2,
-        };
-        let path = Cow::Owned(path.to_owned());
-        let acl = self.acl.unwrap_or_else(|| default_acl.clone());
-        Create { call, path, data: data.into_op(), acl, mode: self.mode }
-    }
-}
-
-impl From<CreateMode> for CreateOptions {
-    fn from(mode: CreateMode) -> Self {
-        Self::new(mode)
-    }
-}
-
-/// The states of a session, one after another. States that follow each other faster than they are
-/// taken are skipped; the last one never is.
-#[derive(Clone, Debug)]
-pub struct States(watch::Receiver<Status>);
-
-impl States {
-    /// The state now.
-    pub fn current(&self) -> SessionState {
-        self.0.borrow().state
-    }
-
-    /// Waits for a state that was not returned before; `None` once the session is over and that
-    /// was told.
-    pub async fn changed(&mut self) -> Option<SessionState> {
-        self.0.changed().await.ok()?;
-        Some(self.0.borrow_and_update().state)
-    }
 }
 
 /// The answer is of the kind that the operation has: the session decodes it by what was asked.
@@ -207,8 +85,21 @@ impl Client {
     }
 
     /// The states of the session from now on.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let mut states = client.states();
+    /// client.close().await?;
+    /// while let Some(state) = states.changed().await {
+    ///     println!("{state:?}");
+    /// }
+    /// # Ok(()) });
+    /// ```
     pub fn states(&self) -> States {
-        States(self.shared.status.clone())
+        States::of(self.shared.status.clone())
     }
 
     /// What resumes the session in another process; `None` before a server took it.
@@ -222,6 +113,17 @@ impl Client {
     }
 
     /// Creates a znode.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let job = client.create("/job-", "mow the lawn", CreateMode::PersistentSequential).await?;
+    /// assert_eq!(job.path, "/job-0000000000");
+    /// println!("created by the transaction {}", job.stat.czxid);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`ErrorCode::NodeExists`], [`ErrorCode::NoNode`] without a parent,
@@ -239,6 +141,17 @@ impl Client {
 
     /// Deletes a znode, if it has that version; `None` is any.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode, Error, ErrorCode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.create("/job", "", CreateMode::Persistent).await?;
+    /// assert_eq!(client.delete("/job", Some(7)).await, Err(Error::Refused(ErrorCode::BadVersion)));
+    /// client.delete("/job", None).await?;
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorCode::NoNode`], [`ErrorCode::NotEmpty`], [`ErrorCode::BadVersion`], and those of
     /// every operation.
@@ -249,6 +162,16 @@ impl Client {
 
     /// Asks for a znode; `None` if there is none.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// assert!(client.exists("/zookeeper").await?.is_some());
+    /// assert!(client.exists("/missing").await?.is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// Those of every operation.
     pub async fn exists(&self, path: &str) -> Result<Option<Stat>, Error> {
@@ -257,6 +180,18 @@ impl Client {
     }
 
     /// As [`Self::exists`], with a watch for its creation, its deletion or its data.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let (stat, created) = client.exists_and_watch("/job").await?;
+    /// assert!(stat.is_none());
+    /// client.create("/job", "", CreateMode::Persistent).await?;
+    /// println!("{:?}", created.await?);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// Those of every operation.
@@ -270,6 +205,17 @@ impl Client {
     }
 
     /// Reads a znode's data.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.create("/job", "mow the lawn", CreateMode::Persistent).await?;
+    /// let data = client.get_data("/job").await?;
+    /// assert_eq!((data.bytes(), data.stat.version), (b"mow the lawn".as_slice(), 0));
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`ErrorCode::NoNode`], and those of every operation.
@@ -290,6 +236,18 @@ impl Client {
 
     /// Sets a znode's data, if it has that version; `None` is any.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.create("/job", "to do", CreateMode::Persistent).await?;
+    /// let data = client.get_data("/job").await?;
+    /// let stat = client.set_data("/job", "done", Some(data.stat.version)).await?;
+    /// assert_eq!(stat.version, 1);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorCode::NoNode`], [`ErrorCode::BadVersion`], and those of every operation.
     pub async fn set_data(
@@ -305,6 +263,16 @@ impl Client {
 
     /// Reads a znode's access control list.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let acls = client.get_acl("/").await?;
+    /// assert_eq!(acls.acl[0].to_string(), "world:anyone:31");
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorCode::NoNode`], and those of every operation.
     pub async fn get_acl(&self, path: &str) -> Result<Acls, Error> {
@@ -313,6 +281,18 @@ impl Client {
     }
 
     /// Sets a znode's access control list, if the list has that version; `None` is any.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Acl, Client, CreateMode, Id, Perms};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.create("/news", "", CreateMode::Persistent).await?;
+    /// let everyone = Acl { perms: Perms::READ, id: Id::new("world", "anyone") };
+    /// let stat = client.set_acl("/news", vec![everyone], Some(0)).await?;
+    /// assert_eq!(stat.aversion, 1);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`ErrorCode::NoNode`], [`ErrorCode::BadVersion`], [`ErrorCode::InvalidAcl`], and those of
@@ -329,6 +309,16 @@ impl Client {
 
     /// Reads the names of a znode's children.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.ensure("/jobs/mow", CreateMode::Persistent).await?;
+    /// assert_eq!(client.get_children("/jobs").await?.names, ["mow"]);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorCode::NoNode`], and those of every operation.
     pub async fn get_children(&self, path: &str) -> Result<Children, Error> {
@@ -337,6 +327,19 @@ impl Client {
     }
 
     /// As [`Self::get_children`], with a watch for the names and for the znode's deletion.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.ensure("/jobs", CreateMode::Persistent).await?;
+    /// let (children, changed) = client.get_children_and_watch("/jobs").await?;
+    /// assert!(children.names.is_empty());
+    /// client.create("/jobs/mow", "", CreateMode::Persistent).await?;
+    /// println!("{:?}", changed.await?);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`ErrorCode::NoNode`], and those of every operation; there is no watch then.
@@ -372,6 +375,17 @@ impl Client {
     /// Waits until the server has caught up with everything that was decided before: what is read
     /// after that is no older than this call.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.sync("/jobs").await?;
+    /// // No older than what others had written before.
+    /// client.exists("/jobs").await?;
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// Those of every operation.
     pub async fn sync(&self, path: &str) -> Result<(), Error> {
@@ -398,6 +412,18 @@ impl Client {
     }
 
     /// Watches a znode until the watch is dropped; the znode need not exist.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Change, Client, CreateMode, WatchMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let mut changes = client.add_watch("/jobs", WatchMode::PersistentRecursive).await?;
+    /// client.ensure("/jobs/mow", CreateMode::Persistent).await?;
+    /// let Some(Change::Event(event)) = changes.next().await else { panic!("a change was due") };
+    /// assert_eq!(event.path, "/jobs");
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// Those of every operation.
@@ -431,6 +457,16 @@ impl Client {
     }
 
     /// Presents credentials, now and on every later connection of this session.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.add_auth("digest", "alice:secret").await?;
+    /// assert!(client.whoami().await?.iter().any(|identity| identity.user == "alice"));
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`Error::AuthFailed`] if the server refuses them, which ends the session on this side; and
@@ -490,6 +526,16 @@ impl Client {
     /// Closes the session: its ephemeral znodes vanish at once, and all clones fail from now on.
     /// Operations asked for before are done first.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.close().await?;
+    /// assert!(client.state().is_over());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// When no server confirms it; the session then expires after its timeout.
     pub async fn close(&self) -> Result<(), Error> {
@@ -503,6 +549,18 @@ impl Client {
     /// expires (see [`Builder::resume`]). All clones fail from now on.
     ///
     /// Returns what resumes it; `None` if there was no session yet.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble.as_str()).await?;
+    /// client.create("/here", "", CreateMode::Ephemeral).await?;
+    /// let ticket = client.detach().expect("a session");
+    /// let resumed = Client::builder(ensemble).resume(ticket).connect().await?;
+    /// assert!(resumed.exists("/here").await?.is_some());
+    /// # Ok(()) });
+    /// ```
     pub fn detach(self) -> Option<Ticket> {
         let ticket = self.ticket();
         // Without a driver it is detached already.

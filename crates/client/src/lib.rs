@@ -1,15 +1,16 @@
 //! An async client for Reefkeeper and Apache ZooKeeper.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! # fixture::example(async |ensemble| {
 //! use reefkeeper_client::{Client, CreateMode};
 //!
-//! let client = Client::connect("localhost:2181").await?;
+//! let client = Client::connect(ensemble).await?;
 //! client.create("/greeting", "hello", CreateMode::Ephemeral).await?;
 //! let (data, watch) = client.get_data_and_watch("/greeting").await?;
 //! println!("{:?}, version {}", data.bytes(), data.stat.version);
+//! client.set_data("/greeting", "good bye", None).await?;
 //! println!("then: {:?}", watch.await?);
-//! # Ok(()) }
+//! # Ok(()) });
 //! ```
 //!
 //! # What to know
@@ -46,9 +47,11 @@ mod patience;
 mod response;
 pub mod session;
 mod sessions;
+mod states;
 mod subtree;
 mod transaction;
 mod watch;
+mod written;
 
 pub use types::path::InvalidPath;
 pub use types::{
@@ -58,10 +61,12 @@ pub use types::{
 
 pub use self::address::{DEFAULT_PORT, Ensemble, Host};
 pub use self::builder::Builder;
-pub use self::client::{Client, CreateOptions, Payload, States};
+pub use self::client::Client;
 pub use self::error::{AddressError, ConnectError, Error};
 pub use self::response::{Acls, Children, Created, Data, Identity, OpResult, ReadResult};
 pub use self::session::{SessionState, Ticket, WatchEvent};
 pub use self::sessions::Sessions;
+pub use self::states::{StateStream, States};
 pub use self::transaction::{ReadBatch, Transaction};
 pub use self::watch::{Change, OneShotWatch, PersistentWatch};
+pub use self::written::{CreateOptions, Payload};

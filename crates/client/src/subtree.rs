@@ -6,9 +6,10 @@ use std::task::Poll;
 
 use types::{CreateMode, ErrorCode, path};
 
-use crate::client::{Client, CreateOptions};
+use crate::client::Client;
 use crate::error::Error;
 use crate::limits::{DELETE_ROUNDS_MAX, DELETES_MAX, LISTS_MAX};
+use crate::written::CreateOptions;
 
 impl Client {
     /// Creates a znode without data, and those above it, unless they are there.

@@ -4,26 +4,31 @@ use std::borrow::Cow;
 
 use types::{MultiOp, MultiReadOp, Op, Read, Write};
 
-use crate::client::{Client, CreateOptions, Payload, expect_response};
+use crate::client::{Client, expect_response};
 use crate::error::Error;
 use crate::response::{OpResult, ReadResult, Response};
+use crate::written::{CreateOptions, Payload};
 
 /// Writes of which all happen or none, in one step that nobody sees half of.
 ///
 /// Each sees what the ones before it did. From [`Client::transaction`].
 ///
-/// ```no_run
-/// # async fn example(client: reefkeeper_client::Client) -> Result<(), reefkeeper_client::Error> {
-/// use reefkeeper_client::CreateMode;
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, CreateMode, OpResult};
 ///
-/// client
+/// let client = Client::connect(ensemble).await?;
+/// client.ensure("/log", CreateMode::Persistent).await?;
+/// client.ensure("/config", CreateMode::Persistent).await?;
+/// let results = client
 ///     .transaction()
-///     .check("/leader", 3)
+///     .check("/config", 0)
 ///     .set_data("/config", "new", None)
 ///     .create("/log/entry-", "changed", CreateMode::PersistentSequential)
 ///     .commit()
 ///     .await?;
-/// # Ok(()) }
+/// assert!(matches!(&results[1], OpResult::DataSet(stat) if stat.version == 1));
+/// # Ok(()) });
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens until it is committed"]
@@ -92,6 +97,17 @@ impl<'c> Transaction<'c> {
 /// Reads that see the same state, each with a result of its own.
 ///
 /// From [`Client::multi_read`]; servers know it from release 3.6 on.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, ReadResult};
+///
+/// let client = Client::connect(ensemble).await?;
+/// let results = client.multi_read().get_children("/").get_data("/missing").send().await?;
+/// assert_eq!(results[0], Ok(ReadResult::Children(vec!["zookeeper".to_owned()])));
+/// assert!(results[1].is_err());
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is read until it is sent"]
 pub struct ReadBatch<'c> {

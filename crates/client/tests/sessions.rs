@@ -2,8 +2,10 @@
 
 mod fixture;
 
+use std::future::poll_fn;
 use std::time::Duration;
 
+use futures_core::Stream;
 use reefkeeper_client::{
     AddressError, Client, ConnectError, CreateMode, Error, SessionId, SessionPassword,
     SessionState, Ticket,
@@ -114,6 +116,18 @@ async fn a_lost_connection_is_told_and_mended() {
     }
     assert_eq!(client.ticket(), ticket);
     assert!(client.exists("/e").await.expect("answered").is_some());
+}
+
+#[tokio::test]
+async fn states_are_a_stream_that_ends_with_the_session() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let mut stream = Box::pin(client.states().into_stream());
+    client.close().await.expect("closed");
+    let mut next = async || poll_fn(|context| stream.as_mut().poll_next(context)).await;
+    assert_eq!(next().await, Some(SessionState::Closed));
+    assert_eq!(next().await, None);
+    assert_eq!(next().await, None);
 }
 
 #[tokio::test]
