@@ -83,7 +83,7 @@ pub const ALL: &[Mutant] = &[
     of_members(15, "a cut removes the oldest of the later logs first", &[D3, D7]),
     of_members(16, "a cut leaves a part of the tail", &[Z12, Z15, D8, Z3]),
     of_members(17, "what is logged after a cut counts as durable at once", &[D1, Liveness]),
-    of_members(18, "what is kept for learners has a gap", &[Z3, Z12, Z15]),
+    of_members(18, "what is kept for learners has a gap", &[M3, Z3, Z12, Z15]),
     of_members(19, "what the log has is sent behind a branch that is dead", &[Z3, Z12, Z13, D8]),
     of_peers(
         20,
@@ -116,7 +116,11 @@ pub const ALL: &[Mutant] = &[
     mutant(36, "a failed sync is tried again and believed", &[P5, P4, D3, D7]),
     of_members(37, "damage in the middle of a log is taken for a torn end", &[D7]),
     mutant(38, "a new log's name is not synced before the first acknowledgement", &[P5, P4, D7]),
-    of_members(39, "logs without a snapshot are taken for nothing", &[D7]),
+    of_nobody(
+        39,
+        "logs without a snapshot are taken for nothing",
+        "a member knows nothing then either way; of who is alone the tests of storage take the snapshots",
+    ),
     mutant(41, "replay over a fuzzy snapshot sets pzxid back", &[D8]),
     mutant(42, "a snapshot lacks a session", &[D8]),
     mutant(43, "replay over a fuzzy snapshot keeps an old access control list", &[D8]),
@@ -143,7 +147,7 @@ pub const ALL: &[Mutant] = &[
     of_members(64, "two connections of one learner are listened to", &[Z15]),
     mutant(66, "a refused write has no place in the order", &[P0, P1, P2]),
     mutant(101, "a snapshot is named after one transaction too many", &[D8, D7, D3, P5]),
-    mutant(102, "applied and acknowledged before the sync", &[P5, P4, D7]),
+    mutant(102, "applied and acknowledged before the sync", &[P5, P4, D7, D8]),
     mutant(103, "one transaction too many is taken for durable", &[P5, P4]),
     mutant(104, "any password resumes a session", &[P8]),
     mutant(105, "a deletion does not raise the parent's pzxid", &[D8, P0, P14]),
@@ -175,7 +179,11 @@ pub const ALL: &[Mutant] = &[
     of_members(133, "a membership that is pending is not stored", &[D4, D1, E1, M3, P1]),
     of_members(134, "a membership that is pending has no say", &[D4, D1, E1]),
     of_members(140, "a snapshot is begun for a learner that is gone", &[Liveness]),
-    of_members(141, "who may have lost something leads because others say so", &[NoPanic, M3]),
+    of_nobody(
+        141,
+        "who may have lost something leads because others say so",
+        "a leader that may have lost something leaves at once",
+    ),
     of_peers(
         131,
         "the snapshot of a new leader lacks what it has not heard of",

@@ -2,9 +2,10 @@
 //!
 //! Cuts are rare, and short: the nemesis seldom strikes in one, and still less often where it hurts. So
 //! each is made beforehand on copies of the disk, with a loss of power in every operation that changes
-//! something, and once to its end.
+//! something, and once to its end. There a snapshot shows all that is cut off: one may that was still being
+//! written while a learner delivered what no quorum had, or that is an Apache server's.
 
-use storage::{Fault, FaultKind, Operation};
+use storage::{Compression, Fault, FaultKind, Operation, write_tree};
 use types::Zxid;
 
 use super::World;
@@ -61,8 +62,16 @@ impl World {
     ) -> Result<Ending, Violation> {
         let (servers, seed) = (self.plan.servers, self.seed);
         let disk = self.nodes[node].disk.fork();
-        let Ok((data_dir, found)) = recover(&disk, servers, seed) else { return Ok(Ending::Over) };
+        let Ok((data_dir, mut found)) = recover(&disk, servers, seed) else {
+            return Ok(Ending::Over);
+        };
         let had = found.recovered.last_logged;
+        let shown = data_dir
+            .start_snapshot(had, Compression::None)
+            .and_then(|writer| write_tree(writer, &mut found.recovered.tree));
+        if shown.is_err() {
+            return Ok(Ending::Over);
+        }
         let is_possible = matches!(data_dir.cut_refusal(keep), Ok(None));
         let log = data_dir.log(log_options(&self.plan), had);
         let (true, Ok(log)) = (is_possible, log) else { return Ok(Ending::Over) };

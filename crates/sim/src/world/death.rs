@@ -122,7 +122,11 @@ impl World {
             if let Some(socket) = self.network.socket(far(link)) {
                 let is_told = self.agenda.tape.chance(told_permille);
                 let end = if is_told { End::Closed } else { End::Silent };
-                socket.incoming.cut(&mut self.agenda.tape, end);
+                // What a process has sent outlives it.
+                match death == Death::Killed && self.agenda.tape.chance(500) {
+                    true => socket.incoming.close(end),
+                    false => socket.incoming.cut(&mut self.agenda.tape, end),
+                }
             }
             self.network.close(link);
             self.plan_arrival_from_server(far(link));

@@ -36,6 +36,9 @@ pub(super) enum Patience {
     None,
 }
 
+/// In how many of 1000 cases the end of a connection arrives with its last bytes.
+const END_WITH_BYTES_PERMILLE: u64 = 300;
+
 impl World {
     /// Does what the protocol between servers wants.
     pub(super) fn carry_out_of_peer(
@@ -328,6 +331,10 @@ impl World {
         let bytes = piece(&mut self.agenda.tape, self.plan.faults.chunks, &mut socket.incoming);
         socket.inbox.extend(bytes);
         self.work_off(link)?;
+        let is_over = self.network.socket(link).is_some_and(|socket| socket.incoming.is_over());
+        if is_over && self.agenda.tape.chance(END_WITH_BYTES_PERMILLE) {
+            self.hang_up(node, link);
+        }
         self.plan_arrival_from_server(link);
         Ok(())
     }

@@ -421,7 +421,7 @@ impl Ensemble {
             },
             notify_max: Duration::from_millis(tape.magnitude(400, 4_000)),
             finalize: Duration::from_millis(tape.magnitude(1, 200)),
-            lies_permille: if tape.chance(250) { tape.magnitude(10, 500) } else { 0 },
+            lies_permille: if tape.chance(300) { tape.range(50, 500) } else { 0 },
         }
     }
 }

@@ -55,6 +55,7 @@ const RARE_STEPS: &[&str] = &[
     "crash after an installation",
     "crash before adopting an epoch",
     "crash after adopting an epoch",
+    "crash before AckEpoch",
 ];
 
 /// Those behind which the disk does something that must not go wrong unnoticed.
