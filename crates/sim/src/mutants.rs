@@ -81,7 +81,7 @@ pub const ALL: &[Mutant] = &[
         "the recovery that follows every cut syncs the log that ends the history (118 is without that)",
     ),
     of_members(15, "a cut removes the oldest of the later logs first", &[D3, D7]),
-    of_members(16, "a cut leaves a part of the tail", &[Z12, Z15, D8, Z3]),
+    of_members(16, "a cut leaves a part of the tail", &[Z3, Z12, Z15, D4, D8]),
     of_members(17, "what is logged after a cut counts as durable at once", &[D1, Liveness]),
     of_members(18, "what is kept for learners has a gap", &[M3, Z3, Z12, Z15]),
     of_members(19, "what the log has is sent behind a branch that is dead", &[Z3, Z12, Z13, D8]),
