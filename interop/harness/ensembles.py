@@ -1,17 +1,14 @@
 """Starts and stops ensembles whose members may be of different kinds, and compares what they have."""
 
-import random
 import re
 from dataclasses import dataclass
 
 from harness import servers
 from harness.client import SEQUENTIAL, TIMEOUT_MS, Client, creation, until
 from harness.network import Network, Port
+from harness.servers import free_port
 
 READY_SECONDS = 60
-# Below those from which systems take the ports of outgoing connections: a member that comes back
-# finds its own free.
-PORTS = range(20_000, 30_000)
 CONFIG = {"tickTime": "500", "initLimit": "20", "syncLimit": "10", "standaloneEnabled": "false"}
 # How many transactions members remember for those that were away: as few as they can be told to.
 REMEMBERED = 500
@@ -53,19 +50,6 @@ DIGESTED = 2 * DIGEST_INTERVAL + 50
 DIGESTED_PARENT = "/digested"
 
 
-# Those that this process has chosen: a member may have been given one that it does not open yet.
-_given = set()
-
-
-def free_port() -> int:
-    """Returns a loopback port that nobody listens on and no outgoing connection gets; each once."""
-    while True:
-        port = random.choice(PORTS)
-        if port not in _given and servers.is_free(port):
-            _given.add(port)
-            return port
-
-
 class Member(servers.Server):
     """One server of an ensemble, by its id; `start` does not wait until it serves."""
 
@@ -73,7 +57,6 @@ class Member(servers.Server):
         words = {**PROPERTIES, **properties}
         super().__init__(kind, config={**CONFIG, **config}, properties=words)
         self.sid = sid
-        self.port = free_port()
 
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ the process that started it, however that one ends.
 
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -30,6 +31,10 @@ READY_SECONDS = 60
 STOP_SECONDS = 20
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+# Below those from which systems take the ports of outgoing connections: a server that comes back
+# finds its own free.
+PORTS = range(20_000, 30_000)
+
 BASE_CONFIG = {
     "tickTime": "2000",
     "initLimit": "10",
@@ -47,6 +52,10 @@ EXTENDED_TYPES = {"zookeeper.extendedTypesEnabled": "true"}
 UNKNOWN_SESSION = struct.pack(">iiqiqi16s?", 45, 0, 0, 10_000, 1, 16, bytes(16), False)
 
 
+# The ports that this process has chosen: a server may have been given one that it does not open yet.
+_given = set()
+
+
 class StartFailure(Exception):
     """The server ended, or did not answer in time; the text holds the end of its log."""
 
@@ -57,11 +66,16 @@ def reefkeeper_binary() -> Path:
     return Path(os.environ.get("REEFKEEPER_BIN") or default).resolve()
 
 
-def free_port() -> int:
-    """Returns a loopback port that nobody listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_port(neighbors: int = 0) -> int:
+    """Returns a loopback port that nobody listens on and no outgoing connection gets; each once. So are
+    those that follow it, as many as are asked for.
+    """
+    while True:
+        port = random.choice(PORTS)
+        wanted = set(range(port, port + neighbors + 1))
+        if wanted.isdisjoint(_given) and all(map(is_free, wanted)):
+            _given.update(wanted)
+            return port
 
 
 def is_free(port: int) -> bool:
