@@ -58,6 +58,10 @@ class Member(servers.Server):
         super().__init__(kind, config={**CONFIG, **config}, properties=words)
         self.sid = sid
 
+    @property
+    def title(self) -> str:
+        return f"{self.sid}, {self.kind} at {self.port}"
+
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "myid").write_text(f"{self.sid}\n")
@@ -271,5 +275,5 @@ class Ensemble:
 
     def logs(self) -> str:
         """Returns the ends of all logs, for the report of a failure."""
-        tails = (f"--- {it.sid} {it.kind}\n{it.log_tail(25)}" for it in self.members.values())
-        return "\n".join(tails)
+        count = servers.LOG_LINES // len(self.members)
+        return "\n".join(member.logs(count) for member in self.members.values())

@@ -7,6 +7,7 @@ the process that started it, however that one ends.
 import ctypes
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -29,6 +30,10 @@ MAIN_CLASS = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 JAVA_MEMORY = ("-Xmx1g", "-XX:+UseSerialGC")
 READY_SECONDS = 60
 STOP_SECONDS = 20
+# How much of the servers' logs is told in the report of a failure, all of them together.
+LOG_LINES = 36
+# What Java writes below an exception: where it was raised.
+STACK_FRAME = re.compile(r"\s+(at |[.]{3} \d+ more)")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Below those from which systems take the ports of outgoing connections: a server that comes back
@@ -123,6 +128,11 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def title(self) -> str:
+        """What it is called in reports."""
+        return f"{self.kind} at {self.port}"
+
+    @property
     def configuration(self) -> Path:
         """The main one of its files of configuration."""
         return self.directory / "zoo.cfg"
@@ -190,11 +200,20 @@ class Server:
             chunks = iter(lambda: connection.recv(65536), b"")
             return b"".join(chunks).decode(errors="replace")
 
-    def log_tail(self, lines: int = 30) -> str:
-        """Returns the last lines the server wrote to its standard streams."""
-        if not self.log.exists():
-            return ""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+    def logs(self, count: int = LOG_LINES) -> str:
+        """Returns which server this is, what became of it, and the last lines that it wrote to its standard
+        streams, without Java's stack frames: for the report of a failure.
+        """
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        lines = [line for line in text.splitlines() if not STACK_FRAME.match(line)]
+        return "\n".join([f"--- {self.title}: {self._state()}", *lines[-count:]])
+
+    def _state(self) -> str:
+        """Returns what became of its process."""
+        if self._process is None:
+            return "not started"
+        code = self._process.poll()
+        return "runs" if code is None else f"ended with {code}"
 
     def _configure(self) -> None:
         """Writes its configuration, before each start."""
@@ -218,11 +237,11 @@ class Server:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 code = self._process.returncode
-                raise StartFailure(f"{self.kind} ended with {code}:\n{self.log_tail()}")
+                raise StartFailure(f"{self.kind} ended with {code}:\n{self.logs()}")
             if self._answers():
                 return
             time.sleep(0.05)
-        raise StartFailure(f"{self.kind} not ready in {READY_SECONDS} s:\n{self.log_tail()}")
+        raise StartFailure(f"{self.kind} not ready in {READY_SECONDS} s:\n{self.logs()}")
 
     def _answers(self) -> bool:
         """Asks for a session that never was; a server that serves refuses, and logs nothing."""

@@ -4,7 +4,7 @@ to bring a learner up to date. Suites tell their own stories out of these.
 
 from harness import servers, suite
 from harness.client import CHANGED, CHILDREN_CHANGED, EPHEMERAL, MEMBERSHIP
-from harness.client import Client, Refused, creation, until
+from harness.client import Client, creation, until
 from harness.ensembles import Ensemble, Member
 
 SECONDS = 60
@@ -23,10 +23,8 @@ class Story:
 
     def guarded(self, tell, *more) -> None:
         """Tells a story; what breaks it off is a failure."""
-        try:
+        with self.tally.story(self.title, self.ensemble):
             tell(self, *more)
-        except (OSError, Refused, AssertionError) as failure:
-            self.check("goes on to its end", False, f"{failure!r}\n{self.ensemble.logs()}")
 
     def check(self, what: str, holds: bool, detail: str = "") -> None:
         """Counts one check."""

@@ -3,17 +3,26 @@
 A client program in whatever language reports in the Test Anything Protocol: `ok N - name` or
 `not ok N - name`, any number of lines starting with `#`, and a closing plan `1..N`. A program that
 ends without its plan counts as one more failure, so that a crash never passes for success.
+
+What a failed check has to say follows it in lines that start with `#`, so that a reader of the log, and
+`run-all`, can tell it from what belongs to other checks.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from dataclasses import dataclass, field
 
 from harness import servers
+
+# How much is told of what broke a story off: the innermost places, and lines of the exception itself.
+PLACES = 4
+EXCEPTION_LINES = 16
 
 
 def options(description: str) -> argparse.ArgumentParser:
@@ -45,7 +54,24 @@ class Tally:
             print(f"ok - {name}", flush=True)
         else:
             self.failed.append(name)
-            print(f"not ok - {name}" + (f"\n{detail}" if detail else ""), flush=True)
+            comments = "".join(f"\n# {line}" for line in detail.splitlines())
+            print(f"not ok - {name}{comments}", flush=True)
+
+    @contextlib.contextmanager
+    def story(self, title: str, *actors):
+        """Lets a story be told to its end. What breaks it off is a failed check, which says what that was
+        and what the actors logged: servers and ensembles, anything with `logs`. The suite goes on behind
+        it, unless it is the suite that is to end.
+        """
+        try:
+            yield
+        except Exception as failure:
+            detail = [described(failure), *(actor.logs() for actor in actors)]
+            self.check(f"{title}: goes on to its end", False, "\n".join(detail))
+        except SystemExit as end:
+            detail = [described(end), *(actor.logs() for actor in actors)]
+            self.check(f"{title}: is told in time", False, "\n".join(detail))
+            raise
 
     def close(self) -> int:
         """Prints the closing lines and returns the exit code of the suite."""
@@ -56,41 +82,64 @@ class Tally:
         return 1 if self.failed or self.passed == 0 else 0
 
 
-def run_program(tally: Tally, command, seconds: int, environment=None, cwd=None) -> None:
-    """Runs a client program that reports in the Test Anything Protocol and counts its checks."""
-    process = subprocess.Popen(
-        [str(word) for word in command],
-        env={**os.environ, **(environment or {})},
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=sys.stderr,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    watchdog = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
-    watchdog.start()
-    seen = 0
-    planned = None
-    try:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            if line.startswith("ok "):
-                tally.passed += 1
-                seen += 1
-            elif line.startswith("not ok "):
-                tally.failed.append(line.removeprefix("not ok ").strip())
-                seen += 1
-            elif line.startswith("1.."):
-                planned = int(line.removeprefix("1..").split()[0])
-        code = process.wait()
-    finally:
-        watchdog.cancel()
-    if planned != seen:
-        tally.failed.append(
-            f"the program planned {planned} checks, made {seen}, and ended with {code}"
+def described(failure: BaseException) -> str:
+    """Returns where an exception was raised, the innermost place last, and what it says."""
+    places = "".join(traceback.format_tb(failure.__traceback__, -PLACES))
+    text = "".join(traceback.format_exception_only(failure))
+    return places + excerpt(text, EXCEPTION_LINES)
+
+
+def excerpt(text: str, count: int) -> str:
+    """Returns so many lines of a text, half of them from its end, and how many are left out."""
+    lines = text.splitlines()
+    if len(lines) > count:
+        head, tail = lines[: count - count // 2], lines[len(lines) - count // 2 :]
+        lines = [*head, f"[{len(lines) - count} more lines]", *tail]
+    return "\n".join(lines)
+
+
+def run_program(tally: Tally, server: servers.Server, command, seconds: int, environment=None) -> None:
+    """Runs a client program at a server, whose address is the last word that it gets; it reports in the
+    Test Anything Protocol, and its checks are counted.
+    """
+    with tally.story("the program", server):
+        process = subprocess.Popen(
+            [*map(str, command), server.address],
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=sys.stderr,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         )
+        watchdog = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
+        watchdog.start()
+        try:
+            seen, planned = count_checks(tally, process.stdout)
+            code = process.wait()
+        finally:
+            watchdog.cancel()
+        if planned != seen:
+            raise AssertionError(f"it planned {planned} checks, made {seen}, and ended with {code}")
+
+
+def count_checks(tally: Tally, lines) -> tuple:
+    """Counts the checks of a program, whose lines are passed on; returns how many it made, and how many
+    it had planned.
+    """
+    seen, planned = 0, None
+    for line in lines:
+        print(line, end="", flush=True)
+        if line.startswith("ok "):
+            tally.passed += 1
+            seen += 1
+        elif line.startswith("not ok "):
+            tally.failed.append(line.removeprefix("not ok ").strip())
+            seen += 1
+        elif line.startswith("1.."):
+            planned = int(line.removeprefix("1..").split()[0])
+    return seen, planned
 
 
 def limit(seconds: int) -> None:
