@@ -75,7 +75,7 @@ pub use outstanding::Outstanding;
 pub use prepare::PrepareOptions;
 pub use published::{Address, FrontId, TreeReader};
 pub use reap::ReapOptions;
-pub use replica::{Options, Replica, first_session};
+pub use replica::{Options, Replica, first_session, membership_in};
 pub use request_throttle::RequestThrottleOptions;
 pub use session::Heartbeat;
 pub use snapshot::SnapshotOptions;

@@ -38,6 +38,7 @@ use crate::snapshot::{SnapshotOptions, Snapshots};
 use crate::view::{Inspection, Role, SessionView, Stats, TreeView};
 use intake::Intake;
 use member::Member;
+pub use member::membership_in;
 
 /// How a replica behaves.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Ensemble};
-use replica::{EnsembleOptions, LocalSessions};
+use replica::{EnsembleOptions, LocalSessions, membership_in};
 use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
 use tracing::warn;
 use zab::{
@@ -43,6 +43,7 @@ pub(crate) fn ensemble_options(
             current_epoch: current,
             last_logged: recovered.last_logged,
             is_whole,
+            change: membership_in(&recovered.tree),
         },
         local_sessions: match ensemble.local_sessions {
             config::LocalSessions::Off => LocalSessions::Off,

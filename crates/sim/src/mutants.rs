@@ -176,7 +176,7 @@ pub const ALL: &[Mutant] = &[
         "a snapshot that comes late is not waited for",
         "it takes a moment between two packets",
     ),
-    of_members(133, "a membership that is pending is not stored", &[D4, D1, E1, M3, P1]),
+    of_members(133, "a start forgets the change in its history", &[D4, D1, E1, M3, P1]),
     of_members(134, "a membership that is pending has no say", &[D4, D1, E1]),
     of_members(140, "a snapshot is begun for a learner that is gone", &[Liveness]),
     of_nobody(

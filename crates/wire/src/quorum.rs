@@ -48,7 +48,7 @@
 //! | 8 | INFORM | of the transaction | transaction |
 //! | 9 | COMMITANDACTIVATE | of the transaction | long sid of the leader to be |
 //! | 10 | NEWLEADER | epoch | text of the membership |
-//! | 11 | FOLLOWERINFO | accepted epoch | long sid, int 0x10000 or 0x15246 (see [`LearnerInfo`]), long version of the membership |
+//! | 11 | FOLLOWERINFO | accepted epoch | long sid, int 0x10000, 0x15246 or 0x15247 (see [`Cuts`]), long version of the membership |
 //! | 12 | UPTODATE | -1 | null |
 //! | 13 | DIFF | last committed | null |
 //! | 14 | TRUNC | last to keep | null |
@@ -72,11 +72,13 @@ mod to_learner;
 
 pub use self::packet::{PacketError, PacketType};
 pub use self::parts::{AuthId, AuthInfo, Proposal, SessionTouch, Touches};
-pub use self::to_leader::{ForwardedRequest, LearnerInfo, ToLeader};
+pub use self::to_leader::{Cuts, ForwardedRequest, LearnerInfo, ToLeader};
 pub use self::to_learner::{ToLearner, decode_snapshot_signature, put_snapshot_signature};
 
 /// The version of the protocol that all releases since 3.4 speak.
 const PROTOCOL_VERSION: i32 = 0x10000;
-/// What learners say instead that cut off what their snapshots hold, too. Leaders that know nothing of
-/// that take it for the version above.
+/// What learners say instead that cut off what their snapshots hold, too ([`Cuts::Snapshots`]). Leaders that
+/// know nothing of that take it for the version above.
 const CUTTING_VERSION: i32 = 0x15246;
+/// What learners say instead that can cut off nothing ([`Cuts::Nothing`]).
+const UNCUTTABLE_VERSION: i32 = 0x15247;

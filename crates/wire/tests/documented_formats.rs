@@ -16,8 +16,8 @@ use wire::event::WatchEvent;
 use wire::jute;
 use wire::quorum::sasl::{Status, Step};
 use wire::quorum::{
-    AuthInfo, ForwardedRequest, LearnerInfo, Proposal, SessionTouch, ToLeader, ToLearner, Touches,
-    put_snapshot_signature,
+    AuthInfo, Cuts, ForwardedRequest, LearnerInfo, Proposal, SessionTouch, ToLeader, ToLearner,
+    Touches, put_snapshot_signature,
 };
 use wire::reply::{Body, MultiResult, Reply};
 use wire::request::Request;
@@ -204,7 +204,7 @@ fn quorum_port_from_learners() {
     let epoch = Epoch(5);
     let accepted_epoch = Epoch(4);
     let info =
-        LearnerInfo { sid: Sid(1), accepted_epoch, config_version: Some(0), cuts_snapshots: false };
+        LearnerInfo { sid: Sid(1), accepted_epoch, config_version: Some(0), cuts: Cuts::Log };
     check("follower_info", ToLeader::FollowerInfo(info));
     let last_logged = Some(Zxid::new(accepted_epoch, Counter(9)));
     let current_epoch = Some(accepted_epoch);

@@ -17,7 +17,8 @@ use wire::frame;
 use wire::limits::{ELECTION_MESSAGE_BYTES_MAX, PACKET_BYTES_MAX};
 use wire::quorum::sasl::{self, Status, Step};
 use wire::quorum::{
-    AuthInfo, ForwardedRequest, LearnerInfo, Proposal, SessionTouch, ToLeader, ToLearner, Touches,
+    AuthInfo, Cuts, ForwardedRequest, LearnerInfo, Proposal, SessionTouch, ToLeader, ToLearner,
+    Touches,
 };
 use wire::request::Request;
 use wire::stored::decode_txn;
@@ -61,7 +62,7 @@ fn check_to_leader(name: &str, packet: ToLeader<'_>) {
         sid: Sid(sid),
         accepted_epoch: EPOCH,
         config_version,
-        cuts_snapshots: false,
+        cuts: Cuts::Log,
     };
     let last_logged = Some(Zxid::from_raw(0x4_0000_0009));
     let mut buffer = Vec::new();

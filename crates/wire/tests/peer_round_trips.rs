@@ -11,6 +11,7 @@ use hex::bytes;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 use strategies::{data, digest, header, request, text, txn, zxid};
 use types::{Counter, Epoch, Id, SessionId, Sid, Zxid};
 use wire::election::{
@@ -22,7 +23,7 @@ use wire::jute::DecodeError;
 use wire::limits::{ELECTION_MESSAGE_BYTES_MAX, HELLO_ADDRESSES_BYTES_MAX, PACKET_BYTES_MAX};
 use wire::quorum::sasl::{self, Status, Step};
 use wire::quorum::{
-    AuthInfo, ForwardedRequest, LearnerInfo, PacketError, PacketType, Proposal, SessionTouch,
+    AuthInfo, Cuts, ForwardedRequest, LearnerInfo, PacketError, PacketType, Proposal, SessionTouch,
     ToLeader, ToLearner, Touches,
 };
 use wire::stored::encode_txn;
@@ -117,13 +118,13 @@ proptest! {
         sid: i64,
         epoch in epoch(),
         config_version: Option<i64>,
-        cuts_snapshots: bool,
+        cuts in select([Cuts::Log, Cuts::Snapshots, Cuts::Nothing].as_slice()),
         zxid in zxid(),
         session: i64,
         timeout_ms: i32,
         touches in vec(touch(), 0..5),
     ) {
-        let info = LearnerInfo { sid: Sid(sid), accepted_epoch: epoch, config_version, cuts_snapshots };
+        let info = LearnerInfo { sid: Sid(sid), accepted_epoch: epoch, config_version, cuts };
         check_to_leader(ToLeader::FollowerInfo(info));
         check_to_leader(ToLeader::ObserverInfo(info));
         let last_logged = Some(zxid).filter(|&zxid| zxid != Zxid::from_raw(-1));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use types::{Epoch, Sid, Zxid};
 use wire::election::{ElectionRound, LastLogged, ServerState};
+use wire::quorum::Cuts;
 use wire::stored::LogBatch;
 
 use crate::input::Link;
@@ -264,6 +265,8 @@ pub enum LearnerPacket {
         config_version: i64,
         /// Whether it votes.
         kind: LearnerKind,
+        /// What it can cut off.
+        cuts: Cuts,
     },
     /// [`wire::quorum::ToLeader::AckEpoch`].
     AckEpoch {

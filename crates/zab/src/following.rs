@@ -12,10 +12,12 @@ mod reception;
 mod synchronization;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tracing::{info, warn};
+use types::membership::Membership;
 use types::{Epoch, Instant, Now, Sid, mutant};
-use wire::quorum::ToLearner;
+use wire::quorum::{Cuts, ToLearner};
 
 use self::broadcast::Broadcast;
 pub(crate) use self::mastering::Mastering;
@@ -103,6 +105,7 @@ impl Following {
             accepted_epoch: core.epochs.accepted(),
             config_version: core.memberships().committed.version().0,
             kind: core.kind(),
+            cuts: if core.is_cuttable { Cuts::Snapshots } else { Cuts::Nothing },
         };
         effects.push(Effect::ToLeader { link, packet });
         self.phase = Phase::Introduced(link);
@@ -252,6 +255,14 @@ impl Following {
     pub(crate) const fn reign(&self) -> Option<Epoch> {
         match &self.phase {
             Phase::Broadcasting(_, broadcast) => Some(broadcast.epoch()),
+            _ => None,
+        }
+    }
+
+    /// The newest membership of which the leader has spoken while it sends its history.
+    pub(crate) fn told_membership(&self) -> Option<Arc<Membership>> {
+        match &self.phase {
+            Phase::Synchronizing(_, synchronization) => synchronization.newest_membership(),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use types::membership::Membership;
 use types::{Epoch, Sid, Zxid};
 use wire::election::Notification;
 use wire::quorum::{ToLeader, ToLearner};
@@ -135,7 +136,7 @@ pub enum Input<'a> {
         last_logged: Zxid,
     },
     /// The log can not be cut where [`crate::Effect::Truncate`] wants it: nothing was changed. This server
-    /// takes part in no vote until it has a leader's snapshot.
+    /// asks for a snapshot.
     NotTruncated {
         /// The last transaction in the log, as before.
         last_logged: Zxid,
@@ -146,6 +147,8 @@ pub enum Input<'a> {
         link: Link,
         /// The last transaction that is in it as a whole.
         last_applied: Zxid,
+        /// The newest membership that is in it, committed or not.
+        membership: Option<Arc<Membership>>,
     },
 
     /// The leader's snapshot did not arrive as a whole; the database is what it was.

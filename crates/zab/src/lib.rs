@@ -49,7 +49,7 @@
 //! |---|---|
 //! | `LeaderInfo` leaves, `AckEpoch` leaves | the accepted epoch |
 //! | `AckNewLeader` leaves | the history, and cuts and snapshots that were part of it; then the current epoch |
-//! | `Ack` leaves, the leader counts itself | the transaction and all before it; of a change of membership that it is pending |
+//! | `Ack` leaves, the leader counts itself | the transaction and all before it, which tell what membership is pending |
 //!
 //! Each of these is an [`Input`] from storage; there is no other way to the message.
 //!

@@ -1,16 +1,24 @@
 //! Who is in the ensemble, now and soon.
 //!
 //! A membership is changed by a transaction, whose zxid is its version. From the moment at which a server
-//! is told of the proposal the new membership is *pending* there:
+//! is told of the proposal the new membership is *pending* there, as long as the transaction is in its
+//! history:
 //!
 //! ```text
-//!   proposed: pending, durably, before it is logged      a quorum of both decides from here on
+//!   proposed: pending before it is logged                a quorum of both decides from here on
 //!   committed: in force, and nothing is pending          a quorum of the new one decides
 //! ```
 //!
 //! There is one at a time. Whoever has a pending membership elects and decides with both. So whatever
 //! was committed in one membership, somebody of each quorum knows that counts later; and it does not
 //! matter when a server hears that the change is committed.
+//!
+//! **The history decides what is pending**, as it decides who may lead: nobody may commit a change without
+//! asking the quorum that it brings, however the change came into the history; and who was told of one but
+//! did not log it has helped to commit nothing, and need not ask its voters. So a server takes what is pending
+//! from its history when it starts, and when it has installed a snapshot; and it forgets what it has not logged
+//! when it looks for a leader. Otherwise two servers may wait for each other: one votes for nobody but
+//! those who have the change, of which the other has never heard.
 //!
 //! Servers also learn of memberships without a transaction: from votes, which carry the one in force
 //! at the voter; and at the beginning of a reign, when the leader tells the newest it has seen, which is in
@@ -29,7 +37,7 @@ use wire::quorum::Proposal;
 
 use crate::effect::{Effect, LearnerKind};
 use crate::misbehaved::PeerMisbehaved;
-use crate::peer::{Core, Course, LeaveReason};
+use crate::peer::{Core, Course, LeaveReason, Obstacle};
 
 /// The membership in force, and the one that is to take its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,7 +84,7 @@ impl From<Membership> for Memberships {
 
 impl Core {
     /// Notes that a membership is proposed. Before anything is said about the proposal, or logged
-    /// behind it, this is durable.
+    /// behind it, this is stored.
     pub(crate) fn see(&mut self, membership: Arc<Membership>, effects: &mut Vec<Effect>) {
         self.see_only(Some(membership), effects);
     }
@@ -89,6 +97,53 @@ impl Core {
     ) {
         let committed = Arc::clone(&self.memberships().committed);
         self.change(Memberships::new(committed, membership), effects);
+    }
+
+    /// Takes what is pending from the history that was recovered: `change` is the newest membership in it,
+    /// if that is known. One without a transaction is taken from what was stored, and so is one of which
+    /// the history does not tell.
+    pub(crate) fn recall(&mut self, change: Option<Arc<Membership>>, effects: &mut Vec<Effect>) {
+        let committed = self.memberships().committed.version();
+        // Who writes a membership by hand decides what is in force, whatever was before.
+        let is_handwritten = committed == ConfigVersion::default();
+        if mutant::active(133) {
+            self.see_only(None, effects);
+        } else if let Some(change) = change
+            && change.version() > committed
+            && !is_handwritten
+        {
+            self.see(change, effects);
+        }
+    }
+
+    /// Takes what is pending from the history that has replaced the one before: `installed` is the newest
+    /// membership in it, if that is known, and `told` the newest of which the leader has spoken since.
+    pub(crate) fn recall_installed(
+        &mut self,
+        installed: Option<Arc<Membership>>,
+        told: Option<Arc<Membership>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let pending = self.memberships().pending().cloned();
+        let kept = pending.filter(|pending| !has_transaction(pending.version().zxid()));
+        let newest = [installed, told, kept].into_iter().flatten();
+        let newest = newest.max_by_key(|membership| membership.version());
+        if newest.is_some() {
+            self.see_only(newest, effects);
+        }
+    }
+
+    /// Forgets a membership whose transaction is not in the log: it was proposed to this server, or is cut
+    /// off. But what is to be installed may bring it.
+    pub(crate) fn forget_unlogged(&mut self, effects: &mut Vec<Effect>) {
+        let last_logged = self.history.last_logged();
+        let is_unlogged = |version: Zxid| version > last_logged && has_transaction(version);
+        let pending = self.memberships().pending();
+        if pending.is_some_and(|pending| is_unlogged(pending.version().zxid()))
+            && !matches!(self.obstacle, Some(Obstacle::Snapshot(_)))
+        {
+            self.see_only(None, effects);
+        }
     }
 
     /// Puts a membership in force, if it is newer. What was proposed after it stays pending.
@@ -143,11 +198,15 @@ impl Core {
         let Memberships { committed, pending } = &memberships;
         let pending = pending.as_ref().map(|pending| pending.version().to_string());
         info!(committed = %committed.version(), ?pending, "membership");
-        if pending.is_none() || !mutant::active(133) {
-            effects.push(Effect::StoreMemberships(memberships.clone()));
-        }
+        effects.push(Effect::StoreMemberships(memberships.clone()));
         self.set_memberships(memberships);
     }
+}
+
+/// Whether a membership of this version was brought by a transaction: one that was written by hand gets the
+/// place of a reign's beginning.
+fn has_transaction(version: Zxid) -> bool {
+    version.counter().0 != 0
 }
 
 /// Whether a server votes in both memberships, and is found at the same places while it leads.

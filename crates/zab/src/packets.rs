@@ -92,10 +92,9 @@ impl LearnerPacket {
     /// Tells each packet that learner `sid` sends its leader, in their order.
     pub fn unfold(&self, sid: Sid, mut tell: impl FnMut(&ToLeader<'_>)) {
         match *self {
-            Self::Info { accepted_epoch, config_version, kind } => {
+            Self::Info { accepted_epoch, config_version, kind, cuts } => {
                 let config_version = Some(config_version);
-                let info =
-                    LearnerInfo { sid, accepted_epoch, config_version, cuts_snapshots: true };
+                let info = LearnerInfo { sid, accepted_epoch, config_version, cuts };
                 tell(&match kind {
                     LearnerKind::Follower => ToLeader::FollowerInfo(info),
                     LearnerKind::Observer => ToLeader::ObserverInfo(info),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
+use types::membership::Membership;
 use types::{Epoch, Instant, Now, Sid, Zxid};
 use wire::quorum::ToLearner;
 
@@ -102,7 +103,7 @@ pub enum LogReading {
 }
 
 /// What a server's storage knows when it starts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recovered {
     /// The accepted epoch.
     pub accepted_epoch: Epoch,
@@ -113,6 +114,9 @@ pub struct Recovered {
     /// Whether everything that this server has acknowledged is still there. Otherwise it takes part
     /// in no vote, and asks for a snapshot, until it has a leader's whole history.
     pub is_whole: bool,
+    /// The newest membership that a transaction up to `last_logged` brings, committed or not; `None` if that
+    /// is not known.
+    pub change: Option<Arc<Membership>>,
 }
 
 /// How many servers learn from a leader.
@@ -163,6 +167,8 @@ pub(crate) struct Core {
     pub(crate) obstacle: Option<Obstacle>,
     /// Whether everything that was acknowledged is there.
     is_whole: bool,
+    /// Whether the files allow to cut off what no leader has, as far as that is known.
+    pub(crate) is_cuttable: bool,
     /// Whether this server gave up leading because its disk does nothing, and it still does not.
     is_disk_stuck: bool,
     /// The latest epoch that a voter is known to have accepted, this server included or not.
@@ -331,7 +337,7 @@ impl Core {
 }
 
 impl Peer {
-    /// A server that starts, and looks for a leader.
+    /// A server that starts, and looks for a leader. `memberships` are those that were stored last.
     pub fn new(
         options: Options,
         memberships: Memberships,
@@ -340,7 +346,9 @@ impl Peer {
         effects: &mut Vec<Effect>,
     ) -> Self {
         let election = Election::new(options.election.clone(), &memberships);
-        let core = Core::new(options, memberships, recovered);
+        let change = recovered.change.clone();
+        let mut core = Core::new(options, memberships, &recovered);
+        core.recall(change, effects);
         let mut peer = Self { core, election, role: Role::Looking, has_own_vote: false };
         peer.look(now, effects);
         peer
@@ -375,8 +383,11 @@ impl Peer {
             Input::LogSynced { .. }
             | Input::AcceptedEpochStored(_)
             | Input::CurrentEpochStored(_)
-            | Input::Truncated { .. }
-            | Input::SnapshotInstalled { .. } => self.core.take_from_storage(&input),
+            | Input::Truncated { .. } => self.core.take_from_storage(&input),
+            Input::SnapshotInstalled { ref membership, .. } => {
+                self.core.take_from_storage(&input);
+                self.core.recall_installed(membership.clone(), self.told_membership(), effects);
+            }
             Input::SnapshotGivenUp { link } => {
                 self.core.take_from_storage(&input);
                 if let Role::Following(following) = &self.role
@@ -461,6 +472,11 @@ impl Peer {
         self.core.memberships()
     }
 
+    /// Whether the membership may change.
+    pub const fn is_reconfigurable(&self) -> bool {
+        self.core.options.is_reconfigurable
+    }
+
     /// Whether it votes.
     pub fn kind(&self) -> LearnerKind {
         self.core.kind()
@@ -523,6 +539,14 @@ impl Peer {
         };
         let since = leading.gathers_since().map(|since| since.after(max));
         since.is_some_and(|since| self.election.deserters(since).next().is_some())
+    }
+
+    /// The newest membership of which a leader has spoken that sends its history.
+    fn told_membership(&self) -> Option<Arc<Membership>> {
+        match &self.role {
+            Role::Following(following) => following.told_membership(),
+            Role::Looking | Role::Leading(_) => None,
+        }
     }
 
     /// Asks the oracle as long as it has something to decide.
@@ -660,6 +684,7 @@ impl Peer {
     fn look(&mut self, now: Now, effects: &mut Vec<Effect>) {
         effects.push(Effect::Look);
         effects.push(Effect::LetLearnersWait);
+        self.core.forget_unlogged(effects);
         self.tell_election();
         let candidate = self.core.candidate();
         self.has_own_vote = candidate.last_logged.is_some();
@@ -684,8 +709,8 @@ fn refuse(input: &Input<'_>, effects: &mut Vec<Effect>) {
 }
 
 impl Core {
-    fn new(options: Options, memberships: Memberships, recovered: Recovered) -> Self {
-        let Recovered { accepted_epoch, current_epoch, last_logged, is_whole } = recovered;
+    fn new(options: Options, memberships: Memberships, recovered: &Recovered) -> Self {
+        let &Recovered { accepted_epoch, current_epoch, last_logged, is_whole, .. } = recovered;
         let history = History::recovered(last_logged, options.history);
         let epochs = Epochs::recovered(accepted_epoch, current_epoch);
         let mut jitter = Jitter::new(options.election.seed);
@@ -702,6 +727,7 @@ impl Core {
             teacher_turn,
             obstacle: None,
             is_whole,
+            is_cuttable: true,
             is_disk_stuck: false,
             latest_accepted: accepted_epoch,
             futile: 0,
@@ -732,6 +758,7 @@ impl Core {
                 self.epochs.current_is_stored(epoch);
                 // Before that comes all of a leader's history.
                 self.is_whole = true;
+                self.is_cuttable = true;
             }
             Input::Truncated { last_logged } => {
                 assert_eq!(
@@ -745,11 +772,13 @@ impl Core {
             Input::NotTruncated { last_logged } => {
                 assert!(matches!(self.obstacle, Some(Obstacle::Cut(_))), "a cut was wanted");
                 self.obstacle = None;
-                // It still has what the leader does not. Only a snapshot takes that away.
-                self.is_whole = false;
+                // It still has all that it had. Only a snapshot takes away what the leader does not have: a
+                // leader that does not send one to who asks for it has to be told that there is nothing.
+                self.is_whole &= self.is_cuttable;
+                self.is_cuttable = false;
                 self.history.replace(last_logged);
             }
-            Input::SnapshotInstalled { link, last_applied } => {
+            Input::SnapshotInstalled { link, last_applied, .. } => {
                 assert_eq!(self.obstacle, Some(Obstacle::Snapshot(link)), "one snapshot at a time");
                 self.obstacle = None;
                 self.is_whole &= !self.would_forget(last_applied);

@@ -58,8 +58,13 @@ fn server_takes_part_once_the_storage_says_that_it_has_everything() {
         (1..=3).map(|sid| format!("server.{sid}=s{sid}:2888:3888:participant\n")).collect();
     let memberships = Memberships::from(Membership::parse(&text).unwrap());
     let last_logged = Zxid::new(EPOCH, Counter(7));
-    let recovered =
-        Recovered { accepted_epoch: EPOCH, current_epoch: EPOCH, last_logged, is_whole: false };
+    let recovered = Recovered {
+        accepted_epoch: EPOCH,
+        current_epoch: EPOCH,
+        last_logged,
+        is_whole: false,
+        change: None,
+    };
     let mut effects = Vec::new();
     let mut peer = Peer::new(options(Sid(1)), memberships, recovered, now, &mut effects);
     peer.take(now, Input::Called { link: LINK, from: Sid(2), addresses: Vec::new() }, &mut effects);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 use tree::Tree;
+use types::membership::Membership;
 use types::{Counter, Epoch, Now, Zxid, mutant, path};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::{LogBatch, decode_txn};
@@ -25,6 +26,13 @@ pub(super) struct Member {
     effects: Vec<zab::Effect>,
 }
 
+/// The newest membership that is in a tree, whether committed or not; `None` without one that can be read.
+pub fn membership_in(tree: &Tree) -> Option<Arc<Membership>> {
+    let node = tree.find(path::CONFIG)?;
+    let text = std::str::from_utf8(node.data()?).ok()?;
+    Membership::parse(text).ok().map(Arc::new)
+}
+
 impl Member {
     pub(super) fn new(options: EnsembleOptions, now: Now) -> Self {
         let EnsembleOptions { peer, memberships, recovered, .. } = options;
@@ -37,12 +45,20 @@ impl Member {
         &self.peer
     }
 
-    /// Writes the membership in force into the tree, where clients read it. As with Apache's servers,
-    /// that is no transaction.
+    /// Writes the membership in force into the tree, where clients read it, if it is another one than there.
+    /// As with Apache's servers, that is no transaction. A newer one stays: a transaction has brought it that
+    /// is not known to be committed, and who recovers from a snapshot of this tree has to learn of it.
     pub(super) fn write_config(&self, tree: &mut Tree, now: Now) {
         let membership = &self.peer.memberships().committed;
-        let text = membership.to_string();
-        tree.write_config(text.as_bytes(), membership.version().zxid(), now.wall_ms);
+        let version = membership.version().zxid();
+        let stays = |written: Zxid| {
+            written == version || written > version && self.peer.is_reconfigurable()
+        };
+        let is_written = |data: &[u8]| !data.is_empty();
+        let node = tree.find(path::CONFIG).filter(|node| node.data().is_some_and(is_written));
+        if !node.is_some_and(|node| stays(node.stored_stat().mzxid)) {
+            tree.write_config(membership.to_string().as_bytes(), version, now.wall_ms);
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<types::Instant> {
@@ -174,8 +190,10 @@ impl Replica {
     ) {
         self.core.last_logged = last_applied;
         self.core.digests.replaced();
+        let membership = membership_in(&tree);
         self.replace_tree(now, tree, effects);
-        self.take(now, zab::Input::SnapshotInstalled { link, last_applied }, effects);
+        let installed = zab::Input::SnapshotInstalled { link, last_applied, membership };
+        self.take(now, installed, effects);
     }
 
     fn replace_tree(&mut self, now: Now, mut new: Tree, effects: &mut Vec<Effect>) {
@@ -274,15 +292,12 @@ impl Replica {
         }
     }
 
-    /// Writes the membership in force into the tree, if it is another one than there.
+    /// See [`Member::write_config`].
     fn write_config(&mut self, now: Now) {
         let Some(member) = &self.member else { return };
-        let version = member.peer.memberships().committed.version().zxid();
         let mut section = self.publisher.write();
         let (tree, _) = section.parts();
-        if tree.find(path::CONFIG).is_none_or(|node| node.stored_stat().mzxid != version) {
-            member.write_config(tree, now);
-        }
+        member.write_config(tree, now);
     }
 
     /// There is no leader: every client has to find a server that has one.

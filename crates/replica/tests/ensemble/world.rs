@@ -722,6 +722,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         current_epoch: types::Epoch(0),
         last_logged: Zxid::ZERO,
         is_whole: true,
+        change: None,
     };
     let options = Options {
         sid,

@@ -91,7 +91,7 @@ mod tests {
     use types::{Epoch, SessionId, Txn, TxnHeader, Xid, Zxid};
     use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
     use wire::limits::PACKET_BYTES_MAX;
-    use wire::quorum::{LearnerInfo, ToLeader, ToLearner};
+    use wire::quorum::{Cuts, LearnerInfo, ToLeader, ToLearner};
     use wire::stored::LogBatch;
     use zab::LearnerKind;
 
@@ -196,7 +196,12 @@ mod tests {
     #[test]
     fn learners_say_who_they_are_and_acknowledge_one_by_one() {
         let mut out = Vec::new();
-        let info = |kind| LearnerPacket::Info { accepted_epoch: Epoch(4), config_version: 9, kind };
+        let info = |kind| LearnerPacket::Info {
+            accepted_epoch: Epoch(4),
+            config_version: 9,
+            kind,
+            cuts: Cuts::Snapshots,
+        };
         let (last_logged, current_epoch) = (Some(zxid(2)), Some(Epoch(4)));
         for packet in [
             info(LearnerKind::Follower),
@@ -212,7 +217,7 @@ mod tests {
             sid: Sid(3),
             accepted_epoch: Epoch(4),
             config_version: Some(9),
-            cuts_snapshots: true,
+            cuts: Cuts::Snapshots,
         };
         assert_eq!(
             read.collect::<Vec<_>>(),

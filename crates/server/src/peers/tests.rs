@@ -19,7 +19,7 @@ use types::membership::{Host, HostPort, Membership};
 use types::{Epoch, Sid, Zxid};
 use wire::election::{ElectionRound, LastLogged, Notification, ServerState};
 use wire::limits::PACKET_BYTES_MAX;
-use wire::quorum::{LearnerInfo, ToLeader, ToLearner};
+use wire::quorum::{Cuts, LearnerInfo, ToLeader, ToLearner};
 use zab::{Announcement, LearnerKind, LearnerPacket, Link};
 
 use super::doors::Port;
@@ -150,7 +150,7 @@ impl Station {
             sid: self.sid,
             accepted_epoch: Epoch(4),
             config_version: Some(0),
-            cuts_snapshots: true,
+            cuts: Cuts::Snapshots,
         };
         let packets = leader.next_from_learner(theirs);
         let mut expected_bytes = Vec::new();
@@ -319,7 +319,7 @@ fn zxid(counter: i64) -> Zxid {
 }
 
 fn info(kind: LearnerKind) -> LearnerPacket {
-    LearnerPacket::Info { accepted_epoch: Epoch(4), config_version: 0, kind }
+    LearnerPacket::Info { accepted_epoch: Epoch(4), config_version: 0, kind, cuts: Cuts::Snapshots }
 }
 
 fn follower_info(sid: i64) -> Vec<u8> {
@@ -327,7 +327,7 @@ fn follower_info(sid: i64) -> Vec<u8> {
         sid: Sid(sid),
         accepted_epoch: Epoch(4),
         config_version: Some(0),
-        cuts_snapshots: true,
+        cuts: Cuts::Snapshots,
     };
     let mut out = Vec::new();
     ToLeader::FollowerInfo(info).encode(&mut out);

@@ -19,7 +19,7 @@ use replica::access::{AccessOptions, DigestAlgorithm, Secret, digest_id};
 use replica::{
     Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, LocalSessions, Options,
     Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
-    first_session,
+    first_session, membership_in,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions, Memory,
@@ -235,7 +235,7 @@ impl Process {
             true => membership_file::load(&disk),
             false => Memberships::from(plan.servers.membership(life.node)),
         };
-        let ensemble = recalled.map(|recalled| {
+        let ensemble = recalled.clone().map(|recalled| {
             let seed = seed ^ life.node.0 as u64;
             ensemble_options(life.node, plan, seed, recalled, memberships.clone())
         });
@@ -581,6 +581,7 @@ fn recall(
         current_epoch: epochs.current,
         last_logged: recovered.last_logged,
         is_whole: epochs.memory == Memory::Whole && recovered.origin != Origin::Unknown,
+        change: membership_in(&recovered.tree),
     })
 }
 

@@ -77,8 +77,8 @@ impl World {
         match started {
             Ok((process, facts)) => {
                 facts?;
-                if let Some(recalled) = process.recalled {
-                    self.check_epochs(node, recalled)?;
+                if let Some(recalled) = process.recalled.clone() {
+                    self.check_epochs(node, &recalled)?;
                 }
                 self.nodes[node].process = Some(process);
                 self.nodes[node].is_without_power = false;

@@ -6,7 +6,7 @@ use super::packet::{
     PacketError, PacketType, RawPacket, put_bare, put_with_data, take_protocol_version, zxid_of,
 };
 use super::parts::{AuthInfo, Touches};
-use super::{CUTTING_VERSION, PROTOCOL_VERSION};
+use super::{CUTTING_VERSION, PROTOCOL_VERSION, UNCUTTABLE_VERSION};
 use crate::jute::{self, DecodeError, Reader};
 use crate::request::{Request, RequestError};
 
@@ -71,9 +71,19 @@ pub struct LearnerInfo {
     /// The version of the membership that it has in force: a leader with an older one must not
     /// lead it. `None` from release 3.4, which has no versions.
     pub config_version: Option<i64>,
-    /// Whether a cut takes from its snapshots as well. Servers of Apache cut their logs, and read back a
-    /// snapshot that was taken of what is cut off.
-    pub cuts_snapshots: bool,
+    /// What it can cut off if it has more than the leader.
+    pub cuts: Cuts,
+}
+
+/// From what a learner takes what it is told to cut off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cuts {
+    /// From its log, and it reads back a snapshot that was taken of what is cut off: a server of Apache.
+    Log,
+    /// From its snapshots too.
+    Snapshots,
+    /// From nothing: it has no snapshot of what came before. It has to be sent one.
+    Nothing,
 }
 
 /// A request and who asks.
@@ -206,13 +216,22 @@ fn decode_info(packet: PacketType, raw: &RawPacket<'_>) -> Result<LearnerInfo, P
         Ok((sid, version, config_version))
     })?;
     // Looked at last: what is no epoch here comes from servers that the version tells apart.
-    let cuts_snapshots = version == CUTTING_VERSION;
-    Ok(LearnerInfo { sid, accepted_epoch: raw.epoch(packet)?, config_version, cuts_snapshots })
+    let cuts = match version {
+        CUTTING_VERSION => Cuts::Snapshots,
+        UNCUTTABLE_VERSION => Cuts::Nothing,
+        _ => Cuts::Log,
+    };
+    Ok(LearnerInfo { sid, accepted_epoch: raw.epoch(packet)?, config_version, cuts })
 }
 
 fn put_info(out: &mut Vec<u8>, info: LearnerInfo) {
     jute::put_long(out, info.sid.0);
-    jute::put_int(out, if info.cuts_snapshots { CUTTING_VERSION } else { PROTOCOL_VERSION });
+    let version = match info.cuts {
+        Cuts::Log => PROTOCOL_VERSION,
+        Cuts::Snapshots => CUTTING_VERSION,
+        Cuts::Nothing => UNCUTTABLE_VERSION,
+    };
+    jute::put_int(out, version);
     if let Some(version) = info.config_version {
         jute::put_long(out, version);
     }

@@ -46,6 +46,8 @@ pub(super) struct Synchronization {
     committed: Zxid,
     /// What a snapshot contains may be sent once more behind it.
     skip_up_to: Zxid,
+    /// The last transaction of this server's own history that is the leader's too.
+    shared: Zxid,
     /// The newest membership that was received as a proposal.
     proposed_membership: Option<Arc<Membership>>,
     /// The newest membership that the leader has seen.
@@ -81,6 +83,7 @@ impl Synchronization {
             proposed: VecDeque::new(),
             committed: Zxid::ZERO,
             skip_up_to: Zxid::ZERO,
+            shared: Zxid::ZERO,
             proposed_membership: None,
             told_membership: None,
         }
@@ -98,15 +101,21 @@ impl Synchronization {
             // Pings are answered from `UpToDate` on.
             (_, ToLearner::Ping { .. }) => {}
             (Step::AwaitsWay, _) => self.begin(core, link, packet, effects)?,
-            (_, ToLearner::Proposal(proposal)) => self.on_proposal(core, *proposal, effects)?,
+            (_, ToLearner::Proposal(proposal)) => {
+                return self.on_proposal(core, leader, *proposal, effects);
+            }
             (_, ToLearner::Inform(proposal)) => {
-                self.on_proposal(core, *proposal, effects)?;
+                let progress = self.on_proposal(core, leader, *proposal, effects)?;
                 self.on_commit(proposal.zxid())?;
+                return Ok(progress);
             }
             (_, ToLearner::Commit { zxid }) => self.on_commit(*zxid)?,
             (_, ToLearner::InformAndActivate { proposal, designated_leader }) => {
-                self.on_proposal(core, *proposal, effects)?;
+                let progress = self.on_proposal(core, leader, *proposal, effects)?;
                 self.on_commit(proposal.zxid())?;
+                if progress != Progress::GoesOn {
+                    return Ok(progress);
+                }
                 let designated = Some(*designated_leader);
                 return Ok(self.on_change(core, leader, proposal.zxid(), designated, effects));
             }
@@ -216,6 +225,12 @@ impl Synchronization {
         self.step == Step::AwaitsWay
     }
 
+    /// The newest membership of which the leader has spoken.
+    pub(super) fn newest_membership(&self) -> Option<Arc<Membership>> {
+        let newest = [&self.told_membership, &self.proposed_membership].into_iter().flatten();
+        newest.max_by_key(|membership| membership.version()).cloned()
+    }
+
     /// The leader has chosen how this server gets its history.
     fn begin(
         &mut self,
@@ -259,6 +274,7 @@ impl Synchronization {
             }
             _ => Reception::after(base, self.epoch),
         };
+        self.shared = if is_snapshot { Zxid::ZERO } else { base };
         self.committed = base;
         self.step = Step::Receives;
         Ok(())
@@ -285,18 +301,41 @@ impl Synchronization {
     fn on_proposal(
         &mut self,
         core: &mut Core,
+        leader: Sid,
         proposal: Proposal<'_>,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), PeerMisbehaved> {
-        if proposal.zxid() > self.skip_up_to {
-            let zxid = self.reception.take(proposal)?;
-            self.proposed.push_back(zxid);
-            if let Some(membership) = change_in(proposal)? {
-                self.proposed_membership = Some(Arc::clone(&membership));
-                core.see(membership, effects);
-            }
+    ) -> Result<Progress, PeerMisbehaved> {
+        if proposal.zxid() <= self.skip_up_to {
+            return Ok(Progress::GoesOn);
         }
-        Ok(())
+        let zxid = self.reception.take(proposal)?;
+        self.proposed.push_back(zxid);
+        let Some(membership) = change_in(proposal)? else { return Ok(Progress::GoesOn) };
+        let course = self.confirm_change_before(core, leader, zxid, effects);
+        self.proposed_membership = Some(Arc::clone(&membership));
+        core.see(membership, effects);
+        match course {
+            Course::Stay => Ok(Progress::GoesOn),
+            course => Ok(Progress::Ends(course)),
+        }
+    }
+
+    /// Who proposes a change has every earlier one of its history in force. So this server has to as well,
+    /// or it would not know by which quorum the transactions between the two were committed.
+    fn confirm_change_before(
+        &self,
+        core: &mut Core,
+        leader: Sid,
+        zxid: Zxid,
+        effects: &mut Vec<Effect>,
+    ) -> Course {
+        let is_shared = |it: &&Arc<Membership>| it.version().zxid() <= self.shared;
+        let logged = || core.memberships().pending().filter(is_shared);
+        let earlier = self.proposed_membership.as_ref().or_else(logged);
+        match earlier.filter(|earlier| earlier.version().zxid() < zxid).cloned() {
+            Some(earlier) => core.activate_on_learner(earlier, leader, None, effects),
+            None => Course::Stay,
+        }
     }
 
     /// A change of membership that was proposed to this server is committed.
@@ -324,10 +363,9 @@ impl Synchronization {
             // Apache's servers follow as well, with the membership that they have.
             Err(problem) => warn!(?problem, "membership of the leader"),
         }
-        let newest = [&self.told_membership, &self.proposed_membership].into_iter().flatten();
-        let newest = newest.max_by_key(|membership| membership.version());
+        let newest = self.newest_membership();
         if newest.is_some() {
-            core.see_only(newest.cloned(), effects);
+            core.see_only(newest, effects);
         }
     }
 
@@ -374,4 +412,5 @@ fn check_cut(core: &Core, keep: Zxid) -> Result<(), PeerMisbehaved> {
 fn cut(core: &mut Core, keep: Zxid, effects: &mut Vec<Effect>) {
     core.truncate(keep);
     effects.push(Effect::Truncate(keep));
+    core.forget_unlogged(effects);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use types::{Epoch, Instant, Now, Sid, Zxid, mutant};
-use wire::quorum::LearnerInfo;
+use wire::quorum::{Cuts, LearnerInfo};
 
 use super::send;
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
@@ -19,8 +19,8 @@ pub(crate) struct Learner {
     /// Who; `None` until it has said so.
     pub(crate) sid: Option<Sid>,
     kind: LearnerKind,
-    /// Whether it may be told to cut what it has.
-    pub(crate) cuts_snapshots: bool,
+    /// What it can cut off.
+    pub(crate) cuts: Cuts,
     pub(crate) stage: Stage,
     /// How it is being synchronized, until it follows.
     means: Option<Means>,
@@ -101,7 +101,7 @@ impl Learner {
         Self {
             sid: None,
             kind: LearnerKind::Observer,
-            cuts_snapshots: false,
+            cuts: Cuts::Log,
             stage: Stage::Connected,
             means: None,
             heard: now.instant,
@@ -118,7 +118,7 @@ impl Learner {
         let Stage::Connected = self.stage else { return Err(self.not_due("FollowerInfo")) };
         self.sid = Some(info.sid);
         self.kind = kind;
-        self.cuts_snapshots = info.cuts_snapshots;
+        self.cuts = info.cuts;
         self.stage = Stage::Introduced { accepted_epoch: info.accepted_epoch };
         Ok(())
     }

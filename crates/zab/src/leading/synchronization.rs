@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tracing::info;
 use types::{Zxid, mutant};
+use wire::quorum::Cuts;
 
 use super::learner::{Learner, Means, Stage};
 use super::{Leading, Phase, send};
@@ -48,8 +49,12 @@ impl Way {
     /// use only if that is later than what it has.
     pub(crate) fn fit_for(self, learner: &Learner, max: Zxid) -> Self {
         match self {
-            Self::Truncate { keep } if keep < max && !learner.cuts_snapshots => Self::Snapshot,
-            Self::Diff { .. } | Self::Truncate { .. } | Self::Log | Self::Snapshot => self,
+            Self::Truncate { keep } => match learner.cuts {
+                Cuts::Snapshots => self,
+                Cuts::Log if keep == max => self,
+                Cuts::Log | Cuts::Nothing => Self::Snapshot,
+            },
+            Self::Diff { .. } | Self::Log | Self::Snapshot => self,
         }
     }
 }

@@ -71,7 +71,7 @@ const ALL: &[Mutant] = &[
     mutant(130, "a snapshot that comes late is not waited for", &["assertion", "M4", "script"]),
     mutant(131, "the snapshot of a new leader lacks what it has not heard of", &["M4"]),
     mutant(132, "a leader forgets how late epochs are that others have accepted", &["script"]),
-    mutant(133, "a membership that is pending is not stored", &["R2", "D4", "M1", "M3", "script"]),
+    mutant(133, "a start forgets the change in its history", &["R2", "D4", "M1", "M3", "script"]),
     mutant(134, "a membership that is pending has no say", &["R2", "D4"]),
 ];
 

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use types::{Id, SessionId, Txn, TxnHeader, Xid};
-use wire::quorum::{AuthInfo, ForwardedRequest, Proposal, SessionTouch, Touches};
+use wire::quorum::{AuthInfo, Cuts, ForwardedRequest, Proposal, SessionTouch, Touches};
 use wire::stored::LogBatch;
 use zab::{CloseReason, LeaderPacket};
 
@@ -114,7 +114,7 @@ fn a_leader_and_two_learners_exchange_every_packet() {
         sid: Sid(2),
         accepted_epoch: Epoch(4),
         config_version: Some(0),
-        cuts_snapshots: true,
+        cuts: Cuts::Snapshots,
     };
     let mut expected = of_learner(&[
         ToLeader::ObserverInfo(info),

@@ -84,7 +84,7 @@ impl World {
     pub(in crate::world) fn check_epochs(
         &mut self,
         node: NodeId,
-        found: zab::Recovered,
+        found: &zab::Recovered,
     ) -> Result<(), Violation> {
         let it = &mut self.nodes[node];
         let (accepted, current) = (found.accepted_epoch, found.current_epoch);

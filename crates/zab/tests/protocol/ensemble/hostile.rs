@@ -2,7 +2,7 @@
 //! and what is stored for it goes one way.
 
 use types::{Counter, Epoch, Sid, Zxid};
-use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
+use wire::quorum::{Cuts, LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
 use zab::{Effect, Input, Link, Peer};
 
 use crate::ensemble::world::{Plan, Then, Trap, World};
@@ -128,7 +128,7 @@ impl Victim {
         let sid = Sid(self.chance.pick(&[-1, 0, 1, 2, 3, 4]));
         let accepted_epoch = zxid.epoch();
         let info =
-            LearnerInfo { sid, accepted_epoch, config_version: Some(0), cuts_snapshots: true };
+            LearnerInfo { sid, accepted_epoch, config_version: Some(0), cuts: Cuts::Snapshots };
         let known = |is_known: bool| is_known.then_some(zxid);
         match self.chance.below(7) {
             0 => ToLeader::FollowerInfo(info),

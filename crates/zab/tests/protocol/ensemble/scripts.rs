@@ -48,7 +48,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use types::{Counter, Epoch, Sid, Zxid};
-use wire::quorum::{LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
+use wire::quorum::{Cuts, LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
 use zab::{Input, LogReading, ObserverMasters, Oracle, SynchronizationsMax};
 
 use crate::ensemble::world::disk::Entry;
@@ -232,7 +232,10 @@ fn to_leader(from: Sid, packet: &str, command: &Command) -> Option<ToLeader<'sta
         sid: command.value("sid").map_or(from, sid),
         accepted_epoch: epoch("accepted").unwrap(),
         config_version: Some(command.value("version").map_or(0, |it| it.parse().unwrap())),
-        cuts_snapshots: command.value("cuts") != Some("log"),
+        cuts: match command.value("cuts") {
+            Some("log") => Cuts::Log,
+            _ => Cuts::Snapshots,
+        },
     };
     Some(match packet {
         "FollowerInfo" => ToLeader::FollowerInfo(info()),

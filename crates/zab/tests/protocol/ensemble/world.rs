@@ -212,6 +212,7 @@ impl World {
         server.run += 1;
         let mut effects = Vec::new();
         let recovered = server.disk.durable.recovered();
+        let last_logged = recovered.last_logged;
         let memberships = server.disk.durable.memberships.clone();
         let peer = Peer::new(options, memberships, recovered, now, &mut effects);
         server.process = Some(Process {
@@ -220,7 +221,7 @@ impl World {
             role: Role::Looking,
             log: server.disk.durable.log.clone(),
             delivered: Zxid::ZERO,
-            recovered: recovered.last_logged,
+            recovered: last_logged,
             last_proposed: Zxid::ZERO,
             synchronizes: None,
             door: Door::Wait,

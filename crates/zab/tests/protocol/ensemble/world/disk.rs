@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use types::membership::Membership;
 use types::{Epoch, Zxid};
 use wire::stored::LogBatch;
 use zab::{Input, Link, Memberships, Recovered};
 
+use super::ledger::change_in;
 use crate::support::chance::Chance;
 
 /// A transaction, as tests see it.
@@ -83,7 +85,13 @@ impl Durable {
             current_epoch: self.current,
             last_logged: self.last_logged(),
             is_whole: !self.is_incomplete,
+            change: self.change(),
         }
+    }
+
+    /// The newest membership that a transaction brings.
+    fn change(&self) -> Option<Arc<Membership>> {
+        self.log.iter().rev().find_map(|entry| change_in(&entry.payload)).map(Arc::new)
     }
 
     pub(crate) fn has(&self, zxid: Zxid) -> bool {
@@ -150,7 +158,7 @@ impl Durable {
                 self.log = entries;
                 self.snapshot = last_applied;
                 self.purged_up_to = last_applied;
-                Input::SnapshotInstalled { link, last_applied }
+                Input::SnapshotInstalled { link, last_applied, membership: self.change() }
             }
             Job::Memberships(memberships) => {
                 self.memberships = memberships;

@@ -160,7 +160,7 @@ impl Ledger {
 }
 
 /// The membership that a transaction brings.
-fn change_in(payload: &[u8]) -> Option<Membership> {
+pub(super) fn change_in(payload: &[u8]) -> Option<Membership> {
     let proposal = Proposal::new(payload).expect("long enough");
     let text = proposal.new_config().ok().flatten()?;
     Some(Membership::parse(&text).expect("a membership"))
