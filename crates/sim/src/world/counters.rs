@@ -57,7 +57,7 @@ const REQUIRED_OF_ENSEMBLES: &[(&str, u64)] = &[
     ("crash before Commit", 20),
     ("power lost", 10_000),
     ("process killed", 1_000),
-    ("reign watched", 20),
+    ("reign watched", 1),
 ];
 
 /// Counts the runs of those whose membership changes.
