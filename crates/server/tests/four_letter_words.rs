@@ -259,6 +259,20 @@ fn an_operator_may_stop_sending_or_send_byte_by_byte() {
 }
 
 #[test]
+fn who_sends_more_than_a_word_is_answered_without_a_reset() {
+    let fixture = Fixture::with_all_words();
+    let mut stream = fixture.connect();
+    stream.write_all(b"ruok\nis it well?\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "imok");
+    // A side that is gone resets the connection at the first write, and that fails the second one.
+    stream.write_all(b"more\n").unwrap();
+    stream.write_all(b"and more\n").unwrap();
+    assert!(stream.take_error().unwrap().is_none());
+}
+
+#[test]
 fn a_long_answer_is_whole_though_the_operator_stopped_sending() {
     // More than the buffers of both sockets take before something is read.
     const PATHS: u8 = 20;
