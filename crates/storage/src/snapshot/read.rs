@@ -24,6 +24,8 @@ const LAST_BYTES: &[u8] = &[0, 0, 0, 1, b'/'];
 const BYTES_MIN: u64 = 10;
 /// Bytes of the last block with its seal.
 const LAST_ZXID_BLOCK_BYTES: usize = 8 + 13;
+/// How much smaller a packed snapshot is, about.
+const UNPACKED_PER_BYTE: usize = 8;
 
 /// What a snapshot holds.
 pub(crate) struct Contents {
@@ -88,25 +90,35 @@ fn read_file<D: Disk>(
     if !looks_finished(disk, snapshot)? {
         return Err(SnapshotDamage::Unfinished);
     }
-    let file = FileSource::new(disk.open(&snapshot.path, Access::Read)?);
+    let file = disk.open(&snapshot.path, Access::Read)?;
+    let window = window_for(file.len()?);
+    let file = FileSource::new(file);
     match snapshot.compression {
-        Compression::None => read_records(file, sink),
+        Compression::None => read_records(file, window, sink),
         Compression::Gzip => {
-            let packed = BufReader::with_capacity(READ_WINDOW_BYTES, file);
-            read_records(GzDecoder::new(packed), sink)
+            let packed = BufReader::with_capacity(window, file);
+            read_records(GzDecoder::new(packed), window, sink)
         }
         Compression::Snappy => {
-            let packed = BufReader::with_capacity(READ_WINDOW_BYTES, file);
-            read_records(SnappySource::new(packed)?, sink)
+            let packed = BufReader::with_capacity(window, file);
+            read_records(SnappySource::new(packed)?, window, sink)
         }
     }
 }
 
+/// How many bytes of a file's content to hold at a time: a small file needs no large window, even if its
+/// content is packed.
+fn window_for(bytes: u64) -> usize {
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    bytes.saturating_mul(UNPACKED_PER_BYTE).clamp(1, READ_WINDOW_BYTES)
+}
+
 fn read_records(
     source: impl Read,
+    window: usize,
     sink: &mut impl RecordSink,
 ) -> Result<Option<StoredDigest>, SnapshotDamage> {
-    let mut content = Content::new(source);
+    let mut content = Content::new(source, window);
     let header = content.take(FileHeader::decode)?;
     if header.kind != FileKind::Snapshot {
         return Err(SnapshotDamage::Unfinished);
@@ -147,8 +159,8 @@ struct Content<R> {
 }
 
 impl<R: Read> Content<R> {
-    fn new(source: R) -> Self {
-        let buffer = vec![0; READ_WINDOW_BYTES];
+    fn new(source: R, window: usize) -> Self {
+        let buffer = vec![0; window];
         let sum = Checksum::default();
         Self { source, buffer, start: 0, end: 0, summed: 0, offset: 0, sum }
     }
