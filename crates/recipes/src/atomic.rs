@@ -3,6 +3,7 @@
 use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, Sessions};
 
 use crate::error::Error;
+use crate::renewed::in_each;
 use crate::tree_path;
 
 /// What a counter's znode holds.
@@ -63,12 +64,8 @@ impl AtomicValue {
     /// # Errors
     /// Those of every read.
     pub async fn get(&self) -> Result<Option<Versioned>, Error> {
-        loop {
-            match read(&self.sessions.current(), &self.path).await {
-                Err(error) if self.sessions.go_on_after(&error) => {}
-                outcome => return Ok(outcome?),
-            }
-        }
+        let attempt = |client| async move { read(&client, &self.path).await };
+        Ok(in_each(&self.sessions, attempt).await?)
     }
 
     /// Sets it if it has that version, or if there is none for `None`; returns the new version, or

@@ -1,8 +1,9 @@
 //! A gate that holds everybody up until it is opened.
 
-use reefkeeper_client::{CreateMode, Error as ClientError, ErrorCode, EventKind, Sessions};
+use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, EventKind, Sessions};
 
 use crate::error::Error;
+use crate::renewed::in_each;
 
 /// A gate that holds everybody up who comes to it, from when somebody closes it until somebody opens
 /// it.
@@ -76,16 +77,11 @@ impl Barrier {
     /// # Errors
     /// The end of the session, and those of every read.
     pub async fn passed(&self) -> Result<(), Error> {
-        loop {
-            match self.passed_in_session().await {
-                Err(error) if self.sessions.go_on_after(&error) => {}
-                outcome => return Ok(outcome?),
-            }
-        }
+        let attempt = |client| async move { self.passed_in(&client).await };
+        Ok(in_each(&self.sessions, attempt).await?)
     }
 
-    async fn passed_in_session(&self) -> Result<(), ClientError> {
-        let client = self.sessions.current();
+    async fn passed_in(&self, client: &Client) -> Result<(), ClientError> {
         loop {
             let (stat, watch) = client.patiently(|| client.exists_and_watch(&self.path)).await?;
             if stat.is_none() {

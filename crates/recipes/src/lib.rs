@@ -70,6 +70,7 @@ mod protected;
 mod queue;
 mod read_write_lock;
 mod rendezvous;
+mod renewed;
 mod semaphore;
 mod shelf;
 mod tree_path;

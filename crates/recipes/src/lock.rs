@@ -8,6 +8,7 @@ use crate::claim::Claim;
 use crate::error::Error;
 use crate::hold::{Contender, Hold, REVOKE, contenders};
 use crate::line::{self, Kinds, Turn};
+use crate::renewed::{in_each, within};
 
 /// What the names of a lock's znodes have before the number: ours and Curator's, and kazoo's.
 const KINDS: Kinds = &["lock-", "__lock__"];
@@ -78,12 +79,7 @@ impl Lock {
     /// [`Error::Removed`] if somebody else deletes this contender's znode; the end of the session;
     /// and those of every create and read.
     pub async fn acquire(&self) -> Result<Hold, Error> {
-        loop {
-            match self.acquire_in(&self.sessions.current()).await {
-                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
-                outcome => return outcome,
-            }
-        }
+        in_each(&self.sessions, |client| async move { self.acquire_in(&client).await }).await
     }
 
     /// As [`Self::acquire`], but so long at most; `None` if others hold it until then.
@@ -91,10 +87,7 @@ impl Lock {
     /// # Errors
     /// As [`Self::acquire`].
     pub async fn acquire_within(&self, limit: Duration) -> Result<Option<Hold>, Error> {
-        match tokio::time::timeout(limit, self.acquire()).await {
-            Ok(outcome) => outcome.map(Some),
-            Err(_) => Ok(None),
-        }
+        within(limit, self.acquire()).await
     }
 
     /// Takes it if nobody is in line; `None` otherwise.
@@ -102,12 +95,7 @@ impl Lock {
     /// # Errors
     /// As [`Self::acquire`].
     pub async fn try_acquire(&self) -> Result<Option<Hold>, Error> {
-        loop {
-            match self.try_acquire_in(&self.sessions.current()).await {
-                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
-                outcome => return outcome,
-            }
-        }
+        in_each(&self.sessions, |client| async move { self.try_acquire_in(&client).await }).await
     }
 
     /// Who is in line, the holder first.

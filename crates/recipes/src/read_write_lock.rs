@@ -6,6 +6,7 @@ use crate::claim::Claim;
 use crate::error::Error;
 use crate::hold::{Contender, Hold, contenders};
 use crate::line::{self, Kinds, Turn};
+use crate::renewed::in_each;
 
 /// What the names of writers have before the number: ours and Curator's, and kazoo's.
 const WRITERS: Kinds = &["__WRIT__", "__lock__"];
@@ -100,12 +101,8 @@ impl ReadWriteLock {
     }
 
     async fn acquire(&self, kind: &str, turn: Turn) -> Result<Hold, Error> {
-        loop {
-            match self.acquire_in(&self.sessions.current(), kind, turn).await {
-                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
-                outcome => return outcome,
-            }
-        }
+        in_each(&self.sessions, |client| async move { self.acquire_in(&client, kind, turn).await })
+            .await
     }
 
     async fn acquire_in(&self, client: &Client, kind: &str, turn: Turn) -> Result<Hold, Error> {
@@ -115,12 +112,11 @@ impl ReadWriteLock {
     }
 
     async fn try_acquire(&self, kind: &str, turn: Turn) -> Result<Option<Hold>, Error> {
-        loop {
-            match self.try_acquire_in(&self.sessions.current(), kind, turn).await {
-                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
-                outcome => return outcome,
-            }
-        }
+        in_each(
+            &self.sessions,
+            |client| async move { self.try_acquire_in(&client, kind, turn).await },
+        )
+        .await
     }
 
     async fn try_acquire_in(

@@ -3,6 +3,7 @@
 use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, Payload, Sessions};
 
 use crate::error::Error;
+use crate::renewed::in_each;
 use crate::tree_path::parent;
 
 /// A place where the first who comes leaves word, for all who wait for it. It is left once and does not
@@ -46,14 +47,9 @@ impl Rendezvous {
     /// # Errors
     /// Those of every create and read.
     pub async fn leave(&self, word: impl Into<Payload>) -> Result<Vec<u8>, Error> {
-        let word = word.into();
-        loop {
-            let client = self.sessions.current();
-            match self.leave_in(&client, &word).await {
-                Err(error) if self.sessions.go_on_after(&error) => {}
-                outcome => return Ok(outcome?),
-            }
-        }
+        let word = &word.into();
+        let attempt = |client| async move { self.leave_in(&client, word).await };
+        Ok(in_each(&self.sessions, attempt).await?)
     }
 
     /// Waits until word was left, and returns it.
@@ -61,13 +57,8 @@ impl Rendezvous {
     /// # Errors
     /// The end of the session, and those of every read.
     pub async fn word(&self) -> Result<Vec<u8>, Error> {
-        loop {
-            let client = self.sessions.current();
-            match self.word_in(&client).await {
-                Err(error) if self.sessions.go_on_after(&error) => {}
-                outcome => return Ok(outcome?),
-            }
-        }
+        let attempt = |client| async move { self.word_in(&client).await };
+        Ok(in_each(&self.sessions, attempt).await?)
     }
 
     /// The word, if it was left, as far as this session's server knows.
@@ -75,12 +66,8 @@ impl Rendezvous {
     /// # Errors
     /// Those of every read.
     pub async fn try_word(&self) -> Result<Option<Vec<u8>>, Error> {
-        loop {
-            match read(&self.sessions.current(), &self.path).await {
-                Err(error) if self.sessions.go_on_after(&error) => {}
-                outcome => return Ok(outcome?),
-            }
-        }
+        let attempt = |client| async move { read(&client, &self.path).await };
+        Ok(in_each(&self.sessions, attempt).await?)
     }
 
     async fn leave_in(&self, client: &Client, word: &Payload) -> Result<Vec<u8>, ClientError> {

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::hold::{Contender, Hold, contenders};
 use crate::line::{self, Kinds};
 use crate::lock::Lock;
+use crate::renewed::{in_each, within};
 use crate::tree_path::child;
 
 /// Where those who wait are in line.
@@ -69,12 +70,7 @@ impl Semaphore {
     /// # Errors
     /// As [`crate::Lock::acquire`].
     pub async fn acquire(&self) -> Result<Hold, Error> {
-        loop {
-            match self.acquire_in(&self.sessions.current()).await {
-                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
-                outcome => return outcome,
-            }
-        }
+        in_each(&self.sessions, |client| async move { self.acquire_in(&client).await }).await
     }
 
     /// As [`Self::acquire`], but so long at most; `None` if others hold all of it until then.
@@ -82,10 +78,7 @@ impl Semaphore {
     /// # Errors
     /// As [`crate::Lock::acquire`].
     pub async fn acquire_within(&self, limit: Duration) -> Result<Option<Hold>, Error> {
-        match tokio::time::timeout(limit, self.acquire()).await {
-            Ok(outcome) => outcome.map(Some),
-            Err(_) => Ok(None),
-        }
+        within(limit, self.acquire()).await
     }
 
     /// Takes it if some of it is left and nobody waits; `None` otherwise.
@@ -93,12 +86,7 @@ impl Semaphore {
     /// # Errors
     /// As [`crate::Lock::acquire`].
     pub async fn try_acquire(&self) -> Result<Option<Hold>, Error> {
-        loop {
-            match self.try_acquire_in(&self.sessions.current()).await {
-                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
-                outcome => return outcome,
-            }
-        }
+        in_each(&self.sessions, |client| async move { self.try_acquire_in(&client).await }).await
     }
 
     /// Who holds it, in the order in which they came.

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::guid::Guid;
 use crate::hold::FencingToken;
 use crate::queue::Due;
+use crate::renewed::in_each;
 use crate::tree_path::child;
 
 /// Where the items are.
@@ -78,13 +79,8 @@ impl Shelf {
 
     /// Waits for the first item that is due and not taken, by name, and takes it.
     pub(crate) async fn take(&self, due: impl Fn(&str) -> Due) -> Result<Taken, Error> {
-        loop {
-            let client = self.sessions.current();
-            match self.take_in(&client, &due).await {
-                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
-                outcome => return outcome,
-            }
-        }
+        let due = &due;
+        in_each(&self.sessions, |client| async move { self.take_in(&client, due).await }).await
     }
 
     /// Takes the first item that is due and not taken, by name.

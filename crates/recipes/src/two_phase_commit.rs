@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
 use crate::rendezvous::Rendezvous;
+use crate::renewed::in_each;
 use crate::tree_path::child;
 
 /// Where the votes are, each under the name of who has voted.
@@ -129,12 +130,7 @@ impl TwoPhaseCommit {
 
     /// Waits for the votes that make the decision.
     async fn count(&self, names: &[String]) -> Result<Outcome, Error> {
-        loop {
-            match self.count_in(&self.sessions.current(), names).await {
-                Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {}
-                outcome => return outcome,
-            }
-        }
+        in_each(&self.sessions, |client| async move { self.count_in(&client, names).await }).await
     }
 
     async fn count_in(&self, client: &Client, names: &[String]) -> Result<Outcome, Error> {
