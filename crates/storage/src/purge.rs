@@ -61,10 +61,10 @@ impl<D: Disk> DataDir<D> {
         let logs = self.list_logs()?;
         let needed = logs.iter().rposition(|log| log.first <= oldest_kept).unwrap_or(0);
         for log in logs.into_iter().take(needed + usize::from(mutant::active(121))) {
-            self.remove(&log.path)?;
+            // One after the other, the oldest first: no gap is left between logs if the power goes.
+            self.remove_log(&log)?;
             purged.logs.push(log.path);
         }
-        self.sync_dir(&self.directories.log_dir())?;
         Ok(purged)
     }
 }

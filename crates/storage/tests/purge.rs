@@ -9,7 +9,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{DIR, History, file, open, options, recover_simulated};
+use common::{DIR, Dice, History, file, open, options, recover_simulated};
 use storage::{
     Compression, CutObstacle, Disk, Error, Fault, FaultKind, LogOptions, Operation, SimulatedDisk,
     write_tree,
@@ -67,6 +67,38 @@ fn purge_keeps_the_newest_good_snapshots_and_the_logs_they_need() {
         disk.flip_bit(&file(newest), 50, 0).unwrap();
         check_recovered(&disk, &history);
     }
+}
+
+/// Whoever reads the logs for a learner goes from one to the next.
+#[test]
+fn purge_that_is_cut_short_leaves_no_gap_between_logs() {
+    let logs = |disk: &SimulatedDisk| -> Vec<u64> {
+        let names = names(disk);
+        let firsts = names.iter().filter_map(|name| name.strip_prefix("log."));
+        let mut firsts: Vec<_> = firsts.map(|hex| u64::from_str_radix(hex, 16).unwrap()).collect();
+        firsts.sort_unstable();
+        firsts
+    };
+    let mut shortened = 0;
+    for (seed, after) in (0..40_u64).flat_map(|seed| (0..5_u64).map(move |after| (seed, after))) {
+        let disk = SimulatedDisk::new();
+        populate(&disk);
+        let before = logs(&disk);
+        let name_prefix = "log.".to_owned();
+        let kind = FaultKind::Io;
+        disk.faults().add(Fault { operation: Operation::Unlink, name_prefix, after, kind });
+        let purged = open(&disk, DIR).unwrap().purge(3);
+        assert_eq!(purged.is_err(), after < 3, "three logs are not needed");
+        disk.faults().clear();
+        let mut dice = Dice(seed);
+        disk.crash(&mut |bound| dice.below(bound));
+        let left = logs(&disk);
+        assert!(before.ends_with(&left), "{left:?}");
+        shortened += usize::from(left.len() < before.len());
+        open(&disk, DIR).unwrap().purge(3).unwrap();
+        assert_eq!(logs(&disk).len(), before.len() - 3);
+    }
+    assert!(shortened > 100, "{shortened}");
 }
 
 #[test]
