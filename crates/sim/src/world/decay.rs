@@ -83,6 +83,7 @@ impl World {
         self.nodes[node].disk.plant(&path, &bytes);
         self.nodes[node].ledger.damaged();
         self.nodes[node].rotten.push(path);
+        self.nodes[node].has_rotted = true;
         self.nodes[node].forgetful_since = Some(self.nodes[node].life.number);
         Ok(())
     }
@@ -102,6 +103,7 @@ impl World {
         it.take_back_disk_faults();
         it.disk = SimulatedDisk::new();
         it.rotten.clear();
+        it.has_rotted = false;
         it.ledger.lost_all();
         (it.accepted_epoch, it.current_epoch) = (Epoch::default(), Epoch::default());
         it.forgetful_since = Some(it.life.number);

@@ -82,6 +82,8 @@ pub(super) struct Node {
     pub(super) has_lost_disk: bool,
     /// Files that have changed on its disk. As long as one is there it may be found at any start.
     pub(super) rotten: Vec<PathBuf>,
+    /// Whether a file has changed on its disk. The gap that it leaves outlives it.
+    pub(super) has_rotted: bool,
 }
 
 impl Node {
@@ -106,6 +108,7 @@ impl Node {
             forgetful_since: None,
             has_lost_disk: false,
             rotten: Vec::new(),
+            has_rotted: false,
         }
     }
 

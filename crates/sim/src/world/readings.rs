@@ -97,7 +97,7 @@ impl World {
                 self.counters.count("log could not be read for a learner");
                 zab::Input::LogLacks { link }
             }
-            Some(Err(_)) if !self.nodes[node].rotten.is_empty() => {
+            Some(Err(_)) if self.nodes[node].has_rotted => {
                 self.counters.count("log that rotted was not read for a learner");
                 zab::Input::LogLacks { link }
             }
