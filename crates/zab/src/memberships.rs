@@ -30,7 +30,7 @@
 
 use std::sync::Arc;
 
-use tracing::info;
+use tracing::{info, warn};
 use types::membership::{ConfigVersion, Membership, Role};
 use types::{Sid, Zxid, mutant};
 use wire::quorum::Proposal;
@@ -112,6 +112,8 @@ impl Core {
             && change.version() > committed
             && !is_handwritten
         {
+            warn!(version = %change.version(), "the history brings a membership that may not be in force: \
+                voters of both decide. In a copy of another ensemble's data, write the membership by hand");
             self.see(change, effects);
         }
     }
