@@ -26,7 +26,8 @@ use crate::effect::{CloseReason, Effect, LearnerKind, LearnerPacket};
 use crate::input::Link;
 use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST};
 use crate::misbehaved::PeerMisbehaved;
-use crate::peer::{Core, Course, LeaveReason, ObserverMasters, Obstacle};
+use crate::options::ObserverMasters;
+use crate::peer::{Core, Course, LeaveReason, Obstacle};
 
 /// A server that elected another to lead.
 #[derive(Clone, Debug)]
@@ -182,6 +183,13 @@ impl Following {
                 self.hang_up(core, CloseReason::Misbehaved(misbehaved), effects);
                 Course::Leave(LeaveReason::LeaderMisbehaved)
             }
+        }
+    }
+
+    /// The leader's snapshot is on its way, however long it takes: in between it can say nothing.
+    pub(crate) fn on_snapshot_part(&mut self, core: &Core, now: Now, link: Link) {
+        if self.link() == Some(link) {
+            self.listen(core, now);
         }
     }
 

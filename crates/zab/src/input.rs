@@ -141,6 +141,11 @@ pub enum Input<'a> {
         /// The last transaction in the log, as before.
         last_logged: Zxid,
     },
+    /// A part of the leader's snapshot has arrived, and it is not the last.
+    SnapshotPart {
+        /// The connection over which it came.
+        link: Link,
+    },
     /// The leader's snapshot has replaced the database, durably.
     SnapshotInstalled {
         /// The connection over which it came.

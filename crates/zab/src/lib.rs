@@ -69,6 +69,7 @@ mod leading;
 mod limits;
 mod memberships;
 mod misbehaved;
+mod options;
 mod oracle;
 mod packets;
 mod peer;
@@ -81,8 +82,6 @@ pub use input::{CallFailure, Input, Link};
 pub use limits::{CALL_DELAY_MAX, RECEIVED_BYTES_MAX};
 pub use memberships::Memberships;
 pub use misbehaved::PeerMisbehaved;
-pub use peer::{
-    Learners, LogReading, ObserverMasters, ObserverPauses, Options, Peer, Recovered,
-    SynchronizationsMax,
-};
+pub use options::{LogReading, ObserverMasters, ObserverPauses, Options, SynchronizationsMax};
+pub use peer::{Learners, Peer, Recovered};
 pub use quorum::{Oracle, Quorum, Quorums};

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   peers ── StreamPart ──────────> receiver ── Change::Install ──> log thread ── DatabaseReplaced ──> replica
-//!         <── Errand::StreamProgress ──┘ └───── SnapshotGivenUp ──> replica
+//!         <── Errand::StreamProgress ──┘ └───── SnapshotPart, SnapshotGivenUp ──> replica
 //! ```
 
 use std::sync::Arc;
@@ -43,7 +43,8 @@ impl Receiver {
         Self { compression, tree, log, peers, arriving: None }
     }
 
-    /// Takes what has arrived. Returns what the replica has to know: that nothing more comes of it.
+    /// Takes what has arrived. Returns what the replica has to know: that more is to come, or that nothing
+    /// comes of it.
     pub(super) fn take(&mut self, data_dir: &DataDir<RealDisk>, part: StreamPart) -> Option<Input> {
         match part {
             StreamPart::Head { link, last_applied } => {
@@ -81,7 +82,7 @@ impl Receiver {
         match self.advance(link, snapshot, &bytes) {
             Ok(None) => {
                 self.progress(link, StreamProgress::TakesMore);
-                None
+                Some(Input::Peer(zab::Input::SnapshotPart { link }))
             }
             Ok(Some(taken)) => {
                 let rest = bytes.split_off(taken);
@@ -231,7 +232,8 @@ mod tests {
         let (front, back) = stream.split_at(stream.len() / 2);
         let (progress, input) = fixture.bytes(front);
         assert_eq!(progress, StreamProgress::TakesMore);
-        assert!(input.is_none());
+        let is_part = matches!(input, Some(Input::Peer(zab::Input::SnapshotPart { link: LINK })));
+        assert!(is_part, "the leader is not silent: {input:?}");
         let (progress, input) = fixture.bytes(&[back, b"packets"].concat());
         assert_eq!(progress, StreamProgress::Ended { rest: b"packets".to_vec() });
         assert!(input.is_none());

@@ -83,6 +83,7 @@ impl World {
         match process.receive(part) {
             Progress::None => {}
             Progress::TakesMore(link) => {
+                self.tell_owner(node, Input::Peer(zab::Input::SnapshotPart { link }));
                 self.take_more(link, Speech::Snapshot { is_busy: false })?
             }
             Progress::Whole(link, snapshot, rest) => {

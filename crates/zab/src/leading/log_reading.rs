@@ -26,7 +26,8 @@ use super::{Leading, send};
 use crate::effect::{CloseReason, Effect, LeaderPacket};
 use crate::input::Link;
 use crate::limits::{HISTORY_BYTES_MAX, LOG_BYTES_FREE, SENT_FROM_MEMORY_BYTES_MAX};
-use crate::peer::{Core, LogReading};
+use crate::options::LogReading;
+use crate::peer::Core;
 
 /// Where the log has what a learner lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

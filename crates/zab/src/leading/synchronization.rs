@@ -12,7 +12,8 @@ use super::{Leading, Phase, send};
 use crate::effect::{CloseReason, Effect, LeaderPacket, LearnerKind};
 use crate::history::History;
 use crate::input::Link;
-use crate::peer::{Core, LogReading};
+use crate::options::LogReading;
+use crate::peer::Core;
 
 /// How a learner gets what it lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

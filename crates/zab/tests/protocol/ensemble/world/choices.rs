@@ -116,7 +116,7 @@ impl World {
 fn is_swift(head: &Head<'_, Item>, swift: Sid) -> bool {
     let is_ping = match head.payload {
         Some(Item::ToLeader(bytes) | Item::ToLearner(bytes)) => bytes.starts_with(&[0, 0, 0, 5]),
-        Some(Item::Notification(_) | Item::Stream { .. }) | None => false,
+        Some(Item::Notification(_) | Item::StreamPart | Item::Stream { .. }) | None => false,
     };
     head.to == swift || head.port != Some(Port::Quorum) || is_ping
 }

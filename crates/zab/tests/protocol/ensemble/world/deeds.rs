@@ -14,6 +14,9 @@ use super::record::{Moment, Shown};
 use super::server::{Conversation, Door, Event, Item, Role};
 use crate::support::network::Port;
 
+/// After which time another part of a snapshot is sent.
+const STREAM_PART_TIME: Duration = Duration::from_millis(400);
+
 impl World {
     /// Carries out an effect. `begins`: the one that follows begins a reign.
     pub(super) fn carry_out(&mut self, sid: Sid, effect: Effect, begins: bool) -> Moment {
@@ -174,6 +177,11 @@ impl World {
         assert!(has_all, "Z13: the snapshot of {sid:?} is to have what it has not delivered");
         let entries = process.log.iter().filter(|it| it.zxid <= last_applied).cloned().collect();
         self.network.send(link, Item::ToLearner(packets::snapshot(last_applied)));
+        let mut part_sent = STREAM_PART_TIME;
+        while part_sent < self.plan.stream {
+            self.schedule(part_sent, Event::StreamPartSent { sid, run, link });
+            part_sent += STREAM_PART_TIME;
+        }
         let event = Event::StreamSent { sid, run, link, last_applied, entries };
         self.schedule(self.plan.stream, event);
         Moment::new("sent", "Snapshot")

@@ -86,7 +86,12 @@ pub(crate) enum Item {
     Notification(Vec<u8>),
     ToLeader(Vec<u8>),
     ToLearner(Vec<u8>),
-    Stream { last_applied: Zxid, entries: Vec<Entry> },
+    /// A part of a snapshot that is not the last.
+    StreamPart,
+    Stream {
+        last_applied: Zxid,
+        entries: Vec<Entry>,
+    },
 }
 
 /// What happens to a process when it goes on.
@@ -102,6 +107,11 @@ pub(crate) enum Event {
     DiskDone {
         sid: Sid,
         run: u64,
+    },
+    StreamPartSent {
+        sid: Sid,
+        run: u64,
+        link: Link,
     },
     StreamSent {
         sid: Sid,
@@ -169,6 +179,7 @@ impl Event {
     pub(crate) const fn concerns(&self) -> Option<(Sid, u64)> {
         match *self {
             Self::DiskDone { sid, run }
+            | Self::StreamPartSent { sid, run, .. }
             | Self::StreamSent { sid, run, .. }
             | Self::LogLooked { sid, run, .. }
             | Self::LogRead { sid, run, .. }

@@ -109,6 +109,11 @@ impl World {
     fn on_event_of_a_running_server(&mut self, event: Event) {
         match event {
             Event::DiskDone { sid, run } => self.on_disk_done(sid, run),
+            Event::StreamPartSent { link, .. } => {
+                if self.network.other_end(link).is_some() {
+                    self.network.send(link, Item::StreamPart);
+                }
+            }
             Event::StreamSent { sid, link, last_applied, entries, .. } => {
                 if self.network.other_end(link).is_some() {
                     self.network.send(link, Item::Stream { last_applied, entries });
@@ -263,6 +268,7 @@ impl World {
                 let name = to_learner_name(&packet);
                 self.step(sid, name, Input::FromLeader { link, packet });
             }
+            Item::StreamPart => self.step(sid, "SnapshotPart", Input::SnapshotPart { link }),
             Item::Stream { last_applied, entries } => {
                 process.awaits = None;
                 let moment = Moment::new("received", "stream");
