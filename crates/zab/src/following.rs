@@ -162,8 +162,9 @@ impl Following {
             }
             Phase::Synchronizing(_, synchronization) => {
                 match synchronization.on_packet(core, self.leader, link, packet, effects) {
-                    Ok(Progress::Follows(epoch)) => {
-                        self.begin_broadcast(core, now, link, epoch, effects);
+                    Ok(Progress::Follows { epoch, history_end }) => {
+                        let broadcast = Broadcast::new(core, epoch, history_end);
+                        self.begin_broadcast(core, now, link, broadcast, effects);
                         Ok(Course::Stay)
                     }
                     Ok(Progress::GoesOn) => Ok(Course::Stay),
@@ -367,10 +368,10 @@ impl Following {
         core: &Core,
         now: Now,
         link: Link,
-        epoch: Epoch,
+        broadcast: Broadcast,
         effects: &mut Vec<Effect>,
     ) {
-        let committed = core.history.last_committed();
+        let (epoch, committed) = (broadcast.epoch(), core.history.last_committed());
         let (leader, teacher) = (self.leader, self.teacher);
         info!(
             leader = leader.0,
@@ -384,7 +385,7 @@ impl Following {
         if masters && core.kind() == LearnerKind::Follower {
             self.observers = Some(Mastering::new(core, epoch, now, effects));
         }
-        self.phase = Phase::Broadcasting(link, Broadcast::new(core, epoch));
+        self.phase = Phase::Broadcasting(link, broadcast);
     }
 
     /// The leader has said something: it has its time again.

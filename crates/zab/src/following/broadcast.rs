@@ -30,8 +30,10 @@ pub(super) struct Broadcast {
 }
 
 impl Broadcast {
-    /// What is committed is delivered, and more may be logged.
-    pub(super) fn new(core: &Core, epoch: Epoch) -> Self {
+    /// What is committed is delivered, and more may be logged. What the leader has proposed since it had sent
+    /// its history, which ended with `history_end`, is acknowledged though it is committed: Apache's leaders
+    /// wait for that, and would take this server for too slow.
+    pub(super) fn new(core: &Core, epoch: Epoch, history_end: Zxid) -> Self {
         let committed = core.history.last_committed();
         Self {
             epoch,
@@ -40,7 +42,7 @@ impl Broadcast {
             change: None,
             reception: Reception::after(core.history.last_logged(), epoch),
             committed,
-            acknowledged: committed.max(beginning(epoch)),
+            acknowledged: committed.min(history_end).max(beginning(epoch)),
         }
     }
 

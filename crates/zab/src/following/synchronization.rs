@@ -48,6 +48,9 @@ pub(super) struct Synchronization {
     skip_up_to: Zxid,
     /// The last transaction of this server's own history that is the leader's too.
     shared: Zxid,
+    /// Where the leader's history ended when it had sent it. What came since it waits to be acknowledged,
+    /// whether it is committed or not.
+    history_end: Zxid,
     /// The newest membership that was received as a proposal.
     proposed_membership: Option<Arc<Membership>>,
     /// The newest membership that the leader has seen.
@@ -58,8 +61,13 @@ pub(super) struct Synchronization {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Progress {
     GoesOn,
-    /// A quorum follows in this epoch.
-    Follows(Epoch),
+    /// A quorum follows.
+    Follows {
+        /// In this epoch.
+        epoch: Epoch,
+        /// With a history that ended with this transaction; what came since is to be acknowledged.
+        history_end: Zxid,
+    },
     /// A new membership needs another role.
     Ends(Course),
 }
@@ -84,6 +92,7 @@ impl Synchronization {
             committed: Zxid::ZERO,
             skip_up_to: Zxid::ZERO,
             shared: Zxid::ZERO,
+            history_end: Zxid::ZERO,
             proposed_membership: None,
             told_membership: None,
         }
@@ -134,25 +143,11 @@ impl Synchronization {
                 }
                 self.on_membership(core, config.as_deref(), effects);
                 self.cut_tail(core, effects);
-                self.step = Step::MakesDurable(self.reception.last());
+                self.history_end = self.reception.last();
+                self.step = Step::MakesDurable(self.history_end);
             }
             (Step::AwaitsQuorum, ToLearner::UpToDate) => {
-                let course = self.activate_told(core, leader, effects);
-                if course != Course::Stay {
-                    return Ok(Progress::Ends(course));
-                }
-                let packet = LearnerPacket::AckNewLeader(self.epoch);
-                effects.push(Effect::ToLeader { link, packet });
-                if mutant::active(7) {
-                    self.reception = Reception::after(core.history.last_logged(), self.epoch);
-                }
-                self.reception.log(core, effects);
-                if mutant::active(5) {
-                    self.committed = core.history.last_logged();
-                }
-                core.history.commit(self.committed, self.committed);
-                effects.push(Effect::Deliver(self.committed));
-                return Ok(Progress::Follows(self.epoch));
+                return Ok(self.on_up_to_date(core, leader, link, effects));
             }
             _ => return Err(not_due(packet, "it has to send the history")),
         }
@@ -352,6 +347,33 @@ impl Synchronization {
             Course::Stay => Progress::GoesOn,
             course => Progress::Ends(course),
         }
+    }
+
+    /// A quorum has the history.
+    fn on_up_to_date(
+        &mut self,
+        core: &mut Core,
+        leader: Sid,
+        link: Link,
+        effects: &mut Vec<Effect>,
+    ) -> Progress {
+        let course = self.activate_told(core, leader, effects);
+        if course != Course::Stay {
+            return Progress::Ends(course);
+        }
+        let packet = LearnerPacket::AckNewLeader(self.epoch);
+        effects.push(Effect::ToLeader { link, packet });
+        if mutant::active(7) {
+            self.reception = Reception::after(core.history.last_logged(), self.epoch);
+        }
+        self.reception.log(core, effects);
+        if mutant::active(5) {
+            self.committed = core.history.last_logged();
+        }
+        core.history.commit(self.committed, self.committed);
+        effects.push(Effect::Deliver(self.committed));
+        let (epoch, history_end) = (self.epoch, self.history_end);
+        Progress::Follows { epoch, history_end }
     }
 
     /// The leader tells the newest membership it has seen: what this server had seen from others
