@@ -122,8 +122,9 @@ impl Network {
         dialer: TcpStream,
         target: SocketAddr,
     ) -> io::Result<()> {
-        let listener = TcpStream::connect(target)?;
+        // Whoever has seen the connection at the other end may cut it.
         let cut = self.cuts[self.pair(from, to)].load(Ordering::Acquire);
+        let listener = TcpStream::connect(target)?;
         for stream in [&dialer, &listener] {
             stream.set_nonblocking(false)?;
             stream.set_nodelay(true)?;
