@@ -33,6 +33,11 @@ pub fn membership_in(tree: &Tree) -> Option<Arc<Membership>> {
     Membership::parse(text).ok().map(Arc::new)
 }
 
+/// The version of the membership that is in a tree.
+fn written_version(tree: &Tree) -> Option<Zxid> {
+    tree.find(path::CONFIG).map(|node| node.stored_stat().mzxid)
+}
+
 impl Member {
     pub(super) fn new(options: EnsembleOptions, now: Now) -> Self {
         let EnsembleOptions { peer, memberships, recovered, .. } = options;
@@ -45,18 +50,14 @@ impl Member {
         &self.peer
     }
 
-    /// Writes the membership in force into the tree, where clients read it, if it is another one than there.
-    /// As with Apache's servers, that is no transaction. A newer one stays: a transaction has brought it that
+    /// Writes the membership in force into the tree, where clients read it. As with Apache's servers, that is
+    /// no transaction. A newer one stays: a transaction has brought it that
     /// is not known to be committed, and who recovers from a snapshot of this tree has to learn of it.
     pub(super) fn write_config(&self, tree: &mut Tree, now: Now) {
         let membership = &self.peer.memberships().committed;
         let version = membership.version().zxid();
-        let stays = |written: Zxid| {
-            written == version || written > version && self.peer.is_reconfigurable()
-        };
-        let is_written = |data: &[u8]| !data.is_empty();
-        let node = tree.find(path::CONFIG).filter(|node| node.data().is_some_and(is_written));
-        if !node.is_some_and(|node| stays(node.stored_stat().mzxid)) {
+        let is_newer = written_version(tree).is_some_and(|written| written > version);
+        if !(is_newer && self.peer.is_reconfigurable()) {
             tree.write_config(membership.to_string().as_bytes(), version, now.wall_ms);
         }
     }
@@ -292,12 +293,15 @@ impl Replica {
         }
     }
 
-    /// See [`Member::write_config`].
+    /// Writes the membership in force into the tree, if it is another one than there.
     fn write_config(&mut self, now: Now) {
         let Some(member) = &self.member else { return };
+        let version = member.peer.memberships().committed.version().zxid();
         let mut section = self.publisher.write();
         let (tree, _) = section.parts();
-        member.write_config(tree, now);
+        if written_version(tree) != Some(version) {
+            member.write_config(tree, now);
+        }
     }
 
     /// There is no leader: every client has to find a server that has one.
