@@ -200,7 +200,7 @@ impl fmt::Display for HostPort {
 
 impl Host {
     /// Reads a name or an address, with or without brackets around it. Returns `None` if it is
-    /// neither, or longer than [`HOST_BYTES_MAX`].
+    /// neither, or written out longer than [`HOST_BYTES_MAX`].
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if text.is_empty() || text.len() > HOST_BYTES_MAX {
@@ -213,7 +213,9 @@ impl Host {
         let (address, zone) = text.split_once('%').unzip();
         if let Some(address) = address.and_then(|address| address.parse::<Ipv6Addr>().ok()) {
             let zone = zone.filter(|zone| !zone.is_empty() && zone.bytes().all(is_plain))?;
-            return Some(Self(format!("{}%{zone}", expanded(address)).into()));
+            // Written out it can be longer than it was, and has to be read again as the same.
+            let text = format!("{}%{zone}", expanded(address));
+            return (text.len() <= HOST_BYTES_MAX).then(|| Self(text.into()));
         }
         text.bytes().all(is_plain).then(|| Self(text.into()))
     }
@@ -404,6 +406,11 @@ mod tests {
         let long = "x".repeat(HOST_BYTES_MAX + 1);
         let error = Member::parse(Sid(1), &format!("{long}:1:2"));
         assert_eq!(error, Err(InvalidMember::Host(long)));
+
+        let zone = "z".repeat(HOST_BYTES_MAX - "fe80:0:0:0:0:0:0:1%".len());
+        let longest = Host::parse(&format!("fe80::1%{zone}")).unwrap();
+        assert_eq!(Host::parse(longest.as_str()), Some(longest));
+        assert_eq!(Host::parse(&format!("fe80::1%{zone}z")), None);
     }
 
     #[test]
