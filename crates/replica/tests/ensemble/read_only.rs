@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use replica::LocalSessions;
-use types::{CreateMode, Op, Read};
+use types::{CreateMode, Op, Read, Sid};
 
 use crate::world::{Client, Plan, TIMEOUT, World};
 use crate::{create, get, sync};
@@ -45,6 +45,20 @@ fn a_server_that_is_cut_off_serves_reads_after_a_while_to_those_who_want_that() 
     let children = Op::Read(Read::GetChildren { path: "/".into(), watch: true });
     let told = world.ask(reader, [get("/seen"), children, get("/missing")]);
     assert!(told.contains("data") && told.contains("seen") && told.contains("NoNode"), "{told}");
+}
+
+#[test]
+fn a_server_that_starts_cut_off_shows_the_list_that_was_written_by_hand_last() {
+    let mut world = World::of(Plan {
+        isolated: Some(Sid(1)),
+        listed_before: "server.1=s1:2888:3888:participant;2181\nversion=0",
+        read_only_after: Some(AFTER),
+        ..Plan::plain(3)
+    });
+    world.wait(AFTER);
+    let (reader, _) = connect(&mut world, Some(true));
+    let told = world.ask(reader, [get("/zookeeper/config")]);
+    assert!(told.contains("server.3=") && told.contains("version=0"), "{told}");
 }
 
 #[test]

@@ -106,6 +106,10 @@ pub(crate) struct Plan {
     pub(crate) read_only_after: Option<Duration>,
     /// This one asks right behind its word that it has the history, before a quorum follows.
     pub(crate) impatient: Option<Sid>,
+    /// What leaves this one is lost from the beginning, and what is sent to it.
+    pub(crate) isolated: Option<Sid>,
+    /// The servers' trees, read from disk, have been written by members that were listed like this by hand.
+    pub(crate) listed_before: &'static str,
 }
 
 impl Plan {
@@ -119,6 +123,8 @@ impl Plan {
             leader_serves: true,
             read_only_after: None,
             impatient: None,
+            isolated: None,
+            listed_before: "",
         }
     }
 }
@@ -148,7 +154,7 @@ impl World {
             teachers: BTreeMap::new(),
             impatient: plan.impatient,
             forged: BTreeSet::new(),
-            isolated: None,
+            isolated: plan.isolated,
             misled: None,
         };
         let sids = || (1..=plan.voters + plan.spares).map(Sid);
@@ -659,7 +665,6 @@ fn membership(voters: i64) -> Membership {
     Membership::parse(&(1..=voters).map(line).collect::<String>()).expect("members")
 }
 
-/// Where a server is found.
 /// The first frame of a connection.
 fn greeting(resume: Option<Ticket>, read_only: Option<bool>) -> Vec<u8> {
     let none = Ticket { session: SessionId::NONE, password: SessionPassword([0; 16]) };
@@ -676,16 +681,18 @@ fn greeting(resume: Option<Ticket>, read_only: Option<bool>) -> Vec<u8> {
     bytes
 }
 
+/// Where a server is found.
 pub(crate) fn place(sid: i64) -> String {
     format!("s{sid}:2888:3888:participant;2181")
 }
 
 fn server(sid: Sid, plan: Plan, now: Now) -> Server {
-    let tree = Tree::new(tree::Options {
+    let mut tree = Tree::new(tree::Options {
         extended_types: ExtendedTypes::Enabled,
         digest: true,
         hash_seed: 7,
     });
+    tree.write_config(plan.listed_before.as_bytes(), Zxid::ZERO, now.wall_ms);
     let access = AccessOptions {
         digest: Some(DigestAlgorithm::Sha1),
         // The password is "test".
