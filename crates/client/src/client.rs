@@ -284,12 +284,11 @@ impl Client {
     ///
     /// ```
     /// # fixture::example(async |ensemble| {
-    /// use reefkeeper_client::{Acl, Client, CreateMode, Id, Perms};
+    /// use reefkeeper_client::{AclList, Client, CreateMode};
     ///
     /// let client = Client::connect(ensemble).await?;
     /// client.create("/news", "", CreateMode::Persistent).await?;
-    /// let everyone = Acl { perms: Perms::READ, id: Id::new("world", "anyone") };
-    /// let stat = client.set_acl("/news", vec![everyone], Some(0)).await?;
+    /// let stat = client.set_acl("/news", AclList::read_only(), Some(0)).await?;
     /// assert_eq!(stat.aversion, 1);
     /// # Ok(()) });
     /// ```

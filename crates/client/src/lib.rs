@@ -28,7 +28,9 @@
 //!   client.
 //! - **Watches are values**: [`OneShotWatch`] is a future, [`PersistentWatch`] a stream. Dropping
 //!   one takes the interest back.
-//! - **Access control** lists, stats, modes and codes are the types of the protocol, re-exported.
+//! - **Access control**: [`Id::may`] makes the entries of lists, [`digest_id`] names who has a password,
+//!   [`AclList::creator`] is for what concerns nobody else. Stats, modes and codes are the types of the
+//!   protocol, too.
 //!
 //! # Inside
 //!
@@ -40,6 +42,7 @@ mod address;
 pub mod blocking;
 mod builder;
 mod client;
+mod credentials;
 mod driver;
 mod error;
 mod limits;
@@ -62,6 +65,7 @@ pub use types::{
 pub use self::address::{DEFAULT_PORT, Ensemble, Host};
 pub use self::builder::Builder;
 pub use self::client::Client;
+pub use self::credentials::digest_id;
 pub use self::error::{AddressError, ConnectError, Error};
 pub use self::response::{Acls, Children, Created, Data, Identity, OpResult, ReadResult};
 pub use self::session::{SessionState, Ticket, WatchEvent};

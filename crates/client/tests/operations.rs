@@ -2,11 +2,12 @@
 
 mod fixture;
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use reefkeeper_client::{
-    Acl, Client, CreateMode, CreateOptions, Error, ErrorCode, Id, OpResult, Payload, Perms,
-    ReadResult,
+    AclList, Client, CreateMode, CreateOptions, Error, ErrorCode, Id, OpResult, Payload, Perms,
+    ReadResult, digest_id,
 };
 use tokio::net::TcpListener;
 
@@ -104,22 +105,42 @@ async fn access_control_lists_hold_for_those_who_are_not_in_them() {
         .await
         .expect("connected");
     let other = fixture.client().await;
-    let mine = vec![Acl { perms: Perms::ALL, id: Id::new("auth", "") }];
-    let options = CreateOptions::new(CreateMode::Persistent).acl(mine);
+    let options = CreateOptions::new(CreateMode::Persistent).acl(AclList::creator());
     owner.create("/mine", "x", options).await.expect("created");
 
     let acls = owner.get_acl("/mine").await.expect("acl");
-    assert_eq!(&*acls.acl[0].id.scheme, "digest");
+    assert_eq!(*acls.acl, [digest_id("owner:secret").may(Perms::ALL)]);
     assert_eq!(other.get_data("/mine").await, refused(ErrorCode::NoAuth));
     other.add_auth("digest", "owner:secret").await.expect("authenticated");
     assert_eq!(other.get_data("/mine").await.map(|data| data.stat.version), Ok(0));
 
-    let everyone = vec![Acl { perms: Perms::READ, id: Id::new("world", "anyone") }];
-    let stat = other.set_acl("/mine", everyone, Some(0)).await.expect("set");
+    let stat = other.set_acl("/mine", AclList::read_only(), Some(0)).await.expect("set");
     assert_eq!(stat.aversion, 1);
     assert_eq!(owner.set_data("/mine", "y", None).await, refused(ErrorCode::NoAuth));
     let empty = owner.set_acl("/mine", Vec::new(), None).await;
     assert_eq!(empty, refused(ErrorCode::InvalidAcl));
+}
+
+#[tokio::test]
+async fn lists_name_others_by_password_and_by_address() {
+    let fixture = Fixture::start();
+    let (client, local) = (fixture.client().await, fixture.client().await);
+    let bob = digest_id("bob:builder").may(Perms::READ | Perms::WRITE);
+    let options = CreateOptions::new(CreateMode::Persistent);
+    client.create("/bobs", "", options.clone().acl(bob)).await.expect("created");
+    assert_eq!(local.get_data("/bobs").await, refused(ErrorCode::NoAuth));
+    local.add_auth("digest", "bob:builder").await.expect("authenticated");
+    assert_eq!(local.set_data("/bobs", "x", None).await.map(|stat| stat.version), Ok(1));
+    let open = local.set_acl("/bobs", AclList::open(), None).await;
+    assert_eq!(open, refused(ErrorCode::NoAuth));
+
+    let near = Id::ip("127.0.0.0/8").may(Perms::READ);
+    let far = Id::ip(Ipv4Addr::new(192, 0, 2, 1)).may(Perms::ALL);
+    client.create("/near", "", options.clone().acl([near, far])).await.expect("created");
+    assert!(client.get_data("/near").await.is_ok());
+    assert_eq!(client.set_data("/near", "x", None).await, refused(ErrorCode::NoAuth));
+    let nowhere = options.acl(Id::ip("nowhere").may(Perms::ALL));
+    assert_eq!(client.create("/x", "", nowhere).await, refused(ErrorCode::InvalidAcl));
 }
 
 #[tokio::test]

@@ -4,9 +4,7 @@ mod fixture;
 
 use std::cell::Cell;
 
-use reefkeeper_client::{
-    AclList, Client, CreateMode, Error, ErrorCode, Payload, Perms, SessionState,
-};
+use reefkeeper_client::{AclList, Client, CreateMode, Error, ErrorCode, Payload, SessionState};
 
 use self::fixture::{Fixture, Wire};
 
@@ -109,13 +107,9 @@ async fn a_single_client_is_not_followed() {
 #[tokio::test]
 async fn a_client_has_a_default_for_who_may_do_what() {
     let fixture = Fixture::start();
-    let mine = vec![reefkeeper_client::Acl {
-        perms: Perms::ALL,
-        id: reefkeeper_client::Id::new("auth", ""),
-    }];
     let client = Client::builder(fixture.address.as_str())
         .auth("digest", "me:secret")
-        .default_acl(mine)
+        .default_acl(AclList::creator())
         .connect()
         .await
         .expect("connected");

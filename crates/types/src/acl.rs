@@ -1,7 +1,7 @@
 //! Access control lists.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{BitOr, Deref};
 use std::sync::{Arc, LazyLock};
 
 /// A set of permissions. Unknown bits are kept, as clients may store them.
@@ -28,6 +28,14 @@ impl Perms {
     }
 }
 
+impl BitOr for Perms {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
 /// Who: an identity within an authentication scheme.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Id {
@@ -41,6 +49,28 @@ impl Id {
     /// An identity from its parts.
     pub fn new(scheme: impl Into<Box<str>>, id: impl Into<Box<str>>) -> Self {
         Self { scheme: scheme.into(), id: id.into() }
+    }
+
+    /// `world:anyone`.
+    pub fn anyone() -> Self {
+        Self::new("world", "anyone")
+    }
+
+    /// Every identity, but that of its address, that whoever sets the list has presented at the time:
+    /// the server puts these in its place.
+    pub fn authenticated() -> Self {
+        Self::new("auth", "")
+    }
+
+    /// Whoever connects from that address; with a slash and a number of bits, from that network:
+    /// `10.0.0.0/8`. A server refuses a list with an address that it can not read.
+    pub fn ip(address: impl fmt::Display) -> Self {
+        Self::new("ip", address.to_string())
+    }
+
+    /// An entry that permits it so much.
+    pub const fn may(self, perms: Perms) -> Acl {
+        Acl { perms, id: self }
     }
 
     /// Whether this is `world:anyone`.
@@ -71,10 +101,19 @@ pub struct AclList(Arc<[Acl]>);
 impl AclList {
     /// `world:anyone` with all permissions: what most znodes have.
     pub fn open() -> Self {
-        static OPEN: LazyLock<AclList> = LazyLock::new(|| {
-            AclList::from(vec![Acl { perms: Perms::ALL, id: Id::new("world", "anyone") }])
-        });
+        static OPEN: LazyLock<AclList> =
+            LazyLock::new(|| AclList::from(Id::anyone().may(Perms::ALL)));
         OPEN.clone()
+    }
+
+    /// `world:anyone` may read, and nobody may do anything else.
+    pub fn read_only() -> Self {
+        Self::from(Id::anyone().may(Perms::READ))
+    }
+
+    /// All permissions to whoever sets the list, and nobody else; see [`Id::authenticated`].
+    pub fn creator() -> Self {
+        Self::from(Id::authenticated().may(Perms::ALL))
     }
 
     /// A list without entries.
@@ -87,6 +126,18 @@ impl AclList {
 impl From<Vec<Acl>> for AclList {
     fn from(entries: Vec<Acl>) -> Self {
         Self(entries.into())
+    }
+}
+
+impl<const N: usize> From<[Acl; N]> for AclList {
+    fn from(entries: [Acl; N]) -> Self {
+        Self(entries.into())
+    }
+}
+
+impl From<Acl> for AclList {
+    fn from(only: Acl) -> Self {
+        Self::from([only])
     }
 }
 
