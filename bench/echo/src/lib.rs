@@ -10,10 +10,12 @@
 //! ```
 //!
 //! With a [`Log`], requests that change something are written to a file and synced, all that came
-//! in one turn together, before anything of that turn is sent: the floor under durable writes.
+//! in one turn together, before anything of that turn is sent: the floor under durable writes. With
+//! a [`Leader`] and two [`Follower`]s they are in the files of two servers of three: the floor under
+//! replicated ones.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
@@ -21,10 +23,18 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 mod answer;
+mod follower;
+mod leader;
 mod log;
+mod message;
+mod socket;
 
 pub use answer::{Answer, answer, changes_something};
+pub use follower::Follower;
+pub use leader::Leader;
 pub use log::Log;
+
+use socket::Socket;
 
 /// Bytes taken from a socket at once; a frame of this size or more ends its connection.
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -41,7 +51,7 @@ pub struct Echo {
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     value: Vec<u8>,
-    log: Option<Log>,
+    history: Option<History>,
     /// Connections with replies that wait for the turn's sync.
     answered: Vec<usize>,
     /// Reused by all connections, as only one is served at a time.
@@ -51,11 +61,15 @@ pub struct Echo {
 
 impl Echo {
     /// Listens on `address`; get requests are answered with `value_bytes` bytes of data, and
-    /// requests that change something after they are in `log`, if there is one.
+    /// requests that change something after they are in `history`, if there is one.
     ///
     /// # Errors
     /// If the address can not be bound.
-    pub fn bind(address: SocketAddr, value_bytes: usize, log: Option<Log>) -> io::Result<Self> {
+    pub fn bind(
+        address: SocketAddr,
+        value_bytes: usize,
+        history: Option<History>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -66,7 +80,7 @@ impl Echo {
             connections: Vec::new(),
             free: Vec::new(),
             value: vec![b'e'; value_bytes],
-            log,
+            history,
             answered: Vec::new(),
             received: vec![0; READ_BYTES_MAX],
             replies: Vec::with_capacity(READ_BYTES_MAX),
@@ -76,7 +90,7 @@ impl Echo {
     /// Serves until the process ends.
     ///
     /// # Errors
-    /// If the listener, epoll or the log fail; a connection that fails is dropped.
+    /// If the listener, epoll or the history fail; a connection that fails is dropped.
     pub fn serve(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         loop {
@@ -109,23 +123,25 @@ impl Echo {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
-            stream.set_nonblocking(true)?;
-            stream.set_nodelay(true)?;
+            let socket = Socket::new(stream)?;
             let place = self.free.pop().unwrap_or_else(|| {
                 self.connections.push(None);
                 self.connections.len() - 1
             });
-            epoll::add(&self.epoll, &stream, EventData::new_u64(place as u64), EventFlags::IN)?;
-            self.connections[place] = Some(Connection::new(stream));
+            epoll::add(&self.epoll, &socket, EventData::new_u64(place as u64), EventFlags::IN)?;
+            self.connections[place] = Some(Connection::new(socket));
         }
     }
 
     /// Makes what came in this turn durable, and sends the replies that waited for it.
     fn settle(&mut self) -> io::Result<()> {
-        let Some(log) = &mut self.log else { return Ok(()) };
-        log.sync()?;
+        let Some(history) = &mut self.history else { return Ok(()) };
+        history.sync()?;
         for place in std::mem::take(&mut self.answered) {
             self.advance(place);
+        }
+        if let Some(History::Replicated(leader)) = &mut self.history {
+            leader.commit();
         }
         Ok(())
     }
@@ -133,8 +149,9 @@ impl Echo {
     fn advance(&mut self, place: usize) {
         let Some(connection) = &mut self.connections[place] else { return };
         let was_blocked = connection.is_blocked;
-        let progress = if connection.unsent.is_empty() {
-            connection.exchange(&mut self.received, &mut self.replies, &self.value, &mut self.log)
+        let progress = if connection.socket.is_flushed() {
+            let history = &mut self.history;
+            connection.exchange(&mut self.received, &mut self.replies, &self.value, history)
         } else {
             connection.flush()
         };
@@ -142,13 +159,13 @@ impl Echo {
             self.answered.push(place);
             return;
         }
-        connection.is_blocked = !connection.unsent.is_empty();
+        connection.is_blocked = !connection.socket.is_flushed();
         let is_blocked = connection.is_blocked;
         let progress = progress.and_then(|()| {
             if was_blocked != is_blocked {
                 let interest = if is_blocked { EventFlags::OUT } else { EventFlags::IN };
                 let data = EventData::new_u64(place as u64);
-                epoll::modify(&self.epoll, &connection.stream, data, interest)?;
+                epoll::modify(&self.epoll, &connection.socket, data, interest)?;
             }
             Ok(())
         });
@@ -159,14 +176,38 @@ impl Echo {
     }
 }
 
+/// Where requests that change something are before they are answered.
+#[derive(Debug)]
+pub enum History {
+    /// In a file.
+    Synced(Log),
+    /// In a file here, and in one of a follower.
+    Replicated(Leader),
+}
+
+impl History {
+    fn append(&mut self, frame: &[u8]) {
+        match self {
+            Self::Synced(log) => log.append(frame),
+            Self::Replicated(leader) => leader.append(frame),
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match self {
+            Self::Synced(log) => log.sync(),
+            Self::Replicated(leader) => leader.sync(),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Connection {
-    stream: TcpStream,
+    /// What is unsent are replies that the socket did not take, or may not have yet.
+    socket: Socket,
     /// The beginning of a frame whose rest has not arrived.
     partial: Vec<u8>,
-    /// Replies that the socket did not take, or may not have yet.
-    unsent: Vec<u8>,
-    /// Whether `unsent` waits for the sync of this turn.
+    /// Whether the replies wait for the sync of this turn.
     holds_replies: bool,
     /// Whether the socket took less than there was.
     is_blocked: bool,
@@ -176,11 +217,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> Self {
+    fn new(socket: Socket) -> Self {
         Self {
-            stream,
+            socket,
             partial: Vec::new(),
-            unsent: Vec::new(),
             holds_replies: false,
             is_blocked: false,
             is_established: false,
@@ -189,21 +229,18 @@ impl Connection {
     }
 
     /// Reads what has arrived, answers the whole frames in it, and sends the answers, or holds them
-    /// until the log is synced.
+    /// until the history is synced.
     fn exchange(
         &mut self,
         received: &mut [u8],
         replies: &mut Vec<u8>,
         value: &[u8],
-        log: &mut Option<Log>,
+        history: &mut Option<History>,
     ) -> io::Result<()> {
         let kept = self.partial.len();
         received[..kept].copy_from_slice(&self.partial);
         self.partial.clear();
-        let count = self.stream.read(&mut received[kept..])?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        let count = self.socket.receive(&mut received[kept..])?;
         replies.clear();
         let mut rest = &received[..kept + count];
         while let Some((length, body)) = rest.split_first_chunk() {
@@ -212,11 +249,11 @@ impl Connection {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             let Some((frame, following)) = body.split_at_checked(length) else { break };
-            if let Some(log) = log
+            if let Some(history) = history
                 && self.is_established
                 && changes_something(frame)
             {
-                log.append(frame);
+                history.append(frame);
             }
             match answer(frame, self.is_established, value, replies) {
                 Answer::Given => self.is_established = true,
@@ -226,35 +263,19 @@ impl Connection {
             rest = following;
         }
         self.partial.extend_from_slice(rest);
-        if log.is_some() && !replies.is_empty() {
-            self.unsent.extend_from_slice(replies);
-            self.holds_replies = true;
-            return Ok(());
-        }
-        self.send(replies)
-    }
-
-    fn send(&mut self, replies: &[u8]) -> io::Result<()> {
         if replies.is_empty() {
             return Ok(());
         }
-        let sent = match self.stream.write(replies) {
-            Ok(sent) => sent,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
-        };
-        self.unsent.extend_from_slice(&replies[sent..]);
-        Ok(())
+        if history.is_some() {
+            self.socket.hold(replies);
+            self.holds_replies = true;
+            return Ok(());
+        }
+        self.socket.send(replies)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.holds_replies = false;
-        let sent = match self.stream.write(&self.unsent) {
-            Ok(sent) => sent,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
-        };
-        self.unsent.drain(..sent);
-        Ok(())
+        self.socket.flush()
     }
 }
