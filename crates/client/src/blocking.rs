@@ -319,6 +319,14 @@ impl Client {
         self.block_on(self.inner.close())
     }
 
+    /// Closes the session, but tries so long at most; as [`crate::Client::close_within`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn close_within(&self, limit: Duration) -> Result<(), Error> {
+        self.block_on(self.inner.close_within(limit))
+    }
+
     /// As [`Self::exists`], with a watch for its creation, its deletion or its data.
     ///
     /// # Errors

@@ -1,20 +1,26 @@
 //! How a client is made.
 
+use std::future::Future;
 use std::hash::BuildHasher;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, watch};
 use types::AclList;
 
-use crate::address::Ensemble;
+use crate::address::{Ensemble, Host};
 use crate::client::{Client, Shared};
+use crate::connector::Connector;
 use crate::driver::{Command, Driver, Status};
 use crate::error::{AddressError, ConnectError};
+use crate::host_source::HostSource;
 use crate::limits::{FRAME_BYTES_MAX, OUTSTANDING_MAX};
 use crate::session::{Config, Session, SessionState, Ticket};
 use crate::sessions::Sessions;
+use crate::states::States;
 
 /// The session timeout that is asked for, unless another is.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,6 +55,8 @@ pub struct Builder {
     frame_bytes_max: usize,
     outstanding_max: usize,
     default_acl: AclList,
+    host_source: Option<HostSource>,
+    connector: Connector,
     seed: Option<u64>,
 }
 
@@ -75,6 +83,8 @@ impl Builder {
             frame_bytes_max: FRAME_BYTES_MAX,
             outstanding_max: OUTSTANDING_MAX,
             default_acl: AclList::open(),
+            host_source: None,
+            connector: Connector::Tcp,
             seed: None,
         }
     }
@@ -138,6 +148,73 @@ impl Builder {
     /// recipes are. Default: everyone everything.
     pub fn default_acl(mut self, acl: impl Into<AclList>) -> Self {
         self.default_acl = acl.into();
+        self
+    }
+
+    /// Where to look for the servers: at once, and again after so long each time. The servers of the text that
+    /// names the ensemble are those to begin with, and those that stay while a look-up fails or finds
+    /// none; for each other list the client does what [`Client::update_hosts`] says. Default: the text
+    /// is the last word, but for the addresses of its names, which are resolved anew with each
+    /// connection.
+    ///
+    /// This is the place for SRV records, a directory of services or a file, with the library that the
+    /// program has for them; this crate has none, for a resolver of SRV records is larger than all of it.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use std::io;
+    /// use std::time::Duration;
+    ///
+    /// use reefkeeper_client::{Client, Host};
+    ///
+    /// async fn look_up(file: &str) -> io::Result<Vec<Host>> {
+    ///     let servers = std::fs::read_to_string(file)?;
+    ///     servers.lines().map(|line| line.parse().map_err(io::Error::other)).collect()
+    /// }
+    ///
+    /// let client = Client::builder(ensemble)
+    ///     .hosts_from(Duration::from_secs(60), || look_up("/etc/my-app/servers"))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn hosts_from<F, L>(mut self, every: Duration, look_up: F) -> Self
+    where
+        F: Fn() -> L + Send + Sync + 'static,
+        L: Future<Output = io::Result<Vec<Host>>> + Send + 'static,
+    {
+        self.host_source = Some(HostSource::new(every, look_up));
+        self
+    }
+
+    /// How to connect to a server, of which the name and the port are given as they are in the list: through
+    /// TLS, a proxy or a local socket, with the library that the program has for that. Default: TCP to
+    /// one of the addresses that the name has at that moment.
+    ///
+    /// What it does has to be done within the session timeout, divided by the number of servers.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, Host};
+    /// use tokio::net::TcpStream;
+    ///
+    /// let gateway = ensemble;
+    /// let client = Client::builder("one.internal,two.internal")
+    ///     .connector(move |host: Host| {
+    ///         println!("to {host}, by way of {gateway}");
+    ///         TcpStream::connect(gateway.clone())
+    ///     })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn connector<F, C, S>(mut self, connect: F) -> Self
+    where
+        F: Fn(Host) -> C + Send + Sync + 'static,
+        C: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.connector = Connector::custom(connect);
         self
     }
 
@@ -220,7 +297,19 @@ impl Builder {
         let permits = Arc::new(Semaphore::new(self.outstanding_max));
         let (status_sender, status) = watch::channel(Status::of(&session));
         let hosts = ensemble.hosts().to_vec();
-        let driver = Driver::new(session, hosts, received, Arc::clone(&permits), status_sender);
+        let permits_of_driver = Arc::clone(&permits);
+        let driver = Driver::new(
+            session,
+            hosts.clone(),
+            self.connector,
+            received,
+            permits_of_driver,
+            status_sender,
+        );
+        if let Some(source) = self.host_source {
+            let states = States::of(status.clone());
+            tokio::spawn(source.follow(hosts, commands.downgrade(), states));
+        }
         let client = Client::new(Shared {
             commands,
             permits,
@@ -232,7 +321,7 @@ impl Builder {
         for (scheme, Secret(auth)) in self.auth {
             client.present(scheme, auth);
         }
-        tokio::spawn(driver.run());
+        driver.start();
         client
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tracing::{Instrument, debug};
 use types::{
     AclList, AuthPacket, ErrorCode, Op, Read, ReconfigRequest, Stat, WatchMode, WatcherKind, Write,
     path,
@@ -17,6 +18,7 @@ use crate::driver::{Call, Command, Status};
 use crate::error::{AddressError, ConnectError, Error};
 use crate::response::{Acls, Children, Created, Data, Identity, Response};
 use crate::session::{RequestId, SessionState, Ticket};
+use crate::span;
 use crate::states::States;
 use crate::transaction::{ReadBatch, Transaction};
 use crate::watch::{self as watches, OneShotWatch, PersistentWatch, WatchSender};
@@ -544,8 +546,35 @@ impl Client {
         }
     }
 
+    /// As [`Self::close`], but so long at most. A session whose end no server has confirmed until then is
+    /// left: nobody speaks for it anymore, and it expires after its timeout at the latest. All clones
+    /// fail from now on in any case.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use std::time::Duration;
+    ///
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.close_within(Duration::from_secs(5)).await?;
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] when the time is over; and those of [`Self::close`].
+    pub async fn close_within(&self, limit: Duration) -> Result<(), Error> {
+        if let Ok(outcome) = tokio::time::timeout(limit, self.close()).await {
+            return outcome;
+        }
+        // Without a driver it is over already.
+        drop(self.shared.commands.send(Command::Detach));
+        Err(Error::TimedOut { may_have_happened: true })
+    }
+
     /// Leaves the session without closing it, for another process that resumes it before it
-    /// expires (see [`Builder::resume`]). All clones fail from now on.
+    /// expires (see [`Builder::resume`]). All clones fail from now on, and so does what was not answered
+    /// yet.
     ///
     /// Returns what resumes it; `None` if there was no session yet.
     ///
@@ -585,14 +614,22 @@ impl Client {
         watch: Option<WatchSender>,
     ) -> Result<Response, Error> {
         let may_have_happened = matches!(op, Op::Write(_) | Op::CloseSession);
+        let span = span::of_request(&op);
         let answered = self.submit_unlimited(id, op, watch);
-        match self.shared.request_timeout {
-            None => answered.await,
-            Some(limit) => match tokio::time::timeout(limit, answered).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Error::TimedOut { may_have_happened }),
-            },
-        }
+        let limited = async {
+            let outcome = match self.shared.request_timeout {
+                None => answered.await,
+                Some(limit) => match tokio::time::timeout(limit, answered).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(Error::TimedOut { may_have_happened }),
+                },
+            };
+            if let Err(error) = &outcome {
+                debug!(%error, "no result");
+            }
+            outcome
+        };
+        limited.instrument(span).await
     }
 
     async fn submit_unlimited(

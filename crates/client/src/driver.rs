@@ -11,23 +11,24 @@
 //! together leave in one system call.
 
 use std::collections::BTreeMap;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, Cursor};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::{Instant as ClockInstant, Sleep, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tokio::time::{Instant as ClockInstant, Sleep, sleep_until};
+use tracing::{Instrument, Span, debug, field, info, info_span, warn};
 use types::{ConnId, Instant, Op};
 
 use crate::address::Host;
+use crate::connector::{Connecting, Connector, Stream};
 use crate::error::Error;
-use crate::limits::{BATCH_COMMANDS_MAX, PROBE_ANSWER_MAX, READ_BYTES};
+use crate::limits::{BATCH_COMMANDS_MAX, READ_BYTES};
 use crate::response::Response;
 use crate::session::{
     Effect, Effects, HangUp, HostIndex, Input, Notice, RequestId, Session, SessionState, Ticket,
@@ -94,6 +95,7 @@ impl Status {
 pub(crate) struct Driver {
     session: Session,
     hosts: Vec<Host>,
+    connector: Connector,
     commands: mpsc::UnboundedReceiver<Command>,
     /// One for each request that may still be queued; given back when requests are done.
     permits: Arc<Semaphore>,
@@ -109,7 +111,6 @@ pub(crate) struct Driver {
     started: ClockInstant,
     /// Whether the session ends because no handle is left.
     is_abandoned: bool,
-    is_detached: bool,
 }
 
 impl Driver {
@@ -118,6 +119,7 @@ impl Driver {
     pub(crate) fn new(
         session: Session,
         hosts: Vec<Host>,
+        connector: Connector,
         commands: mpsc::UnboundedReceiver<Command>,
         permits: Arc<Semaphore>,
         status: watch::Sender<Status>,
@@ -125,6 +127,7 @@ impl Driver {
         Self {
             session,
             hosts,
+            connector,
             commands,
             permits,
             status,
@@ -136,17 +139,21 @@ impl Driver {
             probe: None,
             started: ClockInstant::now(),
             is_abandoned: false,
-            is_detached: false,
         }
     }
 
-    /// Runs until the session is over.
-    pub(crate) async fn run(mut self) {
+    /// Runs in a task and a span of its own until the session is over.
+    pub(crate) fn start(self) {
+        let id = self.session.ticket().map(|ticket| field::display(ticket.id));
+        tokio::spawn(self.run().instrument(info_span!("session", id)));
+    }
+
+    async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH_COMMANDS_MAX);
         let mut timer = std::pin::pin!(sleep_until(self.started));
         self.step(Input::Deadline);
         self.carry_out();
-        while !self.session.state().is_over() && !self.is_detached {
+        while !self.session.state().is_over() {
             self.arm(timer.as_mut());
             tokio::select! {
                 count = self.commands.recv_many(&mut batch, BATCH_COMMANDS_MAX),
@@ -204,7 +211,7 @@ impl Driver {
                 self.step(Input::Forget(watch));
             }
             Command::Hosts(hosts) => self.on_hosts(hosts),
-            Command::Detach => self.is_detached = true,
+            Command::Detach => self.step(Input::Detach),
         }
     }
 
@@ -225,6 +232,7 @@ impl Driver {
                     stream,
                     received: BytesMut::with_capacity(READ_BYTES),
                     outgoing: Cursor::default(),
+                    is_flushed: true,
                 }));
                 self.step(Input::Connected(conn));
             }
@@ -238,9 +246,8 @@ impl Driver {
                     open.received = received;
                 }
             }
-            SocketEvent::Written => {}
             SocketEvent::Ended(conn, error) => {
-                debug!(error = error.map(tracing::field::display), "connection ended");
+                debug!(error = error.map(field::display), "connection ended");
                 self.socket = Socket::None;
                 self.step(Input::Disconnected(conn));
             }
@@ -256,7 +263,8 @@ impl Driver {
                 Effect::HangUp { conn: _, reason } => self.hang_up(&reason),
                 Effect::Probe { host } => {
                     let HostIndex(place) = host;
-                    let answer = Box::pin(serves_writes(self.hosts[place].clone()));
+                    let connector = self.connector.clone();
+                    let answer = Box::pin(connector.serves_writes(self.hosts[place].clone()));
                     self.probe = Some(Probe { host, answer });
                 }
                 Effect::Complete { id, outcome } => {
@@ -280,7 +288,7 @@ impl Driver {
     fn dial(&mut self, conn: ConnId, HostIndex(host): HostIndex) {
         let host = self.hosts[host].clone();
         debug!(%host, "connecting");
-        let stream = Box::pin(async move { connect(&host, conn).await });
+        let stream = self.connector.connect(host, conn);
         self.socket = Socket::Dialing(Dialing { conn, stream });
     }
 
@@ -316,10 +324,12 @@ impl Driver {
     }
 
     fn show(&self, state: SessionState) {
-        match self.session.ticket() {
-            Some(ticket) => info!(session = %ticket.id, ?state, "session"),
-            None => info!(?state, "session"),
+        let id = self.session.ticket().map(|ticket| ticket.id);
+        let known = self.status.borrow().ticket.as_ref().map(|ticket| ticket.id);
+        if let Some(id) = id.filter(|_| known != id) {
+            Span::current().record("id", field::display(id));
         }
+        info!(?state, "session");
         self.status.send_replace(Status { state, ..Status::of(&self.session) });
     }
 
@@ -327,9 +337,6 @@ impl Driver {
     async fn refuse_the_rest(mut self) {
         self.permits.close();
         self.commands.close();
-        if self.is_detached {
-            return;
-        }
         while let Some(command) = self.commands.recv().await {
             self.on_command(command);
             self.carry_out();
@@ -377,31 +384,6 @@ async fn answer(probe: &mut Option<Probe>) -> bool {
     }
 }
 
-/// Asks a server, in the one way that works without a session.
-async fn serves_writes(host: Host) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
-        stream.write_all(b"isro").await?;
-        let mut answer = [0; 2];
-        stream.read_exact(&mut answer).await?;
-        Ok::<_, io::Error>(&answer == b"rw")
-    };
-    matches!(timeout(PROBE_ANSWER_MAX, ask).await, Ok(Ok(true)))
-}
-
-/// Connects to a server. Its name is resolved each time, and of its addresses another one is the first
-/// to be tried each time.
-async fn connect(host: &Host, ConnId(attempt): ConnId) -> io::Result<TcpStream> {
-    let mut addresses: Vec<_> = lookup_host((host.name.as_str(), host.port)).await?.collect();
-    if let Some(first) = usize::try_from(attempt).ok().and_then(|n| n.checked_rem(addresses.len()))
-    {
-        addresses.rotate_left(first);
-    }
-    let stream = TcpStream::connect(addresses.as_slice()).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 /// The connection, as far as there is one.
 #[derive(Debug)]
 enum Socket {
@@ -412,7 +394,7 @@ enum Socket {
 
 struct Dialing {
     conn: ConnId,
-    stream: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
+    stream: Connecting,
 }
 
 impl std::fmt::Debug for Dialing {
@@ -421,21 +403,27 @@ impl std::fmt::Debug for Dialing {
     }
 }
 
-#[derive(Debug)]
 struct Open {
     conn: ConnId,
-    stream: TcpStream,
+    stream: Stream,
     /// Bytes for the session to take.
     received: BytesMut,
     /// Bytes that are being written.
     outgoing: Cursor<Vec<u8>>,
+    /// Whether what was written is on its way: a stream may keep it until it is told.
+    is_flushed: bool,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("conn", &self.conn).finish_non_exhaustive()
+    }
 }
 
 enum SocketEvent {
-    Connected(ConnId, TcpStream),
+    Connected(ConnId, Stream),
     /// There are bytes in [`Open::received`].
     Received,
-    Written,
     Ended(ConnId, Option<io::Error>),
 }
 
@@ -468,22 +456,41 @@ impl Socket {
 
 impl Open {
     async fn event(&mut self) -> SocketEvent {
-        let (mut reader, mut writer) = self.stream.split();
         if self.received.capacity() < READ_BYTES {
             self.received.reserve(READ_BYTES);
         }
-        tokio::select! {
-            read = reader.read_buf(&mut self.received) => match read {
-                Ok(0) => SocketEvent::Ended(self.conn, None),
-                Ok(_) => SocketEvent::Received,
-                Err(error) => SocketEvent::Ended(self.conn, Some(error)),
-            },
-            written = writer.write_buf(&mut self.outgoing), if self.outgoing.has_remaining() => {
-                match written {
-                    Ok(_) => SocketEvent::Written,
-                    Err(error) => SocketEvent::Ended(self.conn, Some(error)),
-                }
+        poll_fn(|context| self.poll_event(context)).await
+    }
+
+    /// Writes and reads, whichever is possible. The futures keep nothing between two polls, so that the
+    /// stream need not be split.
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<SocketEvent> {
+        let written = self.poll_outgoing(context);
+        let read = pin!(self.stream.read_buf(&mut self.received)).poll(context);
+        // What a server says before it hangs up is heard, although nothing can be written to it anymore.
+        match (read, written) {
+            (Poll::Ready(Ok(1..)), _) => Poll::Ready(SocketEvent::Received),
+            (Poll::Ready(Ok(0)), _) => Poll::Ready(SocketEvent::Ended(self.conn, None)),
+            (Poll::Ready(Err(error)), _) | (Poll::Pending, Poll::Ready(Err(error))) => {
+                Poll::Ready(SocketEvent::Ended(self.conn, Some(error)))
+            }
+            (Poll::Pending, Poll::Ready(Ok(())) | Poll::Pending) => Poll::Pending,
+        }
+    }
+
+    /// Ready when nothing is left to write.
+    fn poll_outgoing(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.outgoing.has_remaining() {
+            self.is_flushed = false;
+            let write = pin!(self.stream.write_buf(&mut self.outgoing));
+            if ready!(write.poll(context))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
         }
+        if !self.is_flushed {
+            ready!(pin!(self.stream.flush()).poll(context))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -36,20 +36,25 @@
 //!
 //! [`session::Session`] is the whole protocol without I/O; the driver around it is one tokio task.
 //! The crate logs through `tracing`: states of the session at `info`, servers that break the
-//! protocol at `warn`. It never logs passwords or credentials.
+//! protocol at `warn`, connections and errors at `debug`. What concerns a session is in the span
+//! `session` with its `id`; a request is the span `request` at `debug`, with its `op` and its
+//! `path`, from when it was asked to its answer. Passwords, credentials and data are in none.
 
 mod address;
 pub mod blocking;
 mod builder;
 mod client;
+mod connector;
 mod credentials;
 mod driver;
 mod error;
+mod host_source;
 mod limits;
 mod patience;
 mod response;
 pub mod session;
 mod sessions;
+mod span;
 mod states;
 mod subtree;
 mod transaction;

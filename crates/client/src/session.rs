@@ -237,6 +237,8 @@ impl Session {
         match input {
             Input::Request { id, op } => self.on_request(now, id, op, effects),
             Input::Forget(watch) => self.on_forget(now, watch, effects),
+            Input::Detach if self.state.is_over() => {}
+            Input::Detach => self.end(End::Closed, effects),
             Input::Hosts { count, moved } => self.on_hosts(count, moved),
             Input::ServesWrites(host) => self.on_serves_writes(host),
             Input::Connected(conn) => self.on_connected(now, conn, effects),

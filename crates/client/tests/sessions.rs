@@ -242,3 +242,58 @@ async fn a_client_of_a_server_without_a_quorum_moves_to_one_that_serves_writes()
     drop(end);
     serving.await.expect("ran");
 }
+
+#[tokio::test]
+async fn a_client_that_is_closed_with_a_limit_waits_no_longer() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let wire = Wire::to(&fixture.address).await;
+    let client = Client::connect(wire.address()).await.expect("connected");
+    client.create("/e", "", CreateMode::Ephemeral).await.expect("created");
+    wire.deafen();
+    let write = client.create("/p", "", CreateMode::Persistent);
+    let close = client.close_within(Duration::from_millis(100));
+    let (write, closed) = tokio::join!(write, close);
+    assert_eq!(closed, Err(Error::TimedOut { may_have_happened: true }));
+    assert_eq!(write, Err(Error::ConnectionLost { may_have_happened: true }));
+    assert_eq!(client.state(), SessionState::Closed);
+    assert_eq!(client.exists("/").await, Err(Error::Closed));
+    // The server has heard it all the same.
+    let (stat, gone) = other.exists_and_watch("/e").await.expect("answered");
+    if stat.is_some() {
+        gone.await.expect("told");
+    }
+    assert!(other.exists("/p").await.expect("answered").is_some());
+
+    assert_eq!(other.close_within(Duration::from_secs(60)).await, Ok(()));
+    assert_eq!(other.close_within(Duration::from_secs(60)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_waits_when_the_session_is_left_is_not_said_not_to_have_happened() {
+    let fixture = Fixture::start();
+    let wire = Wire::to(&fixture.address).await;
+    let client = Client::connect(wire.address()).await.expect("connected");
+    let (_, watch) = client.exists_and_watch("/never").await.expect("answered");
+    let other = fixture.client().await;
+    let (_, created) = other.exists_and_watch("/p").await.expect("answered");
+    wire.deafen();
+    let write = client.create("/p", "", CreateMode::Persistent);
+    let read = client.exists("/p");
+    let leave = async {
+        created.await.expect("told");
+        client.clone().detach()
+    };
+    let (write, read, ticket) = tokio::join!(write, read, leave);
+    assert_eq!(write, Err(Error::ConnectionLost { may_have_happened: true }));
+    assert_eq!(read, Err(Error::ConnectionLost { may_have_happened: false }));
+    assert_eq!(watch.await, Err(Error::Closed));
+    assert_eq!(client.connected().await, Err(Error::Closed));
+    let resumed = Client::builder(fixture.address.as_str())
+        .resume(ticket.expect("a session"))
+        .connect()
+        .await
+        .expect("resumed");
+    assert!(resumed.exists("/p").await.expect("answered").is_some());
+    assert_eq!(resumed.detach(), client.ticket());
+}

@@ -109,7 +109,7 @@ pub enum SessionState {
     Expired,
     /// The session is over: a server refused the credentials.
     AuthFailed,
-    /// The session is over: the application closed it.
+    /// The session is over for this client: the application closed it, or left it to another.
     Closed,
 }
 

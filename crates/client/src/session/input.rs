@@ -28,6 +28,8 @@ pub enum Input<'a> {
     },
     /// The owner of a watch is gone.
     Forget(WatchId),
+    /// The application leaves the session, and does not close it: another process may resume it.
+    Detach,
     /// The list of servers is another.
     Hosts {
         /// How many there are now, at least one.

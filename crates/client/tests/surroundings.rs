@@ -1,0 +1,97 @@
+//! What a program brings along: the list of servers, and the way to them.
+
+mod fixture;
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reefkeeper_client::{Client, CreateMode, Host};
+use tokio::io::BufStream;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use self::fixture::{Fixture, Wire};
+
+#[tokio::test]
+async fn servers_are_looked_up_and_a_failed_look_up_changes_nothing() {
+    let fixture = Fixture::start();
+    let (old, new) = (Wire::to(&fixture.address).await, Wire::to(&fixture.address).await);
+    let list = Arc::new(Mutex::new(Some(vec![old.address()])));
+    let (asked, mut asked_for) = watch::channel(0);
+    let (said, counted) = (Arc::clone(&list), Arc::new(asked));
+    let look_up = move || {
+        let said = said.lock().expect("whole").clone();
+        counted.send_modify(|count| *count += 1);
+        async move {
+            let said = said.ok_or_else(|| io::Error::other("nobody knows"))?;
+            said.iter().map(|host| host.parse().map_err(io::Error::other)).collect()
+        }
+    };
+    // Nobody listens at the address to begin with.
+    let client = Client::builder("127.0.0.1:1")
+        .hosts_from(Duration::from_millis(10), look_up)
+        .connect()
+        .await
+        .expect("connected");
+    client.create("/e", "", CreateMode::Ephemeral).await.expect("created");
+    for answer in [None, Some(Vec::new()), Some(vec![new.address()])] {
+        *list.lock().expect("whole") = answer;
+        let before = *asked_for.borrow_and_update();
+        asked_for.wait_for(|count| *count > before + 1).await.expect("asked");
+        assert!(client.exists("/e").await.expect("answered").is_some());
+    }
+    old.cut();
+    let mut states = client.states();
+    while !states.current().is_connected() {
+        states.changed().await.expect("not over");
+    }
+    client.connected().await.expect("by the new server");
+    assert!(client.patiently(|| client.exists("/e")).await.expect("answered").is_some());
+
+    client.close().await.expect("closed");
+    // The question is dropped with the session.
+    while asked_for.changed().await.is_ok() {}
+}
+
+#[tokio::test]
+async fn who_only_looks_for_servers_keeps_no_session() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let client = Client::builder(fixture.address.as_str())
+        .hosts_from(Duration::from_secs(3600), std::future::pending::<io::Result<Vec<Host>>>)
+        .connect()
+        .await
+        .expect("connected");
+    client.create("/e", "", CreateMode::Ephemeral).await.expect("created");
+    let (_, gone) = other.exists_and_watch("/e").await.expect("answered");
+    drop(client);
+    gone.await.expect("told");
+}
+
+#[tokio::test]
+async fn a_program_connects_in_its_own_way() {
+    let fixture = Fixture::start();
+    let wire = Wire::to(&fixture.address).await;
+    let (gateway, attempts) = (wire.address(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&attempts);
+    let client = Client::builder("one.invalid:1,two.invalid:2")
+        .connector(move |host: Host| {
+            assert!(["one.invalid:1", "two.invalid:2"].contains(&host.to_string().as_str()));
+            counted.fetch_add(1, Ordering::SeqCst);
+            let gateway = gateway.clone();
+            // It keeps what is written until it is told that that was all.
+            async move { Ok(BufStream::new(TcpStream::connect(gateway).await?)) }
+        })
+        .connect()
+        .await
+        .expect("connected");
+    client.create("/large", vec![1; 900_000], CreateMode::Persistent).await.expect("created");
+    wire.cut();
+    wire.mend();
+    let data = client.patiently(|| client.get_data("/large")).await.expect("answered");
+    assert_eq!(data.bytes().len(), 900_000);
+    assert!(attempts.load(Ordering::SeqCst) >= 2);
+    client.close().await.expect("closed");
+}
