@@ -63,6 +63,10 @@ pub(crate) const SPARE_BUFFER_BYTES_MAX: usize = 256 << 10;
 /// Output buffers that a frontend keeps for reuse.
 pub(crate) const SPARE_BUFFERS_MAX: usize = 64;
 
+/// Bytes of a transaction beside its record, at most: who asked for it and when, the digest behind it,
+/// and what a record says beside texts and data.
+pub(crate) const TXN_BYTES_BESIDE_RECORD: usize = 128;
+
 /// Containers and znodes with a time to live that one step of reaping looks at while it holds the
 /// tree.
 pub(crate) const REAP_EXAMINED_MAX: usize = 1_000;

@@ -13,12 +13,14 @@ mod session;
 
 use tree::Tree;
 use types::{
-    AclList, ErrorCode, ExtendedTypes, LineLimit, MultiOp, Now, Perms, SessionId, Txn, Write, Zxid,
-    mutant, path,
+    Acl, AclList, ErrorCode, ExtendedTypes, LineLimit, MultiOp, Now, Perms, SessionId, Txn, Write,
+    Zxid, mutant, path,
 };
+use wire::limits::ACL_BYTES_MIN;
 use zab::Peer;
 
 use crate::access::{AccessOptions, Identities};
+use crate::limits::TXN_BYTES_BESIDE_RECORD;
 use crate::pending::{Latest, Pending};
 
 /// What decides over writes beside the tree.
@@ -35,6 +37,9 @@ pub struct PrepareOptions {
     pub voters_min: usize,
     /// Whether a server may have several addresses.
     pub several_addresses: bool,
+    /// Bytes of a transaction at most: what every learner takes as one packet, and every server of
+    /// Apache reads from a log.
+    pub txn_bytes_max: usize,
 }
 
 /// One write under preparation.
@@ -149,7 +154,7 @@ impl Preparation<'_> {
         version: Option<i32>,
     ) -> Result<Txn, ErrorCode> {
         path::validate(&path).map_err(|_| ErrorCode::BadArguments)?;
-        let acl = self.access.stored_list(acl, self.identities)?;
+        let acl = self.stored_list(acl, path.len())?;
         let before = self.latest(&path)?;
         self.allow(&before.acl, Perms::ADMIN)?;
         let version = next_version(before.stat.aversion, version)?;
@@ -166,6 +171,24 @@ impl Preparation<'_> {
         self.allow(&latest.acl, Perms::READ)?;
         let version = next_version(latest.stat.version, version)?;
         Ok(Txn::Check { path, version })
+    }
+
+    /// The list to store for one that a client sent, in a transaction that has so many bytes beside it.
+    ///
+    /// Its `auth` entries become one for each identity of the connection, so that a short request can
+    /// make a transaction that no learner takes, and then there is no quorum any more.
+    fn stored_list(&self, acl: &AclList, bytes_beside: usize) -> Result<AclList, ErrorCode> {
+        let stored = self.access.stored_list(acl, self.identities)?;
+        let is_longer = stored.len() > acl.len();
+        if is_longer && !self.has_room_for(bytes_beside + acl_bytes(&stored)) {
+            return Err(ErrorCode::InvalidAcl);
+        }
+        Ok(stored)
+    }
+
+    /// Whether a transaction may have a record of so many bytes.
+    fn has_room_for(&self, record_bytes: usize) -> bool {
+        record_bytes + TXN_BYTES_BESIDE_RECORD <= self.options.txn_bytes_max
     }
 
     /// Records that a znode goes, and what that changes in its parent.
@@ -217,6 +240,11 @@ fn next_version(current: i32, expected: Option<i32>) -> Result<i32, ErrorCode> {
         -1 => 0,
         version => version,
     })
+}
+
+/// Bytes of a list as it is written, without its length.
+fn acl_bytes(acl: &AclList) -> usize {
+    acl.iter().map(|Acl { id, .. }| ACL_BYTES_MIN + id.scheme.len() + id.id.len()).sum()
 }
 
 /// The parent of a path, the root as "/"; `None` if the path has no slash or a NUL character.

@@ -18,7 +18,8 @@ impl Preparation<'_> {
             self.ownership?;
         }
         let parent = parent_of(&path).ok_or(ErrorCode::BadArguments)?;
-        let acl = self.access.stored_list(&acl, self.identities)?;
+        let bytes_beside = path.len() + data.as_ref().map_or(0, |data| data.len());
+        let acl = self.stored_list(&acl, bytes_beside)?;
         let parent_before = self.latest(parent)?;
         self.allow(&parent_before.acl, Perms::CREATE)?;
         let path: Box<str> = if mode.is_sequential() {

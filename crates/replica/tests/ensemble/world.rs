@@ -21,6 +21,7 @@ use types::{
 };
 use wire::connect::ConnectRequest;
 use wire::election::Notification;
+use wire::limits::PACKET_BYTES_MAX;
 use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader, ToLearner};
 use wire::request::Request;
 use zab::{
@@ -742,6 +743,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
             reconfig_enabled: true,
             voters_min: 1,
             several_addresses: false,
+            txn_bytes_max: PACKET_BYTES_MAX,
         },
         close_session_paths: true,
         snapshot: SnapshotOptions {

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use admin::Whitelist;
-use config::Config;
+use config::{Config, Limits};
 use replica::access::{AccessOptions, DigestAlgorithm, Secret};
 use replica::{
     ConnectionThrottleOptions, EnsembleOptions, PrepareOptions, ReapOptions,
@@ -137,6 +137,7 @@ pub(super) fn replica_options(
     ensemble: Option<EnsembleOptions>,
 ) -> replica::Options {
     let sessions = &config.sessions;
+    let Limits { frame_bytes_max, record_extra_bytes, .. } = config.limits;
     let per_minute = u32::try_from(config.reaping.per_minute_max.max(1)).unwrap_or(u32::MAX);
     let never_used = config.reaping.never_used_after;
     replica::Options {
@@ -150,6 +151,7 @@ pub(super) fn replica_options(
             reconfig_enabled: config.access.reconfig_enabled,
             voters_min: config.ensemble.as_ref().map_or(VOTERS_MIN, |it| it.voters_min),
             several_addresses: config.ensemble.as_ref().is_some_and(|it| it.several_addresses),
+            txn_bytes_max: frame_bytes_max as usize + record_extra_bytes as usize,
         },
         close_session_paths: sessions.log_deletions_on_close,
         snapshot: SnapshotOptions {

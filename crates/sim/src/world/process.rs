@@ -531,6 +531,7 @@ fn replica_options(sid: Sid, plan: &Plan, seed: u64, first_session: SessionId) -
             reconfig_enabled: plan.servers.are_changing(),
             voters_min: 2,
             several_addresses: false,
+            txn_bytes_max: PACKET_BYTES_MAX,
         },
         close_session_paths: true,
         snapshot: SnapshotOptions {

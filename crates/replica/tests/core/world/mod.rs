@@ -24,7 +24,7 @@ use types::{
     TxnHeader, Xid, Zxid,
 };
 use wire::connect::ConnectRequest;
-use wire::limits::STORED_BYTES_MAX;
+use wire::limits::{PACKET_BYTES_MAX, STORED_BYTES_MAX};
 use wire::request::Request;
 use wire::stored::{LogBatch, NextEntry, decode_txn, next_entry};
 
@@ -387,6 +387,7 @@ impl World {
         let mut rest = batch.as_bytes();
         while let NextEntry::Entry(entry) = next_entry(rest, STORED_BYTES_MAX).expect("sound") {
             rest = &rest[entry.consumed..];
+            assert!(entry.payload.len() <= PACKET_BYTES_MAX, "no learner takes this");
             let (header, txn, digest) = decode_txn(entry.payload).expect("a transaction");
             self.mirror.apply(&header, &txn, &mut |_| {});
             if let Some(digest) = digest {
@@ -449,6 +450,7 @@ fn options(fronts: usize) -> Options {
             reconfig_enabled: false,
             voters_min: 2,
             several_addresses: false,
+            txn_bytes_max: PACKET_BYTES_MAX,
         },
         close_session_paths: true,
         snapshot: SnapshotOptions {
