@@ -6,6 +6,7 @@ mod arrows;
 mod files;
 mod functions;
 mod texts;
+mod trust;
 
 use std::fmt;
 
@@ -34,8 +35,14 @@ impl fmt::Display for Finding {
 
 /// Everything that there is to mend, by file and line.
 pub(crate) fn check(repository: &Repository) -> Vec<Finding> {
-    let checks: [fn(&Repository) -> Vec<Finding>; 5] =
-        [functions::check, files::check, arrows::check, architecture::check, texts::check];
+    let checks: [fn(&Repository) -> Vec<Finding>; 6] = [
+        functions::check,
+        files::check,
+        arrows::check,
+        architecture::check,
+        texts::check,
+        trust::check,
+    ];
     let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check(repository)).collect();
     findings.sort();
     findings

@@ -173,6 +173,23 @@ mod tests {
     }
 
     #[test]
+    fn no_number_of_tokens_and_no_time_without_connections_is_too_much() {
+        let century = Duration::from_secs(100 * 365 * 24 * 3_600);
+        for (tokens, fill_count) in [(1 << 31, 1), (6, 1 << 40), (u64::MAX, u64::MAX)] {
+            let options = ConnectionThrottleOptions {
+                tokens,
+                fill_count,
+                fill_time: Duration::from_nanos(1),
+                ..options()
+            };
+            let mut throttle = ConnectionThrottle::new(options, at(0), 1);
+            assert!(throttle.admits(at(0), false));
+            assert!(throttle.admits(Instant::from_start(century), false));
+            assert_eq!(throttle.tokens, tokens - 3);
+        }
+    }
+
+    #[test]
     fn the_share_is_what_is_dropped() {
         let options =
             ConnectionThrottleOptions { freeze_time: Some(Duration::from_secs(9)), ..options() };

@@ -121,6 +121,49 @@ fn an_ensemble_of_one_grows_and_shrinks() {
 }
 
 #[test]
+fn a_server_that_leaves_and_comes_back_again_and_again_misses_nothing() {
+    const WRITES: usize = 200;
+    let mut world = World::new(3);
+    let operator = world.operator(3);
+    let writer = world.client(2);
+    for round in 0..5 {
+        change(&mut world, operator, reconfig("", "1", None));
+        for number in 0..WRITES {
+            let path = format!("/of-{round}-{number}");
+            world.ask(writer, [create(&path, CreateMode::Persistent)]);
+        }
+        change(&mut world, operator, reconfig(&lines(&[1]), "", None));
+        world.wait(Duration::from_millis(500));
+        let reader = world.client(1);
+        let last = format!("/of-{round}-{}", WRITES - 1);
+        assert!(world.ask(reader, [sync(), get(&last)]).contains("data"), "{last}");
+        assert_eq!(world.state(1), world.state(3), "round {round}");
+    }
+    world.kill(2);
+    assert!(world.ask(operator, [create("/counts", CreateMode::Persistent)]).contains("/counts"));
+}
+
+#[test]
+fn who_is_alone_between_two_others_brings_everything_along() {
+    let mut world = World::with_spares(1, 2);
+    let operator = world.operator(1);
+    world.ask(operator, [create("/first", CreateMode::Persistent)]);
+    change(&mut world, operator, reconfig(&lines(&[2]), "", None));
+    world.ask(operator, [create("/second", CreateMode::Persistent)]);
+    change(&mut world, operator, reconfig("", "1", None));
+    world.kill(1);
+    world.wait(Duration::from_millis(500));
+    let operator = world.operator(2);
+    world.ask(operator, [create("/third", CreateMode::Persistent)]);
+    change(&mut world, operator, reconfig(&lines(&[3]), "", None));
+    let reader = world.client(3);
+    for path in ["/first", "/second", "/third"] {
+        assert!(world.ask(reader, [sync(), get(path)]).contains("data"), "{path}");
+    }
+    assert_eq!(world.state(2), world.state(3));
+}
+
+#[test]
 fn refusals_say_why_and_change_nothing() {
     let mut world = World::with_spares(3, 1);
     let operator = world.operator(3);

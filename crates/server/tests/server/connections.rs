@@ -8,6 +8,12 @@ use wire::reply;
 
 use crate::fixture::{Host, Line, PATIENCE, children, create, get, persistent, set};
 
+/// A request with xid 7, whatever its record is.
+fn frame(operation: i32, record: &[u8]) -> Vec<u8> {
+    let bytes = u32::try_from(8 + record.len()).expect("a short record");
+    [&bytes.to_be_bytes()[..], &7_i32.to_be_bytes(), &operation.to_be_bytes(), record].concat()
+}
+
 #[test]
 fn bad_frames_end_their_connection_and_no_other() {
     let host = Host::start(&["jute.maxbuffer=4096"]);
@@ -45,6 +51,40 @@ fn an_unknown_operation_is_answered_before_the_end() {
     assert_eq!(answer.header.xid, Xid(7));
     assert_eq!(answer.header.code, ErrorCode::Unimplemented.raw());
     assert!(client.is_closed());
+}
+
+#[test]
+fn every_number_of_an_operation_is_answered_or_ends_the_connection() {
+    let host = Host::start(&["maxClientCnxns=0"]);
+    for record in [&[][..], &[0; 64]] {
+        for number in -128_i32..=200 {
+            let mut client = host.client();
+            client.send(&frame(number, record));
+            let answer = client.try_answer();
+            // Pings and credentials are answered under numbers of their own, whatever was sent.
+            let xid = answer.map_or(Xid(7), |answer| answer.header.xid);
+            assert!([Xid(7), Xid::PING, Xid::AUTH].contains(&xid), "operation {number}: {xid:?}");
+        }
+    }
+    assert_eq!(host.client().ask(children("/")).names(), ["zookeeper"]);
+}
+
+#[test]
+fn a_condition_outside_of_a_multi_is_refused_and_changes_nothing() {
+    const CHECK: i32 = 13;
+    let mut host = Host::start(&[]);
+    let mut other = host.client();
+    other.ask(persistent("/a"));
+    let mut client = host.client();
+    let record = [&2_i32.to_be_bytes()[..], b"/a", &0_i32.to_be_bytes()].concat();
+    client.send(&frame(CHECK, &record));
+    assert_eq!(client.answer().header.code, ErrorCode::Unimplemented.raw());
+    let before = other.ask(persistent("/b")).header.zxid;
+    host.stop();
+    host.start_again();
+    let after = host.client().ask(children("/"));
+    assert_eq!(after.names(), ["a", "b", "zookeeper"]);
+    assert!(after.header.zxid > before, "a session was opened since");
 }
 
 #[test]
