@@ -193,7 +193,7 @@ impl Cache {
 
     /// The changes from now on.
     pub fn events(&self) -> CacheEvents {
-        CacheEvents(self.shared.events.subscribe())
+        CacheEvents { events: self.shared.events.subscribe(), freshness: self.freshness.clone() }
     }
 
     /// What it has, and the changes of that: none is missing between the two.
@@ -212,15 +212,23 @@ impl Drop for Cache {
 
 /// The changes of a [`Cache`], one after another.
 #[derive(Debug)]
-pub struct CacheEvents(broadcast::Receiver<CacheEvent>);
+pub struct CacheEvents {
+    events: broadcast::Receiver<CacheEvent>,
+    freshness: watch::Receiver<Freshness>,
+}
 
 impl CacheEvents {
     /// Waits for the next change; `None` when the cache is dropped or over.
     pub async fn next(&mut self) -> Option<CacheEvent> {
-        match self.0.recv().await {
-            Ok(event) => Some(event),
-            Err(broadcast::error::RecvError::Lagged(_)) => Some(CacheEvent::Missed),
-            Err(broadcast::error::RecvError::Closed) => None,
+        tokio::select! {
+            // What was told before the end comes before it.
+            biased;
+            event = self.events.recv() => match event {
+                Ok(event) => Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => Some(CacheEvent::Missed),
+                Err(broadcast::error::RecvError::Closed) => None,
+            },
+            _ = self.freshness.wait_for(|freshness| matches!(freshness, Freshness::Over(_))) => None,
         }
     }
 }

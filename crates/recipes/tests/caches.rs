@@ -170,3 +170,20 @@ async fn many_znodes_are_read() {
     assert_eq!(cache.entries().len(), 300);
     assert_eq!(cache.children(PATH)[299], "299");
 }
+
+#[tokio::test]
+async fn who_waits_for_changes_learns_that_there_will_be_none() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let cache = Cache::of_tree(&client, PATH);
+    cache.synced().await.expect("synced");
+    let (mut events, mut late) = (cache.events(), cache.events());
+    create(&fixture.client().await, "/caches", "").await;
+    create(&client, PATH, "1").await;
+    assert_eq!(told(&mut events).await, format!("+ {PATH} 1"));
+    let (event, ()) = tokio::join!(events.next(), fixture.expire(&client));
+    assert_eq!(event, None);
+    // What happened before is told first.
+    assert_eq!(told(&mut late).await, format!("+ {PATH} 1"));
+    assert_eq!(late.next().await, None);
+}
