@@ -167,6 +167,13 @@ impl Cache {
         }
     }
 
+    /// Waits until it is not fresh: now, or when the connection is lost.
+    pub(crate) async fn stale(&self) {
+        let mut freshness = self.freshness.clone();
+        // Who is over is not fresh.
+        drop(freshness.wait_for(|freshness| *freshness != Freshness::Fresh).await);
+    }
+
     /// How new what it has is.
     pub fn freshness(&self) -> Freshness {
         self.freshness.borrow().clone()

@@ -27,11 +27,12 @@
 //! | do something all or none | [`TwoPhaseCommit`] |
 //! | count, or change a value together | [`Counter`], [`AtomicValue`] |
 //! | have a copy of a znode, its children or a subtree | [`Cache`] |
-//! | be seen as long as one lives | [`PersistentEphemeral`] |
+//! | be seen as long as one lives | [`PersistentEphemeral`]; [`PersistentTtl`] for a while longer |
 //! | know who is there | [`Group`], [`GroupMember`] |
+//! | know who has failed | [`FailureDetector`] |
 //! | be found by callers, and find whom to call | [`Registration`], [`ServiceProvider`] |
 //! | follow a configuration | [`Watched`] |
-//! | give out numbers | [`IdGenerator`] |
+//! | give out numbers | [`IdGenerator`]; [`WorkerIds`] for small ones that come back |
 //! | hand out work | [`Queue`]; [`DelayQueue`] for later |
 //!
 //! # What they have in common
@@ -56,6 +57,7 @@ mod claim;
 mod discovery;
 mod double_barrier;
 mod error;
+mod failure_detector;
 mod group;
 mod guid;
 mod hold;
@@ -66,6 +68,7 @@ mod line;
 mod lock;
 mod multi_lock;
 mod persistent_ephemeral;
+mod persistent_ttl;
 mod protected;
 mod queue;
 mod read_write_lock;
@@ -76,6 +79,7 @@ mod shelf;
 mod tree_path;
 mod two_phase_commit;
 mod watched;
+mod worker_ids;
 
 pub use self::atomic::{AtomicValue, Counter, Versioned};
 pub use self::barrier::Barrier;
@@ -83,6 +87,7 @@ pub use self::cache::{Cache, CacheEvent, CacheEvents, Entry, Freshness};
 pub use self::discovery::{Registration, ServiceInstance, ServiceProvider, Strategy};
 pub use self::double_barrier::{DoubleBarrier, Entered};
 pub use self::error::Error;
+pub use self::failure_detector::{FailureDetector, Health};
 pub use self::group::{Group, GroupMember, Member};
 pub use self::hold::{Certainty, Contender, FencingToken, Hold, Loss};
 pub use self::ids::IdGenerator;
@@ -91,6 +96,7 @@ pub use self::leader_selector::{LeaderSelector, Led};
 pub use self::lock::Lock;
 pub use self::multi_lock::MultiLock;
 pub use self::persistent_ephemeral::{PersistentEphemeral, Presence};
+pub use self::persistent_ttl::PersistentTtl;
 pub use self::queue::{DelayQueue, Priority, Queue};
 pub use self::read_write_lock::ReadWriteLock;
 pub use self::rendezvous::Rendezvous;
@@ -98,3 +104,4 @@ pub use self::semaphore::Semaphore;
 pub use self::shelf::Taken;
 pub use self::two_phase_commit::{Outcome, TwoPhaseCommit};
 pub use self::watched::Watched;
+pub use self::worker_ids::{WorkerId, WorkerIds};

@@ -1,0 +1,156 @@
+//! Who has failed, as opposed to who can not be seen from here.
+
+use std::time::Duration;
+
+use reefkeeper_client::Sessions;
+use tokio::time::sleep;
+
+use crate::cache::{Cache, CacheEvent, CacheEvents, Freshness};
+use crate::error::Error;
+use crate::tree_path::child;
+
+/// What is known of a member of a group.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Health {
+    /// It is there: its session goes on.
+    Alive,
+    /// It is not there: it has failed, has left, or never came.
+    Missing,
+    /// Nobody can tell from here: this program has no connection, or has not heard of anybody yet.
+    Unknown,
+}
+
+/// Says who of a [`Group`](crate::Group) has failed, and never takes the loss of its own connection for that.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use std::time::Duration;
+///
+/// use reefkeeper_client::Client;
+/// use reefkeeper_recipes::{FailureDetector, GroupMember, Health};
+///
+/// let sessions = Client::builder(ensemble).sessions()?;
+/// let mut member = GroupMember::join(&sessions, "/workers", "host-7", "");
+/// member.joined().await?;
+///
+/// let detector = FailureDetector::of(&sessions, "/workers").grace(Duration::from_millis(10));
+/// detector.arrived("host-7").await?;
+/// assert_eq!(detector.health("host-7"), Health::Alive);
+/// member.leave().await?;
+/// detector.failed("host-7").await?;
+/// # Ok(()) });
+/// ```
+///
+/// A member is there as long as its session, so that its failure shows after its session timeout, and after
+/// the period of grace in which it may come back: started again, or in its next session. A failed member
+/// may still be running; what only one may do needs a [`FencingToken`](crate::FencingToken).
+///
+/// # When things go wrong
+///
+/// - *This program's connection is lost, or its session expires*: everybody is [`Health::Unknown`], and no
+///   period of grace goes on; it begins again with the connection.
+/// - *Its server lags behind*: before a failure is told it is asked whether the leader knows the same.
+#[derive(Debug)]
+pub struct FailureDetector {
+    sessions: Sessions,
+    path: String,
+    cache: Cache,
+    grace: Duration,
+}
+
+impl FailureDetector {
+    /// Looks at the group at that path, which need not exist.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn of(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
+        let (sessions, path) = (sessions.into(), path.into());
+        let cache = Cache::of_children(&sessions, path.as_str());
+        Self { sessions, path, cache, grace: Duration::ZERO }
+    }
+
+    /// How long a member may be missing before that is a failure. Default: not at all.
+    #[must_use]
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// What is known of a member now. That it is missing is no failure before the period of grace is over.
+    pub fn health(&self, id: &str) -> Health {
+        match self.cache.freshness() {
+            Freshness::Fresh if self.cache.get(&child(&self.path, id)).is_some() => Health::Alive,
+            Freshness::Fresh => Health::Missing,
+            Freshness::Loading | Freshness::Stale | Freshness::Over(_) => Health::Unknown,
+        }
+    }
+
+    /// Waits until a member is there.
+    ///
+    /// # Errors
+    /// The end of the session, if no other follows.
+    pub async fn arrived(&self, id: &str) -> Result<(), Error> {
+        let path = child(&self.path, id);
+        loop {
+            self.cache.synced().await?;
+            let (entries, mut events) = self.cache.entries_and_events();
+            if entries.iter().any(|entry| entry.path == path) {
+                return Ok(());
+            }
+            changed(&mut events, &path).await;
+        }
+    }
+
+    /// Waits until a member has failed: until it is missing without interruption for the period of grace.
+    /// One that never came has failed when that is over.
+    ///
+    /// # Errors
+    /// The end of the session, if no other follows; and those of every read.
+    pub async fn failed(&self, id: &str) -> Result<(), Error> {
+        let path = child(&self.path, id);
+        loop {
+            self.cache.synced().await?;
+            let (entries, mut events) = self.cache.entries_and_events();
+            if entries.iter().any(|entry| entry.path == path) {
+                changed(&mut events, &path).await;
+                continue;
+            }
+            let is_over = tokio::select! {
+                () = changed(&mut events, &path) => false,
+                () = self.cache.stale() => false,
+                () = sleep(self.grace) => true,
+            };
+            if is_over && self.is_confirmed(&path).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the leader knows no znode there; not if that can not be found out now.
+    async fn is_confirmed(&self, path: &str) -> Result<bool, Error> {
+        let client = self.sessions.current();
+        let look = async {
+            client.sync(path).await?;
+            client.exists(path).await
+        };
+        match look.await {
+            Ok(stat) => Ok(stat.is_none()),
+            Err(error) if error.is_transient() || self.sessions.go_on_after(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Waits until something happened to a znode, or may have.
+async fn changed(events: &mut CacheEvents, path: &str) {
+    loop {
+        let entry = match events.next().await {
+            Some(CacheEvent::Added(entry) | CacheEvent::Removed(entry)) => entry,
+            Some(CacheEvent::Changed { after, .. }) => after,
+            Some(CacheEvent::Missed) | None => return,
+        };
+        if entry.path == path {
+            return;
+        }
+    }
+}
