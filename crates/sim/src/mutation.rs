@@ -3,10 +3,10 @@
 //! Each mutant runs in a process of its own: it may well end in an assertion of the server, which
 //! counts as found. Those that only the tests of `zab` can find are looked for by these, with cargo.
 
-use std::io;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use sim::campaign::{Budget, Campaign};
 use sim::checkers::Promise;
@@ -32,7 +32,8 @@ struct Fate {
     /// What found it; `None` if it survived.
     killer: Option<String>,
     runs: String,
-    took: Duration,
+    /// Seconds of a processor that the search took.
+    seconds: f64,
 }
 
 /// What is written behind a mutant.
@@ -103,7 +104,7 @@ pub(crate) fn all(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let worst = seconds.last().copied().unwrap_or_default();
     say(format_args!(
         "{} mutants, {alive} alive, {odd} found by another promise than expected (*), and {exempt} of \
-         which nothing comes; seconds: median {median:.2}, worst {worst:.2}",
+         which nothing comes; CPU-seconds: median {median:.2}, worst {worst:.2}",
         seconds.len()
     ))?;
     Ok(if alive == 0 && odd == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -111,7 +112,7 @@ pub(crate) fn all(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 
 /// Tells how a mutant ended.
 fn tell(mutant: &Mutant, fate: &Fate, tally: &mut Tally) -> Result<(), Stop> {
-    let Fate { killer, runs, took } = fate;
+    let Fate { killer, runs, seconds } = fate;
     let mark = match (killer, mutant.hunt) {
         (None, _) => Mark::Alive,
         (Some(killer), Hunt::Runs { breaks, .. })
@@ -123,17 +124,16 @@ fn tell(mutant: &Mutant, fate: &Fate, tally: &mut Tally) -> Result<(), Stop> {
     };
     tally.alive += u32::from(mark == Mark::Alive);
     tally.odd += u32::from(mark == Mark::Odd);
-    tally.seconds.push(took.as_secs_f64());
+    tally.seconds.push(*seconds);
     let (what, why) = match mutant.hunt {
         Hunt::ProtocolTests(why) => (mutant.what, format!("; by the tests of zab: {why}")),
         Hunt::Runs { .. } | Hunt::Nobody(_) => (mutant.what, String::new()),
     };
     say(format_args!(
-        "M{:<4} {:<12} {} {runs:>7} schedules {:>7.2} s  {what}{why}",
+        "M{:<4} {:<12} {} {runs:>7} schedules {seconds:>7.2} s  {what}{why}",
         mutant.number,
         killer.as_deref().unwrap_or("ALIVE"),
         if mark == Mark::Odd { '*' } else { ' ' },
-        took.as_secs_f64(),
     ))
 }
 
@@ -174,14 +174,15 @@ pub(crate) fn one(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 
 fn try_one(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
     let Effort { schedules, seconds, first_seed, threads } = effort;
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), children_seconds());
     let output = Command::new(std::env::current_exe()?)
         .args(["mutant", "--number", &mutant.number.to_string()])
         .args(["--schedules", &schedules.to_string(), "--seconds", &seconds.to_string()])
         .args(["--from", &first_seed.to_string()])
         .args(["--jobs", &threads.to_string()])
         .output()?;
-    let took = start.elapsed();
+    let worked = children_seconds().zip(before).map(|(after, before)| after - before);
+    let seconds = worked.unwrap_or_else(|| start.elapsed().as_secs_f64());
     let text = String::from_utf8_lossy(&output.stdout);
     let mut words = text.split_whitespace();
     let (killer, runs) = match (words.next(), words.next()) {
@@ -190,12 +191,23 @@ fn try_one(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
         // It died without a word.
         _ => (Some(Promise::NoPanic.to_string()), "?"),
     };
-    Ok(Fate { killer, runs: runs.to_owned(), took })
+    Ok(Fate { killer, runs: runs.to_owned(), seconds })
 }
 
-/// Lets the tests of `zab` look for a mutant, which say `M<number> <mark> <killer> <runs> runs ...`.
+/// Seconds of a processor that the processes took which this one has waited for, where the system
+/// says so.
+fn children_seconds() -> Option<f64> {
+    /// What the kernel counts in, since it tells processes nothing finer.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name before it may have spaces; behind it, the times of children are the 14th and 15th word.
+    let words: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| words.get(at)?.parse::<f64>().ok();
+    Some((ticks(13)? + ticks(14)?) / TICKS_PER_SECOND)
+}
+
+/// Lets the tests of `zab` look for a mutant, which say `M<number> <mark> <killer> <runs> runs <seconds> s`.
 fn try_in_zab(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
-    let start = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["test", "--quiet", "--release", "--features", "mutants", "--manifest-path", ZAB])
@@ -204,13 +216,15 @@ fn try_in_zab(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
         .env("SECONDS", ZAB_SECONDS.min(effort.seconds).to_string())
         .env("FROM", effort.first_seed.to_string())
         .output()?;
-    let took = start.elapsed();
     let text = String::from_utf8_lossy(&output.stderr);
     let name = format!("M{} ", mutant.number);
     let line = text.lines().find(|line| line.starts_with(&name)).unwrap_or_default();
     let mut words = line.split_whitespace().skip(1).filter(|&word| word != "*");
     let killer = words.next().filter(|_| output.status.success()).map(str::to_owned);
-    Ok(Fate { killer, runs: words.next().unwrap_or("?").to_owned(), took })
+    let runs = words.next().unwrap_or("?").to_owned();
+    // One thread, and no time to build it.
+    let seconds = words.nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
+    Ok(Fate { killer, runs, seconds })
 }
 
 #[cfg(feature = "mutants")]

@@ -5,7 +5,11 @@ use std::fmt;
 
 /// How often what happened, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Counters(BTreeMap<&'static str, u64>);
+pub struct Counters {
+    times: BTreeMap<&'static str, u64>,
+    /// How often which fault came while a server did what.
+    faults: BTreeMap<(&'static str, &'static str), u64>,
+}
 
 /// Counts the runs of ensembles.
 pub(super) const ENSEMBLE: &str = "run of an ensemble";
@@ -123,20 +127,28 @@ impl Counters {
     /// Counts several.
     pub fn add(&mut self, what: &'static str, times: u64) {
         if times > 0 {
-            *self.0.entry(what).or_default() += times;
+            *self.times.entry(what).or_default() += times;
         }
+    }
+
+    /// Counts a fault that comes while a server does something.
+    pub(super) fn count_fault(&mut self, fault: &'static str, doing: &'static str) {
+        *self.faults.entry((fault, doing)).or_default() += 1;
     }
 
     /// Adds all of another run.
     pub fn merge(&mut self, other: &Self) {
-        for (what, times) in &other.0 {
+        for (what, times) in &other.times {
             self.add(what, *times);
+        }
+        for (cell, times) in &other.faults {
+            *self.faults.entry(*cell).or_default() += times;
         }
     }
 
     /// How often something happened.
     pub fn of(&self, what: &str) -> u64 {
-        self.0.get(what).copied().unwrap_or(0)
+        self.times.get(what).copied().unwrap_or(0)
     }
 
     /// What a campaign of so many runs should have seen and did not: name, seen, required.
@@ -161,8 +173,11 @@ impl Counters {
 
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, times) in &self.0 {
+        for (what, times) in &self.times {
             writeln!(f, "{times:>12}  {what}")?;
+        }
+        for ((fault, doing), times) in &self.faults {
+            writeln!(f, "{times:>12}  fault: {fault}, while {doing}")?;
         }
         Ok(())
     }

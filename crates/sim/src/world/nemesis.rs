@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use replica::Input;
+use replica::view::Role;
 use storage::{Fault as DiskFault, FaultKind, Operation};
 
 use super::death::Death;
 use super::link::{End, LinkId};
 use super::network::far;
-use super::node::NodeId;
+use super::node::{Node, NodeId};
 use super::{Happening, World};
 use crate::checkers::Violation;
 use crate::history::Fault;
@@ -21,6 +22,51 @@ const WALL_JUMP_MS_MAX: u64 = 20 * 365 * 24 * 3_600_000;
 const ALONE_PERMILLE: u64 = 400;
 /// In how many of 1000 cases what goes wrong does so where the leader is, if there was one.
 const LEADER_PERMILLE: u64 = 250;
+
+/// To how many servers a fault comes.
+#[derive(Clone, Copy)]
+enum Reach {
+    One,
+    All,
+}
+
+/// The names of the faults, in the order of their weights.
+const FAULTS: [(&str, Reach); 21] = [
+    ("killed", Reach::One),
+    ("power lost", Reach::One),
+    ("crash at an effect", Reach::One),
+    ("crash in the disk", Reach::One),
+    ("sync fails", Reach::One),
+    ("disk full", Reach::One),
+    ("snapshot fails", Reach::One),
+    ("client cut off", Reach::All),
+    ("client silent", Reach::All),
+    ("wall clock jumps", Reach::One),
+    ("stands still", Reach::One),
+    ("snapshot asked for", Reach::One),
+    ("nonsense sent", Reach::One),
+    ("stopped", Reach::One),
+    ("servers cut off", Reach::All),
+    ("servers separated", Reach::All),
+    ("file rots", Reach::One),
+    ("disk lost", Reach::One),
+    ("crash at a step", Reach::One),
+    ("power lost everywhere", Reach::All),
+    ("disk slow", Reach::One),
+];
+
+/// What a server does, for the matrix of what went wrong when.
+fn doing(node: &Node) -> &'static str {
+    let Some(process) = &node.process else { return "down" };
+    match process.replica.stats().role() {
+        Role::Alone => "alone",
+        Role::Looking if node.accepted_epoch > node.current_epoch => "joining an epoch",
+        Role::Looking | Role::ReadOnly => "looking",
+        Role::Leading => "leading",
+        Role::Following => "following",
+        Role::Observing => "observing",
+    }
+}
 
 impl World {
     /// Something goes wrong, if it is time for that.
@@ -38,6 +84,7 @@ impl World {
         if weights.iter().any(|&weight| weight > 0) {
             let fault = self.agenda.tape.weighted(&weights);
             let node = self.some_victim();
+            self.enter_in_matrix(fault, node);
             match fault {
                 0 => self.strike(node, Death::Killed),
                 1 => self.strike(node, Death::PowerLost),
@@ -67,6 +114,19 @@ impl World {
         let quiet = if is_quiet { self.plan.until_missed() * 2 } else { Duration::ZERO };
         self.agenda.within(self.plan.faults.interval * 2 + quiet, Happening::Nemesis);
         Ok(())
+    }
+
+    /// Counts a fault with what the server is doing to which it comes; one of connections, or of all
+    /// machines, with what each of them is doing.
+    fn enter_in_matrix(&mut self, fault: usize, node: NodeId) {
+        let Some(&(name, reach)) = FAULTS.get(fault) else { return };
+        let nodes: Vec<NodeId> = match reach {
+            Reach::One => vec![node],
+            Reach::All => self.nodes.ids().collect(),
+        };
+        for node in nodes {
+            self.counters.count_fault(name, doing(&self.nodes[node]));
+        }
     }
 
     /// Some server; in an ensemble more often the one that has led last.
