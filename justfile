@@ -22,7 +22,11 @@ lint:
 
 # Every planted bug, by the simulator or the tests of `zab`: fails if one is not found.
 mutants SCHEDULES="10000":
-    cargo run --release -p sim --features mutants -- mutants --schedules {{SCHEDULES}}
+    cargo xtask mutants --schedules {{SCHEDULES}}
+
+# A bounded bit of everything that looks for a broken promise, as a table: 25 minutes on two cores.
+trust-report *OPTIONS="--quick":
+    cargo xtask trust-report {{OPTIONS}}
 
 # One simulated run by its seed, with its trace.
 sim SEED:

@@ -55,7 +55,7 @@ pub(crate) fn run(root: &Path, wanted: Option<&str>, seconds: u32) -> io::Result
 }
 
 /// The names of the targets, in order.
-fn targets(folder: &Path) -> io::Result<Vec<String>> {
+pub(crate) fn targets(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder.join("fuzz_targets"))? {
         let path: PathBuf = entry?.path();

@@ -1,11 +1,14 @@
 //! The repository's own commands: `cargo xtask tidy` checks the habits that no lint knows,
-//! `cargo xtask fuzz` runs the fuzz targets for a while.
+//! `cargo xtask fuzz` runs the fuzz targets for a while, `cargo xtask mutants` plants bugs, and
+//! `cargo xtask trust-report` does a bit of everything and says what came of it.
 //!
 //! See `CONTRIBUTING.md` for what they are and why; each module of `tidy` is one of them.
 
 mod fuzz;
+mod mutants;
 mod repository;
 mod tidy;
+mod trust;
 
 use std::io;
 use std::process::ExitCode;
@@ -14,7 +17,9 @@ use repository::Repository;
 
 const USAGE: &str = "\
 usage: cargo xtask tidy
-       cargo xtask fuzz [<target>|all [<seconds>]]";
+       cargo xtask fuzz [<target>|all [<seconds>]]
+       cargo xtask mutants [<options of `sim mutants`>]
+       cargo xtask trust-report [--quick]";
 
 /// How long a fuzz target runs unless told.
 const FUZZ_SECONDS: u32 = 60;
@@ -29,6 +34,9 @@ fn main() -> ExitCode {
         ["fuzz", target, seconds] if seconds.parse::<u32>().is_ok() => {
             fuzz(target, seconds.parse().unwrap_or(FUZZ_SECONDS))
         }
+        ["mutants", ref options @ ..] => mutants::run(&repository::root(), options),
+        ["trust-report"] => trust_report(trust::Effort::LONG),
+        ["trust-report", "--quick"] => trust_report(trust::Effort::QUICK),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -53,6 +61,13 @@ fn tidy() -> io::Result<bool> {
     }
     println!("tidy: {} files, {} findings", repository.files.len(), findings.len());
     Ok(findings.is_empty())
+}
+
+#[expect(clippy::print_stdout, reason = "a command line tool reports there")]
+fn trust_report(effort: trust::Effort) -> io::Result<bool> {
+    let report = trust::make(&repository::root(), effort)?;
+    println!("{report}");
+    Ok(report.is_clean())
 }
 
 #[expect(clippy::print_stdout, reason = "a command line tool reports there")]

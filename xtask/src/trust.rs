@@ -1,0 +1,147 @@
+//! `cargo xtask trust-report`: a bounded bit of everything that looks for a broken promise, and a table in
+//! Markdown of what came of it.
+//!
+//! Each piece is a command that anybody can run alone; its output is read by `outputs` and told by
+//! `report`. What `docs/trust.md` shows is one of these reports.
+
+mod outputs;
+mod report;
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub(crate) use report::Report;
+
+use crate::{fuzz, mutants};
+
+/// How long each piece may take; builds come on top.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Of a campaign, of which there is one for each number of servers.
+    campaign: Duration,
+    /// Of a planted bug at most.
+    mutant: Duration,
+    /// Of a fuzz target.
+    fuzz: Duration,
+    /// Kills of a server that is alone.
+    kills: u32,
+    /// Of ensembles of real processes.
+    torture: Duration,
+}
+
+impl Effort {
+    /// What fits into 25 minutes on two cores, builds included.
+    pub(crate) const QUICK: Self = Self {
+        campaign: Duration::from_secs(75),
+        mutant: Duration::from_secs(60),
+        fuzz: Duration::from_secs(8),
+        kills: 20,
+        torture: Duration::from_secs(90),
+    };
+
+    /// What fits into a night.
+    pub(crate) const LONG: Self = Self {
+        campaign: Duration::from_secs(3_600),
+        mutant: Duration::from_secs(600),
+        fuzz: Duration::from_secs(600),
+        kills: 500,
+        torture: Duration::from_secs(1_800),
+    };
+}
+
+/// How many servers the campaigns have, each of them.
+const SERVERS: [usize; 3] = [1, 3, 5];
+
+/// What a command printed, and how it ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// The words that repeat it.
+    command: String,
+    text: String,
+    is_ok: bool,
+    took: Duration,
+}
+
+/// Runs every piece.
+///
+/// # Errors
+/// A command can not be started.
+pub(crate) fn make(root: &Path, effort: Effort) -> io::Result<Report> {
+    let start = Instant::now();
+    let sim = ["cargo", "run", "--quiet", "--release", "-p", "sim", "--"];
+    let mut campaigns = Vec::new();
+    for servers in SERVERS {
+        let (servers, seconds) = (servers.to_string(), effort.campaign.as_secs().to_string());
+        let options = ["campaign", "--servers", &servers, "--seconds", &seconds, "--jobs", "2"];
+        // Fresh schedules, which a failure names: nobody has seen them before.
+        let from = fresh_seed().to_string();
+        campaigns.push(run(root, &[&sim[..], &options, &["--from", &from]].concat())?);
+    }
+    let seconds = effort.mutant.as_secs().to_string();
+    let options = ["mutants", "--jobs", "2", "--seconds", &seconds];
+    let mutants = run(root, &[&mutants::COMMAND[..], &options].concat())?;
+    let scope = run(root, &SCOPE)?;
+    let kills = effort.kills.to_string();
+    let seconds = effort.torture.as_secs().to_string();
+    run(root, &["cargo", "build", "--quiet", "--release", "-p", "reefkeeper", "-p", "torture"])?;
+    let torture = vec![
+        run(root, &["target/release/torture", "kill", "--rounds", &kills])?,
+        run(root, &["target/release/torture", "ensemble", "--seconds", &seconds])?,
+    ];
+    let fuzz = fuzz_all(root, effort.fuzz)?;
+    let commit = run(root, &["git", "describe", "--always", "--dirty"])?.text.trim().to_owned();
+    let took = start.elapsed();
+    Ok(Report { commit, took, campaigns, mutants, scope, torture, fuzz })
+}
+
+/// The exhaustive search of some small synchronizations.
+const SCOPE: [&str; 11] = [
+    "cargo",
+    "test",
+    "--quiet",
+    "--release",
+    "-p",
+    "zab",
+    "--test",
+    "protocol",
+    "every_order",
+    "--",
+    "--nocapture",
+];
+
+/// Runs all fuzz targets; what it printed is how many of them there are, then those that found something.
+fn fuzz_all(root: &Path, each: Duration) -> io::Result<Run> {
+    let start = Instant::now();
+    let seconds = u32::try_from(each.as_secs()).unwrap_or(u32::MAX);
+    eprintln!("trust-report: fuzz targets, {seconds} s each");
+    let targets = fuzz::targets(&root.join("fuzz"))?.len();
+    let failed = fuzz::run(root, None, seconds)?;
+    Ok(Run {
+        command: format!("cargo xtask fuzz all {seconds}"),
+        text: format!("{targets} {seconds} {}", failed.join(" ")),
+        is_ok: failed.is_empty(),
+        took: start.elapsed(),
+    })
+}
+
+/// Runs a command, and keeps all that it prints.
+fn run(root: &Path, words: &[&str]) -> io::Result<Run> {
+    let command = words.join(" ");
+    eprintln!("trust-report: {command}");
+    let start = Instant::now();
+    let output = Command::new(words[0]).args(&words[1..]).current_dir(root).output()?;
+    let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    let is_ok = output.status.success();
+    if !is_ok {
+        eprintln!("{out}{err}");
+    }
+    Ok(Run { command, text: format!("{out}{err}"), is_ok, took: start.elapsed() })
+}
+
+/// A seed that grows with the time, so far that campaigns do not meet.
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs()) * 10_000
+}
