@@ -1,6 +1,8 @@
 //! A computation that a number of participants begin together and end together.
 
-use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, Payload, Sessions};
+use reefkeeper_client::{
+    Client, CreateMode, Error as ClientError, ErrorCode, EventKind, Payload, Sessions,
+};
 
 use crate::error::Error;
 use crate::guid::Guid;
@@ -130,8 +132,10 @@ impl Entered {
             if present.len() >= count {
                 return Ok(client.ensure(&ready, CreateMode::Persistent).await?);
             }
-            // The last who comes makes it; others who come and go change nothing.
+            // The last who comes makes it; others who come and go change nothing. It may be gone again by
+            // now, since participants of kazoo delete it when they begin to leave.
             match watch.await {
+                Ok(event) if event.kind == EventKind::NodeCreated => return Ok(()),
                 Ok(_) | Err(ClientError::Refused(ErrorCode::NoWatcher)) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -2,9 +2,12 @@
 
 mod fixture;
 
+use std::time::Duration;
+
 use reefkeeper_client::{Client, CreateMode, Error as ClientError};
 use reefkeeper_recipes::{Barrier, DoubleBarrier, Entered, Error};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use self::fixture::{Fixture, children, disconnected, gone};
 
@@ -104,6 +107,25 @@ async fn all_enter_together_and_leave_together() {
         one.await.expect("ran").expect("left");
     }
     children(&watcher, PATH, 0).await;
+}
+
+/// A participant of kazoo takes the sign away when it begins to leave, and not when all have left.
+#[tokio::test]
+async fn who_was_told_that_all_have_come_enters_although_others_leave_already() {
+    let fixture = Fixture::start();
+    let hasty = fixture.client().await;
+    let waiting = enter(&fixture.client().await, 2);
+    children(&hasty, PATH, 1).await;
+    let ready = format!("{PATH}/ready");
+    let told = async {
+        // It waits for the sign soon, and not at once. Nobody finds it who looks for it.
+        while !waiting.is_finished() {
+            let sign = hasty.transaction().create(&ready, "", CreateMode::Persistent);
+            sign.delete(&ready, None).commit().await.expect("committed");
+        }
+    };
+    timeout(Duration::from_secs(20), told).await.expect("told");
+    entered(waiting).await.leave().await.expect("left");
 }
 
 #[tokio::test]
