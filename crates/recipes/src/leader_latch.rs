@@ -66,7 +66,8 @@ impl Leadership {
 /// - *The connection is lost while it joins*: its znode is found by the GUID in its name.
 /// - *It is dropped*: it leaves in the background.
 ///
-/// The layout is that of Curator's `LeaderLatch`, with which it can be shared.
+/// The layout is that of Curator's `LeaderLatch`, with which it can be shared. Who takes part with kazoo's
+/// `Election` finds its layout in [`crate::LeaderSelector`].
 #[derive(Debug)]
 pub struct LeaderLatch {
     sessions: Sessions,

@@ -7,6 +7,7 @@ use reefkeeper_client::{Payload, Sessions};
 use crate::error::Error;
 use crate::hold::{Contender, Hold};
 use crate::lock::Lock;
+use crate::naming::Naming;
 
 /// How the work of a leader ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,8 +48,8 @@ pub enum Led<T> {
 /// - *The session expires while leading*, or *somebody deletes the znode*: the work is dropped, too.
 /// - While waiting, everything is as with [`Lock`].
 ///
-/// The layout is that of Curator's `LeaderSelector`, with which it can be shared; and that of
-/// [`Lock`].
+/// The layout is that of Curator's `LeaderSelector`, with which it can be shared, or with
+/// [`Naming::Kazoo`] that of kazoo's `Election`; and that of [`Lock`].
 #[derive(Clone, Debug)]
 pub struct LeaderSelector {
     lock: Lock,
@@ -71,6 +72,13 @@ impl LeaderSelector {
     #[must_use]
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Whose names the znode of this participant has. Default: Curator's.
+    #[must_use]
+    pub fn naming(mut self, naming: Naming) -> Self {
+        self.lock = self.lock.naming(naming);
         self
     }
 

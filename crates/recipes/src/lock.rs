@@ -8,9 +8,10 @@ use crate::claim::Claim;
 use crate::error::Error;
 use crate::hold::{Contender, Hold, REVOKE, contenders};
 use crate::line::{self, Kinds, Turn};
+use crate::naming::Naming;
 use crate::renewed::{in_each, within};
 
-/// What the names of a lock's znodes have before the number: ours and Curator's, and kazoo's.
+/// What the names of a lock's znodes have before the number: Curator's and kazoo's.
 const KINDS: Kinds = &["lock-", "__lock__"];
 
 /// A lock that one at a time holds, in the order in which they came.
@@ -45,26 +46,36 @@ const KINDS: Kinds = &["lock-", "__lock__"];
 ///
 /// # Others
 ///
-/// The layout is that of Curator's `InterProcessMutex`, with which it can be shared; with kazoo's
-/// `Lock`, too, if that is given `extra_lock_patterns=["-lock-"]`. It can not be shared with both
-/// at the same time, since Curator does not know kazoo's names.
+/// The layout is that of Curator's `InterProcessMutex`, with which it can be shared; with
+/// [`Naming::Kazoo`] it is that of kazoo's `Lock`. For all three at the same time either kazoo's lock is
+/// given Curator's names or Curator's mutex a driver with kazoo's, since neither knows the other's:
+/// `interop/recipes` does both.
 #[derive(Clone, Debug)]
 pub struct Lock {
     sessions: Sessions,
     path: String,
     label: Payload,
+    naming: Naming,
 }
 
 impl Lock {
     /// The lock at that path, which need not exist.
     pub fn new(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
-        Self { sessions: sessions.into(), path: path.into(), label: Payload::from("") }
+        let label = Payload::from("");
+        Self { sessions: sessions.into(), path: path.into(), label, naming: Naming::default() }
     }
 
     /// What others see of this contender, for example a host name. Default: nothing.
     #[must_use]
     pub fn label(mut self, label: impl Into<Payload>) -> Self {
         self.label = label.into();
+        self
+    }
+
+    /// Whose names the znode of this contender has. Default: Curator's.
+    #[must_use]
+    pub const fn naming(mut self, naming: Naming) -> Self {
+        self.naming = naming;
         self
     }
 
@@ -134,14 +145,18 @@ impl Lock {
         }
     }
 
+    async fn stake(&self, client: &Client) -> Result<Claim, ClientError> {
+        Claim::stake(client, &self.path, self.naming.kind(KINDS), &self.label).await
+    }
+
     async fn acquire_in(&self, client: &Client) -> Result<Hold, Error> {
-        let claim = Claim::stake(client, &self.path, KINDS[0], &self.label).await?;
+        let claim = self.stake(client).await?;
         line::wait(&claim, KINDS, Turn::First).await?;
         Ok(Hold::new(claim))
     }
 
     async fn try_acquire_in(&self, client: &Client) -> Result<Option<Hold>, Error> {
-        let claim = Claim::stake(client, &self.path, KINDS[0], &self.label).await?;
+        let claim = self.stake(client).await?;
         if line::obstacle(&claim, KINDS, Turn::First).await?.is_none() {
             return Ok(Some(Hold::new(claim)));
         }

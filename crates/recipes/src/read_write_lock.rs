@@ -6,9 +6,10 @@ use crate::claim::Claim;
 use crate::error::Error;
 use crate::hold::{Contender, Hold, contenders};
 use crate::line::{self, Kinds, Turn};
+use crate::naming::Naming;
 use crate::renewed::in_each;
 
-/// What the names of writers have before the number: ours and Curator's, and kazoo's.
+/// What the names of writers have before the number: Curator's and kazoo's.
 const WRITERS: Kinds = &["__WRIT__", "__lock__"];
 /// The same of readers.
 const READERS: Kinds = &["__READ__", "__rlock__"];
@@ -38,19 +39,21 @@ const KINDS: Kinds = &["__WRIT__", "__lock__", "__READ__", "__rlock__"];
 /// those of all readers and writers before it.
 ///
 /// The layout is that of Curator's `InterProcessReadWriteLock`, with which it can be shared; with
-/// kazoo's `ReadLock` and `WriteLock`, too, if these are given `extra_lock_patterns=["__WRIT__"]` and
-/// `["__WRIT__", "__READ__"]`; not with both at the same time.
+/// [`Naming::Kazoo`] it is that of kazoo's `ReadLock` and `WriteLock`. For all three at the same time
+/// those of kazoo are given Curator's names, as `interop/recipes` does.
 #[derive(Clone, Debug)]
 pub struct ReadWriteLock {
     sessions: Sessions,
     path: String,
     label: Payload,
+    naming: Naming,
 }
 
 impl ReadWriteLock {
     /// The lock at that path, which need not exist.
     pub fn new(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
-        Self { sessions: sessions.into(), path: path.into(), label: Payload::from("") }
+        let label = Payload::from("");
+        Self { sessions: sessions.into(), path: path.into(), label, naming: Naming::default() }
     }
 
     /// What others see of this contender. Default: nothing.
@@ -60,12 +63,19 @@ impl ReadWriteLock {
         self
     }
 
+    /// Whose names the znode of this contender has. Default: Curator's.
+    #[must_use]
+    pub const fn naming(mut self, naming: Naming) -> Self {
+        self.naming = naming;
+        self
+    }
+
     /// Waits until no writer is before, then holds it together with other readers.
     ///
     /// # Errors
     /// As [`crate::Lock::acquire`].
     pub async fn read(&self) -> Result<Hold, Error> {
-        self.acquire(READERS[0], Turn::AfterAll(WRITERS)).await
+        self.acquire(READERS, Turn::AfterAll(WRITERS)).await
     }
 
     /// Waits until nobody is before, then holds it alone.
@@ -73,7 +83,7 @@ impl ReadWriteLock {
     /// # Errors
     /// As [`crate::Lock::acquire`].
     pub async fn write(&self) -> Result<Hold, Error> {
-        self.acquire(WRITERS[0], Turn::First).await
+        self.acquire(WRITERS, Turn::First).await
     }
 
     /// Holds it as a reader if no writer holds it or waits; `None` otherwise.
@@ -81,7 +91,7 @@ impl ReadWriteLock {
     /// # Errors
     /// As [`crate::Lock::acquire`].
     pub async fn try_read(&self) -> Result<Option<Hold>, Error> {
-        self.try_acquire(READERS[0], Turn::AfterAll(WRITERS)).await
+        self.try_acquire(READERS, Turn::AfterAll(WRITERS)).await
     }
 
     /// Holds it as a writer if nobody holds it or waits; `None` otherwise.
@@ -89,7 +99,7 @@ impl ReadWriteLock {
     /// # Errors
     /// As [`crate::Lock::acquire`].
     pub async fn try_write(&self) -> Result<Option<Hold>, Error> {
-        self.try_acquire(WRITERS[0], Turn::First).await
+        self.try_acquire(WRITERS, Turn::First).await
     }
 
     /// Who is in line, holders first.
@@ -100,21 +110,22 @@ impl ReadWriteLock {
         contenders(&self.sessions.current(), &self.path, KINDS).await
     }
 
-    async fn acquire(&self, kind: &str, turn: Turn) -> Result<Hold, Error> {
-        in_each(&self.sessions, |client| async move { self.acquire_in(&client, kind, turn).await })
+    async fn acquire(&self, kinds: Kinds, turn: Turn) -> Result<Hold, Error> {
+        in_each(&self.sessions, |client| async move { self.acquire_in(&client, kinds, turn).await })
             .await
     }
 
-    async fn acquire_in(&self, client: &Client, kind: &str, turn: Turn) -> Result<Hold, Error> {
+    async fn acquire_in(&self, client: &Client, kinds: Kinds, turn: Turn) -> Result<Hold, Error> {
+        let kind = self.naming.kind(kinds);
         let claim = Claim::stake(client, &self.path, kind, &self.label).await?;
         line::wait(&claim, KINDS, turn).await?;
         Ok(Hold::new(claim))
     }
 
-    async fn try_acquire(&self, kind: &str, turn: Turn) -> Result<Option<Hold>, Error> {
+    async fn try_acquire(&self, kinds: Kinds, turn: Turn) -> Result<Option<Hold>, Error> {
         in_each(
             &self.sessions,
-            |client| async move { self.try_acquire_in(&client, kind, turn).await },
+            |client| async move { self.try_acquire_in(&client, kinds, turn).await },
         )
         .await
     }
@@ -122,9 +133,10 @@ impl ReadWriteLock {
     async fn try_acquire_in(
         &self,
         client: &Client,
-        kind: &str,
+        kinds: Kinds,
         turn: Turn,
     ) -> Result<Option<Hold>, Error> {
+        let kind = self.naming.kind(kinds);
         let claim = Claim::stake(client, &self.path, kind, &self.label).await?;
         if line::obstacle(&claim, KINDS, turn).await?.is_none() {
             return Ok(Some(Hold::new(claim)));

@@ -5,7 +5,9 @@ mod fixture;
 use std::time::Duration;
 
 use reefkeeper_client::{Error as ClientError, Sessions};
-use reefkeeper_recipes::{Error, FencingToken, LeaderLatch, LeaderSelector, Leadership, Led};
+use reefkeeper_recipes::{
+    Error, FencingToken, LeaderLatch, LeaderSelector, Leadership, Led, Naming,
+};
 use tokio::sync::oneshot;
 
 use self::fixture::{Fixture, children, disconnected, gone};
@@ -228,4 +230,25 @@ async fn work_is_taken_away_from_a_leader_whose_session_expired() {
     assert_eq!(led, Ok(Led::Interrupted));
     // In the next session it may lead again.
     assert_eq!(selector.lead(async |_| "again").await, Ok(Led::Finished("again")));
+}
+
+#[tokio::test]
+async fn a_candidate_with_names_of_kazoo_leads_before_those_who_came_later() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let first = LeaderSelector::new(&client, PATH, "first").naming(Naming::Kazoo);
+    let second = LeaderSelector::new(&client, PATH, "second");
+    let mut following = None;
+    let led = first
+        .lead(async |hold| {
+            assert!(hold.path().contains("__lock__"), "{}", hold.path());
+            let follower = tokio::spawn(async move { second.lead(async |_| "done").await });
+            children(&client, PATH, 2).await;
+            assert!(!follower.is_finished());
+            following = Some(follower);
+        })
+        .await;
+    assert_eq!(led, Ok(Led::Finished(())));
+    let following = following.expect("it led").await.expect("ran");
+    assert_eq!(following, Ok(Led::Finished("done")));
 }

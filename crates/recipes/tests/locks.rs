@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reefkeeper_client::{CreateMode, Error as ClientError, SessionState};
-use reefkeeper_recipes::{Certainty, Error, FencingToken, Lock, Loss, MultiLock};
+use reefkeeper_recipes::{Certainty, Error, FencingToken, Lock, Loss, MultiLock, Naming};
 use tokio::task::JoinSet;
 
 use self::fixture::{Fixture, Room, children, disconnected, gone};
@@ -278,6 +278,25 @@ async fn contenders_of_kazoo_are_in_the_same_line() {
     // What Curator looks for: its prefix, a GUID, and the number after the last "lock-".
     let name = hold.path().rsplit('/').next().expect("a name");
     assert!(name.starts_with("_c_") && name.contains("-lock-"), "{name}");
+}
+
+#[tokio::test]
+async fn contenders_with_names_of_either_library_are_in_one_line() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let lock = |naming| Lock::new(&client, PATH).naming(naming);
+    for (one, other, kind) in
+        [(Naming::Kazoo, Naming::Curator, "__lock__"), (Naming::Curator, Naming::Kazoo, "lock-")]
+    {
+        let hold = lock(one).acquire().await.expect("held");
+        // What the other library looks for is right before the number.
+        let (before, number) = hold.path().split_at(hold.path().len() - 10);
+        assert!(before.ends_with(kind) && number.parse::<u32>().is_ok(), "{}", hold.path());
+        assert!(lock(other).try_acquire().await.expect("answered").is_none());
+        hold.release().await.expect("released");
+        assert!(lock(other).try_acquire().await.expect("answered").is_some());
+        children(&client, PATH, 0).await;
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod fixture;
 use std::sync::Arc;
 
 use reefkeeper_client::CreateMode;
-use reefkeeper_recipes::{Hold, Lock, ReadWriteLock, Semaphore};
+use reefkeeper_recipes::{Hold, Lock, Naming, ReadWriteLock, Semaphore};
 use tokio::task::JoinSet;
 
 use self::fixture::{Fixture, Room, children, disconnected};
@@ -106,6 +106,25 @@ async fn readers_and_writers_of_kazoo_are_in_the_same_line() {
     assert!(lock.try_read().await.expect("answered").is_none());
     client.delete(&writer, None).await.expect("deleted");
     assert!(lock.try_write().await.expect("answered").is_some());
+}
+
+#[tokio::test]
+async fn readers_and_writers_with_names_of_kazoo_are_known_to_the_others() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let (kazoo, curator) = (
+        ReadWriteLock::new(&client, PATH).naming(Naming::Kazoo),
+        ReadWriteLock::new(&client, PATH),
+    );
+    let reader = kazoo.read().await.expect("held");
+    assert!(reader.path().contains("__rlock__"), "{}", reader.path());
+    let with_it = curator.read().await.expect("held");
+    assert!(curator.try_write().await.expect("answered").is_none());
+    with_it.release().await.expect("released");
+    reader.release().await.expect("released");
+    let writer = kazoo.write().await.expect("held");
+    assert!(writer.path().contains("__lock__"), "{}", writer.path());
+    assert!(curator.try_read().await.expect("answered").is_none());
 }
 
 #[tokio::test]
