@@ -33,7 +33,7 @@
 //! | be found by callers, and find whom to call | [`Registration`], [`ServiceProvider`] |
 //! | follow a configuration | [`Watched`] |
 //! | give out numbers | [`IdGenerator`]; [`WorkerIds`] for small ones that come back |
-//! | hand out work | [`Queue`]; [`DelayQueue`] for later |
+//! | hand out work | [`Queue`]; [`DelayQueue`] for later; [`CuratorQueue`] with programs in Java |
 //!
 //! # What they have in common
 //!
@@ -54,6 +54,7 @@ mod atomic;
 mod barrier;
 mod cache;
 mod claim;
+mod curator_queue;
 mod discovery;
 mod double_barrier;
 mod error;
@@ -85,6 +86,7 @@ mod worker_ids;
 pub use self::atomic::{AtomicValue, Counter, Versioned};
 pub use self::barrier::Barrier;
 pub use self::cache::{Cache, CacheEvent, CacheEvents, Entry, Freshness};
+pub use self::curator_queue::{CuratorQueue, TakenItems};
 pub use self::discovery::{Registration, ServiceInstance, ServiceProvider, Strategy};
 pub use self::double_barrier::{DoubleBarrier, Entered};
 pub use self::error::Error;

@@ -60,7 +60,8 @@ impl Priority {
 /// All who wait are woken when an item is put or given back: fit for dozens of workers, not for
 /// thousands.
 ///
-/// The layout is that of kazoo's `LockingQueue`, with which it can be shared.
+/// The layout is that of kazoo's `LockingQueue`, with which it can be shared. For that of Curator see
+/// [`crate::CuratorQueue`].
 #[derive(Clone, Debug)]
 pub struct Queue {
     shelf: Shelf,
@@ -69,7 +70,7 @@ pub struct Queue {
 impl Queue {
     /// The queue at that path, which need not exist.
     pub fn new(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
-        Self { shelf: Shelf::new(sessions.into(), path.into()) }
+        Self { shelf: Shelf::new(sessions.into(), &path.into()) }
     }
 
     /// Puts an item at the end.
@@ -170,7 +171,7 @@ pub struct DelayQueue {
 impl DelayQueue {
     /// The queue at that path, which need not exist.
     pub fn new(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
-        Self { shelf: Shelf::new(sessions.into(), path.into()) }
+        Self { shelf: Shelf::new(sessions.into(), &path.into()) }
     }
 
     /// Puts an item that nobody takes before that time.

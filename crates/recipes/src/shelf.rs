@@ -6,7 +6,8 @@
 //! ```
 //!
 //! An item is deleted together with its mark, in one transaction of who has marked it. So an item is
-//! there until its work is done, and nobody but the owner of the mark deletes it.
+//! there until its work is done, and nobody but the owner of the mark deletes it. A
+//! [`CuratorQueue`](crate::CuratorQueue) has the two directories elsewhere.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -36,19 +37,28 @@ const NAP_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Shelf {
     sessions: Sessions,
-    path: String,
+    /// Where the items are.
+    entries: String,
+    /// Where the marks are.
+    taken: String,
 }
 
 impl Shelf {
-    pub(crate) const fn new(sessions: Sessions, path: String) -> Self {
-        Self { sessions, path }
+    /// One of our own, with both directories below a path.
+    pub(crate) fn new(sessions: Sessions, path: &str) -> Self {
+        Self::at(sessions, child(path, ENTRIES), child(path, TAKEN))
+    }
+
+    /// One whose items and marks are in these directories.
+    pub(crate) const fn at(sessions: Sessions, entries: String, taken: String) -> Self {
+        Self { sessions, entries, taken }
     }
 
     /// Adds items whose names begin so, all or none.
     pub(crate) async fn put(&self, prefix: &str, items: Vec<Payload>) -> Result<(), Error> {
         let client = self.sessions.current();
-        let directory = self.entries();
-        let path = child(&directory, prefix);
+        let directory = &self.entries;
+        let path = child(directory, prefix);
         loop {
             let put = || {
                 let mode = CreateMode::PersistentSequential;
@@ -61,7 +71,7 @@ impl Shelf {
             match client.patiently(put).await {
                 Ok(_) => return Ok(()),
                 Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) => {
-                    client.ensure(&directory, CreateMode::Persistent).await?;
+                    client.ensure(directory, CreateMode::Persistent).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -70,8 +80,8 @@ impl Shelf {
 
     /// How many items there are.
     pub(crate) async fn len(&self) -> Result<usize, Error> {
-        let (client, directory) = (self.sessions.current(), self.entries());
-        match client.patiently(|| client.exists(&directory)).await? {
+        let client = self.sessions.current();
+        match client.patiently(|| client.exists(&self.entries)).await? {
             Some(stat) => Ok(usize::try_from(stat.num_children).unwrap_or(0)),
             None => Ok(0),
         }
@@ -87,15 +97,15 @@ impl Shelf {
     pub(crate) async fn try_take(&self, due: impl Fn(&str) -> Due) -> Result<Option<Taken>, Error> {
         let client = self.sessions.current();
         // The marks first: an item that is done after that is in neither list.
-        let (marks, _) = self.list(&client, &self.taken()).await?;
-        let (items, _) = self.list(&client, &self.entries()).await?;
+        let (marks, _) = self.list(&client, &self.taken).await?;
+        let (items, _) = self.list(&client, &self.entries).await?;
         self.take_one_of(&client, &free(&items, &marks), &due).await
     }
 
     async fn take_in(&self, client: &Client, due: &impl Fn(&str) -> Due) -> Result<Taken, Error> {
         loop {
-            let (marks, marks_change) = self.list(client, &self.taken()).await?;
-            let (items, items_change) = self.list(client, &self.entries()).await?;
+            let (marks, marks_change) = self.list(client, &self.taken).await?;
+            let (items, items_change) = self.list(client, &self.entries).await?;
             let free = free(&items, &marks);
             if let Some(taken) = self.take_one_of(client, &free, due).await? {
                 return Ok(taken);
@@ -126,7 +136,7 @@ impl Shelf {
     ) -> Result<Option<Taken>, Error> {
         for name in free.iter().filter(|name| due(name) == Due::Now) {
             let mut taken =
-                Taken::begin(client, child(&self.entries(), name), child(&self.taken(), name));
+                Taken::begin(client, child(&self.entries, name), child(&self.taken, name));
             if taken.mark().await? && taken.read().await? {
                 return Ok(Some(taken));
             }
@@ -148,14 +158,6 @@ impl Shelf {
                 outcome => return outcome,
             }
         }
-    }
-
-    fn entries(&self) -> String {
-        child(&self.path, ENTRIES)
-    }
-
-    fn taken(&self) -> String {
-        child(&self.path, TAKEN)
     }
 }
 
