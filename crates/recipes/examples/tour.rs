@@ -12,9 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use reefkeeper_client::{Client, CreateMode};
 use reefkeeper_recipes::{
-    AtomicValue, Barrier, Cache, Counter, DelayQueue, DoubleBarrier, Group, GroupMember,
-    IdGenerator, LeaderSelector, Lock, MultiLock, Outcome, PersistentEphemeral, ReadWriteLock,
-    Rendezvous, Semaphore, TwoPhaseCommit,
+    AtomicValue, Barrier, Cache, Counter, DelayQueue, DoubleBarrier, FailureDetector, Group,
+    GroupMember, IdGenerator, LeaderSelector, Lock, MultiLock, Outcome, PersistentEphemeral,
+    PersistentTtl, ReadWriteLock, Rendezvous, Semaphore, Tasks, TwoPhaseCommit, Worker, WorkerId,
+    WorkerIds,
 };
 
 type Done = Result<(), Box<dyn Error>>;
@@ -77,11 +78,26 @@ async fn values(client: &Client) -> Done {
     println!("atomic value: version {}", names.version);
     let orders = IdGenerator::new(client, "/tour/orders", 100);
     println!("id generator: {} and {}", orders.next().await?, orders.next().await?);
+    let shard = WorkerIds::new(client, "/tour/shards", 8).claim().await?;
+    println!("worker ids: {:?}", shard.as_ref().map(WorkerId::number));
     let reminders = DelayQueue::new(client, "/tour/reminders");
     reminders.put("now", SystemTime::now()).await?;
     let reminder = reminders.take().await?;
     println!("delay queue: {}", String::from_utf8_lossy(reminder.data()));
     reminder.done().await?;
+
+    let frames = Tasks::new(client, "/tour/frames");
+    let frame = frames.submit("frame 17").await?;
+    let mut worker = Worker::join(client, "/tour/frames", "tour");
+    let work = async {
+        worker.next().await?.done("pixels").await?;
+        frames.outcome(&frame).await
+    };
+    tokio::select! {
+        outcome = work => println!("tasks: {}", String::from_utf8_lossy(&outcome?)),
+        ended = frames.assign("tour") => println!("tasks: no master anymore: {ended:?}"),
+    }
+    worker.leave().await?;
     Ok(())
 }
 
@@ -94,6 +110,13 @@ async fn presence(client: &Client) -> Done {
     let group = Group::of(client, "/tour/group");
     group.synced().await?;
     println!("group: {:?}", group.members());
+    let detector = FailureDetector::of(client, "/tour/group");
+    detector.arrived("tour").await?;
+    println!("failure detector: {:?}", detector.health("tour"));
+    let mut cart = PersistentTtl::keep(client, "/tour/cart", Duration::from_secs(60), "3 apples");
+    // Servers must be configured for it.
+    println!("persistent with a time to live: {:?}", cart.present().await);
+    drop(cart);
     let cache = Cache::of_tree(client, "/tour");
     cache.synced().await?;
     println!("cache: {} znodes", cache.entries().len());

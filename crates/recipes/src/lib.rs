@@ -34,6 +34,7 @@
 //! | follow a configuration | [`Watched`] |
 //! | give out numbers | [`IdGenerator`]; [`WorkerIds`] for small ones that come back |
 //! | hand out work | [`Queue`]; [`DelayQueue`] for later; [`CuratorQueue`] with programs in Java |
+//! | hand out work that has outcomes | [`Tasks`], [`Worker`] |
 //!
 //! # What they have in common
 //!
@@ -78,6 +79,7 @@ mod rendezvous;
 mod renewed;
 mod semaphore;
 mod shelf;
+mod tasks;
 mod tree_path;
 mod two_phase_commit;
 mod watched;
@@ -106,6 +108,7 @@ pub use self::read_write_lock::ReadWriteLock;
 pub use self::rendezvous::Rendezvous;
 pub use self::semaphore::Semaphore;
 pub use self::shelf::Taken;
+pub use self::tasks::{Task, Tasks, Worker};
 pub use self::two_phase_commit::{Outcome, TwoPhaseCommit};
 pub use self::watched::Watched;
 pub use self::worker_ids::{WorkerId, WorkerIds};
