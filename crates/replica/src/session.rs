@@ -175,6 +175,18 @@ impl Sessions {
         }
     }
 
+    /// Notes that a learner has heard of a session's client just now, which may be silent for so many
+    /// milliseconds from now on; for as long as before if that is not positive, or not the learner's session.
+    pub(crate) fn heard_of(&mut self, now: Instant, learner: Link, id: SessionId, timeout_ms: i32) {
+        let Some(session) = self.by_id.get(&id) else { return };
+        session.heartbeat.beat(now);
+        let is_elsewhere = session.owner.is_some_and(|owner| owner != Owner::Learner(learner));
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
+        if !is_elsewhere && !timeout.is_zero() && timeout != session.timeout {
+            self.set_timeout(id, timeout);
+        }
+    }
+
     pub(crate) fn find_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&id)
     }

@@ -154,15 +154,15 @@ impl Intake<'_, '_> {
         }
     }
 
-    /// A client wants to resume its session at a learner.
-    pub(super) fn on_revalidate(&mut self, now: Now, link: Link, id: SessionId) {
+    /// A client wants to resume its session at a learner, which lets it be silent for so many milliseconds.
+    pub(super) fn on_revalidate(&mut self, now: Now, link: Link, id: SessionId, timeout_ms: i32) {
         let is_local = self.core.sessions.is_local(id);
         let session = self.core.sessions.find_mut(id);
         let session = session.filter(|session| !session.is_closing && !is_local);
         let is_valid = session.is_some();
         if let Some(session) = session {
-            session.heartbeat.beat(now.instant);
             session.owner = Some(Owner::Learner(link));
+            self.core.sessions.heard_of(now.instant, link, id, timeout_ms);
             self.release_connection(id);
         }
         // What the session asked elsewhere may be under way; it sees that where it is now.

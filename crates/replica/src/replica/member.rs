@@ -343,8 +343,10 @@ impl Replica {
         }
         match packet {
             ToLeader::Request(request) => section.on_forwarded(now, link, request),
-            ToLeader::Revalidate { session, .. } => section.on_revalidate(now, link, *session),
-            ToLeader::Ping { touches, .. } => section.core.touch(now, *touches),
+            &ToLeader::Revalidate { session, timeout_ms } => {
+                section.on_revalidate(now, link, session, timeout_ms);
+            }
+            ToLeader::Ping { touches, .. } => section.core.touch(now, link, *touches),
             ToLeader::FollowerInfo(_)
             | ToLeader::ObserverInfo(_)
             | ToLeader::AckEpoch { .. }
@@ -482,11 +484,9 @@ impl Core {
     }
 
     /// A learner has heard of these sessions' clients.
-    fn touch(&mut self, now: Now, touches: Touches<'_>) {
-        for SessionTouch { session, .. } in touches.iter() {
-            if let Some(session) = self.sessions.find_mut(session) {
-                session.heartbeat.beat(now.instant);
-            }
+    fn touch(&mut self, now: Now, learner: Link, touches: Touches<'_>) {
+        for SessionTouch { session, timeout_ms } in touches.iter() {
+            self.sessions.heard_of(now.instant, learner, session, timeout_ms);
         }
     }
 

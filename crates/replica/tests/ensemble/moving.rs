@@ -21,6 +21,27 @@ fn ways() -> impl Iterator<Item = (i64, i64)> {
 }
 
 #[test]
+fn a_session_has_the_timeout_with_which_it_was_resumed_last() {
+    for (from, to) in ways() {
+        let mut world = World::new(3);
+        let old = world.client(from);
+        let longer = world.dial(to);
+        world.resume_for(longer, world.ticket(old), TIMEOUT * 3);
+        world.wait(TIMEOUT * 2);
+        let told = world.ask(longer, [create("/a", CreateMode::Ephemeral)]);
+        assert!(
+            told.starts_with("session for 3000") && told.contains("/a"),
+            "{from} to {to}: {told}"
+        );
+        let shorter = world.dial(from);
+        world.resume_for(shorter, world.ticket(old), TIMEOUT / 2);
+        world.wait(TIMEOUT * 3 / 4);
+        let told = world.told(shorter);
+        assert!(told.ends_with("closed\n"), "{from} to {to}: {told}");
+    }
+}
+
+#[test]
 fn a_write_over_the_connection_that_a_session_has_left_is_not_done_and_closes_it() {
     for (from, to) in ways() {
         let mut world = World::new(3);

@@ -212,20 +212,25 @@ impl World {
         resume: Option<Ticket>,
         read_only: Option<bool>,
     ) {
-        self.send(client, &greeting(resume, read_only));
+        self.send(client, &greeting(resume, read_only, TIMEOUT));
+    }
+
+    /// Resumes a session with another timeout.
+    pub(crate) fn resume_for(&mut self, client: Client, ticket: Ticket, timeout: Duration) {
+        self.send(client, &greeting(Some(ticket), Some(false), timeout));
     }
 
     /// A session comes back over another connection, and right behind that the one that it had there sends
     /// a request that was late.
     pub(crate) fn come_back_amid(&mut self, client: Client, (late, op): (Client, Op<'_>)) {
-        self.receive(client, &greeting(Some(self.ticket(late)), Some(false)));
+        self.receive(client, &greeting(Some(self.ticket(late)), Some(false), TIMEOUT));
         self.put(late, op);
         self.run();
     }
 
     /// A session is resumed with a learner that is told that it is alive, before the leader is asked.
     pub(crate) fn resume_amid(&mut self, client: Client, ticket: Ticket, word: &ToLearner<'_>) {
-        self.receive(client, &greeting(Some(ticket), Some(false)));
+        self.receive(client, &greeting(Some(ticket), Some(false), TIMEOUT));
         let sid = self.remotes[client.0].sid;
         self.hear(sid.0, word);
     }
@@ -667,13 +672,13 @@ fn membership(voters: i64) -> Membership {
 }
 
 /// The first frame of a connection.
-fn greeting(resume: Option<Ticket>, read_only: Option<bool>) -> Vec<u8> {
+fn greeting(resume: Option<Ticket>, read_only: Option<bool>, timeout: Duration) -> Vec<u8> {
     let none = Ticket { session: SessionId::NONE, password: SessionPassword([0; 16]) };
     let Ticket { session, password } = resume.unwrap_or(none);
     let mut bytes = Vec::new();
     ConnectRequest {
         last_zxid_seen: Zxid::ZERO,
-        timeout_ms: i32::try_from(TIMEOUT.as_millis()).expect("a short timeout"),
+        timeout_ms: i32::try_from(timeout.as_millis()).expect("a short timeout"),
         session,
         password: &password.0,
         read_only,
