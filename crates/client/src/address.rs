@@ -10,6 +10,15 @@ use crate::session::Chroot;
 pub const DEFAULT_PORT: u16 = 2181;
 
 /// One server: a name or address, and a port.
+///
+/// ```
+/// use reefkeeper_client::Host;
+///
+/// let host: Host = "[::1]:2182".parse()?;
+/// assert_eq!((host.name.as_str(), host.port), ("::1", 2182));
+/// assert_eq!("keeper".parse::<Host>()?.to_string(), "keeper:2181");
+/// # Ok::<_, reefkeeper_client::AddressError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Host {
     /// A name, resolved anew at each attempt to connect, or an IP address without brackets.
@@ -58,6 +67,15 @@ impl FromStr for Host {
 }
 
 /// The servers of an ensemble and the subtree that the client lives in.
+///
+/// ```
+/// use reefkeeper_client::Ensemble;
+///
+/// let ensemble: Ensemble = "one:2181,two:2182/my-app".parse()?;
+/// assert_eq!(ensemble.hosts()[1].port, 2182);
+/// assert_eq!(ensemble.chroot.as_str(), "/my-app");
+/// # Ok::<_, reefkeeper_client::AddressError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ensemble {
     /// At least one server.

@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use types::{AclList, CreateMode, ReconfigRequest, Stat, WatchMode, WatcherKind};
 
+use crate::address::Host;
 use crate::builder::Builder;
 use crate::client;
 use crate::error::{ConnectError, Error};
@@ -117,6 +118,11 @@ impl Client {
     /// The timeout that the server decided on.
     pub fn session_timeout(&self) -> Duration {
         self.inner.session_timeout()
+    }
+
+    /// The server that serves the session now; as [`crate::Client::server`].
+    pub fn server(&self) -> Option<Host> {
+        self.inner.server()
     }
 
     /// Waits until the session is in another state than the given one; returns that.

@@ -1,6 +1,7 @@
 //! The handle that applications hold.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,11 +16,10 @@ use types::{
 use crate::address::Host;
 use crate::builder::Builder;
 use crate::driver::{Call, Command, Status};
-use crate::error::{AddressError, ConnectError, Error};
+use crate::error::{ConnectError, Error};
 use crate::response::{Acls, Children, Created, Data, Identity, Response};
-use crate::session::{RequestId, SessionState, Ticket};
+use crate::session::{RequestId, SessionState};
 use crate::span;
-use crate::states::States;
 use crate::transaction::{ReadBatch, Transaction};
 use crate::watch::{self as watches, OneShotWatch, PersistentWatch, WatchSender};
 use crate::written::{CreateOptions, Payload};
@@ -31,9 +31,41 @@ use crate::written::{CreateOptions, Payload};
 /// its operation back.
 ///
 /// The session is closed by [`Self::close`], or when the last clone and the last watch are dropped.
-#[derive(Clone, Debug)]
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, CreateMode};
+///
+/// let client = Client::connect(ensemble).await?;
+/// let mut counts = Vec::new();
+/// for path in ["/apples", "/pears"] {
+///     let client = client.clone();
+///     counts.push(tokio::spawn(async move {
+///         client.create(path, "3", CreateMode::Persistent).await?;
+///         client.get_data(path).await
+///     }));
+/// }
+/// for count in counts {
+///     assert_eq!(count.await??.bytes(), b"3");
+/// }
+/// println!("{client:?}");
+/// # Ok(()) });
+/// ```
+#[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Status { state, ticket, timeout, server } = &*self.shared.status.borrow();
+        f.debug_struct("Client")
+            .field("state", state)
+            .field("session", &ticket.as_ref().map(|ticket| ticket.id))
+            .field("timeout", timeout)
+            .field("server", &server.as_ref().map(Host::to_string))
+            .finish_non_exhaustive()
+    }
 }
 
 /// What all clones share.
@@ -63,6 +95,15 @@ pub(crate) use expect_response;
 impl Client {
     /// Opens a session with the servers of `host:port,host:port/chroot`.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(format!("{ensemble},{ensemble}/my-app")).await?;
+    /// assert!(client.state().is_connected());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// When no server takes the session within 30 seconds.
     ///
@@ -72,46 +113,25 @@ impl Client {
         Self::builder(ensemble).connect().await
     }
 
-    /// Settings beyond the names of the servers.
+    /// Settings beyond the names of the servers; see [`Builder`].
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use std::time::Duration;
+    ///
+    /// use reefkeeper_client::Client;
+    ///
+    /// let asked = Duration::from_secs(20);
+    /// let client = Client::builder(ensemble).session_timeout(asked).connect().await?;
+    /// assert_eq!(client.session_timeout(), asked);
+    /// # Ok(()) });
+    /// ```
     pub fn builder(ensemble: impl Into<String>) -> Builder {
         Builder::new(ensemble)
     }
 
     pub(crate) fn new(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
-    }
-
-    /// The state of the session now.
-    pub fn state(&self) -> SessionState {
-        self.shared.status.borrow().state
-    }
-
-    /// The states of the session from now on.
-    ///
-    /// ```
-    /// # fixture::example(async |ensemble| {
-    /// use reefkeeper_client::Client;
-    ///
-    /// let client = Client::connect(ensemble).await?;
-    /// let mut states = client.states();
-    /// client.close().await?;
-    /// while let Some(state) = states.changed().await {
-    ///     println!("{state:?}");
-    /// }
-    /// # Ok(()) });
-    /// ```
-    pub fn states(&self) -> States {
-        States::of(self.shared.status.clone())
-    }
-
-    /// What resumes the session in another process; `None` before a server took it.
-    pub fn ticket(&self) -> Option<Ticket> {
-        self.shared.status.borrow().ticket.clone()
-    }
-
-    /// The timeout that the server decided on; what was asked for until then.
-    pub fn session_timeout(&self) -> Duration {
-        self.shared.status.borrow().timeout
     }
 
     /// Creates a znode.
@@ -227,6 +247,18 @@ impl Client {
     }
 
     /// As [`Self::get_data`], with a watch for the data and for its deletion.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode, EventKind};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.create("/job", "to do", CreateMode::Persistent).await?;
+    /// let (data, changed) = client.get_data_and_watch("/job").await?;
+    /// client.set_data("/job", "done", Some(data.stat.version)).await?;
+    /// assert_eq!(changed.await?.kind, EventKind::NodeDataChanged);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`ErrorCode::NoNode`], and those of every operation; there is no watch then.
@@ -355,6 +387,16 @@ impl Client {
 
     /// Counts the znodes below one.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.ensure("/jobs/garden/mow", CreateMode::Persistent).await?;
+    /// assert_eq!(client.get_all_children_number("/jobs").await?, 2);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorCode::NoNode`], and those of every operation.
     pub async fn get_all_children_number(&self, path: &str) -> Result<usize, Error> {
@@ -438,6 +480,18 @@ impl Client {
 
     /// Asks whether this client's connection has such a watch on the server.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, WatchMode, WatcherKind};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let changes = client.add_watch("/jobs", WatchMode::Persistent).await?;
+    /// assert!(client.has_watch("/jobs", WatcherKind::Any).await?);
+    /// drop(changes);
+    /// assert!(!client.has_watch("/jobs", WatcherKind::Any).await?);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// Those of every operation.
     pub async fn has_watch(&self, path: &str, kind: WatcherKind) -> Result<bool, Error> {
@@ -449,6 +503,17 @@ impl Client {
     }
 
     /// Removes all watches of a kind that this client has at a path; they end.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, WatchMode, WatcherKind};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let mut changes = client.add_watch("/", WatchMode::PersistentRecursive).await?;
+    /// client.remove_watches("/", WatcherKind::Any).await?;
+    /// assert_eq!(changes.next().await, None);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`ErrorCode::NoWatcher`] if there is none, and those of every operation.
@@ -477,7 +542,17 @@ impl Client {
         expect_response!(response, Response::Done => ())
     }
 
-    /// Reads the membership of the ensemble, wherever the chroot is.
+    /// Reads the membership of the ensemble, wherever the chroot is: a line for each server, and the
+    /// version; empty on a server that is alone.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(format!("{ensemble}/my-app")).await?;
+    /// println!("{}", String::from_utf8_lossy(client.config().await?.bytes()));
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// Those of every operation.
@@ -494,106 +569,6 @@ impl Client {
     pub async fn reconfig(&self, request: ReconfigRequest<'_>) -> Result<Data, Error> {
         let op = Op::Write(Write::Reconfig(Box::new(request.into_owned())));
         expect_response!(self.call(op).await, Response::Data(data) => data)
-    }
-
-    /// Replaces the list of servers, for example by what a directory of services says now.
-    ///
-    /// Clients that all do this spread over the new list: chance decides which of them move, so that
-    /// none moves without need. One whose server is not in the list anymore moves. It does so when
-    /// what it has asked is answered; what is asked meanwhile waits for the next server.
-    ///
-    /// ```
-    /// # fixture::example(async |ensemble| {
-    /// use reefkeeper_client::Client;
-    ///
-    /// let client = Client::connect(ensemble.as_str()).await?;
-    /// client.update_hosts(["localhost:2999".parse()?, ensemble.parse()?])?;
-    /// assert!(client.exists("/zookeeper").await?.is_some());
-    /// # Ok(()) });
-    /// ```
-    ///
-    /// # Errors
-    /// [`AddressError::NoHost`] if there is none in the list.
-    pub fn update_hosts(&self, hosts: impl IntoIterator<Item = Host>) -> Result<(), AddressError> {
-        let hosts: Vec<Host> = hosts.into_iter().collect();
-        if hosts.is_empty() {
-            return Err(AddressError::NoHost(String::new()));
-        }
-        // A session that is over has no servers.
-        drop(self.shared.commands.send(Command::Hosts(hosts)));
-        Ok(())
-    }
-
-    /// Closes the session: its ephemeral znodes vanish at once, and all clones fail from now on.
-    /// Operations asked for before are done first.
-    ///
-    /// ```
-    /// # fixture::example(async |ensemble| {
-    /// use reefkeeper_client::Client;
-    ///
-    /// let client = Client::connect(ensemble).await?;
-    /// client.close().await?;
-    /// assert!(client.state().is_over());
-    /// # Ok(()) });
-    /// ```
-    ///
-    /// # Errors
-    /// When no server confirms it; the session then expires after its timeout.
-    pub async fn close(&self) -> Result<(), Error> {
-        match self.call(Op::CloseSession).await {
-            Err(Error::Closed) => Ok(()),
-            response => expect_response!(response, Response::Done => ()),
-        }
-    }
-
-    /// As [`Self::close`], but so long at most. A session whose end no server has confirmed until then is
-    /// left: nobody speaks for it anymore, and it expires after its timeout at the latest. All clones
-    /// fail from now on in any case.
-    ///
-    /// ```
-    /// # fixture::example(async |ensemble| {
-    /// use std::time::Duration;
-    ///
-    /// use reefkeeper_client::Client;
-    ///
-    /// let client = Client::connect(ensemble).await?;
-    /// client.close_within(Duration::from_secs(5)).await?;
-    /// # Ok(()) });
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`] when the time is over; and those of [`Self::close`].
-    pub async fn close_within(&self, limit: Duration) -> Result<(), Error> {
-        if let Ok(outcome) = tokio::time::timeout(limit, self.close()).await {
-            return outcome;
-        }
-        // Without a driver it is over already.
-        drop(self.shared.commands.send(Command::Detach));
-        Err(Error::TimedOut { may_have_happened: true })
-    }
-
-    /// Leaves the session without closing it, for another process that resumes it before it
-    /// expires (see [`Builder::resume`]). All clones fail from now on, and so does what was not answered
-    /// yet.
-    ///
-    /// Returns what resumes it; `None` if there was no session yet.
-    ///
-    /// ```
-    /// # fixture::example(async |ensemble| {
-    /// use reefkeeper_client::{Client, CreateMode};
-    ///
-    /// let client = Client::connect(ensemble.as_str()).await?;
-    /// client.create("/here", "", CreateMode::Ephemeral).await?;
-    /// let ticket = client.detach().expect("a session");
-    /// let resumed = Client::builder(ensemble).resume(ticket).connect().await?;
-    /// assert!(resumed.exists("/here").await?.is_some());
-    /// # Ok(()) });
-    /// ```
-    pub fn detach(self) -> Option<Ticket> {
-        let ticket = self.ticket();
-        // Without a driver it is detached already.
-        drop(self.shared.commands.send(Command::Detach));
-        ticket
     }
 
     /// Asks for something and waits for the answer.

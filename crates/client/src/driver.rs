@@ -77,6 +77,8 @@ pub(crate) struct Status {
     pub(crate) ticket: Option<Ticket>,
     /// Its timeout.
     pub(crate) timeout: Duration,
+    /// Who serves it, if anybody does.
+    pub(crate) server: Option<Host>,
 }
 
 impl Status {
@@ -86,6 +88,7 @@ impl Status {
             state: session.state(),
             ticket: session.ticket().cloned(),
             timeout: session.timeout(),
+            server: None,
         }
     }
 }
@@ -95,6 +98,8 @@ impl Status {
 pub(crate) struct Driver {
     session: Session,
     hosts: Vec<Host>,
+    /// The one to which the last connection was made.
+    dialed: Option<Host>,
     connector: Connector,
     commands: mpsc::UnboundedReceiver<Command>,
     /// One for each request that may still be queued; given back when requests are done.
@@ -127,6 +132,7 @@ impl Driver {
         Self {
             session,
             hosts,
+            dialed: None,
             connector,
             commands,
             permits,
@@ -288,6 +294,7 @@ impl Driver {
     fn dial(&mut self, conn: ConnId, HostIndex(host): HostIndex) {
         let host = self.hosts[host].clone();
         debug!(%host, "connecting");
+        self.dialed = Some(host.clone());
         let stream = self.connector.connect(host, conn);
         self.socket = Socket::Dialing(Dialing { conn, stream });
     }
@@ -330,7 +337,8 @@ impl Driver {
             Span::current().record("id", field::display(id));
         }
         info!(?state, "session");
-        self.status.send_replace(Status { state, ..Status::of(&self.session) });
+        let server = self.dialed.clone().filter(|_| state.is_connected());
+        self.status.send_replace(Status { state, server, ..Status::of(&self.session) });
     }
 
     /// Answers what was queued while the session ended, so that nobody waits in vain.

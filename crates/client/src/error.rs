@@ -7,6 +7,21 @@ use types::ErrorCode;
 use types::path::InvalidPath;
 
 /// Why an operation has no result.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, CreateMode, Error, ErrorCode};
+///
+/// let client = Client::connect(ensemble).await?;
+/// match client.create("/config", "x", CreateMode::Persistent).await {
+///     Ok(created) => println!("created at {}", created.stat.czxid),
+///     Err(Error::Refused(ErrorCode::NodeExists)) => println!("somebody was faster"),
+///     Err(error) if error.may_have_happened() => println!("to be found out: {error}"),
+///     Err(error) if error.is_transient() => println!("once more: {error}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(()) });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -97,6 +112,19 @@ impl Error {
 }
 
 /// Why there is no client.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use std::time::Duration;
+///
+/// use reefkeeper_client::{Client, ConnectError};
+///
+/// // Nobody listens there.
+/// let within = Duration::from_millis(50);
+/// let client = Client::builder("127.0.0.1:1").connect_timeout(within).connect().await;
+/// assert!(matches!(client, Err(ConnectError::Unreachable { .. })));
+/// # Ok(()) });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -121,6 +149,12 @@ pub enum ConnectError {
 }
 
 /// What is wrong with a text such as `host:port,host:port/chroot`.
+///
+/// ```
+/// use reefkeeper_client::{AddressError, Ensemble};
+///
+/// assert_eq!("host:port".parse::<Ensemble>(), Err(AddressError::Port("host:port".to_owned())));
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum AddressError {

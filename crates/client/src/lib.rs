@@ -49,6 +49,7 @@ mod credentials;
 mod driver;
 mod error;
 mod host_source;
+mod lifetime;
 mod limits;
 mod patience;
 mod response;

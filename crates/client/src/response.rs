@@ -43,6 +43,19 @@ pub enum Response {
 }
 
 /// A znode's data and numbers.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, CreateMode};
+///
+/// let client = Client::connect(ensemble).await?;
+/// client.create("/count", "7", CreateMode::Persistent).await?;
+/// let data = client.get_data("/count").await?;
+/// let count: u32 = std::str::from_utf8(data.bytes())?.parse()?;
+/// // Only if nobody was faster.
+/// client.set_data("/count", (count + 1).to_string(), Some(data.stat.version)).await?;
+/// # Ok(()) });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Data {
     /// The bytes; `None` is null, which is kept apart from empty.
@@ -68,6 +81,18 @@ pub struct Acls {
 }
 
 /// A new znode.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, CreateMode};
+///
+/// let client = Client::connect(ensemble).await?;
+/// let first = client.create("/turn-", "", CreateMode::EphemeralSequential).await?;
+/// let second = client.create("/turn-", "", CreateMode::EphemeralSequential).await?;
+/// assert_eq!(second.path, "/turn-0000000001");
+/// assert!(second.stat.czxid > first.stat.czxid);
+/// # Ok(()) });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Created {
     /// Where it is, with the counter of a sequential one.

@@ -12,6 +12,24 @@ use crate::session::SessionState;
 
 /// The states of a session, one after another. States that follow each other faster than they are
 /// taken are skipped; the last one never is.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, SessionState};
+///
+/// let client = Client::builder(ensemble).start()?;
+/// let mut states = client.states();
+/// assert_eq!(states.current(), SessionState::Connecting);
+/// while let Some(state) = states.changed().await {
+///     if state.is_connected() {
+///         break;
+///     }
+/// }
+/// client.close().await?;
+/// assert_eq!(states.changed().await, Some(SessionState::Closed));
+/// assert_eq!(states.changed().await, None);
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 pub struct States(watch::Receiver<Status>);
 

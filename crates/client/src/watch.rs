@@ -22,6 +22,22 @@ use crate::session::{Notice, WatchEvent, WatchId};
 ///
 /// Resolves to an error when the session ends before anything happened, and to
 /// [`ErrorCode::NoWatcher`] when the watch was removed.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use std::time::Duration;
+///
+/// use reefkeeper_client::{Client, CreateMode, EventKind};
+///
+/// let client = Client::connect(ensemble).await?;
+/// let (_, mut appeared) = client.exists_and_watch("/ready").await?;
+/// // Nothing is lost when the wait for it is given up.
+/// let none = tokio::time::timeout(Duration::from_millis(10), &mut appeared).await;
+/// assert!(none.is_err());
+/// client.create("/ready", "", CreateMode::Ephemeral).await?;
+/// assert_eq!(appeared.await?.kind, EventKind::NodeCreated);
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 #[must_use = "a watch that is dropped tells nothing"]
 pub struct OneShotWatch {
@@ -47,6 +63,21 @@ impl Future for OneShotWatch {
 ///
 /// Ends when the session ends or the watch is removed. Dropping it removes the watch from the
 /// server, unless others of this client at the same path need it.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Change, Client, CreateMode, WatchMode};
+///
+/// let client = Client::connect(ensemble).await?;
+/// let mut changes = client.add_watch("/config", WatchMode::PersistentRecursive).await?;
+/// client.ensure("/config", CreateMode::Persistent).await?;
+/// match changes.next().await {
+///     Some(Change::Event(event)) => assert_eq!(event.path, "/config"),
+///     Some(Change::Gap) => println!("reading everything again"),
+///     None => println!("the session is over"),
+/// }
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 #[must_use = "a watch that is dropped tells nothing"]
 pub struct PersistentWatch {

@@ -5,6 +5,18 @@ use std::borrow::Cow;
 use types::{AclList, Create, CreateCall, CreateMode};
 
 /// What an operation should write: bytes, or null, which servers keep apart from no bytes.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, CreateMode, Payload};
+///
+/// let client = Client::connect(ensemble).await?;
+/// client.create("/text", "hello", CreateMode::Persistent).await?;
+/// client.create("/bytes", vec![0xff; 3], CreateMode::Persistent).await?;
+/// client.create("/null", Payload::NULL, CreateMode::Persistent).await?;
+/// assert_eq!(client.get_data("/null").await?.value, None);
+/// # Ok(()) });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Payload(Option<Vec<u8>>);
 
@@ -60,6 +72,19 @@ impl From<Option<Vec<u8>>> for Payload {
 }
 
 /// What kind of znode to create, and who may do what with it.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{AclList, Client, CreateMode, CreateOptions};
+///
+/// let client = Client::connect(ensemble).await?;
+/// // A mode is enough where the client's default decides who may do what.
+/// client.create("/open", "", CreateMode::Persistent).await?;
+/// let options = CreateOptions::new(CreateMode::Persistent).acl(AclList::read_only());
+/// client.create("/sealed", "", options).await?;
+/// assert!(client.set_data("/sealed", "x", None).await.is_err());
+/// # Ok(()) });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CreateOptions {
     /// What kind.

@@ -297,3 +297,32 @@ async fn what_waits_when_the_session_is_left_is_not_said_not_to_have_happened() 
     assert!(resumed.exists("/p").await.expect("answered").is_some());
     assert_eq!(resumed.detach(), client.ticket());
 }
+
+#[tokio::test]
+async fn a_client_shows_its_server_and_itself() {
+    let fixture = Fixture::start();
+    let wires = [Wire::to(&fixture.address).await, Wire::to(&fixture.address).await];
+    let addresses = wires.each_ref().map(Wire::address);
+    let client = Client::connect(addresses.join(",")).await.expect("connected");
+    let mut servers = Vec::new();
+    for _ in 0..2 {
+        let server = client.server().expect("connected").to_string();
+        let id = client.ticket().expect("a session").id;
+        let shown = format!("{client:?}");
+        for part in ["Connected".to_owned(), id.to_string(), server.clone()] {
+            assert!(shown.contains(&part), "{part} is not in {shown}");
+        }
+        let place = addresses.iter().position(|address| *address == server).expect("in the list");
+        let mut states = client.states();
+        wires[place].cut();
+        while client.server().is_some_and(|still| still.to_string() == server) {
+            states.changed().await.expect("not over");
+        }
+        client.connected().await.expect("by the other");
+        wires[place].mend();
+        servers.push(server);
+    }
+    assert_ne!(servers[0], servers[1]);
+    client.close().await.expect("closed");
+    assert_eq!(client.server(), None);
+}
