@@ -35,7 +35,7 @@ impl Effort {
     /// What fits into 25 minutes on two cores, builds included.
     pub(crate) const QUICK: Self = Self {
         campaign: Duration::from_secs(75),
-        mutant: Duration::from_secs(60),
+        mutant: Duration::from_secs(120),
         fuzz: Duration::from_secs(8),
         kills: 20,
         torture: Duration::from_secs(90),

@@ -7,7 +7,8 @@ use types::{CreateMode, MultiOp, Op, Txn};
 use wire::limits::PACKET_BYTES_MAX;
 
 use crate::world::{
-    Client, World, authenticate, children, create, create_for, get, mine, multi, part_create,
+    Client, World, authenticate, children, create, create_for, get, mine, multi, part_check,
+    part_create,
 };
 
 /// Bytes of the name of a user: together they are just what a connection may have.
@@ -44,6 +45,19 @@ fn a_session_that_owns_what_can_be_listed_ends_with_a_list() {
     world.sync();
     let Some((_, Txn::CloseSession { paths }, _)) = world.log.last() else { panic!("no end") };
     assert_eq!(*paths, Some(vec!["/a".into()]));
+}
+
+#[test]
+fn as_many_short_parts_as_a_request_has_room_for_are_done() {
+    const PARTS: usize = 55_000;
+    let mut world = World::new();
+    let client = world.client();
+    world.tell(client, create("/a"));
+    let parts = std::iter::repeat_with(|| part_check("/a", 0)).take(PARTS).collect();
+    let told = world.tell(client, multi(parts));
+    assert!(!told.contains("Error"), "{}", &told[..90]);
+    let Some((_, Txn::Multi(txns), _)) = world.log.last() else { panic!("no multi") };
+    assert!(txns.len() == PARTS && txns.iter().all(|txn| matches!(txn, Txn::Check { .. })));
 }
 
 /// A client with as many identities as a connection may have.
