@@ -2,10 +2,12 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
+import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
 import org.apache.curator.framework.recipes.barriers.DistributedDoubleBarrier;
 import org.apache.curator.framework.recipes.leader.LeaderLatch;
 import org.apache.curator.framework.recipes.leader.LeaderSelector;
@@ -34,6 +36,7 @@ import org.apache.zookeeper.data.Stat;
  */
 final class CuratorParticipant {
     private static final int CONNECT_TIMEOUT_MS = 10_000;
+    private static final int LOOK_MS = 10;
     /** How many hold a semaphore; the other participants know it, too. */
     private static final int PERMITS = 2;
 
@@ -120,6 +123,9 @@ final class CuratorParticipant {
             case "meet":
                 meet(number, go, words[2], Integer.parseInt(words[3]));
                 break;
+            case "count":
+                count(words[2], Integer.parseInt(words[3]));
+                break;
             case "put":
                 put(words[3], Integer.parseInt(words[4]));
                 break;
@@ -127,6 +133,7 @@ final class CuratorParticipant {
                 try (DistributedQueue<String> queue = queue(words[3], item -> took(number, item))) {
                     queue.start();
                     go.await();
+                    awaitFinished(words[3]);
                 }
                 break;
             case "grab":
@@ -139,6 +146,7 @@ final class CuratorParticipant {
                     queue.start();
                     first.await();
                     go.await();
+                    awaitFinished(words[3]);
                 }
                 break;
             default:
@@ -199,7 +207,7 @@ final class CuratorParticipant {
             throws Exception {
         lock.acquire();
         try {
-            whole(number, own(path, mark), path, body);
+            whole(number, own(path, mark).orElseThrow(), path, body);
         } finally {
             lock.release();
         }
@@ -212,7 +220,7 @@ final class CuratorParticipant {
                     @Override
                     public void takeLeadership(CuratorFramework ignored) throws Exception {
                         try {
-                            whole(number, own(path, "lock"), path, body);
+                            whole(number, own(path, "lock").orElseThrow(), path, body);
                         } finally {
                             led.countDown();
                         }
@@ -238,16 +246,16 @@ final class CuratorParticipant {
     }
 
     /** Returns this session's znode in a directory, of those with that in their names. */
-    private String own(String directory, String mark) throws Exception {
+    private Optional<String> own(String directory, String mark) throws Exception {
         long session = client.getZookeeperClient().getZooKeeper().getSessionId();
         for (String child : client.getChildren().forPath(directory)) {
             String path = directory + "/" + child;
             Stat stat = client.checkExists().forPath(path);
             if (child.contains(mark) && stat != null && stat.getEphemeralOwner() == session) {
-                return path;
+                return Optional.of(path);
             }
         }
-        throw new IllegalStateException("nothing of its own in " + directory);
+        return Optional.empty();
     }
 
     /** Returns the transaction of a note in the journal. */
@@ -255,7 +263,7 @@ final class CuratorParticipant {
         return client.setData().forPath(path + "-journal", name.getBytes(StandardCharsets.UTF_8)).getMzxid();
     }
 
-    // ---- barriers and queues ------------------------------------------------------------------
+    // ---- barriers, counters and queues --------------------------------------------------------
 
     private void meet(String number, CountDownLatch go, String path, int count) throws Exception {
         DistributedDoubleBarrier barrier = new DistributedDoubleBarrier(client, path, count);
@@ -268,12 +276,27 @@ final class CuratorParticipant {
         report(number, "left", note(path));
     }
 
+    private void count(String path, int count) throws Exception {
+        DistributedAtomicLong counter = new DistributedAtomicLong(client, path, new RetryNTimes(0, 0));
+        for (int added = 0; added < count; ) {
+            // Without success nothing was added: somebody else was faster.
+            added += counter.increment().succeeded() ? 1 : 0;
+        }
+    }
+
     private void put(String path, int count) throws Exception {
         try (DistributedQueue<String> queue = queue(path, null)) {
             queue.start();
             for (int item = 0; item < count; item++) {
                 queue.put(name + "-" + item);
             }
+        }
+    }
+
+    /** Waits until nothing is worked on: a queue that is closed leaves its work where it is. */
+    private void awaitFinished(String path) throws Exception {
+        while (own(path + "/taken", "queue-").isPresent()) {
+            Thread.sleep(LOOK_MS);
         }
     }
 

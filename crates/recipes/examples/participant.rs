@@ -13,6 +13,7 @@
 //! | `1 hold lock curator /a 3` | have one's turn three times; the others are `read`, `write`, `lease`, `latch` and `selector`, and the names `kazoo` |
 //! | `1 acquire lock curator /a` | have it once, until `1 go` |
 //! | `1 meet /a 3` | enter a double barrier for three, and leave it on `1 go` |
+//! | `1 count /a 3` | add one to a counter three times |
 //! | `1 put kazoo /a 3` | put three items into a queue |
 //! | `1 work kazoo /a` | take items until `1 go` |
 //! | `1 grab kazoo /a` | take an item, and finish it on `1 go` |
@@ -30,8 +31,8 @@ use std::time::Duration;
 
 use reefkeeper_client::Client;
 use reefkeeper_recipes::{
-    CuratorQueue, DoubleBarrier, FencingToken, LeaderLatch, LeaderSelector, Led, Lock, Naming,
-    Queue, ReadWriteLock, Semaphore, Taken, TakenItems,
+    Counter, CuratorQueue, DoubleBarrier, FencingToken, LeaderLatch, LeaderSelector, Led, Lock,
+    Naming, Queue, ReadWriteLock, Semaphore, Taken, TakenItems,
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -74,6 +75,13 @@ impl Part {
                 self.turn(kind, named(naming)?, path, until_told).await
             }
             ["meet", path, count] => self.meet(path, count.parse()?).await,
+            ["count", path, count] => {
+                let counter = Counter::new(&self.client, path);
+                for _ in 0..count.parse::<u32>()? {
+                    counter.add(1).await?;
+                }
+                Ok(())
+            }
             ["put", naming, path, count] => {
                 let queue = SharedQueue::new(&self.client, named(naming)?, path);
                 for item in 0..count.parse::<u32>()? {
