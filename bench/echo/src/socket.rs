@@ -68,3 +68,40 @@ fn written(outcome: io::Result<usize>) -> io::Result<usize> {
         outcome => outcome,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_taken_at_once_is_sent_in_order() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut socket = Socket::new(listener.accept().unwrap().0).unwrap();
+        let mut sent = Vec::new();
+        let mut send = |socket: &mut Socket, byte: usize| {
+            let bytes = [byte.to_le_bytes()[0]; 10_000];
+            socket.send(&bytes).unwrap();
+            sent.extend_from_slice(&bytes);
+        };
+        let mut count = 0;
+        while socket.is_flushed() {
+            send(&mut socket, count);
+            count += 1;
+        }
+        send(&mut socket, count);
+        socket.hold(b"end");
+        sent.extend_from_slice(b"end");
+        let reading = std::thread::spawn(move || {
+            let mut received = Vec::new();
+            reader.read_to_end(&mut received).map(|_| received)
+        });
+        while !socket.is_flushed() {
+            socket.flush().unwrap();
+        }
+        drop(socket);
+        assert!(reading.join().unwrap().unwrap() == sent);
+    }
+}
