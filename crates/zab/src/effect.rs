@@ -115,13 +115,14 @@ pub enum Effect {
     /// Store the current epoch; answered with [`crate::Input::CurrentEpochStored`].
     StoreCurrentEpoch(Epoch),
     /// Cut the log behind this transaction, and set the database back to it; answered with
-    /// [`crate::Input::Truncated`] or [`crate::Input::NotTruncated`].
+    /// [`crate::Input::Truncated`] or [`crate::Input::NotTruncated`]. Until then nothing may be lost that
+    /// waits to be delivered.
     Truncate(Zxid),
 
     /// Apply everything logged up to this transaction: it is committed. Or, between [`Self::Look`] and
     /// [`Self::Lead`] or [`Self::Follow`], this server takes it for committed, as it does after a start:
-    /// in order to send a snapshot of it to those who are to commit it, or because its leader is about
-    /// to commit it.
+    /// in order to send a snapshot of it to those who are to commit it, because its leader is about to
+    /// commit it, or because it could not be cut off.
     Deliver(Zxid),
     /// This server looks for a leader: serve nobody who writes, end the sessions' connections.
     Look,

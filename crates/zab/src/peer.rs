@@ -90,6 +90,8 @@ pub(crate) struct Core {
     is_whole: bool,
     /// Whether the files allow to cut off what no leader has, as far as that is known.
     pub(crate) is_cuttable: bool,
+    /// What was pending when the last cut was wanted, as long as it is not known whether it is made.
+    pending_before_cut: Option<Arc<Membership>>,
     /// Whether this server gave up leading because its disk does nothing, and it still does not.
     is_disk_stuck: bool,
     /// The latest epoch that a voter is known to have accepted, this server included or not.
@@ -246,6 +248,15 @@ impl Core {
         self.is_whole &= !self.would_forget(keep);
         self.history.truncate(keep);
         self.obstacle = Some(Obstacle::Cut(keep));
+        self.pending_before_cut = self.memberships.pending().cloned();
+    }
+
+    /// The history stays as it was, though a leader wants its end to be cut off: it is taken for what is
+    /// recovered by a start.
+    fn keep_uncut(&mut self, last_logged: Zxid, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Deliver(last_logged));
+        let pending = self.pending_before_cut.take();
+        self.recall(pending, effects);
     }
 
     /// Whether this server would forget what others may count on it for, if its history ended with a
@@ -308,8 +319,9 @@ impl Peer {
             Input::SnapshotPart { .. }
             | Input::SnapshotInstalled { .. }
             | Input::SnapshotGivenUp { .. } => self.take_of_snapshot(now, &input, effects),
-            Input::NotTruncated { .. } => {
+            Input::NotTruncated { last_logged } => {
                 self.core.take_from_storage(&input);
+                self.core.keep_uncut(last_logged, effects);
                 self.leave(now, LeaveReason::NotTruncated, effects);
             }
             Input::Propose(batch) => {
@@ -659,6 +671,7 @@ impl Core {
             obstacle: None,
             is_whole,
             is_cuttable: true,
+            pending_before_cut: None,
             is_disk_stuck: false,
             latest_accepted: accepted_epoch,
             futile: 0,
@@ -699,6 +712,7 @@ impl Core {
                 );
                 assert_eq!(self.obstacle, Some(Obstacle::Cut(last_logged)), "one cut at a time");
                 self.obstacle = None;
+                self.pending_before_cut = None;
             }
             Input::NotTruncated { last_logged } => {
                 assert!(matches!(self.obstacle, Some(Obstacle::Cut(_))), "a cut was wanted");

@@ -174,6 +174,8 @@ impl Replica {
         tree: Tree,
         effects: &mut Vec<Effect>,
     ) {
+        self.core.proposals.cut(last_logged);
+        self.core.last_logged = last_logged;
         if self.publisher.access().hold().last_applied() > last_logged {
             self.replace_tree(now, tree, effects);
         }
@@ -231,11 +233,6 @@ impl Replica {
                 effects.push(Effect::Append(batch));
             }
             zab::Effect::Deliver(zxid) => self.deliver(now, Committed::by_quorum(zxid)),
-            zab::Effect::Truncate(keep) => {
-                self.core.proposals.cut(keep);
-                self.core.last_logged = keep;
-                effects.push(Effect::Peer(zab::Effect::Truncate(keep)));
-            }
             zab::Effect::Look => self.look(now),
             zab::Effect::Lead { epoch } => self.lead(now, epoch),
             zab::Effect::Follow { link, leader, teacher, epoch } => {
@@ -286,6 +283,7 @@ impl Replica {
             | zab::Effect::ToLeader { .. }
             | zab::Effect::StoreAcceptedEpoch(_)
             | zab::Effect::StoreCurrentEpoch(_)
+            | zab::Effect::Truncate(_)
             | zab::Effect::AskOracle
             | zab::Effect::ReadLog { .. }
             | zab::Effect::ReadOn { .. }

@@ -50,6 +50,22 @@ fn a_leader_whose_transactions_can_not_be_read_is_left() {
 }
 
 #[test]
+fn what_can_not_be_cut_off_is_not_forgotten() {
+    let mut world = World::new(3);
+    world.client(3);
+    let last = world.state(1).last_applied;
+    let zxid = last.next().expect("an epoch has more");
+    let header = TxnHeader { session: SessionId(1), cxid: Xid(1), zxid, time_ms: 1 };
+    let mut payload = Vec::new();
+    encode_txn(&mut payload, &header, &Txn::CreateSession { timeout_ms: 1000 }, None);
+    world.refuse_cut(1, zxid);
+    world.hear(1, &ToLearner::Proposal(Proposal::new(&payload).expect("it has a zxid")));
+    // It has to be ready to lead with all that is in its log, or to send that.
+    assert_eq!(world.state(1).last_applied, zxid);
+    assert_eq!(world.state(1).sessions, world.state(3).sessions + 1);
+}
+
+#[test]
 fn no_session_asks_for_a_session() {
     for sid in 1..=3 {
         let mut world = World::new(3);

@@ -93,6 +93,8 @@ pub(crate) struct World {
     isolated: Option<Sid>,
     /// The digests of proposals that arrive at this server are wrong.
     misled: Option<Sid>,
+    /// This server's log can not be cut, and ends with this transaction.
+    uncuttable: Option<(Sid, Zxid)>,
 }
 
 /// What servers are like.
@@ -157,6 +159,7 @@ impl World {
             forged: BTreeSet::new(),
             isolated: plan.isolated,
             misled: None,
+            uncuttable: None,
         };
         let sids = || (1..=plan.voters + plan.spares).map(Sid);
         for sid in sids() {
@@ -370,6 +373,11 @@ impl World {
         self.misled = Some(Sid(sid));
     }
 
+    /// A server's log, which ends with this transaction, can not be cut. Whoever is told that is isolated.
+    pub(crate) fn refuse_cut(&mut self, sid: i64, last_logged: Zxid) {
+        self.uncuttable = Some((Sid(sid), last_logged));
+    }
+
     /// After how many transactions a server found its tree to be another one than the leader's.
     pub(crate) fn digest_mismatches(&self, sid: i64) -> u64 {
         self.servers[&Sid(sid)].replica.stats().digest_mismatches.value()
@@ -560,6 +568,12 @@ impl World {
             }
             zab::Effect::StoreMemberships(memberships) => {
                 self.server(sid).memberships = memberships;
+            }
+            zab::Effect::Truncate(_) if self.uncuttable.is_some_and(|it| it.0 == sid) => {
+                let (_, last_logged) = self.uncuttable.take().expect("it is there");
+                self.isolated = Some(sid);
+                let refused = zab::Input::NotTruncated { last_logged };
+                self.later(sid, Arrival::Input(Input::Peer(refused)));
             }
             // It was lied to, and logged what nobody had proposed. Nothing is kept of logs here.
             zab::Effect::Truncate(_) if self.forged.contains(&sid) => self.take_down(sid),
