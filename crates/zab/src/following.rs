@@ -312,6 +312,7 @@ impl Following {
         let Some(link) = self.link() else { return };
         if let Phase::Synchronizing(_, synchronization) = &self.phase
             && synchronization.may_get_snapshot()
+            && core.obstacle.is_none()
         {
             core.obstacle = Some(Obstacle::Closing(link)).filter(|_| !mutant::active(130));
         }

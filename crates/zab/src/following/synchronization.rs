@@ -236,7 +236,10 @@ impl Synchronization {
     ) -> Result<(), PeerMisbehaved> {
         let last_logged = core.history.last_logged();
         let is_snapshot = matches!(packet, ToLearner::Snapshot { .. });
-        if core.sound_last_logged().is_none() && !is_snapshot {
+        if is_snapshot {
+            // It is received whatever becomes of the role.
+            core.obstacle = Some(Obstacle::Snapshot(link));
+        } else if core.sound_last_logged().is_none() {
             return Err(not_due(packet, "it has to send a snapshot"));
         }
         let base = match *packet {
@@ -253,7 +256,6 @@ impl Synchronization {
                 return Err(PeerMisbehaved::OtherEpoch { expected, found });
             }
             ToLearner::Snapshot { last_applied } => {
-                core.obstacle = Some(Obstacle::Snapshot(link));
                 if mutant::active(10) {
                     core.history.replace(last_applied);
                 }

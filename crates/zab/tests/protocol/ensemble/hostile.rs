@@ -3,7 +3,7 @@
 
 use types::{Counter, Epoch, Sid, Zxid};
 use wire::quorum::{Cuts, LearnerInfo, Proposal, ToLeader, ToLearner, Touches};
-use zab::{Effect, Input, Link, Peer};
+use zab::{Effect, Input, LearnerPacket, Link, Peer};
 
 use crate::ensemble::world::{Plan, Then, Trap, World};
 use crate::support::chance::Chance;
@@ -41,8 +41,9 @@ fn nothing_that_is_said_makes_a_peer_panic() {
             let chance = Chance::new(sequence * 100 + u64::try_from(index).unwrap());
             for (sid, link) in [(Sid(1), toward_leader), (Sid(3), from_learner)] {
                 let peer = world.servers[&sid].process.as_ref().unwrap().peer.clone();
-                Victim { peer, link, chance: chance.clone(), accepted: 0, current: 0 }
-                    .suffer(&world);
+                let awaits_way = sid == Sid(1) && moment == "sent:AckEpoch";
+                let chance = chance.clone();
+                Victim { peer, link, chance, accepted: 0, current: 0, awaits_way }.suffer(&world);
             }
         }
     }
@@ -56,6 +57,9 @@ struct Victim {
     chance: Chance,
     accepted: i32,
     current: i32,
+    /// Whether it has told how far it goes, and heard nothing since: a snapshot that comes now is stored,
+    /// whatever it is.
+    awaits_way: bool,
 }
 
 impl Victim {
@@ -64,7 +68,6 @@ impl Victim {
         for _ in 0..PACKETS {
             let zxid = self.zxid();
             let payload = [&[0; 12][..], &zxid.raw().to_be_bytes()].concat();
-            let mut effects = Vec::new();
             let link =
                 if self.chance.percent(90) { self.link } else { Link(self.chance.below(20)) };
             let input = match self.chance.percent(50) {
@@ -72,14 +75,27 @@ impl Victim {
                 false if self.chance.percent(10) => Input::LearnerConnected { link: Link(1000) },
                 false => Input::FromLearner { link, packet: self.learner_says(zxid) },
             };
-            self.peer.take(now, input, &mut effects);
-            self.peer.settle(now, &mut effects);
-            while !effects.is_empty() {
-                for effect in std::mem::take(&mut effects) {
-                    let Some(input) = self.store(effect) else { continue };
-                    self.peer.take(now, input, &mut effects);
-                    self.peer.settle(now, &mut effects);
-                }
+            let is_snapshot =
+                matches!(input, Input::FromLeader { packet: ToLearner::Snapshot { .. }, .. });
+            let awaits_way = link == self.link && std::mem::take(&mut self.awaits_way);
+            self.hear(now, input);
+            if is_snapshot && awaits_way {
+                let last_applied = zxid;
+                self.hear(now, Input::SnapshotInstalled { link, last_applied, membership: None });
+            }
+        }
+    }
+
+    /// Takes something in, and what becomes of all that follows from it.
+    fn hear(&mut self, now: types::Now, input: Input<'_>) {
+        let mut effects = Vec::new();
+        self.peer.take(now, input, &mut effects);
+        self.peer.settle(now, &mut effects);
+        while !effects.is_empty() {
+            for effect in std::mem::take(&mut effects) {
+                let Some(input) = self.store(effect) else { continue };
+                self.peer.take(now, input, &mut effects);
+                self.peer.settle(now, &mut effects);
             }
         }
     }
@@ -98,6 +114,10 @@ impl Victim {
                 Input::CurrentEpochStored(epoch)
             }
             Effect::Truncate(last_logged) => Input::Truncated { last_logged },
+            Effect::ToLeader { packet: LearnerPacket::AckEpoch { .. }, .. } => {
+                self.awaits_way = true;
+                return None;
+            }
             _ => return None,
         })
     }
