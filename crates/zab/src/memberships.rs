@@ -148,10 +148,15 @@ impl Core {
         }
     }
 
-    /// Puts a membership in force, if it is newer. What was proposed after it stays pending.
+    /// Puts a membership in force, if it is newer. What was proposed after it stays pending. But if it takes
+    /// the place of one that was written by hand, the number that another reign gave to that came to nothing.
     pub(crate) fn activate(&mut self, membership: Arc<Membership>, effects: &mut Vec<Effect>) {
-        if membership.version() > self.memberships().committed.version() {
-            let pending = self.memberships().pending.clone();
+        let before = self.memberships().committed.version();
+        if membership.version() > before {
+            let is_handwritten = before == ConfigVersion::default();
+            let pending = self.memberships().pending().cloned();
+            let is_proposed = |version: Zxid| !is_handwritten || has_transaction(version);
+            let pending = pending.filter(|pending| is_proposed(pending.version().zxid()));
             self.change(Memberships::new(membership, pending), effects);
         }
     }
