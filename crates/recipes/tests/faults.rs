@@ -10,7 +10,7 @@ use std::time::Duration;
 use reefkeeper_client::{Client, Sessions};
 use reefkeeper_recipes::{
     Contender, Counter, FencingToken, Hold, LeaderLatch, Leadership, Lock, Queue, ReadWriteLock,
-    Semaphore,
+    Semaphore, Tasks, Worker,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -368,6 +368,48 @@ async fn nothing_is_counted_twice_or_lost_without_a_word() {
     let sum = Counter::new(fixture.client().await, "/counter").get().await.expect("a number");
     let (certain, uncertain) = *added.lock().expect("whole");
     assert!((certain..=certain + uncertain).contains(&sum), "{certain} + {uncertain}: {sum}");
+}
+
+#[tokio::test]
+async fn every_task_has_the_one_outcome_that_was_reported() {
+    let fixture = Fixture::start();
+    let reported = Arc::new(Mutex::new(BTreeMap::<String, usize>::new()));
+    run(&fixture, |number, sessions, progress| {
+        let reported = Arc::clone(&reported);
+        async move {
+            let tasks = Tasks::new(&sessions, "/tasks").per_worker(2);
+            let mut worker = Worker::join(&sessions, "/tasks", format!("worker-{number}"));
+            let work = async {
+                loop {
+                    let task = worker.next().await.expect("in one session or another");
+                    let name = task.name().to_owned();
+                    if task.done(format!("{number}")).await.is_ok() {
+                        let before = reported.lock().expect("whole").insert(name, number);
+                        assert_eq!(before, None, "reported twice");
+                    }
+                }
+            };
+            let submit = async {
+                while !progress.is_over() {
+                    // Who has lost the session before the answer does not know the name.
+                    let Ok(name) = tasks.submit("x").await else { continue };
+                    let outcome = tasks.outcome(&name).await.expect("in one session or another");
+                    // A reporter whose session expired before the answer does not know that it was heard.
+                    if let Some(by) = reported.lock().expect("whole").get(&name) {
+                        assert_eq!(outcome, by.to_string().into_bytes());
+                    }
+                    progress.achieved();
+                }
+            };
+            tokio::select! {
+                ended = tasks.assign(format!("{number}")) => panic!("{ended:?}"),
+                () = work => {}
+                () = submit => {}
+            }
+        }
+    })
+    .await;
+    assert!(!reported.lock().expect("whole").is_empty());
 }
 
 fn is_expired(error: &reefkeeper_recipes::Error) -> bool {
