@@ -21,31 +21,43 @@
 //! None of this may be called by a thread that runs async code: it panics there, for it would hold
 //! up everything else on that thread.
 
+mod reactor;
+mod transaction;
+mod watch;
+
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::{self, Handle};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-use types::{AclList, CreateMode, ReconfigRequest, Stat, WatchMode, WatcherKind};
+use types::{AclList, CreateMode, ReconfigRequest, Stat, WatcherKind};
 
+use self::reactor::{Reactor, start_thread};
 use crate::address::Host;
 use crate::builder::Builder;
 use crate::client;
 use crate::error::{ConnectError, Error};
-use crate::limits::LINGER_MAX;
-use crate::response::{Acls, Children, Created, Data, Identity, OpResult, ReadResult};
-use crate::session::{SessionState, Ticket, WatchEvent};
-use crate::states::States;
-use crate::transaction;
-use crate::watch::{self, Change};
+use crate::response::{Acls, Children, Created, Data, Identity};
+use crate::session::{SessionState, Ticket};
 use crate::written::{CreateOptions, Payload};
+
+pub use self::transaction::{ReadBatch, Transaction};
+pub use self::watch::{OneShotWatch, PersistentWatch};
 
 /// A session with an ensemble: [`crate::Client`] whose methods return when they are done.
 ///
 /// Cheap to clone, all clones share the session. When the last one is dropped the thread closes the
 /// session and ends. At the end of a program that may be too late: call [`Self::close`].
+///
+/// ```
+/// # fixture::blocking_example(|ensemble| {
+/// use reefkeeper_client::blocking::Client;
+///
+/// let client = Client::connect(ensemble)?;
+/// let other = client.clone();
+/// let counting = std::thread::spawn(move || other.get_all_children_number("/"));
+/// assert!(client.exists("/zookeeper")?.is_some());
+/// assert!(counting.join().is_ok_and(|count| count.is_ok()));
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Client {
     // Dropped before the reactor, which then waits for the session's end.
@@ -57,6 +69,15 @@ impl Client {
     /// Opens a session with the servers of `host:port,host:port/chroot`; as
     /// [`crate::Client::connect`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// assert!(client.state().is_connected());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// When no server takes the session within 30 seconds.
     ///
@@ -67,6 +88,19 @@ impl Client {
     }
 
     /// Opens a session with more settings; as [`Builder::connect`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use std::time::Duration;
+    ///
+    /// use reefkeeper_client::Client;
+    /// use reefkeeper_client::blocking;
+    ///
+    /// let builder = Client::builder(ensemble).session_timeout(Duration::from_secs(20));
+    /// let client = blocking::Client::open(builder)?;
+    /// assert_eq!(client.session_timeout(), Duration::from_secs(20));
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// When there is none in time.
@@ -82,6 +116,16 @@ impl Client {
     }
 
     /// The client behind this one, for what is async.
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// let states = client.asynchronous().states();
+    /// assert!(states.current().is_connected());
+    /// # Ok(()) });
+    /// ```
     pub const fn asynchronous(&self) -> &client::Client {
         &self.inner
     }
@@ -106,26 +150,76 @@ impl Client {
     }
 
     /// The state of the session now.
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::SessionState;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// assert_eq!(client.state(), SessionState::Connected);
+    /// # Ok(()) });
+    /// ```
     pub fn state(&self) -> SessionState {
         self.inner.state()
     }
 
     /// What resumes the session in another process.
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// println!("session {}", client.ticket().expect("connected").id);
+    /// # Ok(()) });
+    /// ```
     pub fn ticket(&self) -> Option<Ticket> {
         self.inner.ticket()
     }
 
     /// The timeout that the server decided on.
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// println!("without a word it lasts {:?}", client.session_timeout());
+    /// # Ok(()) });
+    /// ```
     pub fn session_timeout(&self) -> Duration {
         self.inner.session_timeout()
     }
 
     /// The server that serves the session now; as [`crate::Client::server`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble.as_str())?;
+    /// assert_eq!(client.server(), Some(ensemble.parse()?));
+    /// # Ok(()) });
+    /// ```
     pub fn server(&self) -> Option<Host> {
         self.inner.server()
     }
 
     /// Waits until the session is in another state than the given one; returns that.
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::SessionState;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// let other = client.clone();
+    /// let waiting = std::thread::spawn(move || other.wait_for_change(SessionState::Connected));
+    /// client.close()?;
+    /// assert_eq!(waiting.join().ok(), Some(SessionState::Closed));
+    /// # Ok(()) });
+    /// ```
     pub fn wait_for_change(&self, of: SessionState) -> SessionState {
         let mut states = self.inner.states();
         self.block_on(async {
@@ -135,6 +229,17 @@ impl Client {
     }
 
     /// Creates a znode; as [`crate::Client::create`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// let job = client.create("/job-", "", CreateMode::PersistentSequential)?;
+    /// assert_eq!(job.path, "/job-0000000000");
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -149,6 +254,18 @@ impl Client {
 
     /// Deletes a znode; as [`crate::Client::delete`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.create("/job", "to do", CreateMode::Persistent)?;
+    /// client.delete("/job", None)?;
+    /// assert!(client.exists("/job")?.is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn delete(&self, path: &str, version: Option<i32>) -> Result<(), Error> {
@@ -156,6 +273,15 @@ impl Client {
     }
 
     /// Asks for a znode; as [`crate::Client::exists`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// assert!(client.exists("/zookeeper")?.is_some());
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -165,6 +291,17 @@ impl Client {
 
     /// Reads a znode's data; as [`crate::Client::get_data`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.create("/job", "to do", CreateMode::Persistent)?;
+    /// assert_eq!(client.get_data("/job")?.bytes(), b"to do");
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn get_data(&self, path: &str) -> Result<Data, Error> {
@@ -172,6 +309,17 @@ impl Client {
     }
 
     /// Sets a znode's data; as [`crate::Client::set_data`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.create("/job", "to do", CreateMode::Persistent)?;
+    /// assert_eq!(client.set_data("/job", "done", Some(0))?.version, 1);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -186,6 +334,16 @@ impl Client {
 
     /// Reads a znode's access control list; as [`crate::Client::get_acl`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::AclList;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// assert_eq!(client.get_acl("/")?.acl, AclList::open());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn get_acl(&self, path: &str) -> Result<Acls, Error> {
@@ -193,6 +351,18 @@ impl Client {
     }
 
     /// Sets a znode's access control list; as [`crate::Client::set_acl`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::{AclList, CreateMode};
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.create("/job", "to do", CreateMode::Persistent)?;
+    /// client.set_acl("/job", AclList::read_only(), None)?;
+    /// assert!(client.delete("/job", None).is_ok(), "that is a matter of the parent");
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -207,6 +377,15 @@ impl Client {
 
     /// Reads the names of a znode's children; as [`crate::Client::get_children`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// assert_eq!(client.get_children("/")?.names, ["zookeeper"]);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn get_children(&self, path: &str) -> Result<Children, Error> {
@@ -214,6 +393,17 @@ impl Client {
     }
 
     /// Counts the znodes below one; as [`crate::Client::get_all_children_number`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.ensure("/jobs/mow", CreateMode::Persistent)?;
+    /// assert_eq!(client.get_all_children_number("/jobs")?, 1);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -223,6 +413,17 @@ impl Client {
 
     /// Reads the paths of this session's ephemeral znodes; as [`crate::Client::get_ephemerals`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.create("/here", "", CreateMode::Ephemeral)?;
+    /// assert_eq!(client.get_ephemerals("/")?, ["/here"]);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn get_ephemerals(&self, prefix: &str) -> Result<Vec<String>, Error> {
@@ -230,6 +431,17 @@ impl Client {
     }
 
     /// Waits until the server has caught up; as [`crate::Client::sync`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.sync("/")?;
+    /// // Whatever others had written before is seen from here on.
+    /// println!("{:?}", client.get_children("/")?.names);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -239,6 +451,15 @@ impl Client {
 
     /// Asks who the server takes this client for; as [`crate::Client::whoami`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// assert!(client.whoami()?.iter().any(|identity| identity.scheme == "ip"));
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn whoami(&self) -> Result<Vec<Identity>, Error> {
@@ -246,6 +467,16 @@ impl Client {
     }
 
     /// Asks whether this client's connection has such a watch; as [`crate::Client::has_watch`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::WatcherKind;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// assert!(!client.has_watch("/", WatcherKind::Any)?);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -255,6 +486,18 @@ impl Client {
 
     /// Removes all watches of a kind at a path; as [`crate::Client::remove_watches`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::{WatchMode, WatcherKind};
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// let mut changes = client.add_watch("/", WatchMode::Persistent)?;
+    /// client.remove_watches("/", WatcherKind::Any)?;
+    /// assert_eq!(changes.next(), None);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn remove_watches(&self, path: &str, kind: WatcherKind) -> Result<(), Error> {
@@ -262,6 +505,16 @@ impl Client {
     }
 
     /// Presents credentials, now and on every later connection; as [`crate::Client::add_auth`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.add_auth("digest", "alice:secret")?;
+    /// assert!(client.whoami()?.iter().any(|identity| identity.user == "alice"));
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -271,6 +524,15 @@ impl Client {
 
     /// Reads the membership of the ensemble; as [`crate::Client::config`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// println!("{}", String::from_utf8_lossy(client.config()?.bytes()));
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn config(&self) -> Result<Data, Error> {
@@ -278,6 +540,21 @@ impl Client {
     }
 
     /// Changes the membership of the ensemble; as [`crate::Client::reconfig`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::ReconfigRequest;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// let leaving = Some("3".into());
+    /// let request = ReconfigRequest { joining: None, leaving, new_members: None, based_on: None };
+    /// match client.reconfig(request) {
+    ///     Ok(members) => println!("{}", String::from_utf8_lossy(members.bytes())),
+    ///     Err(error) => println!("it may not be changed here: {error}"),
+    /// }
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -287,6 +564,17 @@ impl Client {
 
     /// Creates a znode and those above it, unless they are there; as [`crate::Client::ensure`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.ensure("/jobs/garden/mow", CreateMode::Persistent)?;
+    /// assert!(client.exists("/jobs/garden")?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn ensure(&self, path: &str, mode: CreateMode) -> Result<(), Error> {
@@ -294,6 +582,17 @@ impl Client {
     }
 
     /// Lists a znode and everything below it; as [`crate::Client::list_subtree`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.ensure("/jobs/mow", CreateMode::Persistent)?;
+    /// assert_eq!(client.list_subtree("/jobs")?, ["/jobs", "/jobs/mow"]);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -303,6 +602,18 @@ impl Client {
 
     /// Deletes a znode and everything below it; as [`crate::Client::delete_subtree`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::CreateMode;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.ensure("/jobs/mow", CreateMode::Persistent)?;
+    /// client.delete_subtree("/jobs")?;
+    /// assert!(client.exists("/jobs")?.is_none());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn delete_subtree(&self, path: &str) -> Result<(), Error> {
@@ -310,6 +621,16 @@ impl Client {
     }
 
     /// Waits until a server serves the session; as [`crate::Client::connected`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.connected()?;
+    /// assert!(client.state().is_connected());
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The same.
@@ -319,6 +640,16 @@ impl Client {
 
     /// Closes the session: its ephemeral znodes vanish at once; as [`crate::Client::close`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.close()?;
+    /// assert!(client.exists("/").is_err());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn close(&self) -> Result<(), Error> {
@@ -327,232 +658,36 @@ impl Client {
 
     /// Closes the session, but tries so long at most; as [`crate::Client::close_within`].
     ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use std::time::Duration;
+    ///
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.close_within(Duration::from_secs(5))?;
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// The same.
     pub fn close_within(&self, limit: Duration) -> Result<(), Error> {
         self.block_on(self.inner.close_within(limit))
     }
 
-    /// As [`Self::exists`], with a watch for its creation, its deletion or its data.
-    ///
-    /// # Errors
-    /// Those of every operation.
-    pub fn exists_and_watch(&self, path: &str) -> Result<(Option<Stat>, OneShotWatch), Error> {
-        let (stat, watch) = self.block_on(self.inner.exists_and_watch(path))?;
-        Ok((stat, self.one_shot(watch)))
-    }
-
-    /// As [`Self::get_data`], with a watch for the data and for its deletion.
-    ///
-    /// # Errors
-    /// As [`crate::Client::get_data_and_watch`].
-    pub fn get_data_and_watch(&self, path: &str) -> Result<(Data, OneShotWatch), Error> {
-        let (data, watch) = self.block_on(self.inner.get_data_and_watch(path))?;
-        Ok((data, self.one_shot(watch)))
-    }
-
-    /// As [`Self::get_children`], with a watch for the names and for the znode's deletion.
-    ///
-    /// # Errors
-    /// As [`crate::Client::get_children_and_watch`].
-    pub fn get_children_and_watch(&self, path: &str) -> Result<(Children, OneShotWatch), Error> {
-        let (children, watch) = self.block_on(self.inner.get_children_and_watch(path))?;
-        Ok((children, self.one_shot(watch)))
-    }
-
-    /// Watches a znode until the watch is dropped; as [`crate::Client::add_watch`].
-    ///
-    /// # Errors
-    /// Those of every operation.
-    pub fn add_watch(&self, path: &str, mode: WatchMode) -> Result<PersistentWatch, Error> {
-        let watch = self.block_on(self.inner.add_watch(path, mode))?;
-        Ok(PersistentWatch { watch, client: self.clone() })
-    }
-
-    /// Begins a transaction: several writes, of which all happen or none.
-    pub const fn transaction(&self) -> Transaction<'_> {
-        Transaction { client: self, writes: self.inner.transaction() }
-    }
-
-    /// Begins a batch of reads that see the same state.
-    pub const fn multi_read(&self) -> ReadBatch<'_> {
-        ReadBatch { client: self, reads: self.inner.multi_read() }
-    }
-
     /// Leaves the session without closing it; as [`crate::Client::detach`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble.as_str())?;
+    /// let ticket = client.detach().expect("connected");
+    /// let builder = reefkeeper_client::Client::builder(ensemble).resume(ticket.clone());
+    /// assert_eq!(Client::open(builder)?.ticket(), Some(ticket));
+    /// # Ok(()) });
+    /// ```
     pub fn detach(self) -> Option<Ticket> {
         self.inner.clone().detach()
     }
-
-    fn one_shot(&self, watch: watch::OneShotWatch) -> OneShotWatch {
-        OneShotWatch { watch, client: self.clone() }
-    }
-}
-
-/// The next change of a znode. Dropping it takes the interest back.
-#[derive(Debug)]
-#[must_use = "a watch that is dropped tells nothing"]
-pub struct OneShotWatch {
-    watch: watch::OneShotWatch,
-    client: Client,
-}
-
-impl OneShotWatch {
-    /// Waits for it.
-    ///
-    /// # Errors
-    /// When the session ends before, or the watch is removed; see [`crate::OneShotWatch`].
-    pub fn wait(self) -> Result<WatchEvent, Error> {
-        self.client.block_on(self.watch)
-    }
-
-    /// Waits for it so long; `None` if it has not happened, and may still be waited for.
-    ///
-    /// # Errors
-    /// As [`Self::wait`].
-    pub fn wait_for(&mut self, limit: Duration) -> Result<Option<WatchEvent>, Error> {
-        let watch = &mut self.watch;
-        // A timer is made inside the runtime that drives it.
-        match self.client.block_on(async { timeout(limit, watch).await }) {
-            Ok(event) => event.map(Some),
-            Err(_) => Ok(None),
-        }
-    }
-}
-
-/// The changes of a znode, or of a subtree: an iterator that waits for the next. Dropping it removes
-/// the watch.
-#[derive(Debug)]
-#[must_use = "a watch that is dropped tells nothing"]
-pub struct PersistentWatch {
-    watch: watch::PersistentWatch,
-    client: Client,
-}
-
-impl PersistentWatch {
-    /// Waits so long for the next change; `None` if there was none, or there will be none.
-    pub fn next_within(&mut self, limit: Duration) -> Option<Change> {
-        let watch = &mut self.watch;
-        self.client.block_on(async { timeout(limit, watch.next()).await }).ok().flatten()
-    }
-}
-
-impl Iterator for PersistentWatch {
-    type Item = Change;
-
-    fn next(&mut self) -> Option<Change> {
-        self.client.block_on(self.watch.next())
-    }
-}
-
-/// Writes of which all happen or none; as [`crate::Transaction`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing happens until it is committed"]
-pub struct Transaction<'c> {
-    client: &'c Client,
-    writes: transaction::Transaction<'c>,
-}
-
-impl Transaction<'_> {
-    /// Creates a znode.
-    pub fn create(
-        mut self,
-        path: &str,
-        data: impl Into<Payload>,
-        options: impl Into<CreateOptions>,
-    ) -> Self {
-        self.writes = self.writes.create(path, data, options);
-        self
-    }
-
-    /// Deletes a znode, if it has that version; `None` is any.
-    pub fn delete(mut self, path: &str, version: Option<i32>) -> Self {
-        self.writes = self.writes.delete(path, version);
-        self
-    }
-
-    /// Sets a znode's data, if it has that version; `None` is any.
-    pub fn set_data(mut self, path: &str, data: impl Into<Payload>, version: Option<i32>) -> Self {
-        self.writes = self.writes.set_data(path, data, version);
-        self
-    }
-
-    /// Fails the transaction unless the znode is there, with that version.
-    pub fn check(mut self, path: &str, version: impl Into<Option<i32>>) -> Self {
-        self.writes = self.writes.check(path, version);
-        self
-    }
-
-    /// Does it; returns the results, one for each operation, in their order.
-    ///
-    /// # Errors
-    /// As [`crate::Transaction::commit`].
-    pub fn commit(self) -> Result<Vec<OpResult>, Error> {
-        self.client.block_on(self.writes.commit())
-    }
-}
-
-/// Reads that see the same state; as [`crate::ReadBatch`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing is read until it is sent"]
-pub struct ReadBatch<'c> {
-    client: &'c Client,
-    reads: transaction::ReadBatch<'c>,
-}
-
-impl ReadBatch<'_> {
-    /// Reads a znode's data.
-    pub fn get_data(mut self, path: &str) -> Self {
-        self.reads = self.reads.get_data(path);
-        self
-    }
-
-    /// Reads the names of a znode's children.
-    pub fn get_children(mut self, path: &str) -> Self {
-        self.reads = self.reads.get_children(path);
-        self
-    }
-
-    /// Reads; returns the results, one for each read, in their order.
-    ///
-    /// # Errors
-    /// As [`crate::ReadBatch::send`].
-    pub fn send(self) -> Result<Vec<Result<ReadResult, Error>>, Error> {
-        self.client.block_on(self.reads.send())
-    }
-}
-
-/// The thread that serves the connection, as its clients see it.
-#[derive(Debug)]
-struct Reactor {
-    handle: Handle,
-    states: States,
-    /// Tells the thread that no client is left, and how to see the session's end.
-    last_states: Option<oneshot::Sender<States>>,
-}
-
-impl Drop for Reactor {
-    fn drop(&mut self) {
-        if let Some(last_states) = self.last_states.take() {
-            // A thread that is gone needs no word.
-            drop(last_states.send(self.states.clone()));
-        }
-    }
-}
-
-/// A thread that drives a runtime until it is told, and then until the session is over.
-fn start_thread() -> std::io::Result<(Handle, oneshot::Sender<States>)> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let handle = runtime.handle().clone();
-    let (sender, last_states) = oneshot::channel::<States>();
-    let serve = async move {
-        let Ok(mut states) = last_states.await else { return };
-        let over = async { while states.changed().await.is_some() {} };
-        // The driver sends the request in time or not at all.
-        drop(timeout(LINGER_MAX, over).await);
-    };
-    thread::Builder::new()
-        .name("reefkeeper-client".to_owned())
-        .spawn(move || runtime.block_on(serve))?;
-    Ok((handle, sender))
 }

@@ -408,6 +408,16 @@ impl Client {
 
     /// Reads the paths of this session's ephemeral znodes that start with a text; "/" for all.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.create("/here", "", CreateMode::Ephemeral).await?;
+    /// assert_eq!(client.get_ephemerals("/").await?, ["/here"]);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// Those of every operation.
     pub async fn get_ephemerals(&self, prefix: &str) -> Result<Vec<String>, Error> {
@@ -437,6 +447,17 @@ impl Client {
 
     /// Asks who the server takes this client for.
     ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::builder(ensemble).auth("digest", "alice:secret").connect().await?;
+    /// for identity in client.whoami().await? {
+    ///     println!("{} of {}", identity.user, identity.scheme);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// Those of every operation.
     pub async fn whoami(&self) -> Result<Vec<Identity>, Error> {
@@ -445,11 +466,36 @@ impl Client {
     }
 
     /// Begins a transaction: several writes, of which all happen or none.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, CreateMode};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// client.create("/inbox", "a letter", CreateMode::Persistent).await?;
+    /// client
+    ///     .transaction()
+    ///     .delete("/inbox", Some(0))
+    ///     .create("/archive", "a letter", CreateMode::Persistent)
+    ///     .commit()
+    ///     .await?;
+    /// # Ok(()) });
+    /// ```
     pub const fn transaction(&self) -> Transaction<'_> {
         Transaction::new(self)
     }
 
     /// Begins a batch of reads that see the same state.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let results = client.multi_read().get_data("/").get_children("/").send().await?;
+    /// assert_eq!(results.len(), 2);
+    /// # Ok(()) });
+    /// ```
     pub const fn multi_read(&self) -> ReadBatch<'_> {
         ReadBatch::new(self)
     }
@@ -561,6 +607,20 @@ impl Client {
     }
 
     /// Changes the membership of the ensemble; returns the new one.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, ReconfigRequest};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let leaving = Some("3".into());
+    /// let request = ReconfigRequest { joining: None, leaving, new_members: None, based_on: None };
+    /// match client.reconfig(request).await {
+    ///     Ok(members) => println!("{}", String::from_utf8_lossy(members.bytes())),
+    ///     Err(error) => println!("it may not be changed here: {error}"),
+    /// }
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`ErrorCode::ReconfigDisabled`], [`ErrorCode::NewConfigNoQuorum`],

@@ -14,6 +14,15 @@ use crate::states::States;
 
 impl Client {
     /// The state of the session now.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, SessionState};
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// assert_eq!(client.state(), SessionState::Connected);
+    /// # Ok(()) });
+    /// ```
     pub fn state(&self) -> SessionState {
         self.shared.status.borrow().state
     }
@@ -37,11 +46,33 @@ impl Client {
     }
 
     /// What resumes the session in another process; `None` before a server took it.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// println!("session {}", client.ticket().expect("connected").id);
+    /// # Ok(()) });
+    /// ```
     pub fn ticket(&self) -> Option<Ticket> {
         self.shared.status.borrow().ticket.clone()
     }
 
     /// The timeout that the server decided on; what was asked for until then.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use std::time::Duration;
+    ///
+    /// use reefkeeper_client::Client;
+    ///
+    /// // Servers have bounds of their own.
+    /// let day = Duration::from_secs(86_400);
+    /// let client = Client::builder(ensemble).session_timeout(day).connect().await?;
+    /// assert!(client.session_timeout() < day);
+    /// # Ok(()) });
+    /// ```
     pub fn session_timeout(&self) -> Duration {
         self.shared.status.borrow().timeout
     }

@@ -35,6 +35,31 @@
 //!   connection up when nothing was heard for two thirds, and takes itself for expired when nothing
 //!   was heard for four thirds, whether or not a server can confirm it.
 //!
+//! # Without a runtime
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use reefkeeper_client::session::{Chroot, Config, Effect, Effects, Input, Session};
+//!
+//! let mut session = Session::new(Config {
+//!     hosts: 1,
+//!     timeout: Duration::from_secs(30),
+//!     chroot: Chroot::default(),
+//!     read_only: false,
+//!     resume: None,
+//!     frame_bytes_max: 1_048_575,
+//!     seed: 7,
+//! });
+//! let mut effects = Effects::default();
+//! session.step(Default::default(), Input::Deadline, &mut effects);
+//! let Some(Effect::Dial { conn, host }) = effects.list.pop() else { panic!("a server is due") };
+//! println!("connect to server {}", host.0);
+//! session.step(Default::default(), Input::Connected(conn), &mut effects);
+//! assert!(!effects.outgoing.is_empty(), "the handshake is to be written");
+//! assert!(session.next_deadline().is_some());
+//! ```
+//!
 //! The timers and the fields of the handshake are those of Apache's `ClientCnxn`; the mapping of
 //! events to watches is that of `ZKWatchManager`.
 
