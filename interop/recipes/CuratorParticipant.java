@@ -2,9 +2,9 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
@@ -36,7 +36,6 @@ import org.apache.zookeeper.data.Stat;
  */
 final class CuratorParticipant {
     private static final int CONNECT_TIMEOUT_MS = 10_000;
-    private static final int LOOK_MS = 10;
     /** How many hold a semaphore; the other participants know it, too. */
     private static final int PERMITS = 2;
 
@@ -130,24 +129,13 @@ final class CuratorParticipant {
                 put(words[3], Integer.parseInt(words[4]));
                 break;
             case "work":
-                try (DistributedQueue<String> queue = queue(words[3], item -> took(number, item))) {
-                    queue.start();
-                    go.await();
-                    awaitFinished(words[3]);
-                }
+                work(words[3], item -> took(number, item), go);
                 break;
             case "grab":
-                CountDownLatch first = new CountDownLatch(1);
-                try (DistributedQueue<String> queue = queue(words[3], item -> {
+                work(words[3], item -> {
                     took(number, item);
-                    first.countDown();
                     go.await();
-                })) {
-                    queue.start();
-                    first.await();
-                    go.await();
-                    awaitFinished(words[3]);
-                }
+                }, go);
                 break;
             default:
                 throw new IllegalArgumentException(words[1]);
@@ -207,7 +195,7 @@ final class CuratorParticipant {
             throws Exception {
         lock.acquire();
         try {
-            whole(number, own(path, mark).orElseThrow(), path, body);
+            whole(number, own(path, mark), path, body);
         } finally {
             lock.release();
         }
@@ -220,7 +208,7 @@ final class CuratorParticipant {
                     @Override
                     public void takeLeadership(CuratorFramework ignored) throws Exception {
                         try {
-                            whole(number, own(path, "lock").orElseThrow(), path, body);
+                            whole(number, own(path, "lock"), path, body);
                         } finally {
                             led.countDown();
                         }
@@ -246,16 +234,16 @@ final class CuratorParticipant {
     }
 
     /** Returns this session's znode in a directory, of those with that in their names. */
-    private Optional<String> own(String directory, String mark) throws Exception {
+    private String own(String directory, String mark) throws Exception {
         long session = client.getZookeeperClient().getZooKeeper().getSessionId();
         for (String child : client.getChildren().forPath(directory)) {
             String path = directory + "/" + child;
             Stat stat = client.checkExists().forPath(path);
             if (child.contains(mark) && stat != null && stat.getEphemeralOwner() == session) {
-                return Optional.of(path);
+                return path;
             }
         }
-        return Optional.empty();
+        throw new IllegalStateException("nothing of its own in " + directory);
     }
 
     /** Returns the transaction of a note in the journal. */
@@ -285,18 +273,11 @@ final class CuratorParticipant {
     }
 
     private void put(String path, int count) throws Exception {
-        try (DistributedQueue<String> queue = queue(path, null)) {
+        try (DistributedQueue<String> queue = builder(path, null).buildQueue()) {
             queue.start();
             for (int item = 0; item < count; item++) {
                 queue.put(name + "-" + item);
             }
-        }
-    }
-
-    /** Waits until nothing is worked on: a queue that is closed leaves its work where it is. */
-    private void awaitFinished(String path) throws Exception {
-        while (own(path + "/taken", "queue-").isPresent()) {
-            Thread.sleep(LOOK_MS);
         }
     }
 
@@ -305,11 +286,19 @@ final class CuratorParticipant {
         void on(String item) throws Exception;
     }
 
-    private DistributedQueue<String> queue(String path, Work work) {
-        return QueueBuilder.builder(client, work == null ? null : consumer(work), new Text(), path + "/entries")
+    private void work(String path, Work work, CountDownLatch go) throws Exception {
+        Hands hands = new Hands();
+        try (DistributedQueue<String> queue = builder(path, consumer(work)).executor(hands).buildQueue()) {
+            queue.start();
+            go.await();
+            hands.rest();
+        }
+    }
+
+    private QueueBuilder<String> builder(String path, QueueConsumer<String> consumer) {
+        return QueueBuilder.builder(client, consumer, new Text(), path + "/entries")
                 .lockPath(path + "/taken")
-                .putInBackground(false)
-                .buildQueue();
+                .putInBackground(false);
     }
 
     private static QueueConsumer<String> consumer(Work work) {
@@ -324,6 +313,23 @@ final class CuratorParticipant {
                 // A connection is lost only when this program is killed.
             }
         };
+    }
+
+    /** Works on one item at a time, and finishes it: a queue that is closed meanwhile leaves its mark. */
+    private static final class Hands implements Executor {
+        private boolean isOver;
+
+        @Override
+        public synchronized void execute(Runnable item) {
+            if (!isOver) {
+                item.run();
+            }
+        }
+
+        /** Waits until nothing is worked on, and takes nothing anymore. */
+        synchronized void rest() {
+            isOver = true;
+        }
     }
 
     /** Items are texts. */
