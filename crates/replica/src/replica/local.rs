@@ -98,8 +98,12 @@ impl Core {
 
     /// Whether a session that this leader does not know may be a local one of another server.
     pub(super) fn may_be_local_elsewhere(&self, id: SessionId) -> bool {
-        let of_this_server = SessionId::first(self.options.sid, 0).server_byte();
-        self.opens_local() && id.server_byte() != of_this_server && !self.sessions.is_tracked(id)
+        self.opens_local() && !self.comes_from_here(id) && !self.sessions.is_tracked(id)
+    }
+
+    /// Whether a session was opened at this server.
+    pub(super) fn comes_from_here(&self, id: SessionId) -> bool {
+        id.server_byte() == SessionId::first(self.options.sid, 0).server_byte()
     }
 
     /// Whether a session may own znodes.

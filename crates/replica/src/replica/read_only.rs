@@ -51,10 +51,13 @@ impl Intake<'_, '_> {
     pub(super) fn connect_read_only(&mut self, now: Now, connect: &Connect) {
         let Connect { address, ref resume, timeout_ms, accepts_read_only } = *connect;
         let timeout = self.core.clamped(timeout_ms);
-        let is_global = |session: SessionId| self.tree.session_timeout(session).is_some();
+        // Others may have opened one since this server last heard of them, and nobody may say that it is over.
+        let may_live_elsewhere = |session: SessionId| {
+            self.tree.session_timeout(session).is_some() || !self.core.comes_from_here(session)
+        };
         match resume {
             _ if !accepts_read_only => self.close(address),
-            Some((session, _)) if is_global(*session) => self.close(address),
+            Some((session, _)) if may_live_elsewhere(*session) => self.close(address),
             Some((session, password)) => self.resume(now, address, *session, password, timeout),
             None => self.open_local(now, address, timeout),
         }

@@ -109,6 +109,20 @@ fn sessions_of_the_ensemble_are_not_resumed_at_a_read_only_server() {
 }
 
 #[test]
+fn a_session_that_was_opened_elsewhere_meanwhile_is_not_called_expired() {
+    let (mut world, _) = cut_off(LocalSessions::Off);
+    world.wait(AFTER);
+    let elsewhere = world.client(2);
+    let ticket = world.ticket(elsewhere);
+    let here = world.dial(1);
+    world.greet_as(here, Some(ticket.clone()), Some(true));
+    assert_eq!(world.told(here), "closed\n", "it lives, as others know");
+    let again = world.dial(2);
+    world.greet_as(again, Some(ticket), Some(true));
+    assert_eq!(world.told(again), "session for 1000 ms\n");
+}
+
+#[test]
 fn readers_are_sent_away_when_there_is_a_leader_again_and_their_sessions_end() {
     let (mut world, _) = cut_off(LocalSessions::Off);
     world.wait(AFTER);
