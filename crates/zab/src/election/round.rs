@@ -118,7 +118,7 @@ impl Round {
             false => ballot,
         };
         if ballot.state == ServerState::Looking && ballot.round < self.number {
-            return match self.lacks_candidate() && names_candidate(&ballot, quorums) {
+            return match self.proposal.leader.is_none() && names_candidate(&ballot, quorums) {
                 true => self.borrow(ballot.vote, quorums),
                 false => Heard::TellSender,
             };
@@ -188,9 +188,10 @@ impl Round {
     }
 
     /// Proposes in this round whom others proposed in an earlier one, as it knows of nobody. They pass
-    /// over a proposal of nobody, so they would never hear from it that there is a later round.
+    /// over a proposal of nobody, so they would never hear from it that there is a later round. So do those
+    /// who do not vote: it may be that they are to vote, and all but they know it.
     fn borrow(&mut self, vote: Vote, quorums: &Quorums) -> Heard {
-        if vote.last_logged == LastLogged::NoDatabase {
+        if [self.own.last_logged, vote.last_logged].contains(&LastLogged::NoDatabase) {
             return Heard::Ignored(Ignored::NoDatabase);
         }
         if !beats(vote, self.own, quorums) {
