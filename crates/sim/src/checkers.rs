@@ -7,6 +7,7 @@
 pub mod durability;
 pub mod ephemerals;
 pub mod linearizability;
+pub mod read_only;
 pub mod replay;
 pub mod session_order;
 pub mod sessions;
@@ -50,6 +51,8 @@ pub enum Promise {
     P11,
     /// After a sync, nothing acknowledged before it is missing.
     P12,
+    /// A server without a leader only shows what it has, to those who are content with that.
+    P13,
     /// The digest in the log and after recovery is that of the model's tree.
     P14,
     /// Sequential names are unique and increasing.
@@ -166,6 +169,8 @@ pub struct Case<'h> {
     start: Zxid,
     reads: Reads,
     operations: Vec<Operation<'h>>,
+    /// Those asked of servers without a leader, which only show what they have.
+    aside: Vec<Operation<'h>>,
 }
 
 impl<'h> Case<'h> {
@@ -180,7 +185,8 @@ impl<'h> Case<'h> {
         reads: Reads,
     ) -> Result<Self, Violation> {
         let operations = operations::pair(history, &rules)?;
-        Ok(Self { history, rules, start, reads, operations })
+        let (aside, operations) = operations.into_iter().partition(|it| it.is_aside);
+        Ok(Self { history, rules, start, reads, operations, aside })
     }
 
     /// Runs every checker and returns the first violation.
@@ -191,6 +197,7 @@ impl<'h> Case<'h> {
         durability::check(self)?;
         session_order::check(self)?;
         sessions::check(self)?;
+        read_only::check(self)?;
         ephemerals::check(self)?;
         replay::check(self)?;
         watches::check(self)?;

@@ -106,6 +106,8 @@ pub enum Event {
         session: SessionId,
         /// The negotiated timeout.
         timeout_ms: i32,
+        /// Whether the server said that it has no leader, and only shows what it has.
+        read_only: bool,
     },
     /// A handshake was answered with "your session is over".
     Expired {

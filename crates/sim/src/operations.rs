@@ -28,6 +28,8 @@ pub struct Operation<'h> {
     pub invoked: Moment,
     /// The reply; `None` leaves open whether it was done.
     pub reply: Option<Reply<'h>>,
+    /// Whether the server had said that it has no leader, and only shows what it has.
+    pub is_aside: bool,
 }
 
 /// A place in the history.
@@ -72,6 +74,7 @@ impl Operation<'_> {
 struct Handshake {
     session: SessionId,
     address: String,
+    read_only: bool,
 }
 
 /// Puts the requests of a history together with their replies, in the order in which they were
@@ -98,6 +101,7 @@ pub(crate) fn pair<'h>(
                     ids: Rc::clone(&no_ids),
                     invoked: moment,
                     reply: None,
+                    is_aside: handshakes.get(conn).is_some_and(|known| known.read_only),
                 });
             }
             Event::Reply { conn, xid, zxid, result, .. } => {
@@ -122,8 +126,9 @@ pub(crate) fn pair<'h>(
 
 fn handshakes(history: &History) -> BTreeMap<ConnId, Handshake> {
     let connected = history.lines.iter().filter_map(|line| match &line.event {
-        Event::Connected { conn, address, session, .. } => {
-            Some((*conn, Handshake { session: *session, address: address.clone() }))
+        Event::Connected { conn, address, session, read_only, .. } => {
+            let (session, read_only) = (*session, *read_only);
+            Some((*conn, Handshake { session, address: address.clone(), read_only }))
         }
         _ => None,
     });

@@ -514,6 +514,40 @@ fn rejects_broken_sessions_and_ephemerals() {
 }
 
 #[test]
+fn rejects_servers_without_a_leader_that_do_something() {
+    reject(lies! {
+        "a write is answered" breaks P13: |s| {
+            *s.reply_mut("dave creates").1 = Ok(Answer::Path("/d".to_owned()));
+        };
+        "a write is done and refused" breaks P7: |s| {
+            let (session, (_, xid)) = (SessionId(0x0200_0000_0000_0009), s.xid("dave creates"));
+            s.insert_txn("carol again", session, xid, Txn::Error { code: ErrorCode::NoNode.raw() });
+        };
+        "a sync is answered" breaks P13: |s| {
+            *s.reply_mut("dave syncs").1 = Ok(Answer::Path("/".to_owned()));
+        };
+        "an earlier state than before" breaks P13: |s| {
+            let zxid = before(s.zxid("set r 2"));
+            *s.reply_mut("dave gets r").0 = Some(zxid);
+        };
+        "data that nobody wrote" breaks P0: |s| {
+            *data_of(s.answer_mut("dave gets r")) = Some(b"7".to_vec());
+        };
+    });
+}
+
+/// What was logged before a start and never committed can be seen there, and nowhere else.
+#[test]
+fn what_is_never_committed_may_be_shown_where_nobody_leads() {
+    let mut scenario = good();
+    let beyond = Zxid::from_raw(i64::MAX - 1);
+    *scenario.reply_mut("dave gets r").0 = Some(beyond);
+    assert_eq!(check(&scenario), Ok(()));
+    *scenario.reply_mut("bob gets r again").0 = Some(beyond);
+    assert!(check(&scenario).is_err());
+}
+
+#[test]
 fn the_search_finds_lies_without_trusting_zxids() {
     let honest = good();
     type Spoil = fn(&mut Scenario);

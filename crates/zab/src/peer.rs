@@ -401,6 +401,13 @@ impl Peer {
         self.core.options.is_reconfigurable
     }
 
+    /// Whether what this server has is a state that once was: it has lost nothing, and did not stop in the
+    /// middle of what a leader sent. The snapshot of a leader has effects of what comes behind it.
+    pub fn has_a_state(&self) -> bool {
+        let Core { epochs, .. } = &self.core;
+        self.core.sound_last_logged().is_some() && epochs.accepted() == epochs.current()
+    }
+
     /// Whether it votes.
     pub fn kind(&self) -> LearnerKind {
         self.core.kind()

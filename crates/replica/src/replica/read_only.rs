@@ -6,8 +6,9 @@
 //!                                       │ connections are closed as this begins and ends
 //! ```
 //!
-//! It shows what it has: the state that it last applied, or that its files had. It admits clients that
-//! say that they are content with that, refuses every write, and opens no session of which others know.
+//! It shows what it has: the state that it last applied, or that its files had, which may end with what
+//! was logged and never committed. Without a state that once was, as after damage, it serves nobody
+//! ([`zab::Peer::has_a_state`]). It admits clients that say that they are content with that, refuses every write, and opens no session of which others know.
 //! Who has such a session may have used it elsewhere in the meantime, and finds no connection here.
 
 use tracing::info;
@@ -26,7 +27,9 @@ impl Replica {
             return;
         }
         ensemble.read_only_at = None;
-        if ensemble.standing == Standing::Looking {
+        if !self.member.as_ref().is_some_and(|member| member.peer().has_a_state()) {
+            info!("no leader, and what this server has is not whole: serving nobody");
+        } else if ensemble.standing == Standing::Looking {
             info!("no leader: serving clients that only read");
             ensemble.standing = Standing::ReadOnly;
             self.core.stats.set_role(Role::ReadOnly);

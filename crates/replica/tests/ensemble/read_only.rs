@@ -62,6 +62,16 @@ fn a_server_that_starts_cut_off_shows_the_list_that_was_written_by_hand_last() {
 }
 
 #[test]
+fn a_server_that_has_lost_something_shows_nobody_what_is_left() {
+    let plan = Plan { isolated: Some(Sid(1)), read_only_after: Some(AFTER), ..Plan::plain(3) };
+    for (is_whole, expected) in [(true, "session for 1000 ms, read-only\n"), (false, "closed\n")] {
+        let mut world = World::of(Plan { is_whole, ..plan });
+        world.wait(AFTER * 2);
+        assert_eq!(connect(&mut world, Some(true)).1, expected);
+    }
+}
+
+#[test]
 fn nothing_is_written_at_a_read_only_server_and_requests_keep_their_order() {
     let (mut world, _) = cut_off(LocalSessions::Upgradable);
     world.wait(AFTER);

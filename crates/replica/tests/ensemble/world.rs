@@ -113,6 +113,8 @@ pub(crate) struct Plan {
     pub(crate) isolated: Option<Sid>,
     /// The servers' trees, read from disk, have been written by members that were listed like this by hand.
     pub(crate) listed_before: &'static str,
+    /// Whether everything that servers have acknowledged is on their disks.
+    pub(crate) is_whole: bool,
 }
 
 impl Plan {
@@ -128,6 +130,7 @@ impl Plan {
             impatient: None,
             isolated: None,
             listed_before: "",
+            is_whole: true,
         }
     }
 }
@@ -748,7 +751,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         accepted_epoch: types::Epoch(0),
         current_epoch: types::Epoch(0),
         last_logged: Zxid::ZERO,
-        is_whole: true,
+        is_whole: plan.is_whole,
         change: None,
     };
     let options = Options {

@@ -24,6 +24,8 @@ pub(super) struct Client {
     pub(super) phase: Phase,
     /// The session it has, with its password.
     pub(super) session: Option<(SessionId, [u8; 16])>,
+    /// Whether it is connected to a server without a leader, in a session that nobody else knows.
+    pub(super) is_aside: bool,
     /// The highest zxid it has seen.
     pub(super) seen: Zxid,
     pub(super) link: Option<LinkId>,
@@ -107,6 +109,7 @@ impl Client {
             address: [10, 0, 0, last],
             phase: Phase::Offline,
             session: None,
+            is_aside: false,
             seen: Zxid::ZERO,
             link: None,
             server: None,

@@ -45,6 +45,7 @@ const REQUIRED_OF_ENSEMBLES: &[(&str, u64)] = &[
     ("member started with a part of its history", 100),
     ("member repaired by a leader", 100),
     ("server away in peace", 500),
+    ("session at a read-only server", 300),
     ("crash before accepting an epoch", 20),
     ("crash after accepting an epoch", 20),
     ("crash before adopting an epoch", 10),

@@ -42,6 +42,10 @@ impl World {
         }
         match self.clients[at].phase {
             Phase::Offline => self.connect(at),
+            // Others have a leader, or will have one.
+            Phase::Online if self.is_peaceful() && self.clients[at].is_aside => {
+                self.drop_connection(at);
+            }
             Phase::Online if self.is_peaceful() => self.say_farewell(at),
             Phase::Online if self.clients[at].role == Role::Operator => self.operate(at),
             Phase::Online => self.ask_something(at),
@@ -81,7 +85,10 @@ impl World {
         let Some(link) = self.accept(node, Some(at), address) else { return };
         let now = self.agenda.now();
         let timeout_ms = i32::try_from(self.plan.timeout().as_millis()).unwrap_or(i32::MAX);
-        let read_only = *self.agenda.tape.pick(&[Some(false), None]);
+        let read_only = match self.is_content_with_reads(at) {
+            true => Some(true),
+            false => *self.agenda.tape.pick(&[Some(false), None]),
+        };
         let is_early = self.agenda.tape.chance(500);
         let lie = if !self.is_peaceful() && self.agenda.tape.chance(20) {
             Some(*self.agenda.tape.pick(&[Lie::Password, Lie::Zxid]))
@@ -109,6 +116,14 @@ impl World {
         if is_early && session != SessionId::NONE && lie.is_none() {
             self.introduce(at);
         }
+    }
+
+    /// Whether a client says that a server will do that has no leader.
+    fn is_content_with_reads(&mut self, at: usize) -> bool {
+        self.plan.ensemble.read_only_after.is_some()
+            && !self.is_peaceful()
+            && self.clients[at].role == Role::Worker
+            && self.agenda.tape.chance(700)
     }
 
     /// Where a client connects: anywhere; but when all must be well, to one of those that are in the
@@ -347,10 +362,16 @@ impl World {
         let client = &mut self.clients[at];
         let resumed = client.session.map(|(session, _)| session);
         let (id, conn) = (client.id, conn_of(link));
+        let read_only = response.read_only == Some(true);
         if response.is_refusal() {
             let Some(session) = resumed else {
                 return Err(nonsense("a new session was refused"));
             };
+            if read_only && !server.is_some_and(|node| is_of(session, node)) {
+                let detail =
+                    format!("client {} is told by who can not know that its session is over", id.0);
+                return Err(Violation::new(Promise::P13, detail));
+            }
             self.counters.count("session refused");
             client.lose_session();
             self.history.push(now, Event::Expired { client: id, conn, session });
@@ -366,10 +387,20 @@ impl World {
             // A state seen in an earlier session is not forgotten, but its watches are.
             client.session = Some((response.session, response.password.0));
         }
-        self.counters.count(if resumed.is_some() { "session resumed" } else { "session opened" });
+        if read_only && resumed.is_some() {
+            let detail = format!("client {} has its session where nobody leads", id.0);
+            return Err(Violation::new(Promise::P13, detail));
+        }
+        client.is_aside = read_only;
+        self.counters.count(match (read_only, resumed) {
+            (true, _) => "session at a read-only server",
+            (false, Some(_)) => "session resumed",
+            (false, None) => "session opened",
+        });
         let address = client.address.map(|part| part.to_string()).join(".");
         let (session, timeout_ms) = (response.session, response.timeout_ms);
-        let event = Event::Connected { client: id, conn, address, resumed, session, timeout_ms };
+        let event =
+            Event::Connected { client: id, conn, address, resumed, session, timeout_ms, read_only };
         self.history.push(now, event);
         if !is_early {
             self.introduce(at);
@@ -412,6 +443,9 @@ impl World {
         let (name, conn) = (client.id, conn_of(id));
         let open = std::mem::take(&mut client.pending);
         client.farewell = Farewell::NotYet;
+        if std::mem::take(&mut client.is_aside) {
+            client.lose_session();
+        }
         self.counters.add("request left open", open.len() as u64);
         for (xid, op) in open {
             self.clients[at].gives_up(&op);
@@ -427,6 +461,11 @@ impl World {
             self.links.remove(&id);
         }
     }
+}
+
+/// Whether a session was opened at a server.
+fn is_of(session: SessionId, node: NodeId) -> bool {
+    session.server_byte() == SessionId::first(node.sid(), 0).server_byte()
 }
 
 fn conn_of(link: LinkId) -> types::ConnId {

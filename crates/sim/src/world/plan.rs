@@ -114,6 +114,8 @@ pub struct Ensemble {
     pub notify_max: Duration,
     /// How long an election is kept open for a better candidate.
     pub finalize: Duration,
+    /// How long a server has no leader before it serves clients that are content with reads.
+    pub read_only_after: Option<Duration>,
     /// Chance in 1000 that a vote says something else than its sender meant, so that anybody may be
     /// elected: what is committed must not depend on who is.
     pub lies_permille: u64,
@@ -395,6 +397,7 @@ impl Ensemble {
             received_bytes_max: 0,
             notify_max: Duration::ZERO,
             finalize: Duration::ZERO,
+            read_only_after: None,
             lies_permille: 0,
         }
     }
@@ -422,6 +425,9 @@ impl Ensemble {
             notify_max: Duration::from_millis(tape.magnitude(400, 4_000)),
             finalize: Duration::from_millis(tape.magnitude(1, 200)),
             lies_permille: if tape.chance(300) { tape.range(50, 500) } else { 0 },
+            read_only_after: tape
+                .chance(300)
+                .then(|| tick * u32::try_from(tape.range(1, 12)).unwrap_or(1)),
         }
     }
 }

@@ -624,7 +624,7 @@ fn ensemble_options(
         recovered,
         local_sessions: LocalSessions::Off,
         leader_serves: true,
-        read_only_after: None,
+        read_only_after: limits.read_only_after,
     }
 }
 

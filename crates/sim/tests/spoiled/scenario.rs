@@ -15,6 +15,7 @@ use types::{
 pub(crate) const ALICE: u32 = 1;
 pub(crate) const BOB: u32 = 2;
 pub(crate) const CAROL: u32 = 3;
+pub(crate) const DAVE: u32 = 4;
 const SERVER: Sid = Sid(1);
 const ALICE_ID: &str = "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E=";
 
@@ -104,7 +105,9 @@ impl Scenario {
         let ids = vec![Id::new("ip", address.as_str())];
         self.connections.insert(conn, Connection { client, session, ids });
         let timeout_ms = 4000;
-        let event = Event::Connected { client, conn, address, resumed, session, timeout_ms };
+        let read_only = false;
+        let event =
+            Event::Connected { client, conn, address, resumed, session, timeout_ms, read_only };
         let line = self.push(event);
         self.events.insert(name, line);
     }
@@ -365,9 +368,14 @@ pub(crate) fn good() -> Scenario {
     sequences_and_multis(&mut s);
     watches(&mut s);
     access(&mut s);
+    reads_only(&mut s);
     away_and_back(&mut s);
     ends(&mut s);
     s
+}
+
+fn sync() -> Op<'static> {
+    Op::Sync { path: "/".into() }
 }
 
 fn registers(s: &mut Scenario) {
@@ -387,7 +395,7 @@ fn registers(s: &mut Scenario) {
         s.reply(name, result);
     }
     s.call("exists nothing", 2, exists("/nothing", false));
-    s.call("sync", 2, Op::Sync { path: "/".into() });
+    s.call("sync", 2, sync());
     s.call("get after sync", 2, get("/r", false));
 }
 
@@ -455,6 +463,21 @@ fn access(s: &mut Scenario) {
     s.call("alice sets m", 1, set("/m", "secret", None));
     s.call("acl of m", 1, Op::Read(Read::GetAcl { path: "/m".into() }));
     s.call("who", 1, Op::Read(Read::WhoAmI));
+}
+
+/// Dave finds nobody but a server without a leader.
+fn reads_only(s: &mut Scenario) {
+    s.attach("dave", DAVE, 9, SessionId(0x0200_0000_0000_0009), None);
+    let Event::Connected { read_only, .. } = s.event_mut("dave") else { panic!("it is one") };
+    *read_only = true;
+    s.call("dave gets q", 9, get("/q", false));
+    for (name, op) in
+        [("dave creates", created("/d", CreateMode::Persistent)), ("dave syncs", sync())]
+    {
+        s.send(name, 9, op);
+        s.reply(name, Err(ErrorCode::NotReadOnly));
+    }
+    s.call("dave gets r", 9, get("/r", false));
 }
 
 fn away_and_back(s: &mut Scenario) {

@@ -176,6 +176,7 @@ impl<'s> Caller<'s> {
             resumed,
             session: response.session,
             timeout_ms: response.timeout_ms,
+            read_only: response.read_only == Some(true),
         });
         self.introduce(&mut line);
         Ok(Some(line))
