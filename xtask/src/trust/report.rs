@@ -74,7 +74,7 @@ impl fmt::Display for Report {
         show_scope(f, &self.scope)?;
         show_torture(f, &self.torture)?;
         show_fuzz(f, &self.fuzz)?;
-        writeln!(f, "#### Gaps\n")?;
+        writeln!(f, "### Gaps\n")?;
         GAPS.iter().try_for_each(|gap| writeln!(f, "- {gap}"))
     }
 }
@@ -89,7 +89,7 @@ fn show_runs(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
 }
 
 fn show_campaigns(f: &mut fmt::Formatter<'_>, campaigns: &[Campaign]) -> fmt::Result {
-    writeln!(f, "#### Campaigns\n")?;
+    writeln!(f, "### Campaigns\n")?;
     writeln!(f, "| servers | schedules | a minute | broken, or too rare |\n|--:|--:|--:|---|")?;
     for (servers, campaign) in SERVERS.iter().zip(campaigns) {
         let Campaign { schedules, per_minute, complaints, .. } = campaign;
@@ -101,7 +101,7 @@ fn show_campaigns(f: &mut fmt::Formatter<'_>, campaigns: &[Campaign]) -> fmt::Re
 }
 
 fn show_promises(f: &mut fmt::Formatter<'_>, campaigns: &[Campaign]) -> fmt::Result {
-    writeln!(f, "#### Promises\n\n| | | what was looked at |\n|---|---|---|")?;
+    writeln!(f, "### Promises\n\n| | | what was looked at |\n|---|---|---|")?;
     for (promise, what, counters) in PROMISES {
         let seen = counters.iter().map(|&counter| {
             let times: u64 = campaigns.iter().filter_map(|it| it.counters.get(counter)).sum();
@@ -114,7 +114,7 @@ fn show_promises(f: &mut fmt::Formatter<'_>, campaigns: &[Campaign]) -> fmt::Res
 
 /// How often which fault came while a server did what, and how many cells are empty.
 fn show_matrix(f: &mut fmt::Formatter<'_>, campaigns: &[Campaign]) -> fmt::Result {
-    writeln!(f, "#### What went wrong, and what the server did then\n")?;
+    writeln!(f, "### What went wrong, and what the server did then\n")?;
     let cells = || campaigns.iter().flat_map(|campaign| &campaign.faults);
     let rows: BTreeSet<&str> = cells().map(|((fault, _), _)| fault.as_str()).collect();
     let columns: BTreeSet<&str> = cells().map(|((_, doing), _)| doing.as_str()).collect();
@@ -144,7 +144,7 @@ fn show_mutants(f: &mut fmt::Formatter<'_>, mutants: &[Mutant]) -> fmt::Result {
     let alive = mutants.iter().filter(|mutant| mutant.killer.is_none()).count();
     writeln!(
         f,
-        "#### Planted bugs\n\n{} were looked for, {alive} are alive; CPU-seconds to find one: median {median:.2}, \
+        "### Planted bugs\n\n{} were looked for, {alive} are alive; CPU-seconds to find one: median {median:.2}, \
          worst {worst:.2}.\n",
         mutants.len()
     )?;
@@ -160,13 +160,13 @@ fn show_scope(f: &mut fmt::Formatter<'_>, run: &Run) -> fmt::Result {
     let scope = outputs::scope(&run.text).unwrap_or_default();
     writeln!(
         f,
-        "#### Exhaustive search\n\n{} cases, {} states, {} states with a crash, {} ends.\n",
+        "### Exhaustive search\n\n{} cases, {} states, {} states with a crash, {} ends.\n",
         scope.cases, scope.states, scope.crashes, scope.ends
     )
 }
 
 fn show_torture(f: &mut fmt::Formatter<'_>, runs: &[Run]) -> fmt::Result {
-    writeln!(f, "#### Real processes\n\n| | |\n|---|--:|")?;
+    writeln!(f, "### Real processes\n\n| | |\n|---|--:|")?;
     for (name, number) in runs.iter().flat_map(|run| outputs::figures(&run.text)) {
         writeln!(f, "| {name} | {number} |")?;
     }
@@ -178,7 +178,7 @@ fn show_fuzz(f: &mut fmt::Formatter<'_>, run: &Run) -> fmt::Result {
     let (targets, seconds) = (words.next().unwrap_or("0"), words.next().unwrap_or("0"));
     let failed: Vec<&str> = words.collect();
     let found = if failed.is_empty() { "nothing".into() } else { failed.join(", ") };
-    writeln!(f, "#### Fuzzing\n\n{targets} targets, {seconds} s each; found: {found}.\n")
+    writeln!(f, "### Fuzzing\n\n{targets} targets, {seconds} s each; found: {found}.\n")
 }
 
 #[cfg(test)]
