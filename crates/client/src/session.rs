@@ -96,6 +96,24 @@ pub use self::watches::WatchId;
 pub use crate::response::Response;
 
 /// What a session is told at its start.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use reefkeeper_client::session::{Chroot, Config};
+///
+/// let config = Config {
+///     hosts: 3,
+///     timeout: Duration::from_secs(30),
+///     chroot: Chroot::new("/my-app")?,
+///     read_only: false,
+///     resume: None,
+///     frame_bytes_max: 1_048_575,
+///     seed: 7,
+/// };
+/// assert_eq!(config.chroot.as_str(), "/my-app");
+/// # Ok::<_, reefkeeper_client::InvalidPath>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How many servers there are, at least one.
@@ -115,6 +133,14 @@ pub struct Config {
 }
 
 /// What resumes a session: whoever has it can.
+///
+/// ```
+/// use reefkeeper_client::{SessionId, SessionPassword, Ticket};
+///
+/// // As another process left it.
+/// let ticket = Ticket { id: SessionId(0x1a2), password: SessionPassword([7; 16]) };
+/// assert_eq!(format!("{ticket:?}"), "Ticket { id: 0x1a2, password: SessionPassword(..) }");
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ticket {
     /// The session.
@@ -124,6 +150,20 @@ pub struct Ticket {
 }
 
 /// A client's session; see the [module](self).
+///
+/// ```
+/// # use std::time::Duration;
+/// # use reefkeeper_client::session::{Chroot, Config, Session};
+/// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+/// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+/// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+/// use reefkeeper_client::session::{Effects, Input};
+///
+/// let mut session = Session::new(config);
+/// let mut effects = Effects::default();
+/// session.step(Default::default(), Input::Detach, &mut effects);
+/// assert!(session.state().is_over());
+/// ```
 #[derive(Debug)]
 pub struct Session {
     config: Config,
@@ -235,6 +275,16 @@ impl End {
 impl Session {
     /// A session that dials its first server at the first step.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reefkeeper_client::session::{Chroot, Config, Session};
+    /// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+    /// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+    /// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+    /// let session = Session::new(config);
+    /// assert_eq!(session.ticket(), None);
+    /// ```
+    ///
     /// # Panics
     /// If there is no server.
     pub fn new(config: Config) -> Self {
@@ -258,6 +308,19 @@ impl Session {
     }
 
     /// Takes in one thing that happened, and appends to `effects` what to do.
+    ///
+    /// ```
+    /// # use reefkeeper_client::session::{Effects, Input};
+    /// # use std::time::Duration;
+    /// # use reefkeeper_client::session::{Chroot, Config, Session};
+    /// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+    /// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+    /// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+    /// let mut session = Session::new(config);
+    /// let mut effects = Effects::default();
+    /// session.step(Default::default(), Input::Deadline, &mut effects);
+    /// assert_eq!(effects.list.len(), 1, "a server is to be dialed");
+    /// ```
     pub fn step(&mut self, now: Instant, input: Input<'_>, effects: &mut Effects) {
         match input {
             Input::Request { id, op } => self.on_request(now, id, op, effects),
@@ -275,6 +338,16 @@ impl Session {
     }
 
     /// When the next step is due at the latest; `None` once the session is over.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reefkeeper_client::session::{Chroot, Config, Session};
+    /// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+    /// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+    /// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+    /// let session = Session::new(config);
+    /// assert_eq!(session.next_deadline(), Some(Default::default()), "it begins at once");
+    /// ```
     pub fn next_deadline(&self) -> Option<Instant> {
         let link = match &self.link {
             Link::Pausing { until } => *until,
@@ -289,21 +362,63 @@ impl Session {
     }
 
     /// What the application should know.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reefkeeper_client::session::{Chroot, Config, Session};
+    /// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+    /// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+    /// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+    /// use reefkeeper_client::SessionState;
+    ///
+    /// let session = Session::new(config);
+    /// assert_eq!(session.state(), SessionState::Connecting);
+    /// ```
     pub const fn state(&self) -> SessionState {
         self.state
     }
 
     /// What resumes the session elsewhere, once a server with a quorum gave it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reefkeeper_client::session::{Chroot, Config, Session};
+    /// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+    /// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+    /// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+    /// let session = Session::new(config);
+    /// assert_eq!(session.ticket(), None, "no server gave one yet");
+    /// ```
     pub const fn ticket(&self) -> Option<&Ticket> {
         if self.is_known_to_all { self.ticket.as_ref() } else { None }
     }
 
     /// The session timeout: what the server decided, or what was asked for until it did.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reefkeeper_client::session::{Chroot, Config, Session};
+    /// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+    /// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+    /// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+    /// let session = Session::new(config);
+    /// assert_eq!(session.timeout(), Duration::from_secs(30));
+    /// ```
     pub const fn timeout(&self) -> Duration {
         self.timeout
     }
 
     /// The highest zxid that any server has shown.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reefkeeper_client::session::{Chroot, Config, Session};
+    /// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+    /// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+    /// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+    /// let session = Session::new(config);
+    /// assert_eq!(session.last_zxid_seen(), reefkeeper_client::Zxid::ZERO);
+    /// ```
     pub const fn last_zxid_seen(&self) -> Zxid {
         self.last_zxid_seen
     }
