@@ -18,7 +18,7 @@ use crate::effect::Effect;
 use crate::outage::Outage;
 use crate::published::Address;
 use crate::relayed::Relayed;
-use crate::request::Position;
+use crate::request::{Position, Waiting};
 
 /// Whether sessions are known only to the server of their client, which makes them cheap: the leader
 /// and the log hear nothing of them.
@@ -80,8 +80,8 @@ pub(crate) struct Ensemble {
     pub(crate) claims: HashMap<SessionId, Claim, FixedState>,
     /// On a follower: what its observers ask the leader.
     pub(crate) relayed: Relayed,
-    /// On a leader: who waits for a confirmation that it leads, oldest first.
-    pub(crate) confirming: VecDeque<Asker>,
+    /// On a leader: what waits for a confirmation that it leads, oldest first.
+    pub(crate) confirming: VecDeque<Unconfirmed>,
     /// How many of these the peer was not asked about yet.
     pub(crate) unconfirmed: usize,
     /// On a leader: what learners are told when everything up to a place is delivered.
@@ -125,7 +125,32 @@ pub(crate) struct Claim {
     pub(crate) timeout_ms: i32,
 }
 
-/// Who wants a confirmation.
+/// What a leader says only when a quorum has confirmed that it leads. One that was deposed and does not know
+/// it yet must not show a state that is no longer the last; nor let a client go on with its session, which
+/// may have asked something elsewhere that is still to be done, nor tell it that the session is over.
+#[derive(Debug)]
+pub(crate) enum Unconfirmed {
+    /// That a sync is done.
+    Sync(Asker),
+    /// That a connection has its session again.
+    Resumption(Box<Waiting>),
+    /// That the session of a connection is over.
+    Refusal(Address),
+    /// Which of the two it is, to the learner to which the client came.
+    Revalidation(Link, LearnerAnswer),
+}
+
+impl Unconfirmed {
+    /// The connection without a session that waits for it.
+    fn refused_connection(self) -> Option<Address> {
+        match self {
+            Self::Refusal(address) => Some(address),
+            Self::Sync(_) | Self::Resumption(_) | Self::Revalidation(..) => None,
+        }
+    }
+}
+
+/// Who asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Asker {
     /// A session of this server; its sync is the oldest of [`Asked`].
@@ -164,9 +189,9 @@ impl Ensemble {
         self.read_only_at = self.read_only_after.map(|after| now.after(after));
     }
 
-    /// Asks for a confirmation that this server leads.
-    pub(crate) fn confirm(&mut self, asker: Asker) {
-        self.confirming.push_back(asker);
+    /// Asks for a confirmation that this server leads, before something is said.
+    pub(crate) fn confirm(&mut self, what: Unconfirmed) {
+        self.confirming.push_back(what);
         self.unconfirmed += 1;
     }
 
@@ -174,9 +199,9 @@ impl Ensemble {
     pub(crate) fn forget(&mut self) -> Vec<Address> {
         let mut addresses = self.asked.clear();
         addresses.extend(self.claims.drain().map(|(_, claim)| claim.address));
+        addresses.extend(self.confirming.drain(..).filter_map(|it| it.refused_connection()));
         addresses.sort_unstable();
         self.relayed = Relayed::default();
-        self.confirming.clear();
         self.unconfirmed = 0;
         self.learner_answers.clear();
         self.behind_syncs = BehindSyncs::default();

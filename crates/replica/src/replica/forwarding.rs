@@ -10,7 +10,7 @@ use zab::Link;
 
 use super::{Intake, Speaker};
 use crate::access::Identities;
-use crate::ensemble::{Asker, Claim, LearnerAnswer, Standing};
+use crate::ensemble::{Asker, Claim, LearnerAnswer, Standing, Unconfirmed};
 use crate::input::{Ask, Request};
 use crate::published::{Address, Established, Mail};
 use crate::request::{Origin, Question, Waiting};
@@ -81,7 +81,9 @@ impl Intake<'_, '_> {
         }
         let timeout = self.core.clamped(claim.timeout_ms);
         self.core.sessions.track(now.instant, session, timeout);
-        self.bind(now, session, claim.address, timeout);
+        if let Some(waiting) = self.bind(now, session, claim.address, timeout) {
+            self.queue(waiting);
+        }
     }
 }
 
@@ -146,7 +148,7 @@ impl Intake<'_, '_> {
                     self.core.propose(header, Txn::Error { code: code.raw() }, origin);
                 }
             },
-            Op::Sync { .. } => self.core.ensemble.confirm(Asker::Learner(link)),
+            Op::Sync { .. } => self.core.ensemble.confirm(Unconfirmed::Sync(Asker::Learner(link))),
             Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Read(_) => {
                 let link = link.0;
                 debug!(link, %session, "forwarded request that the learner should answer, ignored");
@@ -165,9 +167,8 @@ impl Intake<'_, '_> {
             self.core.sessions.heard_of(now.instant, link, id, timeout_ms);
             self.release_connection(id);
         }
-        // What the session asked elsewhere may be under way; it sees that where it is now.
         let answer = LearnerAnswer::Revalidated { session: id, is_valid };
-        self.core.answer_learner_in_turn(link, answer);
+        self.core.ensemble.confirm(Unconfirmed::Revalidation(link, answer));
     }
 
     /// Whether a session's requests may come over this connection.
@@ -214,15 +215,15 @@ impl Intake<'_, '_> {
         self.post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
     }
 
-    /// Lets a connection speak for a session that is tracked.
+    /// Lets a connection speak for a session that is tracked. Returns what it is to be told in its turn.
     pub(super) fn bind(
         &mut self,
         now: Now,
         id: SessionId,
         address: Address,
         timeout: std::time::Duration,
-    ) {
-        let Some(session) = self.core.sessions.find_mut(id) else { return };
+    ) -> Option<Waiting> {
+        let session = self.core.sessions.find_mut(id)?;
         session.address = Some(address);
         session.owner = Some(Owner::Here);
         session.heartbeat.beat(now.instant);
@@ -235,13 +236,13 @@ impl Intake<'_, '_> {
         };
         self.core.sessions.set_timeout(id, timeout);
         self.core.speakers.insert(address, Speaker { session: id, last: None });
-        self.queue(Waiting {
+        Some(Waiting {
             address,
             session: id,
             xid: Xid::INTERNAL,
             received: now.instant,
             identities: Arc::clone(&self.core.nobody),
             question: Question::Resume(Box::new(established)),
-        });
+        })
     }
 }

@@ -11,7 +11,7 @@ use zab::Peer;
 use super::member::Member;
 use super::{Core, Speaker};
 use crate::access::Identities;
-use crate::ensemble::{Asker, Claim, Standing};
+use crate::ensemble::{Asker, Claim, Standing, Unconfirmed};
 use crate::input::{Ask, Connect, Request};
 use crate::prepare::Preparation;
 use crate::published::{Address, Mail, Post};
@@ -103,6 +103,9 @@ impl Intake<'_, '_> {
             if mutant::active(46) {
                 return self.open(now, address, timeout);
             }
+            if self.core.has_to_be_confirmed(id) {
+                return self.core.ensemble.confirm(Unconfirmed::Refusal(address));
+            }
             self.refuse_session(address);
             return;
         };
@@ -112,7 +115,12 @@ impl Intake<'_, '_> {
             }
             self.close(before);
         }
-        self.bind(now, id, address, timeout);
+        let Some(waiting) = self.bind(now, id, address, timeout) else { return };
+        if self.core.has_to_be_confirmed(id) {
+            self.core.ensemble.confirm(Unconfirmed::Resumption(Box::new(waiting)));
+        } else {
+            self.queue(waiting);
+        }
     }
 
     /// Tells a connection that there is no such session, or that it is not its own.
@@ -224,7 +232,7 @@ impl Intake<'_, '_> {
                 if self.core.is_member {
                     let sync = Waiting { address, session, xid, received, identities, question };
                     self.core.ensemble.asked.push_sync(sync);
-                    self.core.ensemble.confirm(Asker::Here);
+                    self.core.ensemble.confirm(Unconfirmed::Sync(Asker::Here));
                     return;
                 }
                 question

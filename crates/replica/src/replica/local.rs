@@ -106,6 +106,11 @@ impl Core {
         id.server_byte() == SessionId::first(self.options.sid, 0).server_byte()
     }
 
+    /// Whether a quorum has to confirm that this server leads before anything is said of a session.
+    pub(super) fn has_to_be_confirmed(&self, id: SessionId) -> bool {
+        self.is_member && self.ensemble.standing == Standing::Leading && !self.sessions.is_local(id)
+    }
+
     /// Whether a session may own znodes.
     pub(super) fn ownership(&self, id: SessionId) -> Result<(), ErrorCode> {
         if self.sessions.is_local(id) {

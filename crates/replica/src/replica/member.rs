@@ -13,7 +13,7 @@ use zab::{CloseReason, LeaderPacket, LearnerKind, Learners, Link, Peer, PeerMisb
 use super::{Core, Intake, Replica};
 use crate::asked::{Synced, SyncedFor};
 use crate::effect::Effect;
-use crate::ensemble::{Asker, EnsembleOptions, LearnerAnswer, ReadTxn, Standing};
+use crate::ensemble::{Asker, EnsembleOptions, LearnerAnswer, ReadTxn, Standing, Unconfirmed};
 use crate::pending::Pending;
 use crate::published::Mail;
 use crate::request::Committed;
@@ -146,7 +146,9 @@ impl Replica {
         let ensemble = &self.core.ensemble;
         let in_turn = ensemble.learner_answers.iter();
         let in_turn = in_turn.filter(|(.., answer)| *answer == LearnerAnswer::Sync).count();
-        let pending_syncs = ensemble.confirming.len() + in_turn;
+        let unconfirmed = ensemble.confirming.iter();
+        let unconfirmed = unconfirmed.filter(|it| matches!(it, Unconfirmed::Sync(_))).count();
+        let pending_syncs = unconfirmed + in_turn;
         for (gauge, value) in [
             (&leadership.learners, connected),
             (&leadership.voters, voters),
@@ -384,17 +386,33 @@ impl Replica {
         }
     }
 
-    /// The oldest syncs may be answered.
+    /// A quorum says that this server led when it was asked: so much of what waits for that may be said.
     fn confirmed(&mut self, now: Now, count: usize) {
         for _ in 0..count {
             match self.core.ensemble.confirming.pop_front() {
                 None => warn!("a confirmation that nobody asked for"),
-                Some(Asker::Here) => self.answer_sync(now),
-                Some(Asker::Learner(link)) => {
+                Some(Unconfirmed::Sync(Asker::Here)) => self.answer_sync(now),
+                Some(Unconfirmed::Sync(Asker::Learner(link))) => {
                     self.core.answer_learner_in_turn(link, LearnerAnswer::Sync);
+                }
+                Some(Unconfirmed::Revalidation(link, answer)) => {
+                    // What the session asked elsewhere may be under way; it sees that where it is now.
+                    self.core.answer_learner_in_turn(link, answer);
+                }
+                Some(Unconfirmed::Resumption(waiting)) => {
+                    self.intake(|section| section.queue(*waiting));
+                }
+                Some(Unconfirmed::Refusal(address)) => {
+                    self.intake(|section| section.refuse_session(address));
                 }
             }
         }
+    }
+
+    /// Takes something in beside the inputs.
+    fn intake(&mut self, take: impl FnOnce(&mut Intake<'_, '_>)) {
+        let (tree, mut post) = self.publisher.read();
+        take(&mut Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post));
     }
 
     /// Answers the oldest sync, when all that was decided before is applied. If a session here asked for

@@ -1,5 +1,7 @@
 //! Sessions that move from one connection to another, in whatever order the news of that arrives.
 
+use std::time::Duration;
+
 use types::{CreateMode, Op};
 use wire::quorum::ToLearner;
 
@@ -144,5 +146,27 @@ fn a_member_that_a_session_has_left_does_not_end_it() {
         world.wait_alive(new, TIMEOUT * 4);
         let told = world.ask(new, [sync(), get("/kept")]);
         assert!(told.contains("data"), "{from} to {to}: {told}");
+    }
+}
+
+#[test]
+fn a_leader_that_is_cut_off_says_nothing_about_sessions() {
+    let mut world = World::new(3);
+    let client = world.client(3);
+    let ticket = world.ticket(client);
+    world.isolate(3);
+    let again = world.dial(3);
+    world.greet(again, Some(ticket.clone()));
+    let mut unknown = ticket;
+    unknown.session.0 += 100;
+    unknown.password = unknown.session.password();
+    let stranger = world.dial(3);
+    world.greet(stranger, Some(unknown));
+    for waiting in [again, stranger] {
+        assert_eq!(world.told(waiting), "", "others may know better");
+    }
+    world.wait(Duration::from_secs(4));
+    for waiting in [again, stranger] {
+        assert_eq!(world.told(waiting), "closed\n");
     }
 }
