@@ -64,6 +64,26 @@ pub struct PersistentEphemeral {
     task: Option<JoinHandle<()>>,
 }
 
+impl Presence {
+    /// Waits until the znode is there.
+    ///
+    /// # Errors
+    /// What ended it, if that comes first.
+    pub(crate) async fn present(presence: &mut watch::Receiver<Self>) -> Result<(), Error> {
+        loop {
+            match &*presence.borrow_and_update() {
+                Self::Present => return Ok(()),
+                Self::Over(Some(error)) => return Err(error.clone()),
+                Self::Over(None) => return Err(ClientError::Closed.into()),
+                Self::Absent | Self::Blocked(_) => {}
+            }
+            if presence.changed().await.is_err() {
+                return Err(ClientError::Closed.into());
+            }
+        }
+    }
+}
+
 impl PersistentEphemeral {
     /// Creates the znode at that path, and those above it as far as they are missing, and keeps it.
     ///
@@ -103,17 +123,7 @@ impl PersistentEphemeral {
     /// # Errors
     /// What ended it, if that comes first.
     pub async fn present(&mut self) -> Result<(), Error> {
-        loop {
-            match &*self.presence.borrow_and_update() {
-                Presence::Present => return Ok(()),
-                Presence::Over(Some(error)) => return Err(error.clone()),
-                Presence::Over(None) => return Err(ClientError::Closed.into()),
-                Presence::Absent | Presence::Blocked(_) => {}
-            }
-            if self.presence.changed().await.is_err() {
-                return Err(ClientError::Closed.into());
-            }
-        }
+        Presence::present(&mut self.presence).await
     }
 
     /// Waits until its presence is another than the one that was seen last; what changes faster than it

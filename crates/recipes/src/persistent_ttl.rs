@@ -110,17 +110,7 @@ impl PersistentTtl {
     /// What ended this, if that comes first: [`ErrorCode::Unimplemented`] for servers that support no
     /// times to live.
     pub async fn present(&mut self) -> Result<(), Error> {
-        loop {
-            match &*self.presence.borrow_and_update() {
-                Presence::Present => return Ok(()),
-                Presence::Over(Some(error)) => return Err(error.clone()),
-                Presence::Over(None) => return Err(ClientError::Closed.into()),
-                Presence::Absent | Presence::Blocked(_) => {}
-            }
-            if self.presence.changed().await.is_err() {
-                return Err(ClientError::Closed.into());
-            }
-        }
+        Presence::present(&mut self.presence).await
     }
 
     /// What it holds from now on, as soon as it can be set.
