@@ -170,8 +170,8 @@ impl Client {
     }
 
     /// Leaves the session without closing it, for another process that resumes it before it
-    /// expires (see [`Builder::resume`](crate::Builder::resume)). All clones fail from now on, and so does what was not answered
-    /// yet.
+    /// expires (see [`Builder::resume`](crate::Builder::resume)). All clones fail from now on, and
+    /// so does what was not answered yet.
     ///
     /// Returns what resumes it; `None` if there was no session yet.
     ///
