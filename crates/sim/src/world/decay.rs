@@ -172,17 +172,29 @@ impl World {
     }
 
     /// Whether all that a server has behind one transaction, up to another, is on the disks of so many
-    /// other voters that every quorum has one of them.
+    /// other voters that every quorum has one of them. Those count that are of no earlier epoch: a server
+    /// whose history has lost its end, and whose epoch has not, is preferred to any of an earlier epoch.
     fn others_have(&self, node: NodeId, behind: Zxid, last: Zxid) -> bool {
         let voters = self.plan.servers.voters;
+        if node.0 >= voters {
+            return true;
+        }
+        let Some((epoch, _)) = self.durable_end(node) else { return false };
         let has = |other: &NodeId| {
-            let durable = self.nodes[*other].disk.fork();
-            durable.crash(&mut |_: u64| 0);
-            self.look_at(&durable).is_some_and(|found| found.recovered.last_logged >= last)
+            self.durable_end(*other).is_some_and(|end| end.0 >= epoch && end.1 >= last)
                 && self.nodes[*other].ledger.has_all_of(&self.nodes[node].ledger, behind, last)
         };
         let others = self.nodes.ids().take(voters).filter(|&other| other != node);
-        node.0 >= voters || others.filter(has).count() > voters / 2
+        others.filter(has).count() > voters / 2
+    }
+
+    /// The epoch and the end of the history that a server would find if power were lost now.
+    fn durable_end(&self, node: NodeId) -> Option<(Epoch, Zxid)> {
+        let durable = self.nodes[node].disk.fork();
+        durable.crash(&mut |_: u64| 0);
+        let (data_dir, found) = recover(&durable, self.plan.servers, self.seed).ok()?;
+        let last = found.recovered.last_logged;
+        data_dir.epochs(last).ok().map(|epochs| (epochs.current, last))
     }
 
     fn look_at(&self, disk: &SimulatedDisk) -> Option<RecoveredMember> {
