@@ -42,7 +42,12 @@ struct Request {
 #[derive(Debug)]
 enum Answer {
     /// The transaction of this number, which the session gave it.
-    Txn { cxid: Xid, origin: Origin },
+    Txn {
+        cxid: Xid,
+        origin: Origin,
+        /// Whether that is the end of the session, or the refusal to end it.
+        is_end: bool,
+    },
     /// The leader's word that everything before it was sent.
     Synced(Box<Waiting>),
 }
@@ -73,7 +78,12 @@ impl Asked {
 
     /// Notes a write: its transaction will have this number.
     pub(crate) fn push_write(&mut self, session: SessionId, cxid: Xid, origin: Origin) {
-        self.push(session, Answer::Txn { cxid, origin });
+        self.push(session, Answer::Txn { cxid, origin, is_end: false });
+    }
+
+    /// Notes that the session wants to end: so it is noted as a write.
+    pub(crate) fn push_end(&mut self, session: SessionId, cxid: Xid, origin: Origin) {
+        self.push(session, Answer::Txn { cxid, origin, is_end: true });
     }
 
     /// Notes a sync.
@@ -105,15 +115,19 @@ impl Asked {
         }
     }
 
-    /// The transaction of this number is being applied: who asked for it, if that was here.
+    /// The transaction of this number is being applied: who asked for it, if that was here. A session also
+    /// `ends` without having asked for that, by a transaction that has a number which clients may use.
     pub(crate) fn decided(
         &mut self,
         session: SessionId,
         cxid: Xid,
+        ends: bool,
     ) -> Option<(Origin, Vec<Waiting>)> {
         let requests = self.by_session.get_mut(&session)?;
-        let Answer::Txn { cxid: next, origin } = &requests.front()?.answer else { return None };
-        let origin = (*next == cxid).then_some(*origin)?;
+        let Answer::Txn { cxid: next, origin, is_end } = requests.front()?.answer else {
+            return None;
+        };
+        let origin = (next == cxid && (is_end || !ends)).then_some(origin)?;
         let behind = requests.pop_front()?.behind;
         self.drop_if_empty(session);
         Some((origin, behind))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use types::{Id, Instant, SessionId, Txn, TxnDigest, TxnHeader, Xid};
+use types::{Id, Instant, SessionId, Txn, TxnDigest, TxnHeader};
 use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader, ToLearner};
 use wire::request::Request;
 use zab::{Link, Memberships, Recovered};
@@ -223,9 +223,10 @@ impl Ensemble {
         let body = frame.get(4..).unwrap_or_default();
         let ids: Vec<Id> = identities.iter().cloned().collect();
         let mut buffer = Vec::new();
-        let auth = match request.xid {
-            Xid::INTERNAL => AuthInfo::NULL,
-            _ => AuthInfo::encode(&mut buffer, &ids),
+        // The server itself has no identity, a client has one at least.
+        let auth = match ids.is_empty() {
+            true => AuthInfo::NULL,
+            false => AuthInfo::encode(&mut buffer, &ids),
         };
         self.tell_leader(link, &ToLeader::Request(ForwardedRequest { session, body, auth }));
     }

@@ -46,7 +46,8 @@ impl Core {
         let is_learner = self.ensemble.standing != Standing::Leading;
         self.stats.commits_learned.add(u64::from(is_learner));
         let (mut origin, mut behind) = (origin, behind);
-        if let Some(asked) = self.ensemble.asked.decided(header.session, header.cxid) {
+        let ends = matches!(txn, Txn::CloseSession { .. });
+        if let Some(asked) = self.ensemble.asked.decided(header.session, header.cxid, ends) {
             origin = asked.0;
             behind.extend(asked.1);
         }
@@ -75,7 +76,7 @@ impl Core {
             }
             (_, Origin::Handshake(_) | Origin::Server | Origin::Learner) => {}
         }
-        if matches!(txn, Txn::CloseSession { .. }) {
+        if ends {
             self.end(post, header.session);
         }
         for waiting in behind {

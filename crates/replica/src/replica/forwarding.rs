@@ -29,7 +29,7 @@ impl Intake<'_, '_> {
                 Op::Write(write)
             }
             Ask::CloseSession => {
-                ensemble.asked.push_write(session, xid, origin);
+                ensemble.asked.push_end(session, xid, origin);
                 Op::CloseSession
             }
             Ask::Sync { path } => {

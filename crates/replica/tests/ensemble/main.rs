@@ -12,7 +12,11 @@ mod world;
 
 use std::time::Duration;
 
-use types::{AclList, Create, CreateCall, CreateMode, Op, Read, Write};
+use types::{
+    Acl, AclList, Create, CreateCall, CreateMode, Id, Op, Perms, Read, Txn, TxnHeader, Write, Xid,
+};
+use wire::quorum::{Proposal, ToLearner};
+use wire::stored::encode_txn;
 
 pub(crate) use world::Ticket;
 use world::{Plan, TIMEOUT, World};
@@ -51,6 +55,38 @@ fn a_write_at_any_member_is_seen_at_every_member() {
     }
     assert_eq!(world.state(1), world.state(3));
     assert_eq!(world.state(2), world.state(3));
+}
+
+#[test]
+fn a_request_with_number_0_is_like_any_other_at_every_member() {
+    for sid in 1..=3 {
+        let mut world = World::new(3);
+        let client = world.operator(sid);
+        world.number_from_zero(client);
+        let acl = AclList::from(vec![Acl { perms: Perms::ALL, id: Id::new("auth", "") }]);
+        let Op::Write(Write::Create(create)) = create("/mine", CreateMode::Persistent) else {
+            panic!("a write")
+        };
+        let told = world.ask(client, [Op::Write(Write::Create(Create { acl, ..create }))]);
+        assert!(told.contains("#0 ") && told.contains("/mine"), "server {sid}: {told}");
+    }
+}
+
+#[test]
+fn the_end_of_a_session_is_no_answer_to_a_request_with_number_0() {
+    let mut world = World::new(3);
+    let client = world.client(1);
+    world.number_from_zero(client);
+    world.isolate(1);
+    assert_eq!(world.ask(client, [create("/never", CreateMode::Persistent)]), "");
+    let zxid = world.state(1).last_applied.next().expect("an epoch has more");
+    let session = world.ticket(client).session;
+    let header = TxnHeader { session, cxid: Xid(0), zxid, time_ms: 1 };
+    let mut payload = Vec::new();
+    encode_txn(&mut payload, &header, &Txn::CloseSession { paths: None }, None);
+    world.hear(1, &ToLearner::Proposal(Proposal::new(&payload).expect("it has a zxid")));
+    world.hear(1, &ToLearner::Commit { zxid });
+    assert_eq!(world.told(client), "closed\n", "the leader has ended the session");
 }
 
 #[test]

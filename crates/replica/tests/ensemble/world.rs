@@ -246,6 +246,11 @@ impl World {
         self.remotes[client.0].transcript.ticket.clone().expect("a session")
     }
 
+    /// The next request of a client has number 0, as the first one of some clients.
+    pub(crate) fn number_from_zero(&mut self, client: Client) {
+        self.remotes[client.0].last_xid = Xid(-1);
+    }
+
     /// Sends some requests in one go, and tells what came of them.
     pub(crate) fn ask<'a>(
         &mut self,
@@ -404,7 +409,7 @@ impl World {
         let remote = &mut self.remotes[client.0];
         let xid = if op == Op::Ping { Xid::PING } else { Xid(remote.last_xid.0 + 1) };
         let xid = if matches!(op, Op::Auth(_)) { Xid::AUTH } else { xid };
-        if xid.0 > 0 {
+        if xid.0 >= 0 {
             remote.last_xid = xid;
         }
         remote.transcript.asked(xid, &op);
