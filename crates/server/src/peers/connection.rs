@@ -52,7 +52,12 @@ pub(super) enum Side {
     /// A server that learns from this one.
     Learner { outbox: Outbox, sending: Option<Sending> },
     /// The server from which this one learns.
-    Leader { outbox: Outbox, receiving: Option<Receiving> },
+    Leader {
+        outbox: Outbox,
+        receiving: Option<Receiving>,
+        /// Whether the next packets may announce a snapshot.
+        may_send_snapshot: bool,
+    },
 }
 
 /// How far a snapshot is that is sent, or what else is waited for.

@@ -47,6 +47,8 @@ pub(super) enum Malformed {
     Packet(#[from] PacketError),
     #[error("a snapshot that can not be taken over")]
     Snapshot,
+    #[error("a snapshot that nobody waits for")]
+    EarlySnapshot,
 }
 
 /// For the log: what strangers can cause as often as they like.

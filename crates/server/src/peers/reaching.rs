@@ -243,7 +243,8 @@ impl Links {
             }
             Goal::Leader(leader) | Goal::Master(leader) => {
                 self.stats.leaders_reached.add(1);
-                let side = Side::Leader { outbox: Outbox::default(), receiving: None };
+                let outbox = Outbox::default();
+                let side = Side::Leader { outbox, receiving: None, may_send_snapshot: false };
                 (side, leader, News::LeaderReached { link, leader })
             }
         };

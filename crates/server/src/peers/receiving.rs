@@ -7,7 +7,7 @@ use types::{Sid, Zxid};
 use wire::election::{Hello, Notification};
 use wire::frame;
 use wire::limits::ELECTION_MESSAGE_BYTES_MAX;
-use wire::quorum::{PacketError, ToLeader, ToLearner};
+use wire::quorum::{ToLeader, ToLearner};
 use zab::Link;
 
 use super::connection::{Receiving, Side};
@@ -187,11 +187,13 @@ impl Links {
     /// Reads packets and snapshots in turn.
     fn work_off_to_learner(&mut self, link: Link) -> Result<(), Malformed> {
         let Some(connection) = self.connections.get_mut(&link) else { return Ok(()) };
-        let Side::Leader { receiving, .. } = &mut connection.side else { return Ok(()) };
+        let Side::Leader { receiving, may_send_snapshot, .. } = &mut connection.side else {
+            return Ok(());
+        };
         let is_busy = *receiving == Some(Receiving::Busy);
         if receiving.is_none() {
             let bytes_max = self.options.packet_bytes_max;
-            let (scanned, error) = scan_to_learner(&connection.inbox, bytes_max);
+            let (scanned, error) = scan_to_learner(&connection.inbox, bytes_max, may_send_snapshot);
             self.stats.passed_over.add(scanned.passed_over as u64);
             if let Some(last_applied) = scanned.snapshot {
                 *receiving = Some(Receiving::Idle);
@@ -202,8 +204,8 @@ impl Links {
                 let packets = connection.under_way.hand_on(bytes);
                 self.news.push(News::FromLeader { link, packets });
             }
-            if let Some(error) = error {
-                return Err(error.into());
+            if let Some(malformed) = error {
+                return Err(malformed);
             }
         }
         let Side::Leader { receiving: Some(receiving), .. } = &mut connection.side else {
@@ -229,17 +231,35 @@ struct Scanned {
     snapshot: Option<Zxid>,
 }
 
-fn scan_to_learner(input: &[u8], packet_bytes_max: usize) -> (Scanned, Option<PacketError>) {
+/// `may_send_snapshot`: whether the leader has still to choose how this server gets its history.
+fn scan_to_learner(
+    input: &[u8],
+    packet_bytes_max: usize,
+    may_send_snapshot: &mut bool,
+) -> (Scanned, Option<Malformed>) {
     let mut packets = inbound::to_learner(input, packet_bytes_max);
-    let (mut snapshot, mut found) = (None, None);
-    for packet in packets.by_ref() {
+    let (mut consumed, mut snapshot, mut found) = (0, None, None);
+    while let Some(packet) = packets.next() {
         match packet {
-            Ok(ToLearner::Snapshot { last_applied }) => snapshot = Some(last_applied),
-            Ok(_) => continue,
-            Err(error) => found = Some(error),
+            Ok(ToLearner::Snapshot { last_applied }) if *may_send_snapshot => {
+                snapshot = Some(last_applied);
+            }
+            Ok(ToLearner::Snapshot { .. }) => found = Some(Malformed::EarlySnapshot),
+            Ok(packet) => {
+                let is_way = matches!(packet, ToLearner::Diff { .. } | ToLearner::Truncate { .. });
+                *may_send_snapshot &= !is_way;
+                consumed = packets.consumed();
+                continue;
+            }
+            Err(error) => found = Some(error.into()),
         }
         break;
     }
-    let (consumed, passed_over) = (packets.consumed(), packets.passed_over());
-    (Scanned { consumed, passed_over, snapshot }, found)
+    if snapshot.is_some() {
+        *may_send_snapshot = false;
+    }
+    if found.is_none() {
+        consumed = packets.consumed();
+    }
+    (Scanned { consumed, passed_over: packets.passed_over(), snapshot }, found)
 }

@@ -29,7 +29,19 @@ impl Links {
     /// Sends the leader a packet.
     pub(super) fn tell_leader(&mut self, link: Link, packet: LearnerPacket) {
         let sid = self.options.sid;
+        if let LearnerPacket::AckEpoch { .. } = packet {
+            self.expect_snapshot(link);
+        }
         self.put(link, |outbox| outbox.put(|out| encode::to_leader(sid, packet, out)));
+    }
+
+    /// The leader chooses next how this server gets its history, which may be by a snapshot. One at any
+    /// other time would be taken over while nobody waits for it.
+    fn expect_snapshot(&mut self, link: Link) {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        if let Side::Leader { may_send_snapshot, .. } = &mut connection.side {
+            *may_send_snapshot = true;
+        }
     }
 
     /// Sends a learner a packet.

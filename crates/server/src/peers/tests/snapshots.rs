@@ -79,6 +79,8 @@ fn send_part(leader: &Station, to: Link, part: SnapshotPart) {
 fn a_snapshot_is_sent_part_by_part_and_packets_follow() {
     let (leader, learner) = (Station::start(3), Station::start(1));
     let (ours, theirs) = learner.learn_from(&leader);
+    agree(&learner, ours);
+    assert_eq!(leader.next_from_learner(theirs).len(), AGREEMENT_BYTES);
     let stream = noise(1, 5 << 20);
     let cuts: [Range<usize>; 4] = [7..8, 8..300_000, 300_000..4 << 20, 4 << 20..5 << 20];
     let head = SnapshotPart::Head { last_applied: zxid(9), records: stream[..7].to_vec() };
@@ -109,8 +111,16 @@ fn a_snapshot_is_sent_part_by_part_and_packets_follow() {
     drop(sender.join().expect("all of it is sent"));
 }
 
-/// A learner whose leader is a stranger, and the number of the connection.
+/// A learner that has accepted the epoch of a stranger, and the number of the connection.
 pub(super) fn learner_of_stranger() -> (Station, Stranger, Link) {
+    let (learner, mut leader, link) = newcomer_at_stranger();
+    agree(&learner, link);
+    leader.hear(AGREEMENT_BYTES);
+    (learner, leader, link)
+}
+
+/// As [`learner_of_stranger`], when nothing was said yet.
+fn newcomer_at_stranger() -> (Station, Stranger, Link) {
     let (listener, address) = listener();
     let port = address.parse::<SocketAddr>().expect("an address").port();
     let learner = Station::start(1);
@@ -121,6 +131,15 @@ pub(super) fn learner_of_stranger() -> (Station, Stranger, Link) {
     let leader = Stranger::of(listener.accept().expect("a learner").0);
     let News::LeaderReached { link, .. } = learner.next() else { panic!("not reached") };
     (learner, leader, link)
+}
+
+/// How long it is what [`agree`] says.
+const AGREEMENT_BYTES: usize = 24;
+
+/// Tells the leader that its epoch is accepted: it may send a snapshot then.
+fn agree(learner: &Station, link: Link) {
+    let packet = LearnerPacket::AckEpoch { last_logged: None, current_epoch: None };
+    learner.run(Errand::ToLeader { link, packet });
 }
 
 /// A snapshot, and packets before and behind it.
@@ -140,11 +159,37 @@ fn packets_around_a_snapshot() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
 fn packets_behind_a_snapshot_may_come_in_the_same_piece() {
     let (learner, mut leader, link) = learner_of_stranger();
     let (before, stream, behind) = packets_around_a_snapshot();
-    // Several of them, so that packets and snapshots come in turn.
-    let bytes = [&before[..], &stream, &behind].concat().repeat(3);
+    let bytes = [&before[..], &stream, &behind].concat();
     leader.say(&bytes);
     let (heard, snapshots) = hear_leader(&learner, link, bytes.len(), after(stream.len()));
-    assert!(heard == bytes && snapshots == 3);
+    assert!(heard == bytes && snapshots == 1);
+}
+
+/// A leader says this at a time at which a snapshot is nothing that anybody could take over.
+#[track_caller]
+fn check_early(has_agreed: bool, said_before: &[ToLearner<'_>]) {
+    let (learner, mut leader, link) = match has_agreed {
+        true => learner_of_stranger(),
+        false => newcomer_at_stranger(),
+    };
+    let said_before = of_leader(said_before);
+    let snapshot = of_leader(&[ToLearner::Snapshot { last_applied: zxid(9) }]);
+    leader.say(&[&said_before[..], &snapshot, &noise(2, 1000), &ending()].concat());
+    leader.hear_end();
+    assert_eq!(learner.gather_from_leader(link, said_before.len()), said_before);
+    assert!(matches!(learner.next(), News::QuorumLinkClosed { link: closed } if closed == link));
+    assert_eq!(learner.peers.stats().closed.malformed.value(), 1);
+    assert!(learner.parts.try_recv().is_err(), "nobody takes it over");
+}
+
+#[test]
+fn a_snapshot_that_nobody_waits_for_ends_the_connection() {
+    let epoch = || ToLearner::LeaderInfo { epoch: Epoch(5) };
+    let new_leader = ToLearner::NewLeader { epoch: Epoch(5), config: None };
+    check_early(false, &[]);
+    check_early(false, &[epoch()]);
+    check_early(true, &[epoch(), ToLearner::Diff { last_committed: zxid(9) }]);
+    check_early(true, &[epoch(), ToLearner::Truncate { keep: zxid(9) }, new_leader]);
 }
 
 #[test]
