@@ -30,6 +30,9 @@ pub(crate) struct Learner {
     /// A proposal that it has not acknowledged, and when that was sent; and one that was
     /// sent after it.
     unacknowledged: [Option<(Zxid, Instant)>; 2],
+    /// What it has acknowledged before it said that it has the history. Servers of Apache from 3.6.3 to
+    /// 3.9.1 may do that (ZOOKEEPER-4685); it counts when they have said so.
+    acknowledged_early: Option<Zxid>,
 }
 
 /// How a learner gets what it lacks.
@@ -107,6 +110,7 @@ impl Learner {
             heard: now.instant,
             pings: Pings::default(),
             unacknowledged: [None; 2],
+            acknowledged_early: None,
         }
     }
 
@@ -146,7 +150,7 @@ impl Learner {
         let Stage::CatchesUp = self.stage else { return Err(self.not_due("AckNewLeader")) };
         self.stage = Stage::Follows { acknowledged: beginning(epoch) };
         self.means = None;
-        Ok(())
+        self.acknowledged_early.take().map_or(Ok(()), |zxid| self.acknowledge(zxid))
     }
 
     /// Tells it that a quorum follows. From here on it answers pings, and acknowledges what it was
@@ -163,10 +167,14 @@ impl Learner {
     /// Notes that it has everything up to a proposal durably. Acknowledgements of what it
     /// acknowledged before, or of earlier epochs, are nothing new.
     pub(crate) fn acknowledge(&mut self, zxid: Zxid) -> Result<(), PeerMisbehaved> {
-        let Stage::Follows { acknowledged } = &mut self.stage else {
-            return Err(self.not_due("Ack"));
-        };
-        *acknowledged = zxid.max(*acknowledged);
+        match &mut self.stage {
+            Stage::Follows { acknowledged } => *acknowledged = zxid.max(*acknowledged),
+            Stage::CatchesUp => {
+                self.acknowledged_early = self.acknowledged_early.max(Some(zxid));
+                return Ok(());
+            }
+            _ => return Err(self.not_due("Ack")),
+        }
         let is_acknowledged = |sent: &Option<(Zxid, _)>| sent.is_some_and(|(it, _)| it <= zxid);
         if is_acknowledged(&self.unacknowledged[0]) {
             self.unacknowledged = [self.unacknowledged[1].filter(|&(it, _)| it > zxid), None];
