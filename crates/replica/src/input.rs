@@ -51,6 +51,8 @@ pub enum Input {
     StreamTakesMore(Link),
     /// The snapshot under way is over: it is complete and durable, or was given up.
     SnapshotOver,
+    /// The snapshot under way was given up because that was wanted.
+    SnapshotAbandoned,
     /// Take a snapshot now, whatever the triggers say.
     TakeSnapshot,
     /// An operator wants to know what only the replica does; answered with

@@ -197,6 +197,7 @@ impl Replica {
                 Input::SnapshotTakesMore
                 | Input::StreamTakesMore(_)
                 | Input::SnapshotOver
+                | Input::SnapshotAbandoned
                 | Input::TakeSnapshot => snapshot_moves.push(input),
                 Input::Peer(_) | Input::DatabaseCut { .. } | Input::DatabaseReplaced { .. } => {
                     news.push(input);
@@ -309,6 +310,7 @@ impl Replica {
                 }
             }
             Input::SnapshotOver => self.core.snapshots.over(tree),
+            Input::SnapshotAbandoned => self.core.snapshots.abandoned(),
             Input::TakeSnapshot => self.core.snapshots.ask(),
             _ => {}
         }

@@ -46,6 +46,9 @@ pub(crate) struct Snapshots {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Target {
     File,
+    /// Nowhere: whoever wrote the last one is yet to say that it is given up. What it said before
+    /// that is about the last one.
+    Abandoned,
     /// To a learner; all but its end was sent, or not yet.
     Learner {
         link: Link,
@@ -155,8 +158,20 @@ impl Snapshots {
 
     /// The tree of which one is being written is no more.
     pub(crate) fn abandon(&mut self, effects: &mut Vec<Effect>) {
-        if self.running.take() == Some(Target::File) {
-            effects.push(Effect::AbandonSnapshot);
+        self.running = match self.running {
+            Some(Target::File) => {
+                effects.push(Effect::AbandonSnapshot);
+                Some(Target::Abandoned)
+            }
+            Some(Target::Abandoned) => Some(Target::Abandoned),
+            Some(Target::Learner { .. }) | None => None,
+        };
+    }
+
+    /// Whoever wrote the last one has given it up.
+    pub(crate) fn abandoned(&mut self) {
+        if self.running == Some(Target::Abandoned) {
+            self.running = None;
         }
     }
 
@@ -207,5 +222,49 @@ impl Snapshots {
         (self.txns_due, self.log_bytes_due) = (txns_due, log_bytes_due);
         self.txns = 0;
         self.log_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::ExtendedTypes;
+
+    use super::*;
+
+    fn names(effects: &mut Vec<Effect>) -> Vec<&'static str> {
+        let name = |effect| match effect {
+            Effect::BeginSnapshot(_) => "begin",
+            Effect::SnapshotPart(_) => "part",
+            Effect::EndSnapshot { .. } => "end",
+            Effect::AbandonSnapshot => "abandon",
+            _ => "something else",
+        };
+        effects.drain(..).map(name).collect()
+    }
+
+    #[test]
+    fn what_is_said_of_a_snapshot_that_was_given_up_does_not_end_the_next() {
+        let mut tree = Tree::new(tree::Options {
+            extended_types: ExtendedTypes::Disabled,
+            digest: true,
+            hash_seed: 1,
+        });
+        let options = SnapshotOptions { txns: 10, log_bytes: None, part_bytes: 1 };
+        let mut snapshots = Snapshots::new(options, 1);
+        let mut effects = Vec::new();
+        snapshots.begin(&mut tree, &mut effects);
+        snapshots.abandon(&mut effects);
+        snapshots.abandon(&mut effects);
+        assert_eq!(names(&mut effects), ["begin", "abandon"]);
+        // It had failed, or was complete, before it was given up.
+        snapshots.over(&mut tree);
+        snapshots.ask();
+        assert!(snapshots.is_running() && !snapshots.is_due(), "there is more to be said of it");
+        snapshots.abandoned();
+        assert!(snapshots.is_due());
+        snapshots.begin(&mut tree, &mut effects);
+        snapshots.abandoned();
+        snapshots.go_on(&tree, &mut effects);
+        assert_eq!(names(&mut effects), ["begin", "part"]);
     }
 }

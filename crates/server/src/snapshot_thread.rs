@@ -138,7 +138,7 @@ impl Keeper {
             }
             Effect::AbandonSnapshot => {
                 *writer = None;
-                Ok(None)
+                Ok(Some(Input::SnapshotAbandoned))
             }
             Effect::Append(_)
             | Effect::RollLog

@@ -430,6 +430,7 @@ impl Process {
             (SnapshotJob::Part(_) | SnapshotJob::End { .. }, None) => SnapshotProgress::Void,
             (SnapshotJob::Abandon, _) => {
                 self.writer = None;
+                self.inputs.push(Input::SnapshotAbandoned);
                 SnapshotProgress::Void
             }
         };
