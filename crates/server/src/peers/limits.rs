@@ -23,6 +23,10 @@ pub(super) const PORT_BACKLOG: u32 = 128;
 /// servers send 20; until it is there, memory is spent on anybody.
 pub(super) const INTRODUCTION_BYTES_MAX: usize = 1024;
 
+/// Bytes of data, and of identities, that any packet may have, however short the frames of clients are
+/// made: a client has up to 64 KiB of identities, and memberships and votes have to get through as well.
+pub(crate) const PACKET_BYTES_MIN: usize = 128 << 10;
+
 /// Bytes taken from one connection before others get their turn.
 pub(super) const READ_BYTES: usize = 128 << 10;
 

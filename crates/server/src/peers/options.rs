@@ -10,7 +10,7 @@ use config::{Config, Ensemble, Limits};
 use types::Sid;
 use types::membership::{HostPort, Member, PeerAddress};
 
-use super::limits::BACKLOG_BYTES_MAX;
+use super::limits::{BACKLOG_BYTES_MAX, PACKET_BYTES_MIN};
 
 /// Settings of the connections between servers.
 #[derive(Clone, Debug)]
@@ -46,7 +46,8 @@ pub(crate) struct Options {
     pub(crate) leader_timeout: Duration,
     /// Between two tries to connect to the leader (`leaderConnectDelayDuringRetryMs`).
     pub(crate) leader_pause: Duration,
-    /// Bytes of data, and of identities, in a packet at most (`jute.maxbuffer` and its extra size).
+    /// Bytes of data, and of identities, in a packet at most (`jute.maxbuffer` and its extra size, but
+    /// [`PACKET_BYTES_MIN`] at least).
     pub(crate) packet_bytes_max: usize,
     /// Bytes that may wait to be sent over one connection of the quorum port:
     /// [`BACKLOG_BYTES_MAX`] but in tests.
@@ -83,7 +84,7 @@ impl Options {
             introduction_timeout: ticks(limits.init_ticks),
             leader_timeout: ticks(limits.connect_ticks),
             leader_pause: synchronization.connect_retry_delay,
-            packet_bytes_max: frame_bytes_max as usize + record_extra_bytes as usize,
+            packet_bytes_max: packet_bytes_max(frame_bytes_max, record_extra_bytes),
             backlog_bytes_max: BACKLOG_BYTES_MAX,
             resolve: Resolve::system(),
         }
@@ -102,6 +103,11 @@ impl Options {
         (*mine.0, *mine.1, *mine.2) = places;
         is_new
     }
+}
+
+/// What a packet may hold where clients may send frames of so many bytes.
+fn packet_bytes_max(frame_bytes_max: u32, record_extra_bytes: u32) -> usize {
+    (frame_bytes_max as usize + record_extra_bytes as usize).max(PACKET_BYTES_MIN)
 }
 
 /// Where a member listens for observers of its own: if it votes, and has a port for them.
@@ -184,6 +190,7 @@ mod tests {
 
     use config::CommandLine;
     use types::membership::Host;
+    use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader};
 
     use super::*;
 
@@ -233,7 +240,22 @@ mod tests {
         assert_eq!(timeouts, [700, 500, 1000].map(Duration::from_millis));
         let leader = [options.leader_timeout, options.leader_pause];
         assert_eq!(leader, [1000, 100].map(Duration::from_millis));
-        assert_eq!(options.packet_bytes_max, 4096 + 1024);
+        assert_eq!(options.packet_bytes_max, PACKET_BYTES_MIN);
+    }
+
+    #[test]
+    fn whoever_the_clients_are_their_requests_get_through() {
+        assert_eq!(packet_bytes_max(1 << 20, 1 << 10), (1 << 20) + (1 << 10));
+        // As many and as long as they may be, for a frame of that size.
+        let id = |number| types::Id::new("digest", format!("{number:03}{}", "u".repeat(650)));
+        let ids: Vec<_> = (0..100).map(id).collect();
+        let mut buffer = Vec::new();
+        let auth = AuthInfo::encode(&mut buffer, &ids);
+        let request = ForwardedRequest { session: types::SessionId(1), body: &[0; 8], auth };
+        let mut packet = Vec::new();
+        ToLeader::Request(request).encode(&mut packet);
+        let decoded = ToLeader::decode(&packet, packet_bytes_max(1024, 1024)).expect("taken");
+        assert!(decoded.is_some());
     }
 
     #[test]
