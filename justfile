@@ -50,6 +50,11 @@ bench *OPTIONS:
     cargo build --release -p echo -p reefkeeper
     bench/compare {{OPTIONS}}
 
+# The Rust client beside others, by the options of bench/clients/run.
+bench-clients *OPTIONS:
+    cargo build --release -p reefkeeper
+    bench/clients/run {{OPTIONS}}
+
 # A server to try, on port 2181.
 serve *WORDS:
     cargo run --release -- server {{WORDS}}

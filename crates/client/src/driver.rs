@@ -21,6 +21,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant as ClockInstant, Sleep, sleep_until};
 use tracing::{Instrument, Span, debug, field, info, info_span, warn};
 use types::{ConnId, Instant, Op};
@@ -28,7 +29,7 @@ use types::{ConnId, Instant, Op};
 use crate::address::Host;
 use crate::connector::{Connecting, Connector, Stream};
 use crate::error::Error;
-use crate::limits::{BATCH_COMMANDS_MAX, READ_BYTES};
+use crate::limits::{BATCH_COMMANDS_MAX, GATHER_SHARE, READ_BYTES};
 use crate::response::Response;
 use crate::session::{
     Effect, Effects, HangUp, HostIndex, Input, Notice, RequestId, Session, SessionState, Ticket,
@@ -114,6 +115,8 @@ pub(crate) struct Driver {
     probe: Option<Probe>,
     /// What the session counts its time from.
     started: ClockInstant,
+    /// How many requests were done since handles asked for anything.
+    answered: usize,
     /// Whether the session ends because no handle is left.
     is_abandoned: bool,
 }
@@ -147,6 +150,7 @@ impl Driver {
             is_abandoned: false,
         }
     }
+            answered: 0,
 
     /// Runs in a task and a span of its own until the session is over.
     pub(crate) fn start(self) {
@@ -173,6 +177,7 @@ impl Driver {
                         self.on_command(command);
                     }
                 }
+                    self.gather(&mut batch, count).await;
                 event = self.socket.event() => self.on_socket(event),
                 serves_writes = answer(&mut self.probe) => {
                     if let Some(probe) = self.probe.take().filter(|_| serves_writes) {
@@ -190,6 +195,19 @@ impl Driver {
     /// too many costs less than setting the timer for each request.
     fn arm(&self, timer: Pin<&mut Sleep>) {
         let due = match self.session.next_deadline() {
+    /// Lets those whose answers just came ask again, if only few of them have: in a runtime of several
+    /// threads each of them would have a system call of its own otherwise.
+    async fn gather(&mut self, batch: &mut Vec<Command>, count: usize) {
+        if count * GATHER_SHARE < std::mem::take(&mut self.answered) {
+            yield_now().await;
+            while batch.len() < BATCH_COMMANDS_MAX
+                && let Ok(command) = self.commands.try_recv()
+            {
+                batch.push(command);
+            }
+        }
+    }
+
             Some(deadline) => self.started + Duration::from_nanos(deadline.nanos()),
             None => self.started + NEVER,
         };
@@ -296,6 +314,7 @@ impl Driver {
         debug!(%host, "connecting");
         self.dialed = Some(host.clone());
         let stream = self.connector.connect(host, conn);
+        self.answered += completed;
         self.socket = Socket::Dialing(Dialing { conn, stream });
     }
 

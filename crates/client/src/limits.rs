@@ -41,6 +41,10 @@ pub(crate) const OUTSTANDING_MAX: usize = 4096;
 /// Commands taken from the queue for one write to the socket.
 pub(crate) const BATCH_COMMANDS_MAX: usize = 512;
 
+/// When fewer than one in so many of those who were answered ask again at once, the driver lets other tasks
+/// run before it writes. A lone request never waits for that, nor does a batch that is most of all.
+pub(crate) const GATHER_SHARE: usize = 4;
+
 /// Bytes read from the socket at once.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 
