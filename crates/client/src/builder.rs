@@ -18,6 +18,7 @@ use crate::driver::{Command, Driver, Status};
 use crate::error::{AddressError, ConnectError};
 use crate::host_source::HostSource;
 use crate::limits::{FRAME_BYTES_MAX, OUTSTANDING_MAX};
+use crate::sasl::{Authenticator, Mechanism, Sasl};
 use crate::session::{Config, Session, SessionState, Ticket};
 use crate::sessions::Sessions;
 use crate::states::States;
@@ -57,6 +58,7 @@ pub struct Builder {
     default_acl: AclList,
     host_source: Option<HostSource>,
     connector: Connector,
+    sasl: Option<Mechanism>,
     seed: Option<u64>,
 }
 
@@ -85,6 +87,7 @@ impl Builder {
             default_acl: AclList::open(),
             host_source: None,
             connector: Connector::Tcp,
+            sasl: None,
             seed: None,
         }
     }
@@ -218,6 +221,47 @@ impl Builder {
         self
     }
 
+    /// Authenticate with SASL on every connection, before anything else is sent: `exchange_with` begins
+    /// an exchange with that server, by a mechanism that the program brings along. The session shows as
+    /// connected once the exchange has succeeded; if it fails, the session is over, as
+    /// [`SessionState::AuthFailed`]. Default: no SASL.
+    ///
+    /// ```no_run
+    /// # async fn example(ensemble: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io;
+    ///
+    /// use reefkeeper_client::{Client, Host, Sasl, SaslStep};
+    ///
+    /// /// A mechanism of one message: the server has heard enough then.
+    /// struct Plain {
+    ///     message: Vec<u8>,
+    /// }
+    ///
+    /// impl Sasl for Plain {
+    ///     fn begin(&mut self) -> io::Result<Vec<u8>> {
+    ///         Ok(self.message.clone())
+    ///     }
+    ///
+    ///     fn answer(&mut self, _token: Option<&[u8]>) -> io::Result<SaslStep> {
+    ///         Ok(SaslStep::Done)
+    ///     }
+    /// }
+    ///
+    /// let client = Client::builder(ensemble)
+    ///     .sasl(|_server: &Host| Plain { message: b"\0alice\0secret".to_vec() })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn sasl<F, S>(mut self, exchange_with: F) -> Self
+    where
+        F: Fn(&Host) -> S + Send + Sync + 'static,
+        S: Sasl + 'static,
+    {
+        self.sasl = Some(Mechanism::new(exchange_with));
+        self
+    }
+
     /// Decides the order in which servers are tried and the length of pauses. Default: random.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -284,7 +328,7 @@ impl Builder {
     /// As [`Self::start`], with the text already read.
     pub(crate) fn start_with(self, ensemble: &Ensemble) -> Client {
         let seed = self.seed.unwrap_or_else(|| random_seed(&self.ensemble));
-        let session = Session::new(Config {
+        let mut session = Session::new(Config {
             hosts: ensemble.hosts().len(),
             timeout: self.session_timeout,
             chroot: ensemble.chroot.clone(),
@@ -293,6 +337,9 @@ impl Builder {
             frame_bytes_max: self.frame_bytes_max,
             seed,
         });
+        if self.sasl.is_some() {
+            session = session.with_sasl();
+        }
         let (commands, received) = mpsc::unbounded_channel::<Command>();
         let permits = Arc::new(Semaphore::new(self.outstanding_max));
         let (status_sender, status) = watch::channel(Status::of(&session));
@@ -302,6 +349,7 @@ impl Builder {
             session,
             hosts.clone(),
             self.connector,
+            self.sasl.map(Authenticator::new),
             received,
             permits_of_driver,
             status_sender,

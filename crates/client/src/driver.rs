@@ -31,9 +31,10 @@ use crate::connector::{Connecting, Connector, Stream};
 use crate::error::Error;
 use crate::limits::{BATCH_COMMANDS_MAX, GATHER_SHARE, READ_BYTES};
 use crate::response::Response;
+use crate::sasl::Authenticator;
 use crate::session::{
-    Effect, Effects, HangUp, HostIndex, Input, Notice, RequestId, Session, SessionState, Ticket,
-    WatchId,
+    Effect, Effects, HangUp, HostIndex, Input, Notice, RequestId, SaslStep, Session, SessionState,
+    Ticket, WatchId,
 };
 use crate::watch::WatchSender;
 
@@ -102,6 +103,7 @@ pub(crate) struct Driver {
     /// The one to which the last connection was made.
     dialed: Option<Host>,
     connector: Connector,
+    sasl: Option<Authenticator>,
     commands: mpsc::UnboundedReceiver<Command>,
     /// One for each request that may still be queued; given back when requests are done.
     permits: Arc<Semaphore>,
@@ -113,10 +115,10 @@ pub(crate) struct Driver {
     effects: Effects,
     socket: Socket,
     probe: Option<Probe>,
-    /// What the session counts its time from.
-    started: ClockInstant,
     /// How many requests were done since handles asked for anything.
     answered: usize,
+    /// What the session counts its time from.
+    started: ClockInstant,
     /// Whether the session ends because no handle is left.
     is_abandoned: bool,
 }
@@ -128,6 +130,7 @@ impl Driver {
         session: Session,
         hosts: Vec<Host>,
         connector: Connector,
+        sasl: Option<Authenticator>,
         commands: mpsc::UnboundedReceiver<Command>,
         permits: Arc<Semaphore>,
         status: watch::Sender<Status>,
@@ -137,6 +140,7 @@ impl Driver {
             hosts,
             dialed: None,
             connector,
+            sasl,
             commands,
             permits,
             status,
@@ -146,11 +150,11 @@ impl Driver {
             effects: Effects::default(),
             socket: Socket::None,
             probe: None,
+            answered: 0,
             started: ClockInstant::now(),
             is_abandoned: false,
         }
     }
-            answered: 0,
 
     /// Runs in a task and a span of its own until the session is over.
     pub(crate) fn start(self) {
@@ -173,11 +177,11 @@ impl Driver {
                         self.is_abandoned = true;
                         self.step(Input::Request { id: LAST_REQUEST, op: Op::CloseSession });
                     }
+                    self.gather(&mut batch, count).await;
                     for command in batch.drain(..) {
                         self.on_command(command);
                     }
                 }
-                    self.gather(&mut batch, count).await;
                 event = self.socket.event() => self.on_socket(event),
                 serves_writes = answer(&mut self.probe) => {
                     if let Some(probe) = self.probe.take().filter(|_| serves_writes) {
@@ -191,10 +195,6 @@ impl Driver {
         self.refuse_the_rest().await;
     }
 
-    /// Sets the timer, unless it rings early enough anyway: deadlines mostly move away, and a step
-    /// too many costs less than setting the timer for each request.
-    fn arm(&self, timer: Pin<&mut Sleep>) {
-        let due = match self.session.next_deadline() {
     /// Lets those whose answers just came ask again, if only few of them have: in a runtime of several
     /// threads each of them would have a system call of its own otherwise.
     async fn gather(&mut self, batch: &mut Vec<Command>, count: usize) {
@@ -208,6 +208,10 @@ impl Driver {
         }
     }
 
+    /// Sets the timer, unless it rings early enough anyway: deadlines mostly move away, and a step
+    /// too many costs less than setting the timer for each request.
+    fn arm(&self, timer: Pin<&mut Sleep>) {
+        let due = match self.session.next_deadline() {
             Some(deadline) => self.started + Duration::from_nanos(deadline.nanos()),
             None => self.started + NEVER,
         };
@@ -281,6 +285,7 @@ impl Driver {
     fn carry_out(&mut self) {
         let mut list = std::mem::take(&mut self.effects.list);
         let mut completed = 0;
+        let mut turn = None;
         for effect in list.drain(..) {
             match effect {
                 Effect::Dial { conn, host } => self.dial(conn, host),
@@ -291,6 +296,15 @@ impl Driver {
                     let answer = Box::pin(connector.serves_writes(self.hosts[place].clone()));
                     self.probe = Some(Probe { host, answer });
                 }
+                Effect::SaslBegin { conn } => {
+                    let host = self.dialed.as_ref();
+                    let begun = self.sasl.as_mut().zip(host).map(|(sasl, host)| sasl.begin(host));
+                    turn = begun.map(|step| (conn, step));
+                }
+                Effect::SaslToken { conn, token } => {
+                    let step = self.sasl.as_mut().map(|sasl| sasl.answer(token.as_deref()));
+                    turn = step.map(|step| (conn, step));
+                }
                 Effect::Complete { id, outcome } => {
                     completed += usize::from(self.complete(id, outcome));
                 }
@@ -300,12 +314,29 @@ impl Driver {
         }
         self.effects.list = list;
         self.permits.add_permits(completed);
+        self.answered += completed;
         self.socket.queue(&mut self.effects.outgoing);
         if !self.orphans.is_empty() {
             for watch in std::mem::take(&mut self.orphans) {
                 self.step(Input::Forget(watch));
             }
             self.socket.queue(&mut self.effects.outgoing);
+        }
+        if let Some((conn, step)) = turn {
+            self.take_turn(conn, step);
+            // Not again and again: the next turn needs the server's answer.
+            self.carry_out();
+        }
+    }
+
+    /// Tells the session what the program did when it was its turn in a SASL exchange.
+    fn take_turn(&mut self, conn: ConnId, step: io::Result<SaslStep>) {
+        match step {
+            Ok(step) => self.step(Input::Sasl { conn, step }),
+            Err(error) => {
+                warn!(%error, "no authentication");
+                self.step(Input::SaslFailed(conn));
+            }
         }
     }
 
@@ -314,7 +345,6 @@ impl Driver {
         debug!(%host, "connecting");
         self.dialed = Some(host.clone());
         let stream = self.connector.connect(host, conn);
-        self.answered += completed;
         self.socket = Socket::Dialing(Dialing { conn, stream });
     }
 

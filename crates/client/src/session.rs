@@ -24,7 +24,8 @@
 //!   servers brought none.
 //! - The highest zxid seen is shown to each new server; one that is behind refuses the connection.
 //!   Thus what the application reads never goes back in time.
-//! - Credentials, then watches, are set again on each connection before anything else is sent.
+//! - Credentials, then watches, are set again on each connection before anything else is sent; only an
+//!   exchange of SASL tokens, if there is one, goes before them, and has to succeed.
 //! - A session that moves to another server while its own works answers what was asked first: no
 //!   request fails because of that. It moves when the list of servers changes and chance wants it,
 //!   and from a server without a quorum when one that serves writes is found.
@@ -64,11 +65,13 @@
 //! events to watches is that of `ZKWatchManager`.
 
 mod chroot;
+mod config;
 mod effect;
 mod hosts;
 mod inbound;
 mod input;
 mod pending;
+mod sasl;
 mod watches;
 
 use std::collections::VecDeque;
@@ -82,72 +85,21 @@ use wire::request::Request;
 
 use self::hosts::{HostOrder, Next, Rebalance};
 use self::pending::{Pending, Then};
+use self::sasl::Exchange;
 use self::watches::{Dropped, WatchTable};
 use crate::error::Error;
 use crate::limits::{ATTEMPT_MIN, PING_INTERVAL_MAX, PROBE_MAX};
 
 pub use self::chroot::Chroot;
+pub use self::config::{Config, Ticket};
 pub use self::effect::{
     Effect, Effects, HangUp, Notice, ServerMisbehaved, SessionState, WatchEvent,
 };
 pub use self::hosts::HostIndex;
 pub use self::input::{Input, RequestId};
+pub use self::sasl::SaslStep;
 pub use self::watches::WatchId;
 pub use crate::response::Response;
-
-/// What a session is told at its start.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use reefkeeper_client::session::{Chroot, Config};
-///
-/// let config = Config {
-///     hosts: 3,
-///     timeout: Duration::from_secs(30),
-///     chroot: Chroot::new("/my-app")?,
-///     read_only: false,
-///     resume: None,
-///     frame_bytes_max: 1_048_575,
-///     seed: 7,
-/// };
-/// assert_eq!(config.chroot.as_str(), "/my-app");
-/// # Ok::<_, reefkeeper_client::InvalidPath>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// How many servers there are, at least one.
-    pub hosts: usize,
-    /// The session timeout to ask for; the server may change it.
-    pub timeout: Duration,
-    /// What all paths are relative to.
-    pub chroot: Chroot,
-    /// Whether a server without a quorum will do.
-    pub read_only: bool,
-    /// The session to go on with, instead of a new one.
-    pub resume: Option<Ticket>,
-    /// The longest frame in bytes to send or accept.
-    pub frame_bytes_max: usize,
-    /// Decides the order of the servers and the length of pauses.
-    pub seed: u64,
-}
-
-/// What resumes a session: whoever has it can.
-///
-/// ```
-/// use reefkeeper_client::{SessionId, SessionPassword, Ticket};
-///
-/// // As another process left it.
-/// let ticket = Ticket { id: SessionId(0x1a2), password: SessionPassword([7; 16]) };
-/// assert_eq!(format!("{ticket:?}"), "Ticket { id: 0x1a2, password: SessionPassword(..) }");
-/// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ticket {
-    /// The session.
-    pub id: SessionId,
-    /// Its proof.
-    pub password: SessionPassword,
-}
 
 /// A client's session; see the [module](self).
 ///
@@ -186,6 +138,8 @@ pub struct Session {
     waiting: VecDeque<(RequestId, Op<'static>)>,
     /// Sent on every connection, in this order.
     credentials: Vec<Credential>,
+    /// Whether each connection begins with an exchange of SASL tokens.
+    uses_sasl: bool,
     watches: WatchTable,
     /// Kept between events for its memory.
     told: Vec<WatchId>,
@@ -194,9 +148,20 @@ pub struct Session {
 /// What there is of a connection.
 #[derive(Debug)]
 enum Link {
-    Pausing { until: Instant },
-    Dialing { conn: ConnId, deadline: Instant },
-    Handshaking { conn: ConnId, deadline: Instant, inbound: Vec<u8> },
+    Pausing {
+        until: Instant,
+    },
+    Dialing {
+        conn: ConnId,
+        deadline: Instant,
+    },
+    /// With an exchange once the session was accepted and only that is left.
+    Handshaking {
+        conn: ConnId,
+        deadline: Instant,
+        inbound: Vec<u8>,
+        sasl: Option<Exchange>,
+    },
     Established(Connection),
     Over(End),
 }
@@ -301,10 +266,28 @@ impl Session {
             last_conn: ConnId(0),
             waiting: VecDeque::new(),
             credentials: Vec::new(),
+            uses_sasl: false,
             watches: WatchTable::default(),
             told: Vec::new(),
             config,
         }
+    }
+
+    /// One that begins each connection with an exchange of SASL tokens: see [`Effect::SaslBegin`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use reefkeeper_client::session::{Chroot, Config, Session};
+    /// # let (hosts, timeout, chroot) = (1, Duration::from_secs(30), Chroot::default());
+    /// # let (read_only, resume, frame_bytes_max, seed) = (false, None, 1_048_575, 7);
+    /// # let config = Config { hosts, timeout, chroot, read_only, resume, frame_bytes_max, seed };
+    /// let session = Session::new(config).with_sasl();
+    /// assert!(!session.state().is_connected());
+    /// ```
+    #[must_use]
+    pub fn with_sasl(mut self) -> Self {
+        self.uses_sasl = true;
+        self
     }
 
     /// Takes in one thing that happened, and appends to `effects` what to do.
@@ -332,6 +315,8 @@ impl Session {
             Input::Connected(conn) => self.on_connected(now, conn, effects),
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes, effects),
             Input::Disconnected(conn) => self.on_disconnected(now, conn, effects),
+            Input::Sasl { conn, step } => self.on_sasl_step(now, conn, step, effects),
+            Input::SaslFailed(conn) => self.on_sasl_failed(conn, effects),
             Input::Deadline => {}
         }
         self.settle(now, effects);
@@ -601,7 +586,7 @@ impl Session {
         }
         .encode(&mut effects.outgoing);
         let deadline = now.after(self.attempt_timeout());
-        self.link = Link::Handshaking { conn, deadline, inbound: Vec::new() };
+        self.link = Link::Handshaking { conn, deadline, inbound: Vec::new(), sasl: None };
     }
 
     fn on_disconnected(&mut self, now: Instant, disconnected: ConnId, effects: &mut Effects) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reefkeeper_client::{Client, CreateMode, Host};
+use reefkeeper_client::{Client, ConnectError, CreateMode, Host, Sasl, SaslStep};
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -94,4 +94,60 @@ async fn a_program_connects_in_its_own_way() {
     assert_eq!(data.bytes().len(), 900_000);
     assert!(attempts.load(Ordering::SeqCst) >= 2);
     client.close().await.expect("closed");
+}
+
+/// Says one thing, and takes null for a yes, which is what a server without SASL says to everything.
+struct OneWord(Arc<AtomicUsize>);
+
+impl Sasl for OneWord {
+    fn begin(&mut self) -> io::Result<Vec<u8>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(b"friend".to_vec())
+    }
+
+    fn answer(&mut self, token: Option<&[u8]>) -> io::Result<SaslStep> {
+        assert_eq!(token, None);
+        Ok(SaslStep::Done)
+    }
+}
+
+#[tokio::test]
+async fn each_connection_is_authenticated_before_it_is_used() {
+    let fixture = Fixture::start();
+    let wire = Wire::to(&fixture.address).await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&begun);
+    let client = Client::builder(wire.address())
+        .sasl(move |_: &Host| OneWord(Arc::clone(&counted)))
+        .connect()
+        .await
+        .expect("connected");
+    client.create("/e", "", CreateMode::Ephemeral).await.expect("created");
+    assert_eq!(begun.load(Ordering::Relaxed), 1);
+    let mut states = client.states();
+    wire.cut();
+    while states.current().is_connected() {
+        states.changed().await.expect("not over");
+    }
+    wire.mend();
+    client.connected().await.expect("connected again");
+    assert_eq!(begun.load(Ordering::Relaxed), 2);
+    assert!(client.exists("/e").await.expect("answered").is_some(), "the same session");
+}
+
+#[tokio::test]
+async fn a_mechanism_that_gives_up_ends_the_session() {
+    struct NoTicket;
+    impl Sasl for NoTicket {
+        fn begin(&mut self) -> io::Result<Vec<u8>> {
+            Err(io::Error::other("no ticket"))
+        }
+
+        fn answer(&mut self, _token: Option<&[u8]>) -> io::Result<SaslStep> {
+            unreachable!("nothing was asked")
+        }
+    }
+    let fixture = Fixture::start();
+    let connected = Client::builder(&fixture.address).sasl(|_: &Host| NoTicket).connect().await;
+    assert_eq!(connected.expect_err("refused"), ConnectError::AuthFailed);
 }

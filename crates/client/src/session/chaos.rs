@@ -115,6 +115,7 @@ impl World {
                     assert!(self.done.insert(id, outcome).is_none(), "done twice");
                 }
                 Effect::Deliver { .. } | Effect::Probe { .. } => {}
+                Effect::SaslBegin { .. } | Effect::SaslToken { .. } => panic!("not asked for"),
                 Effect::State(state) => {
                     assert!(!self.state.is_over(), "nothing follows the end");
                     assert_ne!(state, self.state);

@@ -45,6 +45,21 @@ pub enum Effect {
         /// Which server.
         host: HostIndex,
     },
+    /// The server has accepted the session, and SASL comes first: report the program's first token as
+    /// [`super::Input::Sasl`], or [`super::Input::SaslFailed`]. Only with
+    /// [`super::Session::with_sasl`].
+    SaslBegin {
+        /// Over which connection.
+        conn: ConnId,
+    },
+    /// The server has answered the last token, and it is the program's turn: as
+    /// [`Self::SaslBegin`].
+    SaslToken {
+        /// Over which connection.
+        conn: ConnId,
+        /// What the server said, which may be nothing.
+        token: Option<Vec<u8>>,
+    },
     /// A request is done. Every request is, exactly once.
     Complete {
         /// Which.

@@ -11,6 +11,7 @@ use wire::reply::ReplyHeader;
 use wire::request::Request;
 
 use super::pending::{Pending, Then, WatchChange};
+use super::sasl::Exchange;
 use super::watches::List;
 use super::{
     Connection, Effect, Effects, End, Link, Notice, Probe, RequestId, Response, ServerMisbehaved,
@@ -69,17 +70,19 @@ impl Session {
         input: &[u8],
         effects: &mut Effects,
     ) -> Result<Option<usize>, ServerMisbehaved> {
-        let handshaking = match &self.link {
-            Link::Handshaking { conn, .. } => Some(*conn),
-            Link::Established(_) => None,
-            Link::Pausing { .. } | Link::Dialing { .. } | Link::Over(_) => return Ok(None),
-        };
+        if self.conn().is_none() {
+            return Ok(None);
+        }
         let Some((body, used)) = frame::split(input, self.config.frame_bytes_max)? else {
             return Ok(None);
         };
-        match handshaking {
-            Some(conn) => self.on_connect_response(now, conn, body, effects)?,
-            None => self.on_reply(body, effects)?,
+        match &self.link {
+            Link::Handshaking { conn, sasl: None, .. } => {
+                self.on_connect_response(now, *conn, body, effects)?;
+            }
+            Link::Handshaking { sasl: Some(_), .. } => self.on_sasl_reply(now, body, effects)?,
+            Link::Established(_) => self.on_reply(body, effects)?,
+            Link::Pausing { .. } | Link::Dialing { .. } | Link::Over(_) => {}
         }
         Ok(Some(used))
     }
@@ -99,6 +102,27 @@ impl Session {
         self.last_heard = Some(now);
         self.ticket = Some(Ticket { id: response.session, password: response.password });
         self.timeout = Duration::from_millis(u64::from(response.timeout_ms.unsigned_abs()));
+        let is_read_only = response.read_only == Some(true);
+        self.is_known_to_all |= !is_read_only;
+        if self.uses_sasl {
+            let deadline = now.after(self.attempt_timeout());
+            let sasl = Some(Exchange { is_read_only, asked: None });
+            self.link = Link::Handshaking { conn, deadline, inbound: Vec::new(), sasl };
+            effects.list.push(Effect::SaslBegin { conn });
+        } else {
+            self.establish(now, conn, is_read_only, effects);
+        }
+        Ok(())
+    }
+
+    /// From here on requests are sent: those first that the server has to hear again.
+    pub(super) fn establish(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        is_read_only: bool,
+        effects: &mut Effects,
+    ) {
         let mut pending = VecDeque::new();
         for credential in &self.credentials {
             encode_auth(&credential.packet, &mut effects.outgoing);
@@ -111,8 +135,6 @@ impl Session {
             let is_last = batches.peek().is_none();
             pending.push_back(Pending { xid, then: Then::WatchesSet { is_last } });
         }
-        let is_read_only = response.read_only == Some(true);
-        self.is_known_to_all |= !is_read_only;
         let probe = is_read_only.then(|| Probe { due: now.after(PROBE_MIN), pause: PROBE_MIN * 2 });
         self.link = Link::Established(Connection {
             conn,
@@ -132,7 +154,6 @@ impl Session {
         for (id, op) in mem::take(&mut self.waiting) {
             self.send_or_keep(now, id, op, effects);
         }
-        Ok(())
     }
 
     fn on_reply(&mut self, body: &[u8], effects: &mut Effects) -> Result<(), ServerMisbehaved> {

@@ -2,7 +2,7 @@
 
 use types::{ConnId, Op};
 
-use super::{HostIndex, WatchId};
+use super::{HostIndex, SaslStep, WatchId};
 
 /// A request's number, chosen by whoever asks: unique within the session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -50,6 +50,15 @@ pub enum Input<'a> {
     },
     /// A connection ended, or could not be made.
     Disconnected(ConnId),
+    /// The program has taken its turn in an exchange of SASL tokens.
+    Sasl {
+        /// Over which connection.
+        conn: ConnId,
+        /// What it wants to say, if anything.
+        step: SaslStep,
+    },
+    /// The program can not or will not go on with that connection's exchange of SASL tokens.
+    SaslFailed(ConnId),
     /// Nothing but time: the moment of [`super::Session::next_deadline`] came.
     Deadline,
 }

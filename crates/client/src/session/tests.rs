@@ -7,6 +7,8 @@ use wire::reply::{Body, Reply};
 
 use super::*;
 
+mod sasl;
+
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PASSWORD: SessionPassword = SessionPassword([7; 16]);
 const SESSION: SessionId = SessionId(0x0100_0000_0000_0001);
@@ -22,11 +24,13 @@ struct Script {
     completed: Vec<(u64, Result<Response, Error>)>,
     delivered: Vec<(u64, Notice)>,
     probed: Vec<HostIndex>,
+    /// What the program heard when it was its turn: nothing, or the server's token.
+    turns: Vec<Option<Option<Vec<u8>>>>,
 }
 
 impl Script {
     fn new(hosts: usize, chroot: &str) -> Self {
-        let session = Session::new(Config {
+        Self::of(Session::new(Config {
             hosts,
             timeout: TIMEOUT,
             chroot: Chroot::new(chroot).expect("valid"),
@@ -34,7 +38,10 @@ impl Script {
             resume: None,
             frame_bytes_max: 0xf_ffff,
             seed: 1,
-        });
+        }))
+    }
+
+    fn of(session: Session) -> Self {
         let mut script = Self {
             session,
             now: Instant::default(),
@@ -45,6 +52,7 @@ impl Script {
             completed: Vec::new(),
             delivered: Vec::new(),
             probed: Vec::new(),
+            turns: Vec::new(),
         };
         script.step(Input::Deadline);
         script
@@ -67,6 +75,8 @@ impl Script {
                 Effect::Deliver { watch, notice } => self.delivered.push((watch.0, notice)),
                 Effect::State(state) => self.states.push(state),
                 Effect::Probe { host } => self.probed.push(host),
+                Effect::SaslBegin { .. } => self.turns.push(None),
+                Effect::SaslToken { token, .. } => self.turns.push(Some(token)),
             }
         }
     }
@@ -155,7 +165,7 @@ impl Script {
                 Op::Sync { path } => Op::Sync { path: path.into_owned().into() },
                 Op::Ping => Op::Ping,
                 Op::CloseSession => Op::CloseSession,
-                Op::Sasl(_) => panic!("never sent"),
+                Op::Sasl(token) => Op::Sasl(token.map(|token| token.into_owned().into())),
             };
             requests.push((request.xid.0, op));
             rest = &rest[used..];
