@@ -1,9 +1,10 @@
 //! The repository's own commands: `cargo xtask tidy` checks the habits that no lint knows,
-//! `cargo xtask fuzz` runs the fuzz targets for a while, `cargo xtask mutants` plants bugs, and
+//! `cargo xtask api` writes down what the published crates promise, `cargo xtask fuzz` runs the fuzz targets for a while, `cargo xtask mutants` plants bugs, and
 //! `cargo xtask trust-report` does a bit of everything and says what came of it.
 //!
 //! See `CONTRIBUTING.md` for what they are and why; each module of `tidy` is one of them.
 
+mod api;
 mod fuzz;
 mod mutants;
 mod repository;
@@ -17,6 +18,7 @@ use repository::Repository;
 
 const USAGE: &str = "\
 usage: cargo xtask tidy
+       cargo xtask api
        cargo xtask fuzz [<target>|all [<seconds>]]
        cargo xtask mutants [<options of `sim mutants`>]
        cargo xtask trust-report [--quick]";
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["tidy"] => tidy(),
+        ["api"] => Repository::read().and_then(|it| api::write(&it)).map(|()| true),
         ["fuzz"] => fuzz("all", FUZZ_SECONDS),
         ["fuzz", target] => fuzz(target, FUZZ_SECONDS),
         ["fuzz", target, seconds] if seconds.parse::<u32>().is_ok() => {

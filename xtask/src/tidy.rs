@@ -1,6 +1,7 @@
 //! What is checked. Each check takes a [`Repository`] and returns findings, so that its tests are
 //! small invented repositories.
 
+mod api;
 mod architecture;
 mod arrows;
 mod files;
@@ -35,13 +36,14 @@ impl fmt::Display for Finding {
 
 /// Everything that there is to mend, by file and line.
 pub(crate) fn check(repository: &Repository) -> Vec<Finding> {
-    let checks: [fn(&Repository) -> Vec<Finding>; 6] = [
+    let checks: [fn(&Repository) -> Vec<Finding>; 7] = [
         functions::check,
         files::check,
         arrows::check,
         architecture::check,
         texts::check,
         trust::check,
+        api::check,
     ];
     let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check(repository)).collect();
     findings.sort();
