@@ -305,7 +305,7 @@ impl Tree {
     /// The parent of a path, and the last name; `None` also for the root, which has no parent.
     fn parent_of<'a>(&self, path: &'a str) -> Option<(NodeId, &'a str)> {
         let (parent, name) = split(path)?;
-        Some((self.store.find(parent)?, name))
+        Some((self.store.find_parent(parent)?, name))
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Store {
     index: Index,
     /// The next znode of the walk in progress. Deleting that znode moves it on.
     walk: Cursor,
+    /// The parent of the znode that was changed last: the next is likely one of its children, too.
+    recent: NodeId,
 }
 
 /// A place in the tree that moves although its holder may only read; or none.
@@ -44,6 +46,7 @@ impl Store {
             payloads: Payloads::new(),
             index: Index::new(hash_seed),
             walk: Cursor::default(),
+            recent: NodeId::ROOT,
         };
         let root = store.place(root, "", data);
         assert_eq!(root, NodeId::ROOT);
@@ -77,6 +80,7 @@ impl Store {
         if let Some(next) = next_sibling {
             self.arena[next].previous_sibling = Some(id);
         }
+        self.recent = parent;
         let above = &mut self.arena[parent];
         above.first_child = Some(id);
         above.num_children += 1;
@@ -110,6 +114,7 @@ impl Store {
             self.arena[id];
         assert_eq!(num_children, 0, "children are removed before their parent");
         let parent = parent.expect("the root is never removed");
+        self.recent = parent;
         let above = &mut self.arena[parent];
         above.num_children -= 1;
         match previous_sibling {
@@ -127,6 +132,7 @@ impl Store {
     /// Replaces a znode's data.
     pub(crate) fn set_data(&mut self, id: NodeId, data: Option<&[u8]>) {
         let record = &mut self.arena[id];
+        self.recent = record.parent.unwrap_or(NodeId::ROOT);
         record.payload = self.payloads.replace_data(record.payload, data.unwrap_or_default());
         record.flags = record.flags.with(Flags::NULL_DATA, data.is_none());
     }
@@ -163,17 +169,57 @@ impl Store {
         if path.is_empty() || path == "/" {
             return Some(NodeId::ROOT);
         }
-        let names = path.strip_prefix('/')?.split('/');
-        names.into_iter().try_fold(NodeId::ROOT, |parent, name| self.child(parent, name))
+        let path = path.as_bytes();
+        let slash = path.iter().rposition(|&byte| byte == b'/')?;
+        let (parent, name) = (&path[..slash], &path[slash + 1..]);
+        let parent = match self.is_at(self.recent, parent) {
+            true => self.recent,
+            false => self.descend(parent)?,
+        };
+        self.child_named(parent, name)
+    }
+
+    /// As [`Store::find`], for the parent of a znode that is to be changed.
+    pub(crate) fn find_parent(&self, path: &str) -> Option<NodeId> {
+        let is_recent = self.is_at(self.recent, path.as_bytes());
+        if is_recent { Some(self.recent) } else { self.find(path) }
     }
 
     /// The child of that name.
     pub(crate) fn child(&self, parent: NodeId, name: &str) -> Option<NodeId> {
-        let name = name.as_bytes();
+        self.child_named(parent, name.as_bytes())
+    }
+
+    /// The znode at a path from the root, which is "" here.
+    fn descend(&self, path: &[u8]) -> Option<NodeId> {
+        if path.is_empty() {
+            return Some(NodeId::ROOT);
+        }
+        let mut names = path.strip_prefix(b"/")?.split(|&byte| byte == b'/');
+        names.try_fold(NodeId::ROOT, |parent, name| self.child_named(parent, name))
+    }
+
+    fn child_named(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         self.index.find(self.index.hash(parent, name), |id| {
             let record = &self.arena[id];
             record.parent == Some(parent) && self.payloads.name(record.payload) == name
         })
+    }
+
+    /// Whether a path leads to this znode; that of the root is "". Takes far less than to look each name up.
+    fn is_at(&self, id: NodeId, path: &[u8]) -> bool {
+        let mut rest = path;
+        let mut next = id;
+        while next != NodeId::ROOT {
+            let Record { parent, payload, .. } = self.arena[next];
+            let above = rest.strip_suffix(self.payloads.name(payload));
+            let (Some(above), Some(parent)) = (above.and_then(|it| it.strip_suffix(b"/")), parent)
+            else {
+                return false;
+            };
+            (rest, next) = (above, parent);
+        }
+        rest.is_empty()
     }
 
     /// A znode's path; "" for the root.

@@ -1,6 +1,7 @@
 //! Single rules, each told by an example.
 
 mod loading;
+mod lookups;
 mod quotas;
 mod reaping;
 mod replay;
