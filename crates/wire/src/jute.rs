@@ -94,6 +94,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When fewer are left.
+    #[inline]
     pub fn int(&mut self) -> Result<i32, DecodeError> {
         Ok(i32::from_be_bytes(self.array()?))
     }
@@ -102,6 +103,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When fewer are left.
+    #[inline]
     pub fn long(&mut self) -> Result<i64, DecodeError> {
         Ok(i64::from_be_bytes(self.array()?))
     }
@@ -144,6 +146,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When its length is unreasonable or more than is left.
+    #[inline]
     pub fn buffer(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
         let offset = self.position;
         let length = self.int()?;
@@ -161,6 +164,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When the input can not hold that many.
+    #[inline]
     pub fn count(&mut self, element_bytes_min: usize) -> Result<Option<usize>, DecodeError> {
         let count = self.int()?;
         match usize::try_from(count) {
@@ -256,6 +260,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When fewer than eight bytes are left.
+    #[inline]
     pub fn zxid(&mut self) -> Result<Zxid, DecodeError> {
         self.long().map(Zxid::from_raw)
     }
@@ -285,6 +290,7 @@ impl<'a> Reader<'a> {
         DecodeError::Unknown { offset: self.position, field, value: value.into() }
     }
 
+    #[inline]
     fn slice(&mut self, bytes: usize) -> Result<&'a [u8], DecodeError> {
         let rest = self.rest();
         match rest.get(..bytes) {
@@ -296,6 +302,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         match self.rest().first_chunk() {
             Some(bytes) => {

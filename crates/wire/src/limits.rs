@@ -28,6 +28,12 @@ pub const REPLY_BYTES_MAX: usize = 128 << 20;
 /// is longer than the request it was made of; so the number is Apache's, twice that of a frame.
 pub const PACKET_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 
+/// Bytes of room that a batch for the log has before its first entry, if the one before took as many.
+///
+/// Growing copies, and batches follow each other that are about as long. More than this is not set aside for
+/// what may not come.
+pub const BATCH_ROOM_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes in a message on an election connection; at most, and Apache closes the connection above.
 pub const ELECTION_MESSAGE_BYTES_MAX: usize = 512 << 10;
 

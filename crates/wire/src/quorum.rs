@@ -72,7 +72,7 @@ mod to_learner;
 
 pub use self::packet::{PacketError, PacketType};
 pub use self::parts::{AuthId, AuthInfo, Proposal, SessionTouch, Touches};
-pub use self::to_leader::{Cuts, ForwardedRequest, LearnerInfo, ToLeader};
+pub use self::to_leader::{Cuts, ForwardedRequest, LearnerInfo, ToLeader, put_request};
 pub use self::to_learner::{ToLearner, decode_snapshot_signature, put_snapshot_signature};
 
 /// The version of the protocol that all releases since 3.4 speak.

@@ -116,10 +116,15 @@ impl<'a> Request<'a> {
     /// for a mode that does not exist, with any other code for the lack of its record.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = frame::begin(out);
+        self.put_body(out);
+        frame::finish(out, start);
+    }
+
+    /// Appends what is in the frame.
+    pub(crate) fn put_body(&self, out: &mut Vec<u8>) {
         jute::put_int(out, self.xid.0);
         jute::put_int(out, opcode(&self.op).raw());
         put_op(out, &self.op);
-        frame::finish(out, start);
     }
 }
 

@@ -24,7 +24,7 @@ use wire::limits::{ELECTION_MESSAGE_BYTES_MAX, HELLO_ADDRESSES_BYTES_MAX, PACKET
 use wire::quorum::sasl::{self, Status, Step};
 use wire::quorum::{
     AuthInfo, Cuts, ForwardedRequest, LearnerInfo, PacketError, PacketType, Proposal, SessionTouch,
-    ToLeader, ToLearner, Touches,
+    ToLeader, ToLearner, Touches, put_request,
 };
 use wire::stored::encode_txn;
 
@@ -159,6 +159,25 @@ proptest! {
             let read = forwarded.request();
             prop_assert_eq!(read.as_ref(), Ok(&request));
             check_to_leader(ToLeader::Request(forwarded));
+        }
+    }
+
+    #[test]
+    fn requests_are_forwarded_as_the_packets_that_they_are(
+        session: i64,
+        request in request(),
+        ids in vec(id(), 0..4),
+    ) {
+        let (mut frame, mut buffer) = (Vec::new(), Vec::new());
+        request.encode(&mut frame);
+        let session = SessionId(session);
+        let somebody = AuthInfo::encode(&mut buffer, &ids);
+        for (identities, auth) in [(Some(&ids[..]), somebody), (None, AuthInfo::NULL)] {
+            let forwarded = ForwardedRequest { session, body: &frame[4..], auth };
+            let (mut packet, mut direct) = (b"before".to_vec(), b"before".to_vec());
+            ToLeader::Request(forwarded).encode(&mut packet);
+            put_request(&mut direct, session, &request, identities);
+            prop_assert_eq!(&direct, &packet);
         }
     }
 

@@ -308,6 +308,13 @@ proptest! {
             }
         }
 
+        let taken = batch.take();
+        prop_assert_eq!(taken.count(), entries.len());
+        prop_assert!(batch.is_empty());
+        for (header, txn, digest) in &entries {
+            batch.push(header, txn, *digest);
+        }
+        prop_assert_eq!(&batch, &taken);
         batch.clear();
         prop_assert!(batch.is_empty() && batch.as_bytes().is_empty());
         prop_assert_eq!((batch.first_zxid(), batch.last_zxid()), (None, None));

@@ -4,16 +4,18 @@
 //! whether they are packets at all, and once where they are looked at. That looks at lengths and
 //! copies nothing; what travels between the threads is one buffer with many packets.
 
+use std::marker::PhantomData;
+
 use wire::quorum::{PacketError, ToLeader, ToLearner};
 
 /// Reads the packets at the start of what a learner sent; see [`Packets`].
 pub(super) fn to_leader(input: &[u8], packet_bytes_max: usize) -> Packets<'_, ToLeader<'_>> {
-    Packets::new(input, packet_bytes_max, ToLeader::decode)
+    Packets::new(input, packet_bytes_max)
 }
 
 /// Reads the packets at the start of what a leader sent; see [`Packets`].
 pub(super) fn to_learner(input: &[u8], packet_bytes_max: usize) -> Packets<'_, ToLearner<'_>> {
-    Packets::new(input, packet_bytes_max, ToLearner::decode)
+    Packets::new(input, packet_bytes_max)
 }
 
 /// The packets at the start of some bytes, up to the first that has not all arrived or is none.
@@ -24,15 +26,41 @@ pub(super) struct Packets<'a, P> {
     consumed: usize,
     passed_over: usize,
     packet_bytes_max: usize,
-    decode: Decode<'a, P>,
+    direction: PhantomData<P>,
 }
 
-/// Reads the first packet, and tells how many bytes it takes.
-type Decode<'a, P> = fn(&'a [u8], usize) -> Result<Option<(P, usize)>, PacketError>;
+/// A packet of one direction.
+pub(super) trait Packet<'a>: Sized {
+    /// Reads the first packet, and tells how many bytes it takes; `None` when it has not all arrived.
+    fn decode(
+        input: &'a [u8],
+        packet_bytes_max: usize,
+    ) -> Result<Option<(Self, usize)>, PacketError>;
+}
+
+impl<'a> Packet<'a> for ToLeader<'a> {
+    #[inline]
+    fn decode(
+        input: &'a [u8],
+        packet_bytes_max: usize,
+    ) -> Result<Option<(Self, usize)>, PacketError> {
+        Self::decode(input, packet_bytes_max)
+    }
+}
+
+impl<'a> Packet<'a> for ToLearner<'a> {
+    #[inline]
+    fn decode(
+        input: &'a [u8],
+        packet_bytes_max: usize,
+    ) -> Result<Option<(Self, usize)>, PacketError> {
+        Self::decode(input, packet_bytes_max)
+    }
+}
 
 impl<'a, P> Packets<'a, P> {
-    fn new(input: &'a [u8], packet_bytes_max: usize, decode: Decode<'a, P>) -> Self {
-        Self { input, consumed: 0, passed_over: 0, packet_bytes_max, decode }
+    fn new(input: &'a [u8], packet_bytes_max: usize) -> Self {
+        Self { input, consumed: 0, passed_over: 0, packet_bytes_max, direction: PhantomData }
     }
 
     /// How many bytes the packets so far have taken, with those passed over.
@@ -46,13 +74,14 @@ impl<'a, P> Packets<'a, P> {
     }
 }
 
-impl<P> Iterator for Packets<'_, P> {
+impl<'a, P: Packet<'a>> Iterator for Packets<'a, P> {
     type Item = Result<P, PacketError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let rest = &self.input[self.consumed..];
-            match (self.decode)(rest, self.packet_bytes_max) {
+            match P::decode(rest, self.packet_bytes_max) {
                 Ok(None) => return None,
                 Ok(Some((packet, consumed))) => {
                     self.consumed += consumed;

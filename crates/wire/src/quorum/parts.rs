@@ -175,12 +175,13 @@ impl<'a> AuthInfo<'a> {
     /// Encodes identities into `buffer`, whose content is replaced and whose memory is kept.
     pub fn encode(buffer: &'a mut Vec<u8>, ids: &[Id]) -> Self {
         buffer.clear();
-        jute::put_count(buffer, ids.len());
-        for id in ids {
-            jute::put_text(buffer, &id.scheme);
-            jute::put_text(buffer, &id.id);
-        }
+        put_ids(buffer, ids);
         Self { bytes: buffer }
+    }
+
+    /// The list as it is sent: what is equal has the same identities.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.bytes
     }
 
     /// The identities one by one.
@@ -216,6 +217,15 @@ impl<'a> AuthInfo<'a> {
 
     pub(super) fn put(self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.bytes);
+    }
+}
+
+/// Appends a list of identities.
+pub(super) fn put_ids(out: &mut Vec<u8>, ids: &[Id]) {
+    jute::put_count(out, ids.len());
+    for id in ids {
+        jute::put_text(out, &id.scheme);
+        jute::put_text(out, &id.id);
     }
 }
 

@@ -1,11 +1,12 @@
 //! What learners send.
 
-use types::{Epoch, SessionId, Sid, Zxid};
+use types::{Epoch, Id, SessionId, Sid, Zxid};
 
 use super::packet::{
-    PacketError, PacketType, RawPacket, put_bare, put_with_data, take_protocol_version, zxid_of,
+    PacketError, PacketType, RawPacket, put_bare, put_data, put_with_data, take_protocol_version,
+    zxid_of,
 };
-use super::parts::{AuthInfo, Touches};
+use super::parts::{AuthInfo, Touches, put_ids};
 use super::{CUTTING_VERSION, PROTOCOL_VERSION, UNCUTTABLE_VERSION};
 use crate::jute::{self, DecodeError, Reader};
 use crate::request::{Request, RequestError};
@@ -115,6 +116,7 @@ impl<'a> ToLeader<'a> {
     ///
     /// # Errors
     /// When there is none that a learner sends; see [`PacketError`].
+    #[inline]
     pub fn decode(
         input: &'a [u8],
         packet_bytes_max: usize,
@@ -122,8 +124,8 @@ impl<'a> ToLeader<'a> {
         let Some((raw, consumed)) = RawPacket::split(input, packet_bytes_max)? else {
             return Ok(None);
         };
-        let unexpected = PacketError::Unexpected { kind: raw.kind, consumed };
-        let packet = PacketType::from_raw(raw.kind).ok_or_else(|| unexpected.clone())?;
+        let unexpected = || PacketError::Unexpected { kind: raw.kind, consumed };
+        let packet = PacketType::from_raw(raw.kind).ok_or_else(unexpected)?;
         let decoded = match packet {
             PacketType::FollowerInfo => Self::FollowerInfo(decode_info(packet, &raw)?),
             PacketType::ObserverInfo => Self::ObserverInfo(decode_info(packet, &raw)?),
@@ -153,7 +155,7 @@ impl<'a> ToLeader<'a> {
             | PacketType::Truncate
             | PacketType::Snapshot
             | PacketType::LeaderInfo
-            | PacketType::InformAndActivate => return Err(unexpected),
+            | PacketType::InformAndActivate => return Err(unexpected()),
         };
         Ok(Some((decoded, consumed)))
     }
@@ -205,6 +207,24 @@ impl<'a> ToLeader<'a> {
             Self::Revalidate { .. } => PacketType::Revalidate,
             Self::Request(_) => PacketType::Request,
         }
+    }
+}
+
+/// Appends [`ToLeader::Request`] of a request that is not encoded yet; without identities, the learner itself
+/// asks.
+pub fn put_request(
+    out: &mut Vec<u8>,
+    session: SessionId,
+    request: &Request<'_>,
+    identities: Option<&[Id]>,
+) {
+    put_data(out, PacketType::Request, NO_ZXID, |out| {
+        jute::put_long(out, session.0);
+        request.put_body(out);
+    });
+    match identities {
+        Some(ids) => put_ids(out, ids),
+        None => AuthInfo::NULL.put(out),
     }
 }
 

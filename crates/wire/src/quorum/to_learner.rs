@@ -98,6 +98,7 @@ impl<'a> ToLearner<'a> {
     ///
     /// # Errors
     /// When there is none that a leader sends; see [`PacketError`].
+    #[inline]
     pub fn decode(
         input: &'a [u8],
         packet_bytes_max: usize,
@@ -105,8 +106,8 @@ impl<'a> ToLearner<'a> {
         let Some((raw, consumed)) = RawPacket::split(input, packet_bytes_max)? else {
             return Ok(None);
         };
-        let unexpected = PacketError::Unexpected { kind: raw.kind, consumed };
-        let packet = PacketType::from_raw(raw.kind).ok_or_else(|| unexpected.clone())?;
+        let unexpected = || PacketError::Unexpected { kind: raw.kind, consumed };
+        let packet = PacketType::from_raw(raw.kind).ok_or_else(unexpected)?;
         let zxid = raw.zxid;
         let decoded = match packet {
             PacketType::LeaderInfo => {
@@ -142,7 +143,7 @@ impl<'a> ToLearner<'a> {
             | PacketType::ObserverInfo
             | PacketType::AckEpoch
             | PacketType::Ack
-            | PacketType::Request => return Err(unexpected),
+            | PacketType::Request => return Err(unexpected()),
         };
         Ok(Some((decoded, consumed)))
     }

@@ -17,6 +17,7 @@ use types::{Txn, TxnDigest, TxnHeader, Zxid};
 
 use super::{Checksum, txn};
 use crate::jute;
+use crate::limits::BATCH_ROOM_BYTES_MAX;
 use crate::quorum::Proposal;
 
 const SUM_BYTES: usize = 8;
@@ -58,6 +59,18 @@ impl LogBatch {
         let start = self.begin();
         self.bytes.extend_from_slice(proposal.payload());
         self.finish(start, proposal.zxid())
+    }
+
+    /// Takes all entries out, and leaves room for about as many.
+    pub fn take(&mut self) -> Self {
+        let room = self.bytes.len().min(BATCH_ROOM_BYTES_MAX);
+        let next = Self { bytes: Vec::with_capacity(room), ..Self::default() };
+        let mut taken = std::mem::replace(self, next);
+        // It may be kept for long, and what it does not use with it.
+        if taken.bytes.capacity() / 2 > taken.bytes.len() {
+            taken.bytes.shrink_to_fit();
+        }
+        taken
     }
 
     /// Removes all entries and keeps the memory.

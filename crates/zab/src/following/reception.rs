@@ -56,7 +56,7 @@ impl Reception {
         if self.batch.is_empty() {
             return;
         }
-        let batch = Arc::new(std::mem::take(&mut self.batch));
+        let batch = Arc::new(self.batch.take());
         core.history.append(Arc::clone(&batch));
         effects.push(Effect::Append(batch));
     }
