@@ -9,8 +9,10 @@ mod ip;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use types::{Acl, AclList, ErrorCode, Id, Perms};
+use wire::quorum::AuthInfo;
 
 use crate::limits::{ACL_ENTRIES_MAX, IDENTITIES_MAX, IDENTITY_BYTES_MAX};
 
@@ -79,9 +81,36 @@ impl Identities {
         self.0.iter()
     }
 
+    /// All of them.
+    pub(crate) fn as_slice(&self) -> &[Id] {
+        &self.0
+    }
+
     /// Whether one of them is of this scheme.
     pub fn has_scheme(&self, scheme: &str) -> bool {
         self.0.iter().any(|id| &*id.scheme == scheme)
+    }
+}
+
+/// The identities that came with the last request which a learner forwarded: the next has likely the same,
+/// and need not be read then.
+#[derive(Debug, Default)]
+pub(crate) struct LastIdentities {
+    encoded: Vec<u8>,
+    identities: Arc<Identities>,
+}
+
+impl LastIdentities {
+    /// What a learner says of a client.
+    pub(crate) fn read(&mut self, auth: AuthInfo<'_>) -> Arc<Identities> {
+        if self.encoded != auth.as_bytes() {
+            let mut identities = Identities::default();
+            auth.ids().for_each(|id| identities.add(id.to_id()));
+            self.identities = Arc::new(identities);
+            self.encoded.clear();
+            self.encoded.extend_from_slice(auth.as_bytes());
+        }
+        Arc::clone(&self.identities)
     }
 }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use types::{Id, Instant, SessionId, Txn, TxnDigest, TxnHeader};
-use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader, ToLearner};
+use types::{Instant, SessionId, Txn, TxnDigest, TxnHeader};
+use wire::quorum::{ToLeader, ToLearner, put_request};
 use wire::request::Request;
 use zab::{Link, Memberships, Recovered};
 
-use crate::access::Identities;
+use crate::access::{Identities, LastIdentities};
 use crate::asked::Asked;
 use crate::behind_syncs::BehindSyncs;
 use crate::between_states::BetweenStates;
@@ -88,6 +88,8 @@ pub(crate) struct Ensemble {
     pub(crate) learner_answers: VecDeque<(Position, Link, LearnerAnswer)>,
     /// On a leader: what learners asked behind syncs.
     pub(crate) behind_syncs: BehindSyncs,
+    /// On a leader: who asked last through a learner.
+    pub(crate) last_identities: LastIdentities,
     /// On a leader: learners that were sent a snapshot.
     pub(crate) between_states: BetweenStates,
     /// On its way back to service, if it is.
@@ -175,6 +177,7 @@ impl Ensemble {
             unconfirmed: 0,
             learner_answers: VecDeque::new(),
             behind_syncs: BehindSyncs::default(),
+            last_identities: LastIdentities::default(),
             between_states: BetweenStates::default(),
             outage: Outage::default(),
             touched_until: Instant::default(),
@@ -218,17 +221,9 @@ impl Ensemble {
         request: &Request<'_>,
         identities: &Identities,
     ) {
-        let mut frame = Vec::new();
-        request.encode(&mut frame);
-        let body = frame.get(4..).unwrap_or_default();
-        let ids: Vec<Id> = identities.iter().cloned().collect();
-        let mut buffer = Vec::new();
         // The server itself has no identity, a client has one at least.
-        let auth = match ids.is_empty() {
-            true => AuthInfo::NULL,
-            false => AuthInfo::encode(&mut buffer, &ids),
-        };
-        self.tell_leader(link, &ToLeader::Request(ForwardedRequest { session, body, auth }));
+        let identities = Some(identities.as_slice()).filter(|ids| !ids.is_empty());
+        put_request(self.packets(link), session, request, identities);
     }
 
     pub(crate) fn tell_leader(&mut self, link: Link, packet: &ToLeader<'_>) {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use tree::{Tree, digest};
 use types::{AclList, NodeKind, SessionId, StoredStat, Zxid, mutant};
 
@@ -109,11 +110,14 @@ impl Pending {
             .wrapping_sub(before.map_or(0, |latest| digest_of(path, latest)))
             .wrapping_add(after.as_ref().map_or(0, |latest| digest_of(path, latest)));
         let record = Record { latest: after, zxid };
-        let (key, replaced) = match self.records.get_key_value_mut(path) {
-            Some((key, existing)) => (Arc::clone(key), Some(std::mem::replace(existing, record))),
-            None => {
+        let (key, replaced) = match self.records.entry_ref(path) {
+            EntryRef::Occupied(mut entry) => {
+                let replaced = entry.insert(record);
+                (Arc::clone(entry.key()), Some(replaced))
+            }
+            EntryRef::Vacant(entry) => {
                 let key: Arc<str> = path.into();
-                self.records.insert(Arc::clone(&key), record);
+                entry.insert_with_key(Arc::clone(&key), record);
                 (key, None)
             }
         };
@@ -156,12 +160,10 @@ impl Pending {
             && *touched <= zxid
         {
             let Some((touched, path)) = self.order.pop_front() else { return };
-            if self
-                .records
-                .get(&path)
-                .is_some_and(|record| record.zxid == touched || mutant::active(126))
+            if let EntryRef::Occupied(entry) = self.records.entry_ref(&*path)
+                && (entry.get().zxid == touched || mutant::active(126))
             {
-                self.records.remove(&path);
+                entry.remove();
             }
         }
     }

@@ -9,7 +9,6 @@ use wire::request::Request as Asking;
 use zab::Link;
 
 use super::{Intake, Speaker};
-use crate::access::Identities;
 use crate::ensemble::{Asker, Claim, LearnerAnswer, Standing, Unconfirmed};
 use crate::input::{Ask, Request};
 use crate::published::{Address, Established, Mail};
@@ -132,8 +131,7 @@ impl Intake<'_, '_> {
                 let header = self.core.next_header(now, session, xid);
                 let txn = match self.owned_by(session, link) {
                     Ok(()) => {
-                        let mut identities = Identities::default();
-                        forwarded.auth.ids().for_each(|id| identities.add(id.to_id()));
+                        let identities = self.core.ensemble.last_identities.read(forwarded.auth);
                         let write = write.into_owned();
                         self.prepare(now, header, &identities, |it| it.write(write))
                     }

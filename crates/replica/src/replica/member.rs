@@ -72,6 +72,8 @@ impl Replica {
     /// to follow, after one or after many. Of no effect on a server that is alone.
     pub fn take(&mut self, now: Now, input: zab::Input<'_>, effects: &mut Vec<Effect>) {
         match &input {
+            // Half of what learners send, and nothing to the sessions.
+            zab::Input::FromLearner { packet: ToLeader::Ack { .. }, .. } => {}
             zab::Input::FromLearner { link, packet } if self.has_learner(*link) => {
                 self.hear_learner(now, *link, packet);
             }
@@ -100,7 +102,7 @@ impl Replica {
         loop {
             let Some(member) = &mut self.member else { return };
             if !self.core.batch.is_empty() {
-                let batch = Arc::new(std::mem::take(&mut self.core.batch));
+                let batch = Arc::new(self.core.batch.take());
                 let sizes = batch.proposals().map(|proposal| proposal.payload().len());
                 self.core.stats.leadership.proposed(sizes);
                 member.peer.take(now, zab::Input::Propose(batch), &mut member.effects);
