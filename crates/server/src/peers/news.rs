@@ -127,8 +127,7 @@ impl News {
             }
             Self::LearnerConnected { link } => tell(Input::LearnerConnected { link }),
             Self::FromLearner { link, packets } => {
-                packets
-                    .packets_of_learner()
+                last_acknowledgements(packets.packets_of_learner())
                     .for_each(|packet| tell(Input::FromLearner { link, packet }));
             }
             Self::QuorumLinkClosed { link } => tell(Input::QuorumLinkClosed { link }),
@@ -136,6 +135,24 @@ impl News {
             Self::SnapshotSent { link } => tell(Input::SnapshotSent { link }),
         }
     }
+}
+
+/// Leaves out acknowledgements that the next packet repeats: who has logged a transaction has logged all before
+/// it.
+fn last_acknowledgements<'a>(
+    packets: impl Iterator<Item = ToLeader<'a>>,
+) -> impl Iterator<Item = ToLeader<'a>> {
+    let mut packets = packets.peekable();
+    std::iter::from_fn(move || {
+        let mut packet = packets.next()?;
+        while let (ToLeader::Ack { zxid }, Some(ToLeader::Ack { zxid: later })) =
+            (packet, packets.peek())
+            && *later > zxid
+        {
+            packet = packets.next()?;
+        }
+        Some(packet)
+    })
 }
 
 /// A piece of a snapshot that is received, for whoever receives it.
@@ -236,9 +253,21 @@ impl UnderWay {
 mod tests {
     use mio::{Events, Poll};
 
+    use types::SessionId;
+
     use super::*;
     use crate::fixture::PATIENCE;
     use crate::letterbox::WAKER;
+
+    #[test]
+    fn of_acknowledgements_that_follow_each_other_the_last_is_told() {
+        let ack = |raw| ToLeader::Ack { zxid: Zxid::from_raw(raw) };
+        let request = ToLeader::Revalidate { session: SessionId(1), timeout_ms: 2 };
+        let sent = [ack(1), ack(2), ack(3), request, ack(4), ack(4), ack(2), ack(6)];
+        let told: Vec<_> = last_acknowledgements(sent.into_iter()).collect();
+        // What does not ascend is for others to judge.
+        assert_eq!(told, [ack(3), request, ack(4), ack(4), ack(6)]);
+    }
 
     #[test]
     fn who_drops_what_was_too_much_wakes_the_reader() {
