@@ -36,6 +36,10 @@ sim SEED:
 campaign SECONDS="120" FROM="1":
     cargo run --release -p sim -- campaign --from {{FROM}} --schedules 1000000 --seconds {{SECONDS}}
 
+# Simulated runs of the recipes for so many seconds, from a seed on.
+ordeal SECONDS="120" FROM="1":
+    RUSTFLAGS="--cfg tokio_unstable" CARGO_TARGET_DIR=target/ordeal cargo run --release -p ordeal -- campaign --from {{FROM}} --seconds {{SECONDS}}
+
 # A fuzz target for so many seconds, or all.
 fuzz TARGET="all" SECONDS="60":
     cargo xtask fuzz {{TARGET}} {{SECONDS}}

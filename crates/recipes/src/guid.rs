@@ -11,8 +11,7 @@ impl Guid {
     /// A new one. It is unique, not secret: the numbers come from the keys of the standard
     /// library's hash tables, which are random for each thread and differ for each table.
     pub(crate) fn random() -> Self {
-        let keys = RandomState::new();
-        let bits = u128::from(keys.hash_one(0_u8)) << 64 | u128::from(keys.hash_one(1_u8));
+        let bits = random_bits();
         // The places where the standard wants the version and the variant.
         let version = 0x4 << 76;
         let variant = 0x8 << 60;
@@ -23,6 +22,16 @@ impl Guid {
     pub(crate) const fn number_below(self, bound: usize) -> usize {
         ((self.0 >> 80) % bound as u128) as usize
     }
+}
+
+/// What names are made of, from the keys of a hash table.
+fn random_bits() -> u128 {
+    #[cfg(feature = "seeded")]
+    if let Some(bits) = crate::seeded::bits() {
+        return bits;
+    }
+    let keys = RandomState::new();
+    u128::from(keys.hash_one(0_u8)) << 64 | u128::from(keys.hash_one(1_u8))
 }
 
 impl fmt::Display for Guid {

@@ -77,6 +77,8 @@ mod queue;
 mod read_write_lock;
 mod rendezvous;
 mod renewed;
+#[cfg(feature = "seeded")]
+mod seeded;
 mod semaphore;
 mod shelf;
 mod tasks;
@@ -106,6 +108,9 @@ pub use self::persistent_ttl::PersistentTtl;
 pub use self::queue::{DelayQueue, Priority, Queue};
 pub use self::read_write_lock::ReadWriteLock;
 pub use self::rendezvous::Rendezvous;
+#[cfg(feature = "seeded")]
+#[doc(hidden)]
+pub use self::seeded::seed_names;
 pub use self::semaphore::Semaphore;
 pub use self::shelf::Taken;
 pub use self::tasks::{Task, Tasks, Worker};

@@ -34,6 +34,7 @@ mod nemesis;
 mod network;
 mod node;
 mod operator;
+mod outside;
 mod packets;
 mod phases;
 mod plan;
@@ -58,6 +59,7 @@ use types::{Epoch, ExtendedTypes, Instant, Txn, Xid, Zxid};
 pub use answer::decode as decode_answer;
 pub use client::WatchBook;
 pub use counters::Counters;
+pub use outside::{Arrival, Cable, Outside};
 pub use plan::{Delays, Ensemble, Faults, MembershipIs, Plan, Servers, Workload};
 pub use workload::{Author, credentials};
 
@@ -246,6 +248,8 @@ struct World {
     links: BTreeMap<LinkId, Link>,
     next_link: u64,
     clients: Vec<Client>,
+    /// What has arrived at programs that are no part of the world, and was not taken yet.
+    arrivals: Vec<(LinkId, Arrival)>,
     violation: Option<Violation>,
     notes: Notes,
     seed: u64,
@@ -254,8 +258,13 @@ struct World {
 impl World {
     fn new(mut tape: Tape, trace: Trace) -> Self {
         let servers = Servers::draw(&mut tape);
+        let plan = Plan::draw(&mut tape, servers);
+        Self::of_plan(tape, plan, trace)
+    }
+
+    fn of_plan(mut tape: Tape, plan: Plan, trace: Trace) -> Self {
+        let (servers, plan) = (plan.servers, Rc::new(plan));
         let seed = tape.seed();
-        let plan = Rc::new(Plan::draw(&mut tape, servers));
         let mut node = |index| {
             let ledger = Ledger::new(rules(servers), plan.start, servers);
             let clock = MachineClock::draw(&mut tape, plan.clock_drift_permille);
@@ -282,6 +291,7 @@ impl World {
             links: BTreeMap::new(),
             next_link: 0,
             clients: clients(&plan),
+            arrivals: Vec::new(),
             violation: None,
             notes: Notes::new(trace),
             plan,
@@ -290,6 +300,22 @@ impl World {
     }
 
     fn live(&mut self) -> Result<(), Violation> {
+        self.begin()?;
+        let mut entries = 0;
+        while self.stage != Stage::Over {
+            let Some(happening) = self.agenda.next() else { break };
+            entries += 1;
+            if entries > ENTRIES_MAX {
+                let detail = format!("still busy after {ENTRIES_MAX} steps");
+                return Err(Violation::new(Promise::Ends, detail));
+            }
+            self.turn(happening)?;
+        }
+        self.end()
+    }
+
+    /// Enters what a run begins with.
+    fn begin(&mut self) -> Result<(), Violation> {
         if self.plan.servers.are_ensemble() {
             self.counters.count(counters::ENSEMBLE);
         }
@@ -306,25 +332,21 @@ impl World {
         }
         self.agenda.within(self.plan.faults.interval, Happening::Nemesis);
         self.agenda.at(Instant::from_start(FAULTS_MAX), Happening::Peace);
-        let mut entries = 0;
-        while self.stage != Stage::Over {
-            let Some(happening) = self.agenda.next() else { break };
-            entries += 1;
-            if entries > ENTRIES_MAX {
-                let detail = format!("still busy after {ENTRIES_MAX} steps");
-                return Err(Violation::new(Promise::Ends, detail));
-            }
-            tracing::trace!(at = ?self.agenda.now(), ?happening);
-            self.note_happening(happening);
-            let result = self.happen(happening);
-            self.note_outcome();
-            result?;
-            self.agenda.mix(self.history.lines.len() as u64);
-            for node in self.nodes.iter() {
-                self.agenda.mix(node.ledger.last().raw().cast_unsigned());
-            }
+        Ok(())
+    }
+
+    /// One entry of the agenda.
+    fn turn(&mut self, happening: Happening) -> Result<(), Violation> {
+        tracing::trace!(at = ?self.agenda.now(), ?happening);
+        self.note_happening(happening);
+        let result = self.happen(happening);
+        self.note_outcome();
+        result?;
+        self.agenda.mix(self.history.lines.len() as u64);
+        for node in self.nodes.iter() {
+            self.agenda.mix(node.ledger.last().raw().cast_unsigned());
         }
-        self.end()
+        Ok(())
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {

@@ -37,7 +37,7 @@ use types::{ExtendedTypes, Zxid};
 use crate::failure::Failure;
 use crate::random::Random;
 use caller::{Caller, Scene};
-use members::Members;
+pub(crate) use members::Members;
 pub(crate) use nemesis::Nemesis;
 use recorder::Recorder;
 

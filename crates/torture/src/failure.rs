@@ -57,6 +57,14 @@ pub(crate) enum Failure {
     /// A checker of histories has found something.
     #[error("broken: {0}")]
     Broken(#[from] Violation),
+    /// A checker of recipes has found something.
+    #[error("broken by {recipe}: {violation}")]
+    Recipe {
+        /// Its name.
+        recipe: &'static str,
+        /// What it has found.
+        violation: ordeal::checkers::Violation,
+    },
     /// The digests in the log or in the snapshot are not those of the tree.
     #[error("the recovered tree differs from the logged digests {times} times")]
     Digest {

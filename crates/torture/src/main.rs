@@ -14,7 +14,8 @@
 //! `full` does the same with servers that end by themselves: their files may not grow beyond a
 //! limit, so that a write of the log fails in the middle.
 //!
-//! `ensemble` does all kinds of things to several servers at once, see [`ensemble`].
+//! `ensemble` does all kinds of things to several servers at once, see [`ensemble`]; `recipes` lets the
+//! recipes of the Rust client work meanwhile, see [`recipes`].
 //!
 //! Killing a process shows nothing about power: what the kernel has, survives. Loss of power is
 //! simulated, see the crate `sim`.
@@ -28,6 +29,7 @@ mod ledger;
 mod line;
 mod process;
 mod random;
+mod recipes;
 mod rounds;
 
 use std::path::PathBuf;
@@ -55,6 +57,8 @@ enum Mode {
     /// Ensembles of servers that are killed, stopped and cut off from each other; every promise is
     /// checked against what all clients saw.
     Ensemble(ensemble::Options),
+    /// The recipes of the Rust client, on such ensembles, with participants that fail as well.
+    Recipes(recipes::Options),
 }
 
 /// What a run does.
@@ -86,6 +90,9 @@ fn main() -> ExitCode {
         Mode::Full(options) => (options.seed, run_rounds(&options, Ending::DiskFull)),
         Mode::Ensemble(options) => {
             (options.seed, ensemble::run(&options).map(|report| report.to_string()))
+        }
+        Mode::Recipes(options) => {
+            (options.seed, recipes::run(&options).map(|report| report.to_string()))
         }
     };
     match result {

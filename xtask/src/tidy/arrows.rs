@@ -24,7 +24,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("loadgen", &["types", "wire"]),
     ("reefkeeper", &["config", "server", "client", "shell", "tools", "loadgen"]),
     ("sim", &["types", "wire", "tree", "zab", "storage", "replica", "client"]),
-    ("torture", &["types", "wire", "tree", "storage", "sim"]),
+    ("ordeal", &["client", "recipes", "sim"]),
+    ("torture", &["types", "wire", "tree", "storage", "sim", "ordeal"]),
 ];
 
 /// Crates that do no input or output, read no clock and draw no randomness.

@@ -96,6 +96,17 @@ impl<H> Agenda<H> {
         Some(entry.what)
     }
 
+    /// When the next entry is due, if there is one.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        self.queue.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    /// Lets time pass in which nothing was entered.
+    pub(super) fn pass(&mut self, now: Instant) {
+        debug_assert!(self.next_at().is_none_or(|next| next > now));
+        self.now = self.now.max(now);
+    }
+
     /// Adds a fact to the fingerprint of the run.
     pub(super) fn mix(&mut self, fact: u64) {
         self.hash = (self.hash.rotate_left(5) ^ fact).wrapping_mul(HASH_FACTOR);

@@ -10,7 +10,7 @@ use wire::reply::ReplyHeader;
 use wire::request::Request;
 
 use super::client::{Farewell, Lie, Phase, Role};
-use super::link::{End, LinkId};
+use super::link::{Caller, End, LinkId};
 use super::node::NodeId;
 use super::serve::piece;
 use super::workload::Author;
@@ -82,7 +82,7 @@ impl World {
     fn connect(&mut self, at: usize) {
         let address = self.clients[at].address;
         let node = self.server_to_try();
-        let Some(link) = self.accept(node, Some(at), address) else { return };
+        let Some(link) = self.accept(node, Some(Caller::Client(at)), address) else { return };
         let now = self.agenda.now();
         let timeout_ms = i32::try_from(self.plan.timeout().as_millis()).unwrap_or(i32::MAX);
         let read_only = match self.is_content_with_reads(at) {
@@ -268,7 +268,14 @@ impl World {
     pub(super) fn arrive_at_client(&mut self, id: LinkId) -> Result<(), Violation> {
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         link.to_client.is_due = false;
-        let Some(at) = link.client else { return Ok(()) };
+        let at = match link.client {
+            Some(Caller::Client(at)) => at,
+            Some(Caller::Outside) => {
+                self.arrive_outside(id);
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
         if link.to_client.is_over() {
             self.drop_connection(at);
             return Ok(());

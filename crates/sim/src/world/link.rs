@@ -19,7 +19,7 @@ pub(super) struct LinkId(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Link {
     /// Who has it on its side; `None` once that side is closed, and for senders of nonsense.
-    pub(super) client: Option<usize>,
+    pub(super) client: Option<Caller>,
     /// Which server it leads to.
     pub(super) node: NodeId,
     /// Which frontend accepted it.
@@ -28,6 +28,15 @@ pub(super) struct Link {
     pub(super) conn: Option<ConnId>,
     pub(super) to_server: Pipe,
     pub(super) to_client: Pipe,
+}
+
+/// Who has called a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Caller {
+    /// A client of the world.
+    Client(usize),
+    /// A program that is no part of the world.
+    Outside,
 }
 
 /// One direction.

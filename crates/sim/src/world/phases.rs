@@ -117,7 +117,7 @@ impl World {
     /// Whether too few voters of a membership that decides know all that they have acknowledged. Damaged
     /// disks alone never cause that here; but who is interrupted while a leader takes away what is of its
     /// own epoch does not vote either, before it has all of it again.
-    fn needs_an_operator(&self) -> bool {
+    pub(super) fn needs_an_operator(&self) -> bool {
         self.in_play().iter().any(|membership| {
             let forgetful = voters(membership).filter(|&voter| self.is_forgetful(voter)).count();
             forgetful > (voters(membership).count() - 1) / 2

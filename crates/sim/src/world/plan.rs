@@ -503,7 +503,7 @@ impl Faults {
     }
 
     /// Leaves what was durable on all disks: who may forget it depends on who votes, now and later.
-    fn spare_disks(&mut self) {
+    pub(super) fn spare_disks(&mut self) {
         self.rot = 0;
         self.disk_loss = 0;
     }

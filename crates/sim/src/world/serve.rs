@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use replica::{Effect, FrontId, Input};
 use types::{ConnId, Instant};
 
-use super::link::{End, Link, LinkId, Pipe};
+use super::link::{Caller, End, Link, LinkId, Pipe};
 use super::node::{Life, NodeId};
 use super::process::{LogJob, Process, SnapshotJob};
 use super::{Happening, World, steps};
@@ -16,7 +16,7 @@ impl World {
     pub(super) fn accept(
         &mut self,
         node: NodeId,
-        client: Option<usize>,
+        client: Option<Caller>,
         address: [u8; 4],
     ) -> Option<LinkId> {
         let now = self.now(node);

@@ -1,0 +1,179 @@
+//! What participants saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// With whom a turn can be shared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Share {
+    /// With nobody.
+    Alone,
+    /// With others who read.
+    Reading,
+    /// With as many as there are permits, this one among them.
+    Among(usize),
+}
+
+/// One participant's turn.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// Whose turns are one line.
+    pub line: String,
+    /// With whom it can be shared.
+    pub share: Share,
+    /// Who had it.
+    pub who: u32,
+    /// Its fencing token.
+    pub token: u64,
+    /// The transactions that it made and that could only be made in it.
+    pub writes: Vec<u64>,
+}
+
+/// A turn in the history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TurnId(usize);
+
+/// A write that reached a service which remembers the highest token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// For which line.
+    pub line: String,
+    /// What was shown.
+    pub token: u64,
+    /// Whether the service took it.
+    pub is_accepted: bool,
+}
+
+/// What was counted together.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sum {
+    /// The sums that were answered.
+    pub answers: Vec<i64>,
+    /// Additions that may have happened.
+    pub doubtful: u64,
+    /// What the servers have at the end.
+    pub last: Option<i64>,
+}
+
+/// What was handed out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Items {
+    /// Those that are in the queue for sure.
+    pub put: BTreeSet<String>,
+    /// Those that may be.
+    pub maybe_put: BTreeSet<String>,
+    /// Those that were taken out for sure, in order.
+    pub done: Vec<String>,
+    /// Those that may have been.
+    pub maybe_done: BTreeSet<String>,
+    /// Whether the queue was found empty at the end.
+    pub is_drained: bool,
+}
+
+/// What came of tasks.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcomes {
+    /// Tasks that were submitted for sure.
+    pub submitted: BTreeSet<String>,
+    /// Tasks with the outcomes that workers reported for sure.
+    pub reported: Vec<(String, String)>,
+    /// Those that may have been.
+    pub maybe_reported: BTreeSet<(String, String)>,
+    /// Tasks with the outcomes that were read.
+    pub read: BTreeSet<(String, String)>,
+}
+
+/// Something that was voted or decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Voted {
+    /// What it was about.
+    pub round: String,
+    /// Under whose name; `None` for the decision.
+    pub name: Option<String>,
+    /// Whether it was to commit.
+    pub is_commit: bool,
+}
+
+/// What happened at a barrier.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AtBarrier {
+    /// Which.
+    pub barrier: String,
+    /// How many it waits for.
+    pub count: usize,
+    /// Who.
+    pub who: u32,
+    /// Whether it was let in; otherwise it came.
+    pub is_inside: bool,
+}
+
+/// All that was seen in a run.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Every turn.
+    pub turns: Vec<Turn>,
+    /// Every write that reached a fenced service, in order.
+    pub shown: Vec<Shown>,
+    /// What was counted.
+    pub sum: Sum,
+    /// The numbers that were given out.
+    pub ids: Vec<i64>,
+    /// What was handed out.
+    pub items: Items,
+    /// What came of tasks.
+    pub outcomes: Outcomes,
+    /// What was voted and decided, as it was answered.
+    pub votes: Vec<Voted>,
+    /// What happened at barriers, in order.
+    pub barriers: Vec<AtBarrier>,
+    /// Wishes that were not fulfilled in time, and what was left behind.
+    pub overdue: Vec<String>,
+    /// How often what was exercised.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The highest token that each line's service has seen.
+    pub highest: BTreeMap<String, u64>,
+}
+
+impl History {
+    /// A turn begins.
+    pub fn begin(&mut self, turn: Turn) -> TurnId {
+        self.count("turns");
+        self.turns.push(turn);
+        TurnId(self.turns.len() - 1)
+    }
+
+    /// A transaction was made in a turn.
+    pub fn wrote(&mut self, TurnId(at): TurnId, zxid: u64) {
+        self.count("writes in a turn");
+        self.turns[at].writes.push(zxid);
+    }
+
+    /// A holder's write reaches the service, which takes it unless it has seen a higher token.
+    pub fn show(&mut self, TurnId(at): TurnId) {
+        let Turn { line, token, .. } = self.turns[at].clone();
+        let highest = self.highest.entry(line.clone()).or_default();
+        let is_accepted = token >= *highest;
+        *highest = (*highest).max(token);
+        if !is_accepted {
+            self.count("late writes refused");
+        }
+        self.shown.push(Shown { line, token, is_accepted });
+    }
+
+    /// Something was exercised.
+    pub fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+}
+
+/// A history that several write.
+#[derive(Clone, Debug, Default)]
+pub struct Book(Arc<Mutex<History>>);
+
+impl Book {
+    /// To write in, or to read.
+    pub fn open(&self) -> MutexGuard<'_, History> {
+        // What a participant wrote stays true if it panics afterwards.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

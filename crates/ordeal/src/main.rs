@@ -1,0 +1,132 @@
+//! The recipes under faults, from the command line.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use ordeal::play::Recipe;
+use ordeal::simulated::{self, Report};
+use sim::world::Counters;
+
+const USAGE: &str = "\
+usage: ordeal run --seed S [--recipe NAME]
+       ordeal campaign [--schedules N] [--seconds T] [--from SEED] [--recipe NAME]";
+
+/// What has to happen in a campaign of all recipes of so many runs: one in which it does not shows nothing.
+const REQUIRED: &[&str] = &[
+    "participants killed",
+    "participants cut off",
+    "participants held up",
+    "wishes dropped",
+    "wishes in doubt",
+    "late writes refused",
+    "turns that ended early",
+    "tasks done",
+    "tasks not reported",
+    "decisions to commit",
+    "decisions to abort",
+    "let in at a barrier",
+];
+const REQUIRED_FROM_RUNS: u64 = 1000;
+
+/// Every so many runs one is made twice and compared.
+const TWICE_EVERY: u64 = 100;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match words.first().map(String::as_str) {
+        Some("run") => show(&words),
+        Some("campaign") => campaign(&words),
+        _ => None,
+    };
+    outcome.unwrap_or_else(|| {
+        say(USAGE);
+        ExitCode::from(2)
+    })
+}
+
+/// The word after an option.
+fn option<'w>(words: &'w [String], name: &str) -> Option<&'w str> {
+    let at = words.iter().position(|word| word == name)?;
+    words.get(at + 1).map(String::as_str)
+}
+
+fn number(words: &[String], name: &str, default: u64) -> Option<u64> {
+    option(words, name).map_or(Some(default), |word| word.parse().ok())
+}
+
+/// The recipe of the command line; `None` if it has a name that no recipe has.
+fn recipe(words: &[String]) -> Option<Option<Recipe>> {
+    option(words, "--recipe").map_or(Some(None), |name| Recipe::of_name(name).map(Some))
+}
+
+fn show(words: &[String]) -> Option<ExitCode> {
+    let seed = option(words, "--seed")?.parse().ok()?;
+    let report = simulated::run(seed, recipe(words)?);
+    say(format_args!("{:#?}\n{:#?}", report.play, report.history));
+    say(format_args!("fingerprint {:016x}, {:?}", report.fingerprint, report.elapsed));
+    Some(verdict(seed, &report))
+}
+
+fn campaign(words: &[String]) -> Option<ExitCode> {
+    let schedules = number(words, "--schedules", u64::MAX)?;
+    let time = Duration::from_secs(number(words, "--seconds", 60)?);
+    let first = number(words, "--from", 1)?;
+    let recipe = recipe(words)?;
+    let start = Instant::now();
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut recipes: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut servers = Counters::default();
+    let mut runs = 0;
+    while runs < schedules && start.elapsed() < time {
+        let seed = first + runs;
+        let report = simulated::run(seed, recipe);
+        runs += 1;
+        for (what, count) in &report.history.counts {
+            *counts.entry(what).or_default() += count;
+        }
+        servers.merge(&report.servers);
+        *recipes.entry(report.play.recipe.name()).or_default() += 1;
+        if report.violation.is_some() {
+            return Some(verdict(seed, &report));
+        }
+        if runs % TWICE_EVERY == 0 {
+            let again = simulated::run(seed, recipe);
+            if again.fingerprint != report.fingerprint {
+                say(format_args!("BROKEN seed {seed} is not the same run twice"));
+                return Some(ExitCode::FAILURE);
+            }
+        }
+    }
+    let took = start.elapsed();
+    say(&servers);
+    for (what, count) in recipes.iter().chain(&counts) {
+        say(format_args!("{count:>10} {what}"));
+    }
+    say(format_args!(
+        "{runs} schedules from seed {first} in {:.1} s, {:.0} a minute",
+        took.as_secs_f64(),
+        runs as f64 * 60.0 / took.as_secs_f64()
+    ));
+    let is_missing = |what: &&&str| !counts.contains_key(**what);
+    let missing: Vec<_> = REQUIRED.iter().filter(is_missing).collect();
+    if recipe.is_none() && runs >= REQUIRED_FROM_RUNS && !missing.is_empty() {
+        say(format_args!("not exercised: {missing:?}"));
+        return Some(ExitCode::FAILURE);
+    }
+    Some(ExitCode::SUCCESS)
+}
+
+/// Says what was broken, and how to see it again.
+fn verdict(seed: u64, report: &Report) -> ExitCode {
+    let Some(violation) = &report.violation else { return ExitCode::SUCCESS };
+    let recipe = report.play.recipe.name();
+    say(format_args!("BROKEN {recipe}: {violation}\n\nsee it again: ordeal run --seed {seed}"));
+    ExitCode::FAILURE
+}
+
+fn say(what: impl std::fmt::Display) {
+    // Whoever does not read has the exit code.
+    drop(writeln!(std::io::stdout(), "{what}"));
+}
