@@ -11,7 +11,7 @@ mod quota;
 mod reconfig;
 mod session;
 
-use tree::Tree;
+use tree::{ReapRules, Tree};
 use types::{
     Acl, AclList, ErrorCode, ExtendedTypes, LineLimit, MultiOp, Now, Perms, SessionId, Txn, Write,
     Zxid, mutant, path,
@@ -123,6 +123,16 @@ impl Preparation<'_> {
         let parent_before = self.latest(parent)?;
         self.record_deletion(parent, &parent_before, &path, &before);
         Ok(Txn::DeleteContainer { path })
+    }
+
+    /// As a client's deletion of a container, of a znode that the server found to be used up.
+    pub(crate) fn reap(&mut self, path: Box<str>, rules: ReapRules) -> Result<Txn, ErrorCode> {
+        let latest = self.latest(&path)?;
+        let kind = latest.stat.owner.kind(self.options.extended_types);
+        if latest.num_children == 0 && !rules.are_met(kind, &latest.stat) {
+            return Err(ErrorCode::BadVersion);
+        }
+        self.delete_container(path)
     }
 
     fn set_data(

@@ -2,7 +2,8 @@
 //!
 //! The one who leads looks for candidates at intervals and asks, one at a time and at a bounded
 //! rate, for the deletion of each. Whether it may go is decided then, as for any write, so a
-//! candidate that got a child in the meantime stays.
+//! candidate that got a child in the meantime stays; and so does one that was written, or that is
+//! another znode of the same name.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -54,6 +55,12 @@ impl Reaper {
         }
     }
 
+    /// What may go now.
+    pub(crate) fn rules(&self, now: Now) -> ReapRules {
+        let never_used_max_ms = self.options.never_used_max_ms;
+        ReapRules { now_ms: now.wall_ms, never_used_max_ms }
+    }
+
     /// The znode to ask the deletion of now, if any.
     pub(crate) fn next(&mut self, now: Now, tree: &mut Tree) -> Option<String> {
         if self.candidates.is_empty() {
@@ -62,10 +69,7 @@ impl Reaper {
                 self.is_looking = true;
                 tree.start_reaping();
             }
-            let rules = ReapRules {
-                now_ms: now.wall_ms,
-                never_used_max_ms: self.options.never_used_max_ms,
-            };
+            let rules = self.rules(now);
             let candidates = &mut self.candidates;
             let end =
                 tree.reap_slice(rules, REAP_EXAMINED_MAX, &mut |path| candidates.push_back(path));

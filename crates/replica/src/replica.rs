@@ -15,8 +15,8 @@ use hashbrown::HashMap;
 use tracing::{debug, info, warn};
 use tree::{SliceEnd, Tree};
 use types::{
-    Counter, Epoch, Instant, LineLimit, Now, SessionId, Sid, Txn, TxnDigest, TxnHeader, Write, Xid,
-    Zxid, mutant,
+    Counter, Epoch, Instant, LineLimit, Now, SessionId, Sid, Txn, TxnDigest, TxnHeader, Xid, Zxid,
+    mutant,
 };
 use wire::stored::LogBatch;
 
@@ -342,10 +342,10 @@ impl Replica {
         let mut section = self.publisher.write();
         let (tree, mut post) = section.parts();
         if let Some(path) = self.core.reaper.next(now, tree) {
-            let write = Write::DeleteContainer { path: path.into() };
+            let rules = self.core.reaper.rules(now);
             let member = self.member.as_ref();
             let mut intake = Intake::new(&mut self.core, member, tree, &mut post);
-            intake.propose_own(now, SessionId::NONE, |preparation| preparation.write(write));
+            intake.propose_own(now, SessionId::NONE, |it| it.reap(path.into(), rules));
         }
     }
 

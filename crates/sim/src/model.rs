@@ -10,6 +10,7 @@ mod access;
 mod decide;
 mod digest;
 mod read;
+mod reap;
 mod reconfig;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use types::{
 pub use access::Credentials;
 pub(crate) use access::allows;
 pub use decide::Asker;
+pub use reap::WallClocks;
 
 /// What of a server's configuration shows in its answers.
 #[derive(Clone, Debug)]

@@ -1,8 +1,7 @@
 //! Which containers and znodes with a time to live have had their time.
 
-use types::NodeKind;
+use types::{NodeKind, StoredStat, mutant};
 
-use crate::node::Node;
 use crate::snapshot::SliceEnd;
 use crate::tree::Tree;
 
@@ -32,7 +31,8 @@ impl Tree {
         for _ in 0..examine_max {
             let Some(id) = self.owners.reap_next() else { return SliceEnd::Done };
             let node = self.node(id);
-            if rules.apply_to(node) {
+            let stat = node.stored_stat();
+            if node.num_children() == 0 && rules.are_met(node.kind(), &stat) {
                 found(node.path());
             }
         }
@@ -41,14 +41,12 @@ impl Tree {
 }
 
 impl ReapRules {
-    fn apply_to(self, node: Node<'_>) -> bool {
-        if node.num_children() > 0 {
-            return false;
-        }
-        let stat = node.stored_stat();
-        let age_ms = self.now_ms.saturating_sub(stat.mtime_ms);
-        match node.kind() {
-            NodeKind::Container if stat.cversion != 0 => true,
+    /// Whether the time of a znode without children is over.
+    pub fn are_met(self, kind: NodeKind, stat: &StoredStat) -> bool {
+        let since_ms = if mutant::active(163) { stat.ctime_ms } else { stat.mtime_ms };
+        let age_ms = self.now_ms.saturating_sub(since_ms);
+        match kind {
+            NodeKind::Container if stat.cversion != 0 || mutant::active(162) => true,
             NodeKind::Container => self.never_used_max_ms.is_some_and(|max_ms| age_ms > max_ms),
             // A time to live of zero, which only the layout of 3.5.3 can say, never ends.
             NodeKind::Ttl(ttl) if ttl.is_zero() => false,

@@ -171,6 +171,27 @@ fn a_container_that_gets_a_child_in_time_stays() {
 }
 
 #[test]
+fn what_is_written_or_replaced_in_time_is_not_removed() {
+    let mut world = World::new();
+    let client = world.client();
+    let ttl_ms = i64::try_from(REAP_INTERVAL.as_millis()).expect("short") * 5 / 4;
+    world.tell(client, create_as("/t", CreateMode::PersistentWithTtl(ttl_ms)));
+    world.reap(client);
+    world.tell(client, create_as("/c", CreateMode::Container));
+    world.tell(client, create("/c/child"));
+    world.tell(client, delete("/c/child"));
+    // Decided before the reaper asks for the deletions, applied after it.
+    for op in [set("/t", "news"), delete("/c"), create("/c")] {
+        world.ask(client, op);
+    }
+    world.reap(client);
+    expect![[r#"
+        #8 0x0/0xa [c t zookeeper]
+    "#]]
+    .assert_eq(&world.tell(client, children("/")));
+}
+
+#[test]
 fn a_znode_goes_when_its_time_to_live_is_over() {
     let mut world = World::new();
     let client = world.client();

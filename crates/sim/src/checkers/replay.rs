@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use types::{ErrorCode, MultiOp, Op, SessionId, Stat, Txn, Write, Xid, Zxid};
 
 use super::{Case, Promise, Violation, is_internal, is_left_behind};
-use crate::history::{Answer, LoggedTxn};
-use crate::model::{Asker, Model};
+use crate::history::{Answer, Event, Fault, LoggedTxn};
+use crate::model::{Asker, Model, WallClocks};
 use crate::operations::Operation;
 
 /// Replays the log.
@@ -21,7 +21,8 @@ use crate::operations::Operation;
 pub fn check(case: &Case<'_>) -> Result<(), Violation> {
     let requests = requests(case);
     let mut done: BTreeMap<(SessionId, Xid), Zxid> = BTreeMap::new();
-    let mut replay = Replay { model: case.model(), reads: reads(case)?, next_read: 0 };
+    let (reads, wall_clocks) = (reads(case)?, wall_clocks(case));
+    let mut replay = Replay { model: case.model(), reads, next_read: 0, wall_clocks };
     replay.answer_reads()?;
     let mut memberships = case.history.memberships.iter().peekable();
     for logged in &case.history.log {
@@ -63,6 +64,7 @@ struct Replay<'c, 'h> {
     /// Answered reads, in the order of their zxids.
     reads: Vec<&'c Operation<'h>>,
     next_read: usize,
+    wall_clocks: WallClocks,
 }
 
 impl Replay<'_, '_> {
@@ -90,6 +92,11 @@ impl Replay<'_, '_> {
             let write = Write::DeleteContainer { path: path.to_string().into() };
             let expected = self.model.decide(&logged.header, asker, &write);
             compare_txns(logged, &expected, &write)?;
+            let now_ms = logged.header.time_ms;
+            if !self.model.is_used_up(path, now_ms, self.wall_clocks) {
+                let detail = format!("nobody asked for {logged}, whose time is not over");
+                return broken(Promise::P1, detail);
+            }
         }
         self.model.apply(&logged.header, &logged.txn);
         Ok(())
@@ -165,6 +172,14 @@ impl Replay<'_, '_> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn wall_clocks(case: &Case<'_>) -> WallClocks {
+    let is_jump = |event: &Event| matches!(event, Event::Fault { fault: Fault::WallClock(_), .. });
+    match case.history.lines.iter().any(|line| is_jump(&line.event)) {
+        true => WallClocks::Jump,
+        false => WallClocks::GoOn,
     }
 }
 

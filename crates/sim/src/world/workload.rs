@@ -237,7 +237,7 @@ impl Author<'_> {
 
     fn reaped(&mut self) -> Op<'static> {
         let path = self.name("/c");
-        match self.tape.weighted(&[4, 4, 3, 3, 1, 1]) {
+        match self.tape.weighted(&[4, 4, 3, 3, 1, 1, 1, 1]) {
             0 => {
                 let mut create = self.creation(path, CreateMode::Container);
                 create.call = CreateCall::Container;
@@ -260,6 +260,12 @@ impl Author<'_> {
                 Op::Write(Write::Create(create))
             }
             4 => Op::Write(Write::DeleteContainer { path: path.into() }),
+            // What takes the place of a container, or is written in time, is to stay.
+            5 => self.plain_create(path),
+            6 => {
+                let path = self.name("/t");
+                self.set(path, None)
+            }
             _ => read(Read::GetChildren { path: "/".into(), watch: false }),
         }
     }
