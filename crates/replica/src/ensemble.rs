@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use types::{Instant, SessionId, Txn, TxnDigest, TxnHeader};
+use types::{Instant, SessionId, Txn, TxnDigest, TxnHeader, mutant};
 use wire::quorum::{ToLeader, ToLearner, put_request};
 use wire::request::Request;
 use zab::{Link, Memberships, Recovered};
@@ -200,7 +200,10 @@ impl Ensemble {
 
     /// Forgets what waits for others. Returns the connections that waited for a session.
     pub(crate) fn forget(&mut self) -> Vec<Address> {
-        let mut addresses = self.asked.clear();
+        let mut addresses = match mutant::active(159) {
+            true => Vec::new(),
+            false => self.asked.clear(),
+        };
         addresses.extend(self.claims.drain().map(|(_, claim)| claim.address));
         addresses.extend(self.confirming.drain(..).filter_map(|it| it.refused_connection()));
         addresses.sort_unstable();

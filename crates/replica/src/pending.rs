@@ -144,7 +144,11 @@ impl Pending {
             return;
         }
         self.order.truncate(self.order.len() - journal.records.len());
-        for (path, record) in journal.records.into_iter().rev() {
+        let mut records = journal.records;
+        if mutant::active(152) {
+            records.reverse();
+        }
+        for (path, record) in records.into_iter().rev() {
             match record {
                 Some(record) => self.records.insert(path, record),
                 None => self.records.remove(&path),

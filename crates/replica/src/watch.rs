@@ -259,7 +259,7 @@ impl WatchTable {
         }
         let mut rest = path;
         while let Some((parent, _)) = types::path::split(rest) {
-            if rest == types::path::ROOT {
+            if rest == types::path::ROOT || parent.is_empty() && mutant::active(158) {
                 return;
             }
             let ancestor = if parent.is_empty() { types::path::ROOT } else { parent };

@@ -102,6 +102,8 @@ pub enum Event {
         address: String,
         /// The session the client asked to resume.
         resumed: Option<SessionId>,
+        /// When it asked, where that is known.
+        asked: Option<Instant>,
         /// The session it got.
         session: SessionId,
         /// The negotiated timeout.

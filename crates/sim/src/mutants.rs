@@ -54,7 +54,7 @@ const fn of_nobody(number: u32, what: &'static str, why: &'static str) -> Mutant
 
 use Promise::{
     D1, D2, D3, D4, D6, D7, D8, E1, Liveness, M3, M4, NoPanic, P0, P1, P2, P3, P4, P5, P6, P7, P8,
-    P9, P10, P11, P12, P14, P15, S5, W5, W6, Z2, Z3, Z11, Z12, Z13, Z14, Z15,
+    P9, P10, P11, P12, P13, P14, P15, S5, W5, W6, Z2, Z3, Z11, Z12, Z13, Z14, Z15,
 };
 
 /// Why bugs of elections are looked for elsewhere.
@@ -184,6 +184,50 @@ pub const ALL: &[Mutant] = &[
         "who may have lost something leads because others say so",
         "a leader that may have lost something leaves at once",
     ),
+    of_members(
+        142,
+        "a read-only server says that a session is over of which it may not know",
+        &[P13],
+    ),
+    of_members(143, "a leader that may be deposed gives sessions back", &[P2, P3, P8]),
+    of_members(144, "a read-only server shows what damage has left", &[P0, P13, D8]),
+    of_peers(
+        145,
+        "a cut that is refused has cut what waits in memory",
+        "it takes a file that can not be read when a leader wants a cut",
+    ),
+    // What follows was thought up from the server's sources alone, before a look at the checkers.
+    of_members(151, "who comes back at a learner is not noted as alive", &[P8]),
+    mutant(
+        152,
+        "what a failed multi did is undone in the order in which it was done",
+        &[D8, P1, P6, P14, P15],
+    ),
+    of_members(153, "what follows a place within a batch is not sent", &[Z12, Z15, D3]),
+    of_peers(
+        154,
+        "a leader begins its epoch before its own log is durable",
+        "whole servers store an epoch behind what was logged before",
+    ),
+    of_members(155, "the new name of a small file is not synced", &[D1, D2]),
+    mutant(156, "a snapshot lacks an access control list", &[D8]),
+    mutant(157, "the removal of a container does not raise the parent's pzxid", &[D8, P0, P14]),
+    mutant(158, "a recursive watch on the root hears of no top level", &[P10, P11]),
+    of_members(
+        159,
+        "what was asked before an election is waited for after it",
+        &[Liveness, S5, P2],
+    ),
+    of_members(160, "a multi of a session that has moved is done", &[P2, P3]),
+    of_members(161, "a sync is answered before what it waits for is delivered", &[P12, P3]),
+    mutant(162, "a container that had no children yet is removed", &[P1]),
+    mutant(163, "a time to live counts from the creation", &[P1]),
+    of_nobody(
+        164,
+        "what is not durable is forgotten as soon as it is committed",
+        "the log says that it lacks it, and the learner is sent a snapshot",
+    ),
+    mutant(165, "the name of a snapshot is not synced", &[D7, D3, P5]),
     of_peers(
         131,
         "the snapshot of a new leader lacks what it has not heard of",

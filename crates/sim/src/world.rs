@@ -229,6 +229,8 @@ struct World {
     counters: Counters,
     nodes: Nodes,
     network: Network,
+    /// Whom all others have left while it does not know.
+    abandoned: Option<NodeId>,
     /// What all servers of an ensemble have to agree on.
     record: Record,
     /// What their leaders have committed.
@@ -280,6 +282,7 @@ impl World {
             counters: Counters::default(),
             nodes,
             network: Network::default(),
+            abandoned: None,
             record: Record::default(),
             reigns: Reigns::new(servers.membership(NodeId(0))),
             streams: BTreeMap::new(),

@@ -117,6 +117,9 @@ impl Tree {
                 Applied::Done
             }
             Txn::Create(txn) => self.create(header, txn, changes),
+            Txn::DeleteContainer { path } if mutant::active(157) => {
+                self.delete(path, Zxid::ZERO, changes)
+            }
             Txn::Delete { path } | Txn::DeleteContainer { path } => {
                 self.delete(path, header.zxid, changes)
             }

@@ -40,7 +40,12 @@ impl Tree {
                 self.last_applied
             },
             sessions: self.sessions().skip(usize::from(mutant::active(42))).collect(),
-            acls: self.acls.stored().map(|(id, list)| (id, list.clone())).collect(),
+            acls: self
+                .acls
+                .stored()
+                .skip(usize::from(mutant::active(156)))
+                .map(|(id, list)| (id, list.clone()))
+                .collect(),
         }
     }
 

@@ -204,7 +204,8 @@ impl History {
 
     /// Forgets what is committed up to a transaction, not needed, and more than has to be kept.
     fn forget(&mut self, zxid: Zxid, needed: Zxid) {
-        let kept_from = needed.min(zxid).min(self.last_synced);
+        let durable = if mutant::active(164) { zxid } else { self.last_synced };
+        let kept_from = needed.min(zxid).min(durable);
         while let Some(oldest) = self.batches.front()
             && let Some(last) = oldest.last_zxid()
             && last <= kept_from

@@ -415,7 +415,7 @@ impl Leading {
             Phase::Proposed(epoch) if self.has_quorum(core, Learner::has_agreed) => {
                 self.phase = Phase::Settling(epoch);
             }
-            Phase::Settling(epoch) if core.is_settled() => {
+            Phase::Settling(epoch) if core.is_settled() || mutant::active(154) => {
                 self.phase = Phase::Adopting(epoch);
                 core.epochs.adopt(epoch, effects);
             }

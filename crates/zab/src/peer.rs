@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 use types::membership::Membership;
-use types::{Epoch, Instant, Now, Sid, Zxid};
+use types::{Epoch, Instant, Now, Sid, Zxid, mutant};
 use wire::quorum::ToLearner;
 
 use crate::effect::{CloseReason, Effect, LearnerKind};
@@ -321,7 +321,9 @@ impl Peer {
             | Input::SnapshotGivenUp { .. } => self.take_of_snapshot(now, &input, effects),
             Input::NotTruncated { last_logged } => {
                 self.core.take_from_storage(&input);
-                self.core.keep_uncut(last_logged, effects);
+                if !mutant::active(145) {
+                    self.core.keep_uncut(last_logged, effects);
+                }
                 self.leave(now, LeaveReason::NotTruncated, effects);
             }
             Input::Propose(batch) => {
@@ -406,6 +408,7 @@ impl Peer {
     pub fn has_a_state(&self) -> bool {
         let Core { epochs, .. } = &self.core;
         self.core.sound_last_logged().is_some() && epochs.accepted() == epochs.current()
+            || mutant::active(144)
     }
 
     /// Whether it votes.

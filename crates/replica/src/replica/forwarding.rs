@@ -129,7 +129,12 @@ impl Intake<'_, '_> {
             }
             Op::Write(write) => {
                 let header = self.core.next_header(now, session, xid);
-                let txn = match self.owned_by(session, link) {
+                let is_unchecked = matches!(write, Write::Multi(_)) && mutant::active(160);
+                let owned = match self.owned_by(session, link) {
+                    Err(_) if is_unchecked => Ok(()),
+                    owned => owned,
+                };
+                let txn = match owned {
                     Ok(()) => {
                         let identities = self.core.ensemble.last_identities.read(forwarded.auth);
                         let write = write.into_owned();
@@ -162,10 +167,15 @@ impl Intake<'_, '_> {
         let is_valid = session.is_some();
         if let Some(session) = session {
             session.owner = Some(Owner::Learner(link));
-            self.core.sessions.heard_of(now.instant, link, id, timeout_ms);
+            if !mutant::active(151) {
+                self.core.sessions.heard_of(now.instant, link, id, timeout_ms);
+            }
             self.release_connection(id);
         }
         let answer = LearnerAnswer::Revalidated { session: id, is_valid };
+        if mutant::active(143) {
+            return self.core.answer_learner_in_turn(link, answer);
+        }
         self.core.ensemble.confirm(Unconfirmed::Revalidation(link, answer));
     }
 

@@ -236,6 +236,11 @@ impl Replica {
                 self.core.append(&batch);
                 effects.push(Effect::Append(batch));
             }
+            zab::Effect::Truncate(keep) if mutant::active(145) => {
+                self.core.proposals.cut(keep);
+                self.core.last_logged = keep;
+                effects.push(Effect::Peer(zab::Effect::Truncate(keep)));
+            }
             zab::Effect::Deliver(zxid) => self.deliver(now, Committed::by_quorum(zxid)),
             zab::Effect::Look => self.look(now),
             zab::Effect::Lead { epoch } => self.lead(now, epoch),
@@ -370,7 +375,9 @@ impl Replica {
         match packet {
             ToLearner::Sync => {
                 // Everything that came before it is delivered first.
-                self.settle_peer(now, effects);
+                if !mutant::active(161) {
+                    self.settle_peer(now, effects);
+                }
                 self.answer_sync(now);
             }
             ToLearner::Revalidated { session, is_valid } => {

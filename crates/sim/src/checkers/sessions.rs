@@ -181,7 +181,8 @@ fn none_expires_early(case: &Case<'_>, lives: &BTreeMap<SessionId, Life>) -> Res
     Ok(())
 }
 
-/// A new leader gives every session its whole timeout again, by its own clock.
+/// A new leader gives every session its whole timeout again, by its own clock. So does who resumes one: a leader
+/// hears of it, from whichever server, before the client does.
 fn none_expires_early_in_a_reign(
     case: &Case<'_>,
     lives: &BTreeMap<SessionId, Life>,
@@ -195,6 +196,7 @@ fn none_expires_early_in_a_reign(
             _ => None,
         })
         .collect();
+    let resumed = resumptions(case);
     for (session, life) in lives {
         let (Some(expired), Some(closed)) = (life.expired, life.closed) else { continue };
         let Some(&begun) = reigns.get(&closed.epoch()) else { continue };
@@ -205,8 +207,33 @@ fn none_expires_early_in_a_reign(
                 expired.since(begun)
             ));
         }
+        let resumed = resumed.get(session).into_iter().flatten();
+        for &(asked, timeout) in resumed.filter(|(asked, _)| *asked > begun && *asked < expired) {
+            if expired.since(asked) < timeout * SURELY_PASSED_PERMILLE / 1000 {
+                return broken(format!(
+                    "session {session} expired {:?} after somebody asked for it and got it, its \
+                     timeout is {timeout:?}",
+                    expired.since(asked)
+                ));
+            }
+        }
     }
     Ok(())
+}
+
+/// When clients asked to resume each session, and the timeout that they were told when they got it.
+fn resumptions(case: &Case<'_>) -> BTreeMap<SessionId, Vec<(Instant, Duration)>> {
+    let mut resumptions: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for line in &case.history.lines {
+        if let Event::Connected {
+            resumed: Some(_), asked: Some(asked), session, timeout_ms, ..
+        } = line.event
+        {
+            let timeout = Duration::from_millis(u64::from(timeout_ms.unsigned_abs()));
+            resumptions.entry(session).or_default().push((asked, timeout));
+        }
+    }
+    resumptions
 }
 
 fn broken<T>(detail: String) -> Result<T, Violation> {

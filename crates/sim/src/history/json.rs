@@ -65,13 +65,21 @@ fn event(event: &Event) -> Value {
             "ev": "watch", "p": client.0, "conn": conn.0, "type": event_kind(*kind), "path": path,
             "zxid": seen.map(zxid),
         }),
-        Event::Connected { client, conn, address, resumed, session, timeout_ms, read_only } => {
-            json!({
-                "ev": "connected", "p": client.0, "conn": conn.0, "from": address,
-                "resumed": resumed.map(|session| format!("{:#x}", session.0)),
-                "sess": format!("{:#x}", session.0), "timeout": timeout_ms, "ro": read_only,
-            })
-        }
+        Event::Connected {
+            client,
+            conn,
+            address,
+            resumed,
+            asked,
+            session,
+            timeout_ms,
+            read_only,
+        } => json!({
+            "ev": "connected", "p": client.0, "conn": conn.0, "from": address,
+            "resumed": resumed.map(|session| format!("{:#x}", session.0)),
+            "asked": asked.map(types::Instant::nanos),
+            "sess": format!("{:#x}", session.0), "timeout": timeout_ms, "ro": read_only,
+        }),
         Event::Expired { client, conn, session } => json!({
             "ev": "expired", "p": client.0, "conn": conn.0, "sess": format!("{:#x}", session.0),
         }),

@@ -35,6 +35,8 @@ pub(super) struct Client {
     pub(super) inbox: Vec<u8>,
     /// Requests without a reply, in the order sent.
     pub(super) pending: VecDeque<(Xid, Op<'static>)>,
+    /// When it asked for its session last.
+    pub(super) asked: Instant,
     /// When it was connected, or heard the server last.
     pub(super) heard: Instant,
     /// It does nothing before this.
@@ -115,6 +117,7 @@ impl Client {
             server: None,
             inbox: Vec::new(),
             pending: VecDeque::new(),
+            asked: Instant::default(),
             heard: Instant::default(),
             silent_until: Instant::default(),
             rests_until: Instant::default(),

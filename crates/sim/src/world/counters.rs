@@ -35,6 +35,7 @@ const REQUIRED_OF_ENSEMBLES: &[(&str, u64)] = &[
     ("session expired", 500),
     ("connection between servers cut", 1_000),
     ("servers separated", 500),
+    ("server left by all others", 50),
     ("servers separated in one direction", 200),
     ("servers separated but for one", 200),
     ("process paused", 1_000),

@@ -18,6 +18,10 @@ use super::{Happening, World, answer, operator};
 use crate::checkers::{Promise, Violation};
 use crate::history::Event;
 
+/// In how many of 1000 cases a client that waits for answers leaves, while a server is left by all others.
+const STRAY_PERMILLE: u64 = 100;
+/// In how many of 1000 cases a client goes to the server that all others have left.
+const LURE_PERMILLE: u64 = 300;
 /// In how many of 1000 cases a client rests after it has asked something, in runs that take that long.
 const REST_PERMILLE: u64 = 300;
 
@@ -40,13 +44,15 @@ impl World {
             self.counters.count("client gave up a silent connection");
             self.drop_connection(at);
         }
-        match self.clients[at].phase {
+        let phase = self.clients[at].phase;
+        match phase {
             Phase::Offline => self.connect(at),
             // Others have a leader, or will have one.
             Phase::Online if self.is_peaceful() && self.clients[at].is_aside => {
                 self.drop_connection(at);
             }
             Phase::Online if self.is_peaceful() => self.say_farewell(at),
+            Phase::Online if self.strays(at) => self.drop_connection(at),
             Phase::Online if self.clients[at].role == Role::Operator => self.operate(at),
             Phase::Online => self.ask_something(at),
             Phase::Handshake | Phase::Gone => {}
@@ -100,7 +106,7 @@ impl World {
         let lie = client.lie;
         client.phase = Phase::Handshake;
         client.link = Some(link);
-        client.heard = now;
+        (client.asked, client.heard) = (now, now);
         client.inbox.clear();
         let (session, mut password) = client.session.unwrap_or((SessionId::NONE, [0; 16]));
         let mut bytes = Vec::new();
@@ -126,9 +132,21 @@ impl World {
             && self.agenda.tape.chance(700)
     }
 
+    /// Whether a client with requests under way leaves its server, maybe for one that all others have left.
+    fn strays(&mut self, at: usize) -> bool {
+        self.abandoned.is_some_and(|node| self.clients[at].server != Some(node))
+            && self.clients[at].outstanding() > 0
+            && self.agenda.tape.chance(STRAY_PERMILLE)
+    }
+
     /// Where a client connects: anywhere; but when all must be well, to one of those that are in the
-    /// ensemble.
+    /// ensemble. Who is left by all others gets more clients than they.
     fn server_to_try(&mut self) -> NodeId {
+        if let Some(node) = self.abandoned.filter(|_| !self.is_peaceful())
+            && self.agenda.tape.chance(LURE_PERMILLE)
+        {
+            return node;
+        }
         if !(self.is_peaceful() && self.plan.servers.are_changing()) {
             return self.some_node();
         }
@@ -406,8 +424,16 @@ impl World {
         });
         let address = client.address.map(|part| part.to_string()).join(".");
         let (session, timeout_ms) = (response.session, response.timeout_ms);
-        let event =
-            Event::Connected { client: id, conn, address, resumed, session, timeout_ms, read_only };
+        let event = Event::Connected {
+            client: id,
+            conn,
+            address,
+            resumed,
+            asked: Some(client.asked),
+            session,
+            timeout_ms,
+            read_only,
+        };
         self.history.push(now, event);
         if !is_early {
             self.introduce(at);

@@ -20,6 +20,8 @@ const WALL_JUMP_MS_MAX: u64 = 20 * 365 * 24 * 3_600_000;
 /// In how many of 1000 cases it is the leader that is separated from all others: what it proposes then
 /// is cut off later.
 const ALONE_PERMILLE: u64 = 400;
+/// In how many of 1000 cases the others notice that at once.
+const LEFT_PERMILLE: u64 = 500;
 /// In how many of 1000 cases what goes wrong does so where the leader is, if there was one.
 const LEADER_PERMILLE: u64 = 250;
 
@@ -307,6 +309,10 @@ impl World {
                 }
             }
         }
+        let is_alone = size == 1 && from_inside && from_outside && bridge.is_none();
+        if is_alone && self.agenda.tape.chance(LEFT_PERMILLE) {
+            self.abandon(first);
+        }
         self.counters.count(match (from_inside && from_outside, bridge) {
             (_, Some(_)) => "servers separated but for one",
             (true, None) => "servers separated",
@@ -315,6 +321,20 @@ impl World {
         if self.agenda.tape.chance(500) {
             self.agenda.within(self.plan.until_missed() * 3, Happening::Join);
         }
+    }
+
+    /// The others hear at once that their connections to a server that is separated are over. It does not
+    /// hear of it: if it leads, they have another leader before it gives up. Some clients come to it meanwhile.
+    fn abandon(&mut self, node: NodeId) {
+        for link in self.network.links() {
+            let Some(socket) = self.network.socket(link).filter(|it| it.other == node) else {
+                continue;
+            };
+            let other = socket.life.node;
+            self.hang_up(other, link);
+        }
+        self.abandoned = Some(node);
+        self.counters.count("server left by all others");
     }
 
     /// Separates a server from all others for a while.
@@ -336,6 +356,7 @@ impl World {
 
     /// Everything arrives again between all servers.
     pub(super) fn join_all(&mut self) {
+        self.abandoned = None;
         self.network.join_all();
         for link in self.network.links() {
             self.plan_arrival_from_server(link);

@@ -105,9 +105,17 @@ impl Scenario {
         let ids = vec![Id::new("ip", address.as_str())];
         self.connections.insert(conn, Connection { client, session, ids });
         let timeout_ms = 4000;
-        let read_only = false;
-        let event =
-            Event::Connected { client, conn, address, resumed, session, timeout_ms, read_only };
+        let (read_only, asked) = (false, None);
+        let event = Event::Connected {
+            client,
+            conn,
+            address,
+            resumed,
+            asked,
+            session,
+            timeout_ms,
+            read_only,
+        };
         let line = self.push(event);
         self.events.insert(name, line);
     }

@@ -174,6 +174,7 @@ impl<'s> Caller<'s> {
             conn,
             address: "127.0.0.1".to_owned(),
             resumed,
+            asked: None,
             session: response.session,
             timeout_ms: response.timeout_ms,
             read_only: response.read_only == Some(true),

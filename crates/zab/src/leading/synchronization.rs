@@ -282,7 +282,7 @@ pub(crate) fn send_committed(
 pub(super) fn first_behind(batch: &wire::stored::LogBatch, after: Zxid) -> Option<Zxid> {
     match batch.first_zxid() {
         Some(first) if first > after => Some(first),
-        _ if batch.last_zxid() <= Some(after) => None,
+        _ if batch.last_zxid() <= Some(after) || mutant::active(153) => None,
         _ => batch.proposals().map(wire::quorum::Proposal::zxid).find(|&zxid| zxid > after),
     }
 }

@@ -72,6 +72,8 @@ const ALL: &[Mutant] = &[
     mutant(131, "the snapshot of a new leader lacks what it has not heard of", &["M4"]),
     mutant(132, "a leader forgets how late epochs are that others have accepted", &["script"]),
     mutant(133, "a start forgets the change in its history", &["R2", "D4", "M1", "M3", "script"]),
+    mutant(145, "a cut that is refused has cut what waits in memory", &["script"]),
+    mutant(154, "a leader begins its epoch before its own log is durable", &["D1", "D4"]),
     mutant(134, "a membership that is pending has no say", &["R2", "D4"]),
 ];
 
