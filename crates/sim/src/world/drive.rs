@@ -342,7 +342,11 @@ impl World {
                 .ok_or_else(|| nonsense(&format!("error code {code}")))?),
         };
         let zxid = Some(header.zxid).filter(|&zxid| zxid > Zxid::ZERO);
-        client.seen = client.seen.max(header.zxid);
+        // A server without a leader may show what is never committed: who insists on that is served by nobody
+        // until others have come as far.
+        if !client.is_aside {
+            client.seen = client.seen.max(header.zxid);
+        }
         client.learn(&op, &result);
         if matches!(&op, Op::Write(Write::Multi(_)))
             && let Ok(crate::history::Answer::Multi(parts)) = &result
