@@ -189,7 +189,6 @@ pub const ALL: &[Mutant] = &[
         "a read-only server says that a session is over of which it may not know",
         &[P13],
     ),
-    of_members(143, "a leader that may be deposed gives sessions back", &[P2, P3, P8]),
     of_members(144, "a read-only server shows what damage has left", &[P0, P13, D8]),
     of_peers(
         145,

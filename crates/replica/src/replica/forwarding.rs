@@ -173,9 +173,6 @@ impl Intake<'_, '_> {
             self.release_connection(id);
         }
         let answer = LearnerAnswer::Revalidated { session: id, is_valid };
-        if mutant::active(143) {
-            return self.core.answer_learner_in_turn(link, answer);
-        }
         self.core.ensemble.confirm(Unconfirmed::Revalidation(link, answer));
     }
 

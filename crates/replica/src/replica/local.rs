@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use tracing::info;
-use types::{CreateCall, ErrorCode, MultiOp, Now, Op, SessionId, Txn, Write, Xid, mutant};
+use types::{CreateCall, ErrorCode, MultiOp, Now, Op, SessionId, Txn, Write, Xid};
 use wire::request::Request as Asking;
 
 use super::{Core, Intake};
@@ -108,10 +108,7 @@ impl Core {
 
     /// Whether a quorum has to confirm that this server leads before anything is said of a session.
     pub(super) fn has_to_be_confirmed(&self, id: SessionId) -> bool {
-        self.is_member
-            && self.ensemble.standing == Standing::Leading
-            && !self.sessions.is_local(id)
-            && !mutant::active(143)
+        self.is_member && self.ensemble.standing == Standing::Leading && !self.sessions.is_local(id)
     }
 
     /// Whether a session may own znodes.
