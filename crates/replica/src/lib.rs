@@ -61,6 +61,7 @@ mod request;
 mod request_throttle;
 mod session;
 mod snapshot;
+mod sync;
 pub mod view;
 mod watch;
 

@@ -14,14 +14,15 @@
 //! append two vectors.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use tree::Tree;
 use types::{AclList, ConnId, Instant, Read, SessionId, Xid, Zxid, mutant};
 
 use crate::limits::SPARE_MAIL_BYTES_MAX;
 use crate::session::Heartbeat;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::watch::WatchKind;
 
 /// Which frontend: its number in the order of creation.

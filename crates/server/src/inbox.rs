@@ -3,8 +3,9 @@
 //! There is one between each two threads, so that nothing overtakes. It has no bound of its own:
 //! what is put in is bounded where it comes from, by what the connections may have under way.
 
-use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
+
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Things for one thread, in order.
 #[derive(Debug)]

@@ -5,11 +5,12 @@
 //! awake.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Mutex, MutexGuard};
 
 use mio::{Registry, Token, Waker};
 use tracing::warn;
+
+use crate::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The token with which a thread is woken; no socket has it.
 pub(crate) const WAKER: Token = Token(usize::MAX);

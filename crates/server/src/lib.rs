@@ -43,6 +43,7 @@ mod peers;
 mod server;
 mod snapshot_thread;
 mod start;
+mod sync;
 mod view;
 
 pub use peers::{PeersError, Port};

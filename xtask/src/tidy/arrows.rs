@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sim", &["types", "wire", "tree", "zab", "storage", "replica", "client"]),
     ("ordeal", &["client", "recipes", "sim"]),
     ("torture", &["types", "wire", "tree", "storage", "sim", "ordeal"]),
+    ("interleavings", &["types", "tree"]),
 ];
 
 /// Crates that do no input or output, read no clock and draw no randomness.
