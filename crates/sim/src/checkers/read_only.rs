@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use types::{ErrorCode, Op, Zxid};
+use types::{ConnId, ErrorCode, Op, Zxid};
 
 use super::{Case, Promise, Violation};
 use crate::history::ClientId;
@@ -30,21 +30,29 @@ fn nothing_is_done(case: &Case<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A client whom others have shown a later state is not served.
+/// A client whom others have shown a later state is not served, nor shown less over one connection. What it has seen
+/// elsewhere without a leader counts for nothing: that may have ended since.
 fn nobody_goes_back(case: &Case<'_>) -> Result<(), Violation> {
     let all = case.operations.iter().chain(&case.aside);
     let mut replied: Vec<_> =
         all.filter_map(|operation| Some((operation.reply?.came, operation))).collect();
     replied.sort_by_key(|(came, _)| *came);
-    let mut seen: BTreeMap<ClientId, Zxid> = BTreeMap::new();
+    let mut led: BTreeMap<ClientId, Zxid> = BTreeMap::new();
+    let mut aside: BTreeMap<ConnId, Zxid> = BTreeMap::new();
     for (_, operation) in replied {
         let Some(zxid) = operation.zxid() else { continue };
-        let before = seen.entry(operation.client).or_default();
-        if operation.is_aside && zxid < *before {
+        let led = led.entry(operation.client).or_default();
+        if !operation.is_aside {
+            *led = zxid.max(*led);
+            continue;
+        }
+        let aside = aside.entry(operation.conn).or_default();
+        let before = (*aside).max(*led);
+        if zxid < before {
             let detail = format!("{} shows {zxid} after {before}", operation.label());
             return Err(Violation::new(Promise::P13, detail));
         }
-        *before = zxid.max(*before);
+        *aside = zxid;
     }
     Ok(())
 }
