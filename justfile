@@ -40,6 +40,10 @@ campaign SECONDS="120" FROM="1":
 ordeal SECONDS="120" FROM="1":
     RUSTFLAGS="--cfg tokio_unstable" CARGO_TARGET_DIR=target/ordeal cargo run --release -p ordeal -- campaign --from {{FROM}} --seconds {{SECONDS}}
 
+# Plants bugs into recipes, one after the other, and waits until each is found.
+ordeal-mutants *OPTIONS:
+    RUSTFLAGS="--cfg tokio_unstable" CARGO_TARGET_DIR=target/ordeal cargo run --release -p ordeal -- mutants {{OPTIONS}}
+
 # A fuzz target for so many seconds, or all.
 fuzz TARGET="all" SECONDS="60":
     cargo xtask fuzz {{TARGET}} {{SECONDS}}

@@ -2,19 +2,19 @@
 //! then once more.
 
 mod agreements;
+mod leaders;
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use reefkeeper_client::{Client, Error as ClientError, OpResult, Sessions};
 use reefkeeper_recipes::{
-    Cache, Counter, Error, Hold, IdGenerator, LeaderLatch, LeaderSelector, Lock, MultiLock, Queue,
-    ReadWriteLock, Semaphore,
+    Cache, Counter, Error, Hold, IdGenerator, Lock, MultiLock, Queue, ReadWriteLock, Semaphore,
 };
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-pub use self::agreements::tasks;
+pub use self::agreements::{outcomes, tasks};
 use crate::history::{Book, Share, Turn, TurnId};
 use crate::play::{Play, Recipe};
 use crate::random::Random;
@@ -95,6 +95,11 @@ pub fn ids(sessions: &Sessions, root: &str) -> IdGenerator {
 /// A copy of what all may change, below a root.
 pub fn copy(sessions: &Sessions, root: &str) -> Cache {
     Cache::of_tree(sessions, agreements::copied(root))
+}
+
+/// Where it is marked who works on what is handed out, below a root.
+pub fn marks(root: &str) -> String {
+    format!("{root}/queue/taken")
 }
 
 /// What is handed out, below a root.
@@ -194,39 +199,21 @@ impl Actor {
 
     async fn hold_several(&self) -> Result<(), Error> {
         let mut paths: Vec<_> = (0..LOCKS).map(|at| format!("{}-{at}", self.line())).collect();
+        if self.chance(500) {
+            paths.reverse();
+        }
         paths.remove(self.random.borrow_mut().index(LOCKS));
         let locks = paths.iter().map(|path| Lock::new(&self.sessions, path));
         let holds = MultiLock::new(locks).acquire().await?;
-        for (path, hold) in paths.iter().zip(&holds) {
-            self.use_turn(path, Share::Alone, hold.token().to_u64(), hold.path(), hold.client())
+        for hold in &holds {
+            let line = parent(hold.path());
+            self.use_turn(line, Share::Alone, hold.token().to_u64(), hold.path(), hold.client())
                 .await;
         }
         for hold in holds {
             hold.release().await?;
         }
         Ok(())
-    }
-
-    async fn lead_for_a_while(&self) -> Result<(), Error> {
-        let path = self.line();
-        let mut latch = LeaderLatch::join(&self.sessions, &path, self.who.to_string());
-        let token = latch.led().await?;
-        let participants = latch.participants().await?;
-        if let Some(own) = participants.iter().find(|own| own.token == token) {
-            let client = self.sessions.current();
-            self.use_turn(&path, Share::Alone, token.to_u64(), &own.path, &client).await;
-        }
-        latch.leave().await
-    }
-
-    async fn lead(&self) -> Result<(), Error> {
-        let path = self.line();
-        let selector = LeaderSelector::new(&self.sessions, &path, self.who.to_string());
-        let led = selector.lead(async |hold: &Hold| {
-            let token = hold.token().to_u64();
-            self.use_turn(&path, Share::Alone, token, hold.path(), hold.client()).await;
-        });
-        led.await.map(drop)
     }
 
     async fn count(&self) -> Result<(), Error> {
@@ -253,12 +240,17 @@ impl Actor {
             self.book.open().items.put.insert(item);
             return Ok(());
         }
+        let client = self.sessions.current();
         let taken = match self.is_peace() || self.chance(500) {
             true => queue.try_take().await?,
             false => timeout(self.timeout, queue.take()).await.ok().transpose()?,
         };
         let Some(taken) = taken else { return Ok(()) };
-        sleep(self.duration(self.play.think)).await;
+        // In the session that has it: who has lost it works no longer.
+        let name = taken.path().rsplit('/').next().unwrap_or_default();
+        let mark = format!("{}/{name}", marks(&self.root));
+        let token = taken.token().to_u64();
+        self.use_turn(taken.path(), Share::Alone, token, &mark, &client).await;
         if self.chance(200) && !self.is_peace() {
             // It goes back.
             return Ok(());
@@ -343,6 +335,11 @@ impl Actor {
     fn duration(&self, longest: Duration) -> Duration {
         self.random.borrow_mut().duration(longest)
     }
+}
+
+/// The directory of a znode.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
 /// Counts an addition as doubtful unless it is settled.

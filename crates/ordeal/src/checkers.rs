@@ -3,6 +3,7 @@
 mod barriers;
 mod decisions;
 mod fencing;
+mod leaders;
 mod liveness;
 mod numbers;
 mod outcomes;
@@ -42,6 +43,7 @@ impl fmt::Display for Violation {
 pub fn check(history: &History) -> Result<(), Violation> {
     turns::check(history)?;
     fencing::check(history)?;
+    leaders::check(history)?;
     numbers::check(history)?;
     queues::check(history)?;
     outcomes::check(history)?;

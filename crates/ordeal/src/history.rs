@@ -66,6 +66,8 @@ pub struct Items {
     pub done: Vec<String>,
     /// Those that may have been.
     pub maybe_done: BTreeSet<String>,
+    /// The names of those that one participant alone took out at the end, in that order.
+    pub drained: Vec<String>,
     /// Whether the queue was found empty at the end.
     pub is_drained: bool,
 }
@@ -103,8 +105,21 @@ pub struct AtBarrier {
     pub count: usize,
     /// Who.
     pub who: u32,
-    /// Whether it was let in; otherwise it came.
-    pub is_inside: bool,
+    /// What it did.
+    pub step: Step,
+}
+
+/// A step of a participant at a barrier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// It came.
+    Came,
+    /// It was let in.
+    Entered,
+    /// It wants to leave.
+    Leaving,
+    /// It was let out, though nobody's session has ended meanwhile.
+    Left,
 }
 
 /// All that was seen in a run.
@@ -126,6 +141,8 @@ pub struct History {
     pub votes: Vec<Voted>,
     /// What happened at barriers, in order.
     pub barriers: Vec<AtBarrier>,
+    /// Participants that led longer than they may.
+    pub late_leaders: Vec<String>,
     /// Wishes that were not fulfilled in time, and what was left behind.
     pub overdue: Vec<String>,
     /// How often what was exercised.

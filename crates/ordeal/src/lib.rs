@@ -11,6 +11,7 @@
 //! | [`performance`] | one run: faults, peace, inspection |
 //! | [`history`] | what participants saw |
 //! | [`checkers`] | one promise each |
+//! | [`mutants`] | bugs planted in recipes to test all this |
 //! | [`gate`] | a participant's way to the servers, which can be closed |
 //! | [`simulated`] | runs in a world of virtual time, each a function of its seed |
 
@@ -18,6 +19,7 @@ pub mod cast;
 pub mod checkers;
 pub mod gate;
 pub mod history;
+pub mod mutants;
 pub mod performance;
 pub mod play;
 pub mod random;

@@ -1,5 +1,7 @@
 //! The recipes under faults, from the command line.
 
+mod mutation;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
@@ -10,8 +12,9 @@ use ordeal::simulated::{self, Report};
 use sim::world::Counters;
 
 const USAGE: &str = "\
-usage: ordeal run --seed S [--recipe NAME]
-       ordeal campaign [--schedules N] [--seconds T] [--from SEED] [--recipe NAME]";
+usage: ordeal run --seed S [--recipe NAME] [--mutant NUMBER]
+       ordeal campaign [--schedules N] [--seconds T] [--from SEED] [--recipe NAME]
+       ordeal mutants [--only NUMBER] [--schedules N] [--from SEED]";
 
 /// What has to happen in a campaign of all recipes of so many runs: one in which it does not shows nothing.
 const REQUIRED: &[&str] = &[
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = match words.first().map(String::as_str) {
         Some("run") => show(&words),
         Some("campaign") => campaign(&words),
+        Some("mutants") => mutation::all(&words),
         _ => None,
     };
     outcome.unwrap_or_else(|| {
@@ -63,10 +67,12 @@ fn recipe(words: &[String]) -> Option<Option<Recipe>> {
 
 fn show(words: &[String]) -> Option<ExitCode> {
     let seed = option(words, "--seed")?.parse().ok()?;
+    let mutant = option(words, "--mutant").map(str::parse).transpose().ok()?;
+    reefkeeper_recipes::choose_mutant(mutant);
     let report = simulated::run(seed, recipe(words)?);
     say(format_args!("{:#?}\n{:#?}", report.play, report.history));
     say(format_args!("fingerprint {:016x}, {:?}", report.fingerprint, report.elapsed));
-    Some(verdict(seed, &report))
+    Some(verdict(seed, recipe(words)?, &report))
 }
 
 fn campaign(words: &[String]) -> Option<ExitCode> {
@@ -89,12 +95,13 @@ fn campaign(words: &[String]) -> Option<ExitCode> {
         servers.merge(&report.servers);
         *recipes.entry(report.play.recipe.name()).or_default() += 1;
         if report.violation.is_some() {
-            return Some(verdict(seed, &report));
+            return Some(verdict(seed, recipe, &report));
         }
         if runs % TWICE_EVERY == 0 {
-            let again = simulated::run(seed, recipe);
-            if again.fingerprint != report.fingerprint {
-                say(format_args!("BROKEN seed {seed} is not the same run twice"));
+            let second = simulated::run(seed, recipe);
+            if second.fingerprint != report.fingerprint {
+                let again = again(seed, recipe);
+                say(format_args!("BROKEN: it is not the same run twice: {again}"));
                 return Some(ExitCode::FAILURE);
             }
         }
@@ -119,14 +126,32 @@ fn campaign(words: &[String]) -> Option<ExitCode> {
 }
 
 /// Says what was broken, and how to see it again.
-fn verdict(seed: u64, report: &Report) -> ExitCode {
+fn verdict(seed: u64, restricted_to: Option<Recipe>, report: &Report) -> ExitCode {
     let Some(violation) = &report.violation else { return ExitCode::SUCCESS };
     let recipe = report.play.recipe.name();
-    say(format_args!("BROKEN {recipe}: {violation}\n\nsee it again: ordeal run --seed {seed}"));
+    let again = again(seed, restricted_to);
+    say(format_args!("BROKEN {recipe}: {violation}\n\nsee it again: {again}"));
     ExitCode::FAILURE
+}
+
+/// The command that makes a run once more: one that was restricted to a recipe is another without that.
+fn again(seed: u64, restricted_to: Option<Recipe>) -> String {
+    let recipe = restricted_to.map(|recipe| format!(" --recipe {}", recipe.name()));
+    format!("ordeal run --seed {seed}{}", recipe.unwrap_or_default())
 }
 
 fn say(what: impl std::fmt::Display) {
     // Whoever does not read has the exit code.
     drop(writeln!(std::io::stdout(), "{what}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_brings_a_run_back_names_its_recipe_if_that_was_chosen() {
+        assert_eq!(again(7, None), "ordeal run --seed 7");
+        assert_eq!(again(7, Some(Recipe::MultiLock)), "ordeal run --seed 7 --recipe multi-lock");
+    }
 }

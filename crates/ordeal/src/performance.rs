@@ -176,13 +176,22 @@ impl Performance {
         }
     }
 
-    /// Reads what came of each task that was reported for sure.
+    /// Reads what came of each task: that which was reported for sure has to be there, and nothing that nobody
+    /// reported.
     async fn read_outcomes(&self, sessions: &Sessions) {
         let reported = self.book.open().outcomes.reported.clone();
         let tasks = cast::tasks(sessions, &self.site.root);
         for (task, _) in reported {
             if let Ok(outcome) = tasks.outcome(&task).await {
                 let outcome = String::from_utf8_lossy(&outcome).into_owned();
+                self.book.open().outcomes.read.insert((task, outcome));
+            }
+        }
+        let (client, done) = (sessions.current(), cast::outcomes(&self.site.root));
+        for task in children(&client, &done).await.unwrap_or_default() {
+            let path = format!("{done}/{task}");
+            if let Ok(data) = client.patiently(|| client.get_data(&path)).await {
+                let outcome = String::from_utf8_lossy(data.bytes()).into_owned();
                 self.book.open().outcomes.read.insert((task, outcome));
             }
         }
@@ -208,6 +217,8 @@ impl Performance {
     async fn look(&self, sessions: &Sessions) {
         self.read_outcomes(sessions).await;
         let queue = cast::queue(sessions, &self.site.root);
+        // Who is gone has items until its session expires: only then those that are left have an order.
+        gone(sessions, &cast::marks(&self.site.root)).await;
         loop {
             let sum = cast::counter(sessions, &self.site.root).get().await;
             let Ok(sum) = sum else { continue };
@@ -226,6 +237,7 @@ impl Performance {
                 continue;
             };
             let item = String::from_utf8_lossy(taken.data()).into_owned();
+            self.book.open().items.drained.push(taken.path().to_owned());
             match taken.done().await {
                 Ok(()) => self.book.open().items.done.push(item),
                 Err(_) => {

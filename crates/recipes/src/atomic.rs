@@ -3,6 +3,7 @@
 use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, Sessions};
 
 use crate::error::Error;
+use crate::mutant;
 use crate::renewed::in_each;
 use crate::tree_path;
 
@@ -164,6 +165,7 @@ impl AtomicValue {
                 )) => return Ok(Set::Stale),
                 Err(error) if error.is_transient() => {
                     if error.may_have_happened()
+                        && !mutant::active(9)
                         && !self.is_unchanged(client, expected, value, &error).await?
                     {
                         return Ok(Set::Stale);

@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, warn};
 
 use crate::error::Error;
+use crate::mutant;
 use crate::tree_path::{child, parent};
 
 /// Events kept for a subscriber that does not take them; what comes on top is told as one gap.
@@ -386,7 +387,9 @@ impl Follower {
                 }
             }
         }
-        self.shared.retain(&found);
+        if !mutant::active(23) {
+            self.shared.retain(&found);
+        }
         self.freshness.send_replace(Freshness::Fresh);
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::claim::Claim;
 use crate::error::Error;
 use crate::hold::{Contender, FencingToken, Hold, Loss, contenders};
 use crate::line::{self, Kinds, Turn};
+use crate::mutant;
 
 /// What the names of participants have before the number: ours and Curator's.
 const KINDS: Kinds = &["latch-"];
@@ -232,7 +233,7 @@ impl Participant {
             let mut states = hold.client().states();
             let mut state = states.current();
             loop {
-                self.show(if state.is_connected() {
+                self.show(if state.is_connected() || mutant::active(14) {
                     Leadership::Leading(token)
                 } else {
                     Leadership::InDoubt(token)
@@ -245,7 +246,7 @@ impl Participant {
             }
         };
         tokio::select! {
-            loss = hold.lost() => {
+            loss = hold.lost(), if !mutant::active(15) => {
                 info!(path = %self.path, ?loss, "leading no longer");
                 loss
             }

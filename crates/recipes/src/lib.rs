@@ -69,6 +69,7 @@ mod leader_selector;
 mod line;
 mod lock;
 mod multi_lock;
+mod mutant;
 mod naming;
 mod persistent_ephemeral;
 mod persistent_ttl;
@@ -102,6 +103,9 @@ pub use self::leader_latch::{LeaderLatch, Leadership};
 pub use self::leader_selector::{LeaderSelector, Led};
 pub use self::lock::Lock;
 pub use self::multi_lock::MultiLock;
+#[cfg(feature = "seeded")]
+#[doc(hidden)]
+pub use self::mutant::choose_mutant;
 pub use self::naming::Naming;
 pub use self::persistent_ephemeral::{PersistentEphemeral, Presence};
 pub use self::persistent_ttl::PersistentTtl;

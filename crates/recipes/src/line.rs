@@ -8,6 +8,7 @@ use reefkeeper_client::{Client, Error as ClientError, ErrorCode};
 
 use crate::claim::Claim;
 use crate::error::Error;
+use crate::mutant;
 use crate::tree_path::child;
 
 /// The kinds of places in a line, each by what stands before the sequence number in a znode's name.
@@ -46,6 +47,9 @@ pub(crate) fn in_order(names: &[String], kinds: Kinds) -> Vec<Place> {
     let mut places: Vec<_> = names.iter().filter_map(|name| Place::parse(name, kinds)).collect();
     if let Some(reference) = places.first().map(|place| place.sequence) {
         places.sort_by_key(|place| Reverse(reference.wrapping_sub(place.sequence)));
+        if mutant::active(4) {
+            places.sort_by(|one, other| one.name.cmp(&other.name));
+        }
     }
     places
 }
@@ -63,7 +67,11 @@ impl Turn {
     /// The nearest place before that one which must be left first.
     fn waits_for(self, before: &[Place]) -> Option<&Place> {
         match self {
+            Self::First if mutant::active(3) => before.first(),
             Self::First => before.last(),
+            Self::AfterAll(kinds) if mutant::active(7) => {
+                before.last().filter(|place| kinds.contains(&place.kind))
+            }
             Self::AfterAll(kinds) => before.iter().rfind(|place| kinds.contains(&place.kind)),
         }
     }
@@ -97,10 +105,14 @@ pub(crate) async fn obstacle(
 /// Waits until it is the claim's turn, over lost connections, as long as the session goes on.
 pub(crate) async fn wait(claim: &Claim, kinds: Kinds, turn: Turn) -> Result<(), Error> {
     let client = claim.client();
+    if mutant::active(1) {
+        return Ok(());
+    }
     while let Some(path) = obstacle(claim, kinds, turn).await? {
         // Unlike that of `exists`, this watch is not set, and left behind, if the znode is gone.
         match client.patiently(|| client.get_data_and_watch(&path)).await {
             Ok((_, watch)) => match watch.await {
+                Ok(_) if mutant::active(2) || mutant::active(3) => return Ok(()),
                 Ok(_) | Err(ClientError::Refused(ErrorCode::NoWatcher)) => {}
                 Err(error) => return Err(error.into()),
             },

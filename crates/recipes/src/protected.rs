@@ -7,6 +7,7 @@
 use reefkeeper_client::{Client, CreateMode, Created, Error, ErrorCode, Payload};
 
 use crate::guid::Guid;
+use crate::mutant;
 use crate::tree_path::child;
 
 /// What a protected name begins with, before the GUID.
@@ -46,6 +47,7 @@ impl Protection {
                 Err(error) if error.is_transient() => {
                     client.connected().await?;
                     if error.may_have_happened()
+                        && !mutant::active(8)
                         && let Some(created) = self.find(client, directory).await?
                     {
                         return Ok(created);
@@ -74,7 +76,8 @@ impl Protection {
             return Ok(None);
         };
         let path = child(directory, name);
-        let stat = client.patiently(|| client.exists(&path)).await?;
+        let of = if mutant::active(5) { directory } else { &path };
+        let stat = client.patiently(|| client.exists(of)).await?;
         Ok(stat.map(|stat| Created { path, stat }))
     }
 }

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 use crate::error::Error;
 use crate::guid::Guid;
 use crate::hold::FencingToken;
+use crate::mutant;
 use crate::queue::Due;
 use crate::renewed::in_each;
 use crate::tree_path::child;
@@ -138,6 +139,9 @@ impl Shelf {
             let mut taken =
                 Taken::begin(client, child(&self.entries, name), child(&self.taken, name));
             if taken.mark().await? && taken.read().await? {
+                if mutant::active(11) {
+                    client.insistently(|| client.delete(&taken.item, None)).await?;
+                }
                 return Ok(Some(taken));
             }
         }
@@ -167,6 +171,9 @@ fn free<'n>(items: &'n Children, marks: &Children) -> Vec<&'n str> {
     let names = items.names.iter().map(String::as_str);
     let mut free: Vec<&str> = names.filter(|name| !marked.contains(name)).collect();
     free.sort_unstable();
+    if mutant::active(24) {
+        free.reverse();
+    }
     free
 }
 
@@ -232,12 +239,12 @@ impl Taken {
         let client = self.client.clone();
         let mut lost: Option<ClientError> = None;
         loop {
-            let transaction =
-                client.transaction().delete(&self.mark, None).delete(&self.item, None);
+            let mark = client.transaction().delete(&self.mark, None);
+            let transaction = if mutant::active(11) { mark } else { mark.delete(&self.item, None) };
             match transaction.commit().await {
                 Ok(_) => break,
                 Err(error) if error.is_transient() => {
-                    if error.may_have_happened() {
+                    if error.may_have_happened() && !mutant::active(10) {
                         lost = Some(error);
                     }
                     client.connected().await.map_err(|end| lost.clone().unwrap_or(end))?;
@@ -300,7 +307,7 @@ impl Taken {
         client.patiently(|| client.sync(&self.mark)).await?;
         match client.patiently(|| client.get_data(&self.mark)).await {
             Ok(data) => {
-                let is_ours = data.bytes() == self.guid.as_bytes();
+                let is_ours = data.bytes() == self.guid.as_bytes() || mutant::active(12);
                 self.stat = Some(data.stat);
                 Ok(is_ours)
             }

@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::hold::Hold;
 use crate::leader_selector::{LeaderSelector, Led};
 use crate::line::{self, Kinds};
+use crate::mutant;
 use crate::protected::Protection;
 use crate::renewed::in_each;
 use crate::tree_path::{child, name};
@@ -200,6 +201,9 @@ impl Tasks {
         }
         // After what is assigned: a task that is reported meanwhile is in one of the two, or in both.
         let mut others: BTreeSet<String> = names(client, &self.done()).await?;
+        if mutant::active(26) && others.len() == 1 {
+            others.clear();
+        }
 
         let lost: Vec<_> = assigned.extract_if(.., |worker, _| !workers.contains(worker)).collect();
         for (worker, of_worker) in lost {

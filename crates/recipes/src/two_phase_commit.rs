@@ -6,6 +6,7 @@ use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, Ses
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
+use crate::mutant;
 use crate::rendezvous::Rendezvous;
 use crate::renewed::in_each;
 use crate::tree_path::child;
@@ -114,6 +115,10 @@ impl TwoPhaseCommit {
             Err(_) => Outcome::Abort,
         };
         let path = child(&self.path, DECISION);
+        if mutant::active(18) {
+            Rendezvous::new(&self.sessions, path.as_str()).leave(decision.text()).await?;
+            return Ok(decision);
+        }
         let counts = Rendezvous::new(&self.sessions, path.as_str()).leave(decision.text()).await?;
         Outcome::read(&counts, &path)
     }
@@ -146,7 +151,10 @@ impl TwoPhaseCommit {
             for name in names {
                 let path = child(&votes, name);
                 match Rendezvous::new(client, path.as_str()).try_word().await? {
-                    Some(vote) if Outcome::read(&vote, &path)? == Outcome::Abort => {
+                    Some(vote)
+                        if Outcome::read(&vote, &path)? == Outcome::Abort
+                            && !mutant::active(17) =>
+                    {
                         return Ok(Outcome::Abort);
                     }
                     Some(_) => missing -= 1,

@@ -10,7 +10,7 @@ use reefkeeper_recipes::{
 use tokio::time::{sleep, timeout};
 
 use super::{Actor, Doubt};
-use crate::history::{AtBarrier, Share, Voted};
+use crate::history::{AtBarrier, Share, Step, Voted};
 
 /// Numbers for workers: fewer than participants at times.
 const WORKER_IDS: usize = 2;
@@ -24,6 +24,11 @@ const COPIED: usize = 4;
 /// What is to be done, below a root.
 pub fn tasks(sessions: &Sessions, root: &str) -> Tasks {
     Tasks::new(sessions, format!("{root}/tasks"))
+}
+
+/// Where it is what came of tasks, below a root.
+pub fn outcomes(root: &str) -> String {
+    format!("{root}/tasks/done")
 }
 
 impl Actor {
@@ -175,7 +180,7 @@ impl Actor {
         member.joined().await?;
         let path = format!("{}/barrier-{round}", self.root);
         let barrier = DoubleBarrier::new(&self.sessions, path, count);
-        self.is_at(&round, count, false);
+        self.is_at(&round, count, Step::Came);
         let entered = match is_last {
             true => barrier.enter().await?,
             false => match timeout(self.timeout, barrier.enter()).await {
@@ -183,7 +188,7 @@ impl Actor {
                 Err(_) => return member.leave().await,
             },
         };
-        self.is_at(&round, count, true);
+        self.is_at(&round, count, Step::Entered);
         if is_last {
             let seen = Group::of(&self.sessions, &group);
             seen.synced().await?;
@@ -191,18 +196,25 @@ impl Actor {
                 sleep(self.timeout / 16).await;
             }
             // Everybody has seen all when everybody leaves.
+            self.is_at(&round, count, Step::Leaving);
             entered.leave().await?;
+            self.is_at(&round, count, Step::Left);
         } else if let Ok(left) = timeout(self.timeout, entered.leave()).await {
             left?;
         }
         member.leave().await
     }
 
-    fn is_at(&self, barrier: &str, count: usize, is_inside: bool) {
+    fn is_at(&self, barrier: &str, count: usize, step: Step) {
         let (barrier, who) = (barrier.to_owned(), self.who);
         let mut book = self.book.open();
-        book.count(if is_inside { "let in at a barrier" } else { "came to a barrier" });
-        book.barriers.push(AtBarrier { barrier, count, who, is_inside });
+        book.count(match step {
+            Step::Came => "came to a barrier",
+            Step::Entered => "let in at a barrier",
+            Step::Leaving => "wished to leave a barrier",
+            Step::Left => "let out at a barrier",
+        });
+        book.barriers.push(AtBarrier { barrier, count, who, step });
     }
 
     /// Changes what all have a copy of; in peace it waits until its own copy is right.

@@ -12,6 +12,7 @@ use super::{KINDS, Tasks};
 use crate::error::Error;
 use crate::hold::FencingToken;
 use crate::line::in_order;
+use crate::mutant;
 use crate::persistent_ephemeral::{PersistentEphemeral, Presence};
 use crate::tree_path::child;
 
@@ -212,13 +213,18 @@ impl Task {
             match report.commit().await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is_transient() => {
-                    if error.may_have_happened() {
+                    if error.may_have_happened() && !mutant::active(25) {
                         lost = Some(error);
                     }
                     client.connected().await.map_err(|end| lost.clone().unwrap_or(end))?;
                 }
                 Err(ClientError::Aborted { index: 2, code: ErrorCode::NoNode }) => {
                     client.ensure(&self.done, CreateMode::Container).await?;
+                }
+                Err(ClientError::Aborted { .. }) if mutant::active(26) => {
+                    let report = || client.set_data(&path, outcome.as_slice(), None);
+                    client.insistently(report).await?;
+                    return Ok(());
                 }
                 // Only this worker and the master remove the assignment.
                 Err(ClientError::Aborted { .. })

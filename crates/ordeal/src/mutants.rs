@@ -1,0 +1,75 @@
+//! The bugs that can be planted into recipes, and what should find each.
+//!
+//! The code of each is where the recipes ask whether its number is active.
+
+use crate::play::Recipe;
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
+    /// Its number.
+    pub number: u32,
+    /// What is wrong.
+    pub what: &'static str,
+    /// Who suffers from it: runs are about that.
+    pub recipe: Recipe,
+    /// What it breaks.
+    pub breaks: &'static [&'static str],
+}
+
+const fn mutant(
+    number: u32,
+    recipe: Recipe,
+    breaks: &'static [&'static str],
+    what: &'static str,
+) -> Mutant {
+    Mutant { number, what, recipe, breaks }
+}
+
+const TURNS: &[&str] = &["turns"];
+const LEADERS: &[&str] = &["leaders"];
+const LIVENESS: &[&str] = &["liveness"];
+const QUEUE: &[&str] = &["queue"];
+const DECISIONS: &[&str] = &["decisions"];
+const TASKS: &[&str] = &["tasks"];
+const BARRIERS: &[&str] = &["barriers"];
+
+/// Every one.
+pub const ALL: &[Mutant] = &[
+    mutant(1, Recipe::Lock, TURNS, "nobody waits in line"),
+    mutant(2, Recipe::Lock, TURNS, "when the one before has left nobody looks who else is before"),
+    mutant(3, Recipe::Lock, TURNS, "all wait for the first in line, and none looks again"),
+    mutant(4, Recipe::Lock, TURNS, "the line is in the order of whole names, not of numbers"),
+    mutant(5, Recipe::Lock, TURNS, "after a lost answer the token is that of the directory"),
+    mutant(6, Recipe::Semaphore, TURNS, "one more than there are permits is let in"),
+    mutant(
+        7,
+        Recipe::ReadWriteLock,
+        TURNS,
+        "a reader behind a reader passes the writer before both",
+    ),
+    mutant(8, Recipe::Lock, LIVENESS, "a lost answer is taken for a failure: two places in line"),
+    mutant(9, Recipe::Counter, &["counter"], "a lost answer is taken for a failure: added twice"),
+    mutant(10, Recipe::Queue, QUEUE, "the lost answer of what was done is taken for a refusal"),
+    mutant(11, Recipe::Queue, QUEUE, "an item is deleted when it is taken, not when it is done"),
+    mutant(12, Recipe::Queue, TURNS, "another's mark is taken for the own whose answer was lost"),
+    mutant(13, Recipe::Gathering, BARRIERS, "a barrier lets in when one is still missing"),
+    mutant(14, Recipe::LeaderLatch, LEADERS, "who has lost the connection leads for sure"),
+    mutant(15, Recipe::LeaderLatch, LEADERS, "who has lost the session stays the leader"),
+    mutant(16, Recipe::LeaderSelector, LEADERS, "a leader's work is not interrupted"),
+    mutant(17, Recipe::TwoPhaseCommit, DECISIONS, "any vote counts as one to commit"),
+    mutant(18, Recipe::TwoPhaseCommit, DECISIONS, "who decides second believes the own decision"),
+    mutant(19, Recipe::IdGenerator, &["numbers"], "blocks of numbers overlap by one"),
+    mutant(20, Recipe::MultiLock, LIVENESS, "several locks are taken in the order given"),
+    mutant(21, Recipe::Lock, LIVENESS, "a wish that is dropped while its znode is made leaves it"),
+    mutant(
+        22,
+        Recipe::Gathering,
+        &["barriers", "liveness"],
+        "who leaves a barrier does not wait for the others",
+    ),
+    mutant(23, Recipe::Cache, LIVENESS, "a copy keeps what went while the connection was lost"),
+    mutant(24, Recipe::Queue, QUEUE, "the item that was put last is taken first"),
+    mutant(25, Recipe::Tasks, TASKS, "the lost answer of a report is taken for a refusal"),
+    mutant(26, Recipe::Tasks, TASKS, "what is done alone is assigned again, and reported again"),
+];
