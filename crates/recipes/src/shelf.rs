@@ -271,7 +271,7 @@ impl Taken {
     /// # Errors
     /// Those of every deletion. That the session is over is none: it is given back then.
     pub async fn give_back(mut self) -> Result<(), Error> {
-        delete(&self.client, &self.mark).await?;
+        unmark(&self.client, &self.mark, &self.guid).await?;
         self.is_marked = false;
         Ok(())
     }
@@ -326,7 +326,7 @@ impl Taken {
                 Ok(true)
             }
             Err(ClientError::Refused(ErrorCode::NoNode)) => {
-                delete(&client, &self.mark).await?;
+                unmark(&client, &self.mark, &self.guid).await?;
                 self.is_marked = false;
                 Ok(false)
             }
@@ -343,19 +343,32 @@ impl Drop for Taken {
         let (client, mark) = (self.client.clone(), std::mem::take(&mut self.mark));
         let guid = std::mem::take(&mut self.guid);
         self.runtime.spawn(async move {
-            // A create that was under way is done before this; another's mark stays. What can not be
-            // deleted ends with the session.
-            let found = client.patiently(|| client.get_data(&mark)).await;
-            if found.is_ok_and(|data| data.bytes() == guid.as_bytes()) {
-                drop(delete(&client, &mark).await);
-            }
+            // A create that was under way is done before this. What can not be deleted ends with the session.
+            drop(unmark(&client, &mark, &guid).await);
         });
     }
 }
 
-/// Deletes a mark of ours; the end of the session is as good.
-async fn delete(client: &Client, mark: &str) -> Result<(), ClientError> {
-    match client.insistently(|| client.delete(mark, None)).await {
+/// Deletes the mark with that guid; the end of the session is as good.
+///
+/// It looks again when an answer was lost: the mark may be gone, and that of who took the item since in its
+/// place, who may be this participant.
+async fn unmark(client: &Client, mark: &str, guid: &str) -> Result<(), ClientError> {
+    let outcome = loop {
+        let found = async {
+            client.patiently(|| client.sync(mark)).await?;
+            client.patiently(|| client.get_data(mark)).await
+        };
+        match found.await {
+            Ok(data) if data.bytes() == guid.as_bytes() => {}
+            found => break found.map(drop),
+        }
+        match client.delete(mark, None).await {
+            Err(error) if error.is_transient() => {}
+            outcome => break outcome,
+        }
+    };
+    match outcome {
         Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(()),
         Err(error) if error.is_session_expired() => Ok(()),
         outcome => outcome,
