@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("created {} with czxid {}", created.path, created.stat.czxid);
 
     let (data, watch) = client.get_data_and_watch(&created.path).await?;
-    println!("data {:?}", data.bytes());
+    println!("data {:?}", String::from_utf8_lossy(data.bytes()));
     client.set_data(&created.path, "two", Some(data.stat.version)).await?;
     println!("one-shot watch: {:?}", watch.await?);
 
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     client.delete(&created.path, None).await?;
     client.delete(&root, None).await?;
-    for _ in 0..5 {
+    for _ in 0..6 {
         println!("stream: {:?}", changes.next().await);
     }
     client.close().await?;
