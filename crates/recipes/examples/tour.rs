@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime};
 use reefkeeper_client::{Client, CreateMode};
 use reefkeeper_recipes::{
     AtomicValue, Barrier, Cache, Counter, DelayQueue, DoubleBarrier, FailureDetector, Group,
-    GroupMember, IdGenerator, LeaderSelector, Lock, MultiLock, Outcome, PersistentEphemeral,
-    PersistentTtl, ReadWriteLock, Rendezvous, Semaphore, Tasks, TwoPhaseCommit, Worker, WorkerId,
-    WorkerIds,
+    GroupMember, IdGenerator, LeaderSelector, Lock, MultiLock, Outcome, Partition,
+    PersistentEphemeral, PersistentTtl, ReadWriteLock, Rendezvous, Semaphore, Share, Tasks,
+    TwoPhaseCommit, Worker, WorkerId, WorkerIds,
 };
 
 type Done = Result<(), Box<dyn Error>>;
@@ -80,6 +80,13 @@ async fn values(client: &Client) -> Done {
     println!("id generator: {} and {}", orders.next().await?, orders.next().await?);
     let shard = WorkerIds::new(client, "/tour/shards", 8).claim().await?;
     println!("worker ids: {:?}", shard.as_ref().map(WorkerId::number));
+    let mut partition = Partition::join(client, "/tour/letters", "tour", ["a-m", "n-z"]);
+    let shares = [partition.next().await?, partition.next().await?];
+    println!("partition: {:?}", shares.each_ref().map(Share::resource));
+    partition.leave().await?;
+    for share in shares {
+        share.release().await?;
+    }
     let reminders = DelayQueue::new(client, "/tour/reminders");
     reminders.put("now", SystemTime::now()).await?;
     let reminder = reminders.take().await?;

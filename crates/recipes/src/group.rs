@@ -115,6 +115,11 @@ impl GroupMember {
         self.znode.presence()
     }
 
+    /// Waits until its membership is over, and says why.
+    pub(crate) async fn over(&mut self) -> Error {
+        self.znode.over().await
+    }
+
     /// What it says of itself from now on.
     pub fn set_data(&self, data: impl Into<Payload>) {
         self.znode.set_data(data);

@@ -18,6 +18,7 @@
 //! |---|---|
 //! | do something alone | [`Lock`]; [`MultiLock`] for several at once |
 //! | let many read or one write | [`ReadWriteLock`] |
+//! | share out shards, or whatever has names | [`Partition`] |
 //! | do something with a few at the same time | [`Semaphore`] |
 //! | know whether one leads | [`LeaderLatch`] |
 //! | do work as long as one leads | [`LeaderSelector`] |
@@ -71,6 +72,7 @@ mod lock;
 mod multi_lock;
 mod mutant;
 mod naming;
+mod partition;
 mod persistent_ephemeral;
 mod persistent_ttl;
 mod protected;
@@ -107,6 +109,7 @@ pub use self::multi_lock::MultiLock;
 #[doc(hidden)]
 pub use self::mutant::choose_mutant;
 pub use self::naming::Naming;
+pub use self::partition::{Partition, Share};
 pub use self::persistent_ephemeral::{PersistentEphemeral, Presence};
 pub use self::persistent_ttl::PersistentTtl;
 pub use self::queue::{DelayQueue, Priority, Queue};

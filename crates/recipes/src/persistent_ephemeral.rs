@@ -134,6 +134,16 @@ impl PersistentEphemeral {
         self.presence.borrow_and_update().clone()
     }
 
+    /// Waits until it does not come back, and says why.
+    pub(crate) async fn over(&mut self) -> Error {
+        let over = self.presence.wait_for(|presence| matches!(presence, Presence::Over(_))).await;
+        match over.as_deref() {
+            Ok(Presence::Over(Some(error))) => error.clone(),
+            // Only who removes it, and drops this, ends it without an error.
+            Ok(_) | Err(_) => ClientError::Closed.into(),
+        }
+    }
+
     /// What it holds from now on, as soon as it can be set.
     pub fn set_data(&self, data: impl Into<Payload>) {
         self.data.send_replace(data.into());

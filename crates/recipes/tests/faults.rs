@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use reefkeeper_client::{Client, Sessions};
 use reefkeeper_recipes::{
-    Contender, Counter, FencingToken, Hold, LeaderLatch, Leadership, Lock, Queue, ReadWriteLock,
-    Semaphore, Tasks, Worker,
+    Contender, Counter, FencingToken, Hold, LeaderLatch, Leadership, Lock, Partition, Queue,
+    ReadWriteLock, Semaphore, Tasks, Worker,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -292,6 +292,53 @@ async fn one_leads_and_former_leaders_are_refused() {
     let service = std::mem::take(&mut *service.lock().expect("whole"));
     assert!(service.owners.len() >= FAULTS);
     fixture::children(&fixture.client().await, "/election", 0).await;
+}
+
+#[tokio::test]
+async fn one_has_each_resource_and_who_lost_it_is_refused() {
+    const RESOURCES: [&str; 3] = ["a", "b", "c"];
+    let fixture = Fixture::start();
+    let services = Arc::new(Mutex::new(BTreeMap::<String, Service>::new()));
+    let observer = fixture.client().await;
+    run(&fixture, |number, sessions, progress| {
+        let (services, observer) = (Arc::clone(&services), observer.clone());
+        async move {
+            let mut partition = Partition::join(sessions, "/parts", number.to_string(), RESOURCES);
+            let mut end = progress.0.subscribe();
+            loop {
+                let share = tokio::select! {
+                    share = partition.next() => share.expect("in one session or another"),
+                    _ = end.wait_for(|(_, is_over)| *is_over) => break,
+                };
+                let (name, token) = (share.resource().to_owned(), share.hold().token());
+                // Who has it is the first in line; if not, it has lost it since.
+                let line = Lock::new(&observer, format!("/parts/locks/{name}"));
+                let first = line.contenders().await.expect("answered");
+                if first.first().map(|first| first.token) == Some(token) {
+                    let mut services = services.lock().expect("whole");
+                    let service = services.entry(name).or_default();
+                    assert!(service.highest < Some(token), "who is first in line is refused");
+                    service.highest = Some(token);
+                    service.owners.insert(token, number);
+                    progress.achieved();
+                } else {
+                    timeout(LONG, share.recalled()).await.expect("two have it");
+                }
+                share.release().await.expect("released");
+            }
+            partition.leave().await.expect("left in one session or another");
+        }
+    })
+    .await;
+    let services = std::mem::take(&mut *services.lock().expect("whole"));
+    assert_eq!(services.keys().map(String::as_str).collect::<Vec<_>>(), RESOURCES);
+    let counts = services.values().map(|service| service.owners.len());
+    assert!(counts.sum::<usize>() >= FAULTS);
+    // Nobody is left in line.
+    for resource in RESOURCES {
+        fixture::children(&observer, &format!("/parts/locks/{resource}"), 0).await;
+    }
+    fixture::children(&observer, "/parts/members", 0).await;
 }
 
 #[tokio::test]
