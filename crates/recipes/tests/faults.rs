@@ -194,8 +194,9 @@ impl Held {
     {
         self.0.lock().expect("whole").insert(hold.token(), is_alone);
         for _ in 0..LOOKS {
+            // Before the look: one that comes in after it may follow one that was in line and is gone.
+            let held = self.0.lock().expect("whole").clone();
             let in_line = in_line().await;
-            let held = self.0.lock().expect("whole");
             let there: Vec<_> =
                 in_line.iter().filter_map(|contender| held.get(&contender.token)).collect();
             assert!(there.len() <= most, "{} hold it", there.len());
