@@ -56,6 +56,7 @@ const RARE_STEPS: &[&str] = &[
     "crash before adopting an epoch",
     "crash after adopting an epoch",
     "crash before AckEpoch",
+    "crash before CommitAndActivate",
 ];
 
 /// Those behind which the disk does something that must not go wrong unnoticed.
