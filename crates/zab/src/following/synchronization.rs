@@ -46,6 +46,8 @@ pub(super) struct Synchronization {
     committed: Zxid,
     /// What a snapshot contains may be sent once more behind it.
     skip_up_to: Zxid,
+    /// Whether a snapshot may have what comes: until the leader has sent what it had when it was written.
+    is_between_states: bool,
     /// The last transaction of this server's own history that is the leader's too.
     shared: Zxid,
     /// Where the leader's history ended when it had sent it. What came since it waits to be acknowledged,
@@ -91,6 +93,7 @@ impl Synchronization {
             proposed: VecDeque::new(),
             committed: Zxid::ZERO,
             skip_up_to: Zxid::ZERO,
+            is_between_states: false,
             shared: Zxid::ZERO,
             history_end: Zxid::ZERO,
             proposed_membership: None,
@@ -141,6 +144,7 @@ impl Synchronization {
                 if mutant::active(3) {
                     core.epochs.adopt(self.epoch, effects);
                 }
+                self.is_between_states = false;
                 self.on_membership(core, config.as_deref(), effects);
                 self.cut_tail(core, effects);
                 self.history_end = self.reception.last();
@@ -260,6 +264,7 @@ impl Synchronization {
                     core.history.replace(last_applied);
                 }
                 self.skip_up_to = last_applied;
+                self.is_between_states = true;
                 last_applied
             }
             _ => return Err(not_due(packet, "it has to choose a way to its history")),
@@ -305,7 +310,7 @@ impl Synchronization {
         if proposal.zxid() <= self.skip_up_to {
             return Ok(Progress::GoesOn);
         }
-        let zxid = self.reception.take(proposal)?;
+        let zxid = self.reception.take(self.bare(proposal))?;
         self.proposed.push_back(zxid);
         let Some(membership) = change_in(proposal)? else { return Ok(Progress::GoesOn) };
         let course = self.confirm_change_before(core, leader, zxid, effects);
@@ -315,6 +320,17 @@ impl Synchronization {
             Course::Stay => Ok(Progress::GoesOn),
             course => Ok(Progress::Ends(course)),
         }
+    }
+
+    /// A proposal as it is logged. What comes between a snapshot and `NewLeader` was decided while the leader
+    /// wrote the snapshot, which may have it already: the tree is between two states, and whoever starts
+    /// from these files, Apache's server too, would take every digest on the way for a tree that differs.
+    fn bare<'a>(&self, proposal: Proposal<'a>) -> Proposal<'a> {
+        if !self.is_between_states {
+            return proposal;
+        }
+        // What can not be read is refused where it is applied.
+        proposal.without_digest().unwrap_or(proposal)
     }
 
     /// Who proposes a change has every earlier one of its history in force. So this server has to as well,

@@ -1,0 +1,71 @@
+//! What a learner logs behind a snapshot that its leader wrote while transactions went on.
+
+use std::time::Duration;
+
+use types::{Counter, Epoch, Now, SessionId, Sid, Txn, TxnDigest, TxnHeader, Xid, Zxid};
+use wire::quorum::{Proposal, ToLearner};
+use wire::stored::{decode_txn, encode_txn};
+use zab::{Effect, Input};
+
+use crate::ensemble::world::{Plan, Then, Trap, World};
+use crate::support::network::Port;
+
+const EPOCH: Epoch = Epoch(1);
+
+fn zxid(counter: u32) -> Zxid {
+    Zxid::new(EPOCH, Counter(counter))
+}
+
+fn payload(counter: u32) -> Vec<u8> {
+    let header =
+        TxnHeader { session: SessionId(7), cxid: Xid(1), zxid: zxid(counter), time_ms: 1000 };
+    let digest = TxnDigest { version: TxnDigest::VERSION, tree: 5 };
+    let mut payload = Vec::new();
+    encode_txn(&mut payload, &header, &Txn::CreateSession { timeout_ms: 4000 }, Some(digest));
+    payload
+}
+
+/// An Apache server that starts from these files compares every digest in the log, behind a snapshot
+/// without one as well, and counts each that is not that of the tree between two states.
+#[test]
+fn what_a_snapshot_may_have_is_logged_without_digests() {
+    let mut world = World::new(1, Plan::calm());
+    let moment = "sent:AckEpoch".to_owned();
+    world.traps.push(Trap { sid: Sid(1), moment, countdown: 1, then: Then::Stop });
+    world.sids().into_iter().for_each(|sid| world.start(sid));
+    world.run_for(Duration::from_secs(1));
+    let link = world.network.link(Sid(1), Sid(3), Port::Quorum).unwrap();
+    let now = Now { instant: world.network.now, wall_ms: 0 };
+    let peer = &mut world.servers.get_mut(&Sid(1)).unwrap().process.as_mut().unwrap().peer;
+
+    let payloads: Vec<_> = (1..=3).map(payload).collect();
+    let proposal = |index: usize| ToLearner::Proposal(Proposal::new(&payloads[index]).unwrap());
+    let says = |packet| Input::FromLeader { link, packet };
+    let last_applied = Zxid::ZERO;
+    let mut effects = Vec::new();
+    for input in [
+        says(ToLearner::Snapshot { last_applied }),
+        Input::SnapshotInstalled { link, last_applied, membership: None },
+        says(proposal(0)),
+        says(proposal(1)),
+        says(ToLearner::NewLeader { epoch: EPOCH, config: None }),
+        says(proposal(2)),
+    ] {
+        peer.take(now, input, &mut effects);
+        peer.settle(now, &mut effects);
+    }
+    assert_eq!(logged(&effects), [(zxid(1), false), (zxid(2), false), (zxid(3), true)]);
+}
+
+/// What goes into the log: which transactions, and whether each has a digest.
+fn logged(effects: &[Effect]) -> Vec<(Zxid, bool)> {
+    let batches = effects.iter().filter_map(|effect| match effect {
+        Effect::Append(batch) => Some(batch),
+        _ => None,
+    });
+    let entry = |proposal: Proposal<'_>| {
+        let (header, _, digest) = decode_txn(proposal.payload()).unwrap();
+        (header.zxid, digest.is_some())
+    };
+    batches.flat_map(|batch| batch.proposals().map(entry)).collect()
+}
