@@ -22,8 +22,8 @@ pub(crate) struct Latest {
     pub(crate) stat: StoredStat,
     pub(crate) num_children: i32,
     pub(crate) data_length: usize,
-    /// The part of the digest that covers path and data.
-    pub(crate) content_crc: u32,
+    /// Its own ([`digest::node`]), whether it counts in that of the tree or not.
+    pub(crate) digest: u32,
     pub(crate) acl: AclList,
 }
 
@@ -92,9 +92,16 @@ impl Pending {
             stat: node.stored_stat(),
             num_children: i32::try_from(node.num_children()).unwrap_or(i32::MAX),
             data_length: node.data_bytes(),
-            content_crc: node.content_crc(),
+            digest: node.digest(),
             acl: node.acl().clone(),
         })
+    }
+
+    /// Records that a transaction changes only the numbers and the access control list of a znode from
+    /// `before` to `after`, whose digest is still that of `before`.
+    pub(crate) fn renumber(&mut self, zxid: Zxid, path: &str, before: &Latest, after: Latest) {
+        let digest = digest::renumbered(before.digest, &before.stat, &after.stat);
+        self.record(zxid, path, Some(before), Some(Latest { digest, ..after }));
     }
 
     /// Records that a transaction turns the state `before` of a path into `after`.
@@ -193,5 +200,5 @@ impl Pending {
 
 /// What a znode adds to the digest of the tree.
 fn digest_of(path: &str, latest: &Latest) -> u64 {
-    if digest::counts(path) { digest::node(latest.content_crc, &latest.stat) } else { 0 }
+    if digest::counts(path) { latest.digest.into() } else { 0 }
 }

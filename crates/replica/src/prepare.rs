@@ -152,7 +152,7 @@ impl Preparation<'_> {
         after.stat.mtime_ms = self.now.wall_ms;
         after.stat.mzxid = self.zxid;
         after.data_length = data_length;
-        after.content_crc = tree::digest::content_crc(digest_path(&path), data.as_deref());
+        after.digest = tree::digest::node(&path, data.as_deref(), &after.stat);
         self.pending.record(self.zxid, &path, Some(&before), Some(after));
         Ok(Txn::SetData { path, data, version })
     }
@@ -171,7 +171,7 @@ impl Preparation<'_> {
         let mut after = before.clone();
         after.stat.aversion = version;
         after.acl = acl.clone();
-        self.pending.record(self.zxid, &path, Some(&before), Some(after));
+        self.pending.renumber(self.zxid, &path, &before, after);
         Ok(Txn::SetAcl { path, acl, version })
     }
 
@@ -212,7 +212,7 @@ impl Preparation<'_> {
         let mut parent_after = parent_before.clone();
         parent_after.num_children -= 1;
         parent_after.stat.pzxid = self.zxid;
-        self.pending.record(self.zxid, parent, Some(parent_before), Some(parent_after));
+        self.pending.renumber(self.zxid, parent, parent_before, parent_after);
         self.pending.record(self.zxid, path, Some(before), None);
     }
 
@@ -274,9 +274,4 @@ fn deletable_parent(path: &str) -> Result<&str, ErrorCode> {
         path::ROOT | path::ZOOKEEPER | path::QUOTA | path::CONFIG => Err(ErrorCode::BadArguments),
         _ => parent_of(path).ok_or(ErrorCode::BadArguments),
     }
-}
-
-/// The path as the digest covers it: the root is the empty text.
-fn digest_path(path: &str) -> &str {
-    if path == path::ROOT { "" } else { path }
 }

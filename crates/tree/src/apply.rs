@@ -292,7 +292,7 @@ impl Tree {
         let record = self.store.record(id);
         let (acl, data_bytes) = (record.acl, record.payload.data_bytes());
         let is_owned = record.flags.contains(Flags::OWNED);
-        self.digest = self.digest.wrapping_sub(self.node_digest(id));
+        self.digest = self.digest.wrapping_sub(self.node(id).digest_share());
         self.data_size -= (path.len() + data_bytes) as u64;
         if is_owned {
             self.owners.remove(id);

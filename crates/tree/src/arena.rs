@@ -51,8 +51,8 @@ pub(crate) struct Record {
     pub(crate) cversion: i32,
     pub(crate) aversion: i32,
     pub(crate) acl: AclSlot,
-    /// CRC-32 of path and data: the part of the digest that most changes leave alone.
-    pub(crate) content_crc: u32,
+    /// CRC-32 of path, data and numbers ([`crate::digest::node`]); 0 if digests are off.
+    pub(crate) digest: u32,
     pub(crate) num_children: u32,
     /// Znodes below it at any depth. Not counted for the root, below which everything lies.
     pub(crate) descendants: u32,

@@ -7,7 +7,6 @@ use types::{AclList, NodeKind, Owner, SessionId, Stat, StoredStat};
 use crate::Tree;
 use crate::acl::AclSlot;
 use crate::arena::{Flags, NodeId, Record};
-use crate::digest;
 
 /// One znode, for reading.
 #[derive(Clone, Copy)]
@@ -131,18 +130,14 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// CRC-32 of its path and data, from which [`digest::node`] goes on. 0 if digests are off.
-    pub fn content_crc(self) -> u32 {
-        self.record().content_crc
+    /// Its digest ([`crate::digest::node`]), whether it counts or not; 0 if digests are off.
+    pub fn digest(self) -> u32 {
+        self.record().digest
     }
 
     /// Its share in [`Tree::digest`]; 0 below `/zookeeper`.
-    pub fn digest(self) -> u64 {
-        if self.record().flags.contains(Flags::UNDIGESTED) {
-            0
-        } else {
-            digest::node(self.content_crc(), &self.stored_stat())
-        }
+    pub(crate) fn digest_share(self) -> u64 {
+        if self.record().flags.contains(Flags::UNDIGESTED) { 0 } else { self.digest().into() }
     }
 
     fn owner(self) -> Owner {

@@ -115,11 +115,8 @@ impl Tree {
     pub fn recomputed_digest(&self) -> u64 {
         self.nodes()
             .filter(|node| digest::counts(&node.path()))
-            .map(|node| {
-                let content_crc = digest::content_crc(&node.path(), node.data());
-                digest::node(content_crc, &node.stored_stat())
-            })
-            .fold(0, u64::wrapping_add)
+            .map(|node| digest::node(&node.path(), node.data(), &node.stored_stat()))
+            .fold(0, |sum, digest| sum.wrapping_add(digest.into()))
     }
 
     /// Every znode, parents before their children.
@@ -190,8 +187,9 @@ impl Tree {
     /// A root and nothing else.
     pub(crate) fn bare(options: Options) -> Self {
         let Options { extended_types, digest, hash_seed } = options;
-        let content_crc = if digest { digest::content_crc("", Some(b"")) } else { 0 };
-        let root = record(&StoredStat::default(), AclSlot::OPEN, content_crc, Flags::default());
+        let stat = StoredStat::default();
+        let digest = if digest { digest::node("", Some(b""), &stat) } else { 0 };
+        let root = record(&stat, AclSlot::OPEN, digest, Flags::default());
         let mut tree = Self {
             options,
             store: Store::new(hash_seed, root, Some(b"")),
@@ -199,12 +197,11 @@ impl Tree {
             owners: Owners::new(extended_types, hash_seed),
             sessions: BTreeMap::new(),
             quotas: BTreeSet::new(),
-            digest: 0,
+            digest: digest.into(),
             data_size: 0,
             last_applied: Zxid::ZERO,
         };
         tree.acls.acquire_slot(AclSlot::OPEN);
-        tree.digest = tree.node_digest(NodeId::ROOT);
         tree
     }
 
@@ -245,11 +242,11 @@ impl Tree {
         acl: AclSlot,
         stat: &StoredStat,
     ) -> Record {
-        let content_crc = if self.options.digest { digest::content_crc(path, data) } else { 0 };
+        let digest = if self.options.digest { digest::node(path, data, stat) } else { 0 };
         let flags = Flags::default()
             .with(Flags::OWNED, stat.owner != Owner::PERSISTENT)
             .with(Flags::UNDIGESTED, !digest::counts(path));
-        record(stat, acl, content_crc, flags)
+        record(stat, acl, digest, flags)
     }
 
     /// Enters a znode that has just been added in everything that counts znodes.
@@ -257,7 +254,7 @@ impl Tree {
         if owner != Owner::PERSISTENT {
             self.owners.insert(id, owner);
         }
-        self.digest = self.digest.wrapping_add(self.node_digest(id));
+        self.digest = self.digest.wrapping_add(self.node(id).digest_share());
         self.data_size += path.len() as u64 + data.unwrap_or_default().len() as u64;
     }
 
@@ -269,27 +266,33 @@ impl Tree {
         data: Option<&[u8]>,
         change: impl FnOnce(&mut Record),
     ) {
-        let content_crc = if self.options.digest { digest::content_crc(path, data) } else { 0 };
         let old_bytes = self.store.record(id).payload.data_bytes() as u64;
-        let old_digest = self.node_digest(id);
         self.store.set_data(id, data);
-        let record = self.store.record_mut(id);
-        record.content_crc = content_crc;
-        change(record);
-        self.digest = self.digest.wrapping_sub(old_digest).wrapping_add(self.node_digest(id));
+        change(self.store.record_mut(id));
+        if self.options.digest {
+            let digest = digest::node(path, data, &self.node(id).stored_stat());
+            self.set_digest(id, digest);
+        }
         self.data_size = self.data_size - old_bytes + data.unwrap_or_default().len() as u64;
     }
 
     /// Changes a znode's numbers.
     pub(crate) fn change(&mut self, id: NodeId, change: impl FnOnce(&mut Record)) {
-        let old_digest = self.node_digest(id);
+        let before = self.node(id).stored_stat();
         change(self.store.record_mut(id));
-        self.digest = self.digest.wrapping_sub(old_digest).wrapping_add(self.node_digest(id));
+        if self.options.digest {
+            let node = self.node(id);
+            let digest = digest::renumbered(node.digest(), &before, &node.stored_stat());
+            self.set_digest(id, digest);
+        }
     }
 
-    /// What a znode adds to the digest of the tree.
-    pub(crate) fn node_digest(&self, id: NodeId) -> u64 {
-        if self.options.digest { self.node(id).digest() } else { 0 }
+    /// Gives a znode another digest, and so the tree.
+    fn set_digest(&mut self, id: NodeId, digest: u32) {
+        let old = self.node(id).digest_share();
+        self.store.record_mut(id).digest = digest;
+        let new = self.node(id).digest_share();
+        self.digest = self.digest.wrapping_sub(old).wrapping_add(new);
     }
 
     /// A znode and everything below it, parents before their children.
@@ -318,7 +321,7 @@ pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
 }
 
 /// A record of these numbers, linked to nothing.
-pub(crate) fn record(stat: &StoredStat, acl: AclSlot, content_crc: u32, flags: Flags) -> Record {
+pub(crate) fn record(stat: &StoredStat, acl: AclSlot, digest: u32, flags: Flags) -> Record {
     Record {
         czxid: stat.czxid,
         mzxid: stat.mzxid,
@@ -329,7 +332,7 @@ pub(crate) fn record(stat: &StoredStat, acl: AclSlot, content_crc: u32, flags: F
         cversion: stat.cversion,
         aversion: stat.aversion,
         acl,
-        content_crc,
+        digest,
         num_children: 0,
         descendants: 0,
         parent: None,

@@ -7,7 +7,7 @@ use types::{
     TTL_MS_MAX, Txn, mutant, path,
 };
 
-use super::{Preparation, digest_path, parent_of};
+use super::{Preparation, parent_of};
 use crate::pending::Latest;
 
 impl Preparation<'_> {
@@ -57,15 +57,16 @@ impl Preparation<'_> {
         parent_after.stat.cversion = parent_cversion;
         parent_after.stat.pzxid = self.zxid;
         let owner = Owner::of(kind).ok_or(ErrorCode::BadArguments)?;
+        let stat = self.fresh_stat(owner);
         let latest = Latest {
-            stat: self.fresh_stat(owner),
+            stat,
             num_children: 0,
             data_length,
-            content_crc: tree::digest::content_crc(digest_path(&path), data.as_deref()),
+            digest: tree::digest::node(&path, data.as_deref(), &stat),
             acl: acl.clone(),
         };
         let parent: Box<str> = parent_of(&path).ok_or(ErrorCode::BadArguments)?.into();
-        self.pending.record(self.zxid, &parent, Some(&parent_before), Some(parent_after));
+        self.pending.renumber(self.zxid, &parent, &parent_before, parent_after);
         self.pending.record(self.zxid, &path, None, Some(latest));
         Ok(Txn::Create(CreateTxn {
             call,

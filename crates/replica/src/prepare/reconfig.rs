@@ -4,7 +4,7 @@ use types::membership::{ConfigVersion, Member, Membership};
 use types::{ErrorCode, Perms, ReconfigRequest, Sid, Txn, path};
 use zab::Quorum;
 
-use super::{Preparation, digest_path};
+use super::Preparation;
 
 impl Preparation<'_> {
     /// A new membership, given as a whole or as what is to change. A quorum of its voters has to follow
@@ -35,7 +35,7 @@ impl Preparation<'_> {
         after.stat.mtime_ms = self.now.wall_ms;
         after.stat.mzxid = self.zxid;
         after.data_length = text.len();
-        after.content_crc = tree::digest::content_crc(digest_path(path::CONFIG), Some(&text));
+        after.digest = tree::digest::node(path::CONFIG, Some(&text), &after.stat);
         self.pending.record(self.zxid, path::CONFIG, Some(&before), Some(after));
         self.pending.change_membership(self.zxid);
         let data = Some(text.into_boxed_slice());
