@@ -6,8 +6,10 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use types::{Instant, SessionId, Txn, TxnDigest, TxnHeader, mutant};
+use wire::jute::DecodeError;
 use wire::quorum::{ToLeader, ToLearner, put_request};
 use wire::request::Request;
+use wire::stored::{SetDataTxn, decode_txn};
 use zab::{Link, Memberships, Recovered};
 
 use crate::access::{Identities, LastIdentities};
@@ -50,8 +52,25 @@ pub struct EnsembleOptions {
     pub read_only_after: Option<Duration>,
 }
 
-/// A transaction as it was sent, with the digest of the tree after it if it came with one.
-pub(crate) type ReadTxn = (TxnHeader, Txn, Option<TxnDigest>);
+/// A transaction as it was sent.
+#[derive(Debug)]
+pub(crate) struct ReadTxn {
+    pub(crate) header: TxnHeader,
+    /// `None` if it sets data: that is read again where it is logged.
+    pub(crate) txn: Option<Txn>,
+    /// The digest of the tree after it, if it came with one.
+    pub(crate) digest: Option<TxnDigest>,
+}
+
+impl ReadTxn {
+    pub(crate) fn read(payload: &[u8]) -> Result<Self, DecodeError> {
+        if let Some(SetDataTxn { header, digest, .. }) = SetDataTxn::read(payload)? {
+            return Ok(Self { header, txn: None, digest });
+        }
+        let (header, txn, digest) = decode_txn(payload)?;
+        Ok(Self { header, txn: Some(txn), digest })
+    }
+}
 
 /// What a server does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -31,7 +31,7 @@ use crate::pending::Pending;
 use crate::prepare::PrepareOptions;
 use crate::published::{Address, FrontId, Publisher, TreeReader};
 use crate::reap::{ReapOptions, Reaper};
-use crate::request::{Committed, Origin, Position, Proposal, Proposals};
+use crate::request::{Committed, Content, Logged, Origin, Position, Proposal, Proposals};
 use crate::request_throttle::{RequestThrottle, RequestThrottleOptions};
 use crate::session::{Scope, Sessions};
 use crate::snapshot::{SnapshotOptions, Snapshots};
@@ -446,10 +446,17 @@ impl Core {
             Txn::Error { .. } => None,
             _ => Some(TxnDigest { version: TxnDigest::VERSION, tree: self.pending.digest() }),
         };
-        self.batch.push(&header, &txn, digest);
+        let payload = self.batch.push(&header, &txn, digest);
         self.last_logged = header.zxid;
         self.stats.proposals.add(1);
-        self.proposals.push(Proposal { header, txn, digest, origin, behind: Vec::new() })
+        let content = match txn {
+            // Who is alone gets its batches back from the log, so as to fill them again.
+            Txn::SetData { .. } if self.is_member => {
+                Content::SetData(Logged { batch: None, payload })
+            }
+            txn => Content::Txn(txn),
+        };
+        self.proposals.push(Proposal { header, content, digest, origin, behind: Vec::new() })
     }
 }
 

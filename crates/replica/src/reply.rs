@@ -6,22 +6,28 @@ use tree::Applied;
 use types::{CreateCall, ErrorCode, Txn, Xid, Zxid};
 use wire::reply::{Body, MultiResult, Reply};
 
-/// Appends the answer to the request that became this transaction.
-pub(crate) fn to_write(xid: Xid, zxid: Zxid, txn: &Txn, applied: &Applied, out: &mut Vec<u8>) {
+/// Appends the answer to the request that became this transaction; `None` stands for a [`Txn::SetData`].
+pub(crate) fn to_write(
+    xid: Xid,
+    zxid: Zxid,
+    txn: Option<&Txn>,
+    applied: &Applied,
+    out: &mut Vec<u8>,
+) {
     let results: Vec<MultiResult<'_>>;
     let result = match (txn, applied) {
         (_, Applied::Failed { code }) => Err(known(*code)),
-        (Txn::Create(create), Applied::Created { stat }) => Ok(match create.call {
+        (Some(Txn::Create(create)), Applied::Created { stat }) => Ok(match create.call {
             CreateCall::Create => Body::Path(&create.path),
             CreateCall::Create2 | CreateCall::Container | CreateCall::Ttl => {
                 Body::PathAndStat { path: &create.path, stat }
             }
         }),
-        (Txn::Multi(txns), Applied::Multi(outcomes)) => {
+        (Some(Txn::Multi(txns)), Applied::Multi(outcomes)) => {
             results = txns.iter().zip(outcomes).map(|(txn, done)| of_part(txn, done)).collect();
             Ok(Body::Multi(&results))
         }
-        (Txn::Reconfig { data, .. }, Applied::Set { stat }) => {
+        (Some(Txn::Reconfig { data, .. }), Applied::Set { stat }) => {
             Ok(Body::Data { data: data.as_deref(), stat })
         }
         (_, Applied::Set { stat }) => Ok(Body::Stat(stat)),

@@ -11,9 +11,12 @@
 //! Every write takes a place in the order, a refused one too: its transaction is the error.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
+use tree::{Applied, Change, Tree};
 use types::{ErrorCode, Instant, Read, SessionId, Txn, TxnDigest, TxnHeader, Xid, Zxid, mutant};
+use wire::stored::{LogBatch, SetDataTxn};
 
 use crate::access::Identities;
 use crate::input::Ask;
@@ -23,12 +26,61 @@ use crate::published::{Address, Established};
 #[derive(Debug)]
 pub(crate) struct Proposal {
     pub(crate) header: TxnHeader,
-    pub(crate) txn: Txn,
+    pub(crate) content: Content,
     /// The digest of the tree after it, as whoever decided it has it; `None` if it keeps none.
     pub(crate) digest: Option<TxnDigest>,
     pub(crate) origin: Origin,
     /// What its connection, or a sync of another one, asked after it; in that order.
     pub(crate) behind: Vec<Waiting>,
+}
+
+/// What a proposal does.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Txn(Txn),
+    /// It sets data, and is read in the batch when it is applied: of thousands that wait, none holds
+    /// memory of its own.
+    SetData(Logged),
+}
+
+/// A transaction in a batch that goes into the log.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    /// `None` while it is being filled.
+    pub(crate) batch: Option<Arc<LogBatch>>,
+    /// Where it lies in the batch's bytes.
+    pub(crate) payload: Range<usize>,
+}
+
+impl Logged {
+    fn read(&self) -> Option<SetDataTxn<'_>> {
+        SetDataTxn::read(self.batch.as_ref()?.as_bytes().get(self.payload.clone())?).ok()?
+    }
+}
+
+impl Content {
+    /// The transaction, unless it is read where it was logged.
+    pub(crate) const fn txn(&self) -> Option<&Txn> {
+        match self {
+            Self::Txn(txn) => Some(txn),
+            Self::SetData(_) => None,
+        }
+    }
+
+    pub(crate) fn apply(
+        &self,
+        tree: &mut Tree,
+        header: &TxnHeader,
+        changes: &mut impl FnMut(Change<'_>),
+    ) -> Applied {
+        match self {
+            Self::Txn(txn) => tree.apply(header, txn, changes),
+            Self::SetData(logged) => {
+                let set = logged.read().expect("it could be read before it was logged");
+                tree.apply_set_data(header, (&set.path, set.data, set.version), changes)
+            }
+        }
+    }
 }
 
 /// Who waits for a transaction.
@@ -115,8 +167,17 @@ impl Proposals {
     }
 
     /// Adds what a leader proposed.
-    pub(crate) fn learn(&mut self, header: TxnHeader, txn: Txn, digest: Option<TxnDigest>) {
-        self.push(Proposal { header, txn, digest, origin: Origin::Server, behind: Vec::new() });
+    pub(crate) fn learn(&mut self, header: TxnHeader, content: Content, digest: Option<TxnDigest>) {
+        self.push(Proposal { header, content, digest, origin: Origin::Server, behind: Vec::new() });
+    }
+
+    /// The batch with the newest goes into the log.
+    pub(crate) fn logged(&mut self, batch: &Arc<LogBatch>) {
+        for proposal in self.queue.iter_mut().rev().take(batch.count()) {
+            if let Content::SetData(Logged { batch: unfilled @ None, .. }) = &mut proposal.content {
+                *unfilled = Some(Arc::clone(batch));
+            }
+        }
     }
 
     /// Forgets all of them: the tree is another one.

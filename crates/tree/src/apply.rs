@@ -94,6 +94,18 @@ impl Tree {
         applied
     }
 
+    /// As [`Tree::apply`] of a [`Txn::SetData`] of these parts.
+    pub fn apply_set_data(
+        &mut self,
+        header: &TxnHeader,
+        (path, data, version): (&str, Option<&[u8]>, i32),
+        changes: &mut impl FnMut(Change<'_>),
+    ) -> Applied {
+        let applied = self.set_data_by(header, path, data, version, changes);
+        self.last_applied = self.last_applied.max(header.zxid);
+        applied
+    }
+
     /// Deletes the ephemerals of a session that a recovery found dead, at the zxid of the last
     /// transaction, and forgets the session.
     pub fn kill_session(&mut self, session: SessionId, changes: &mut impl FnMut(Change<'_>)) {

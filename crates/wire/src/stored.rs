@@ -13,7 +13,7 @@ pub mod snapshot;
 pub mod txn;
 
 pub use self::log::{EntryEnd, EntryError, LogBatch, LogEntry, NextEntry, next_entry};
-pub use self::txn::{decode_txn, encode_txn, without_digest};
+pub use self::txn::{SetDataTxn, decode_txn, encode_txn, without_digest};
 
 use std::fmt;
 

@@ -20,7 +20,9 @@ use wire::reply::{
 };
 use wire::request::{Request, RequestError};
 use wire::stored::snapshot::{self, AclId, StoredAcl, StoredNode, StoredSession};
-use wire::stored::{EntryEnd, EntryError, LogBatch, NextEntry, decode_txn, encode_txn, next_entry};
+use wire::stored::{
+    EntryEnd, EntryError, LogBatch, NextEntry, SetDataTxn, decode_txn, encode_txn, next_entry,
+};
 
 /// The body of the only frame that `encode` appends to a buffer with something in it.
 fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -245,7 +247,14 @@ proptest! {
     fn transactions(header in header(), txn in txn(), digest in digest()) {
         let mut payload = Vec::new();
         encode_txn(&mut payload, &header, &txn, digest);
-        prop_assert_eq!(decode_txn(&payload), Ok((header, txn, digest)));
+        prop_assert_eq!(decode_txn(&payload), Ok((header, txn.clone(), digest)));
+        let in_place = SetDataTxn::read(&payload).expect("it can be read");
+        let as_decoded = in_place.map(|SetDataTxn { header, path, data, version, digest }| {
+            let (path, data) = (path.into(), data.map(Into::into));
+            (header, types::Txn::SetData { path, data, version }, digest)
+        });
+        let sets_data = matches!(txn, types::Txn::SetData { .. });
+        prop_assert_eq!(as_decoded, sets_data.then_some((header, txn, digest)));
     }
 
     #[test]
@@ -257,6 +266,10 @@ proptest! {
         let mut payload = Vec::new();
         encode_txn(&mut payload, &header, &txn, digest);
         for cut in 0..payload.len() {
+            let in_place = SetDataTxn::read(&payload[..cut]);
+            if let Some(in_place) = in_place.transpose() {
+                prop_assert_eq!(in_place.is_ok(), decode_txn(&payload[..cut]).is_ok());
+            }
             match decode_txn(&payload[..cut]) {
                 Err(error) => prop_assert!(is_truncated::<()>(&Err(error))),
                 Ok((cut_header, cut_txn, cut_digest)) => {
@@ -278,8 +291,11 @@ proptest! {
         let mut batch = LogBatch::new();
         for (header, txn, digest) in &entries {
             let payload = batch.push(header, txn, *digest);
-            let decoded = decode_txn(&batch.as_bytes()[payload]);
+            let decoded = decode_txn(&batch.as_bytes()[payload.clone()]);
             prop_assert_eq!(decoded, Ok((*header, txn.clone(), *digest)));
+            let (found, proposal) = batch.entries().last().expect("pushed");
+            prop_assert_eq!((found, proposal.zxid()), (payload.clone(), header.zxid));
+            prop_assert_eq!(proposal.payload(), &batch.as_bytes()[payload]);
         }
         prop_assert_eq!(batch.count(), entries.len());
         prop_assert_eq!(batch.first_zxid(), entries.first().map(|(header, ..)| header.zxid));
@@ -461,6 +477,7 @@ fn decode_everything(bytes: &[u8]) {
         reply::decode_multi_read(bytes).is_ok(),
         reply::decode_who_am_i(bytes).is_ok(),
         decode_txn(bytes).is_ok(),
+        SetDataTxn::read(bytes).is_ok(),
         next_entry(bytes, STORED_BYTES_MAX).is_ok(),
         snapshot::decode_acl(&mut Reader::new(bytes)).is_ok(),
         snapshot::decode_digest(&mut Reader::new(bytes)).is_ok(),

@@ -27,12 +27,12 @@ impl Core {
         post: &mut Post<'_>,
         proposal: Proposal,
     ) {
-        let Proposal { header, txn, digest, origin, behind } = proposal;
+        let Proposal { header, content, digest, origin, behind } = proposal;
         let zxid = header.zxid;
         let applied = if post.is_watched() {
-            tree.apply(&header, &txn, &mut |change| post.publish(&published(zxid, change)))
+            content.apply(tree, &header, &mut |change| post.publish(&published(zxid, change)))
         } else {
-            tree.apply(&header, &txn, &mut |_| {})
+            content.apply(tree, &header, &mut |_| {})
         };
         self.pending.applied(zxid);
         if self.digests.differ(digest, tree.digest()) {
@@ -46,7 +46,8 @@ impl Core {
         let is_learner = self.ensemble.standing != Standing::Leading;
         self.stats.commits_learned.add(u64::from(is_learner));
         let (mut origin, mut behind) = (origin, behind);
-        let ends = matches!(txn, Txn::CloseSession { .. });
+        let txn = content.txn();
+        let ends = matches!(txn, Some(Txn::CloseSession { .. }));
         if let Some(asked) = self.ensemble.asked.decided(header.session, header.cxid, ends) {
             origin = asked.0;
             behind.extend(asked.1);
@@ -56,11 +57,11 @@ impl Core {
                 self.answer(tree, post, waiting);
             }
         }
-        match (&txn, origin) {
-            (Txn::CreateSession { timeout_ms }, Origin::Handshake(address)) => {
+        match (txn, origin) {
+            (Some(Txn::CreateSession { timeout_ms }), Origin::Handshake(address)) => {
                 self.establish(now, post, header.session, *timeout_ms, address);
             }
-            (Txn::Error { code }, Origin::Request { address, .. })
+            (Some(Txn::Error { code }), Origin::Request { address, .. })
                 if *code == ErrorCode::SessionMoved.raw() =>
             {
                 // The leader believes that the client is elsewhere, where it may have knocked and gone
@@ -71,7 +72,7 @@ impl Core {
             }
             (_, Origin::Request { address, xid, received }) => {
                 post.outbox(address.front).reply(address.conn, received, |out| {
-                    reply::to_write(xid, zxid, &txn, &applied, out);
+                    reply::to_write(xid, zxid, txn, &applied, out);
                 });
             }
             (_, Origin::Handshake(_) | Origin::Server | Origin::Learner) => {}

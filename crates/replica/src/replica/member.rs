@@ -7,7 +7,7 @@ use tree::Tree;
 use types::membership::Membership;
 use types::{Counter, Epoch, Now, Zxid, mutant, path};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
-use wire::stored::{LogBatch, decode_txn};
+use wire::stored::LogBatch;
 use zab::{CloseReason, LeaderPacket, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
 
 use super::{Core, Intake, Replica};
@@ -16,7 +16,7 @@ use crate::effect::Effect;
 use crate::ensemble::{Asker, EnsembleOptions, LearnerAnswer, ReadTxn, Standing, Unconfirmed};
 use crate::pending::Pending;
 use crate::published::Mail;
-use crate::request::Committed;
+use crate::request::{Committed, Content, Logged};
 use crate::view::Role;
 
 /// The protocol between servers, and what it wants.
@@ -103,6 +103,7 @@ impl Replica {
             let Some(member) = &mut self.member else { return };
             if !self.core.batch.is_empty() {
                 let batch = Arc::new(self.core.batch.take());
+                self.core.proposals.logged(&batch);
                 let sizes = batch.proposals().map(|proposal| proposal.payload().len());
                 self.core.stats.leadership.proposed(sizes);
                 member.peer.take(now, zab::Input::Propose(batch), &mut member.effects);
@@ -458,7 +459,7 @@ impl Core {
         else {
             return Ok(());
         };
-        let read = decode_txn(proposal.payload())
+        let read = ReadTxn::read(proposal.payload())
             .map_err(|problem| PeerMisbehaved::UnreadableTxn { zxid: proposal.zxid(), problem })?;
         // Before it follows, much may come that is not logged soon, or at all: that is read again.
         if let Standing::Following(_) = self.ensemble.standing {
@@ -468,20 +469,22 @@ impl Core {
     }
 
     /// Notes what is being logged. On a learner it was not known before, and waits to be committed.
-    fn append(&mut self, batch: &LogBatch) {
+    fn append(&mut self, batch: &Arc<LogBatch>) {
         self.snapshots.logged(batch.count(), batch.as_bytes().len());
         if self.ensemble.standing == Standing::Leading {
             return;
         }
         self.stats.proposals_learned.add(batch.count() as u64);
-        for proposal in batch.proposals() {
-            let is_it = |read: &mut ReadTxn| read.0.zxid == proposal.zxid();
-            let (header, txn, digest) = match self.ensemble.read_ahead.pop_front_if(is_it) {
+        for (payload, proposal) in batch.entries() {
+            let is_it = |read: &mut ReadTxn| read.header.zxid == proposal.zxid();
+            let ReadTxn { header, txn, digest } = match self.ensemble.read_ahead.pop_front_if(is_it)
+            {
                 Some(read) => read,
-                None => decode_txn(proposal.payload()).expect("it could be read as it arrived"),
+                None => ReadTxn::read(proposal.payload()).expect("it could be read as it arrived"),
             };
+            let in_place = || Content::SetData(Logged { batch: Some(Arc::clone(batch)), payload });
             self.last_logged = header.zxid;
-            self.proposals.learn(header, txn, digest);
+            self.proposals.learn(header, txn.map_or_else(in_place, Content::Txn), digest);
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Outbox {
     sent: usize,
     /// How much of all chunks has not.
     bytes: usize,
+    /// Empty: the buffer of an own chunk that was sent, for the next.
+    spare: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl Outbox {
             self.bytes += last.len() - before;
             return;
         }
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.spare);
         encode(&mut bytes);
         self.put_chunk(Chunk::Own(bytes));
     }
@@ -89,7 +91,12 @@ impl Outbox {
             && self.sent >= first.as_bytes().len()
         {
             self.sent -= first.as_bytes().len();
-            self.chunks.pop_front();
+            if let Some(Chunk::Own(mut bytes)) = self.chunks.pop_front()
+                && bytes.capacity() <= 2 * GATHERED_BYTES
+            {
+                bytes.clear();
+                self.spare = bytes;
+            }
         }
     }
 }

@@ -13,6 +13,8 @@
 //! being written when the server died (an [`EntryEnd`]). An entry that is all there but does not
 //! sum up was damaged later (an [`EntryError`]).
 
+use std::ops::Range;
+
 use types::{Txn, TxnDigest, TxnHeader, Zxid};
 
 use super::{Checksum, txn};
@@ -48,14 +50,14 @@ impl LogBatch {
         header: &TxnHeader,
         txn: &Txn,
         digest: Option<TxnDigest>,
-    ) -> std::ops::Range<usize> {
+    ) -> Range<usize> {
         let start = self.begin();
         txn::encode_txn(&mut self.bytes, header, txn, digest);
         self.finish(start, header.zxid)
     }
 
     /// Appends an entry that was encoded elsewhere, by the leader for example.
-    pub fn push_proposal(&mut self, proposal: Proposal<'_>) -> std::ops::Range<usize> {
+    pub fn push_proposal(&mut self, proposal: Proposal<'_>) -> Range<usize> {
         let start = self.begin();
         self.bytes.extend_from_slice(proposal.payload());
         self.finish(start, proposal.zxid())
@@ -107,15 +109,20 @@ impl LogBatch {
 
     /// The entries as a leader proposes them.
     pub fn proposals(&self) -> impl Iterator<Item = Proposal<'_>> {
-        let mut rest = self.bytes.as_slice();
+        self.entries().map(|(_, proposal)| proposal)
+    }
+
+    /// The entries as a leader proposes them, each with where its payload lies in [`Self::as_bytes`].
+    pub fn entries(&self) -> impl Iterator<Item = (Range<usize>, Proposal<'_>)> {
+        let mut start = 0;
         std::iter::from_fn(move || {
-            let (_sum, behind) = rest.split_first_chunk::<SUM_BYTES>()?;
+            let (_sum, behind) = self.bytes.get(start..)?.split_first_chunk::<SUM_BYTES>()?;
             let (length, behind) = behind.split_first_chunk::<LENGTH_BYTES>()?;
             let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-            let (payload, behind) = behind.split_at_checked(length)?;
-            let (_end_mark, behind) = behind.split_first()?;
-            rest = behind;
-            Proposal::new(payload).ok()
+            let payload = behind.get(..length)?;
+            let from = start + SUM_BYTES + LENGTH_BYTES;
+            start = from + length + size_of_val(&END_MARK);
+            Some((from..from + length, Proposal::new(payload).ok()?))
         })
     }
 
@@ -125,7 +132,7 @@ impl LogBatch {
         start
     }
 
-    fn finish(&mut self, start: usize, zxid: Zxid) -> std::ops::Range<usize> {
+    fn finish(&mut self, start: usize, zxid: Zxid) -> Range<usize> {
         let payload = start + SUM_BYTES + LENGTH_BYTES..self.bytes.len();
         let sum = u64::from(Checksum::of(&self.bytes[payload.clone()]));
         self.bytes[start..start + SUM_BYTES].copy_from_slice(&sum.to_be_bytes());

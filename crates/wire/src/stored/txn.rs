@@ -26,6 +26,8 @@
 //! servers that are synchronized from its memory log them like that. Such an error is longer than
 //! four bytes, and its code is taken as 0.
 
+use std::borrow::Cow;
+
 use types::{CreateCall, CreateTxn, SessionId, Txn, TxnDigest, TxnHeader, Xid, Zxid};
 
 use crate::jute::{self, DecodeError, Reader};
@@ -74,12 +76,39 @@ pub fn encode_txn(out: &mut Vec<u8>, header: &TxnHeader, txn: &Txn, digest: Opti
 pub fn decode_txn(payload: &[u8]) -> Result<(TxnHeader, Txn, Option<TxnDigest>), DecodeError> {
     let mut reader = Reader::new(payload);
     let (header, txn) = decode_decision(&mut reader)?;
-    let digest = if reader.remaining() < DIGEST_BYTES {
-        None
-    } else {
-        Some(TxnDigest { version: reader.int()?, tree: reader.long()?.cast_unsigned() })
-    };
-    Ok((header, txn, digest))
+    Ok((header, txn, digest(&mut reader)?))
+}
+
+/// A [`Txn::SetData`] where it was received or logged: most writes are such, and it needs no memory of its
+/// own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetDataTxn<'a> {
+    /// Its place in the order, and who asked.
+    pub header: TxnHeader,
+    /// Which znode.
+    pub path: Cow<'a, str>,
+    /// To what.
+    pub data: Option<&'a [u8]>,
+    /// The version that the data gets.
+    pub version: i32,
+    /// The digest of the tree after it, if it came with one.
+    pub digest: Option<TxnDigest>,
+}
+
+impl<'a> SetDataTxn<'a> {
+    /// Reads it in place; `None` if the transaction does something else.
+    ///
+    /// # Errors
+    /// As [`decode_txn`].
+    pub fn read(payload: &'a [u8]) -> Result<Option<Self>, DecodeError> {
+        let mut reader = Reader::new(payload);
+        let header = header(&mut reader)?;
+        if reader.int()? != SET_DATA {
+            return Ok(None);
+        }
+        let (path, data, version) = set_data(&mut reader)?;
+        Ok(Some(Self { header, path, data, version, digest: digest(&mut reader)? }))
+    }
 }
 
 /// Returns a transaction without the digest behind it, as a server writes it that keeps none.
@@ -94,12 +123,7 @@ pub fn without_digest(payload: &[u8]) -> Result<&[u8], DecodeError> {
 
 /// Takes everything but the digest.
 fn decode_decision(reader: &mut Reader<'_>) -> Result<(TxnHeader, Txn), DecodeError> {
-    let header = TxnHeader {
-        session: SessionId(reader.long()?),
-        cxid: Xid(reader.int()?),
-        zxid: Zxid::from_raw(reader.long()?),
-        time_ms: reader.long()?,
-    };
+    let header = header(reader)?;
     let txn = match reader.int()? {
         CREATE_SESSION => Txn::CreateSession { timeout_ms: reader.int()? },
         CLOSE_SESSION => decode_close_session(reader)?,
@@ -117,6 +141,31 @@ fn decode_decision(reader: &mut Reader<'_>) -> Result<(TxnHeader, Txn), DecodeEr
     Ok((header, txn))
 }
 
+fn header(reader: &mut Reader<'_>) -> Result<TxnHeader, DecodeError> {
+    Ok(TxnHeader {
+        session: SessionId(reader.long()?),
+        cxid: Xid(reader.int()?),
+        zxid: Zxid::from_raw(reader.long()?),
+        time_ms: reader.long()?,
+    })
+}
+
+/// What is behind a transaction, if there is something.
+fn digest(reader: &mut Reader<'_>) -> Result<Option<TxnDigest>, DecodeError> {
+    if reader.remaining() < DIGEST_BYTES {
+        return Ok(None);
+    }
+    let version = reader.int()?;
+    Ok(Some(TxnDigest { version, tree: reader.long()?.cast_unsigned() }))
+}
+
+/// Path, data and version.
+type SetDataParts<'a> = (Cow<'a, str>, Option<&'a [u8]>, i32);
+
+fn set_data<'a>(reader: &mut Reader<'a>) -> Result<SetDataParts<'a>, DecodeError> {
+    Ok((reader.text_not_null("path")?, reader.buffer()?, reader.int()?))
+}
+
 /// The transactions that stand alone or in a multi.
 fn decode_common(kind: i32, reader: &mut Reader<'_>) -> Result<Txn, DecodeError> {
     match kind {
@@ -127,9 +176,8 @@ fn decode_common(kind: i32, reader: &mut Reader<'_>) -> Result<Txn, DecodeError>
         DELETE => Ok(Txn::Delete { path: path(reader)? }),
         DELETE_CONTAINER => Ok(Txn::DeleteContainer { path: path(reader)? }),
         SET_DATA => {
-            let path = path(reader)?;
-            let data = reader.buffer()?.map(Into::into);
-            Ok(Txn::SetData { path, data, version: reader.int()? })
+            let (path, data, version) = set_data(reader)?;
+            Ok(Txn::SetData { path: path.into(), data: data.map(Into::into), version })
         }
         opcode::CHECK => Ok(Txn::Check { path: path(reader)?, version: reader.int()? }),
         kind => Err(reader.unknown("transaction type", kind)),
