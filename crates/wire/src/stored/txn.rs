@@ -101,6 +101,45 @@ impl<'a> SetDataTxn<'a> {
     /// # Errors
     /// As [`decode_txn`].
     pub fn read(payload: &'a [u8]) -> Result<Option<Self>, DecodeError> {
+        match Self::at_one_glance(payload) {
+            Some(it) => Ok(Some(it)),
+            None => Self::field_by_field(payload),
+        }
+    }
+
+    /// As servers write it: nothing is null or left out, the path is UTF-8.
+    fn at_one_glance(payload: &'a [u8]) -> Option<Self> {
+        let (session, rest) = payload.split_first_chunk()?;
+        let (cxid, rest) = rest.split_first_chunk()?;
+        let (zxid, rest) = rest.split_first_chunk()?;
+        let (time_ms, rest) = rest.split_first_chunk()?;
+        let (kind, rest) = rest.split_first_chunk()?;
+        if i32::from_be_bytes(*kind) != SET_DATA {
+            return None;
+        }
+        let (path, rest) = split_buffer(rest)?;
+        let (data, rest) = split_buffer(rest)?;
+        let (version, rest) = rest.split_first_chunk()?;
+        let digest = <&[u8; DIGEST_BYTES]>::try_from(rest).ok()?;
+        let (digest_version, digest) = digest.split_first_chunk()?;
+        Some(Self {
+            header: TxnHeader {
+                session: SessionId(i64::from_be_bytes(*session)),
+                cxid: Xid(i32::from_be_bytes(*cxid)),
+                zxid: Zxid::from_raw(i64::from_be_bytes(*zxid)),
+                time_ms: i64::from_be_bytes(*time_ms),
+            },
+            path: Cow::Borrowed(std::str::from_utf8(path).ok()?),
+            data: Some(data),
+            version: i32::from_be_bytes(*version),
+            digest: Some(TxnDigest {
+                version: i32::from_be_bytes(*digest_version),
+                tree: u64::from_be_bytes(digest.try_into().ok()?),
+            }),
+        })
+    }
+
+    fn field_by_field(payload: &'a [u8]) -> Result<Option<Self>, DecodeError> {
         let mut reader = Reader::new(payload);
         let header = header(&mut reader)?;
         if reader.int()? != SET_DATA {
@@ -139,6 +178,12 @@ fn decode_decision(reader: &mut Reader<'_>) -> Result<(TxnHeader, Txn), DecodeEr
         kind => decode_common(kind, reader)?,
     };
     Ok((header, txn))
+}
+
+/// A length, so many bytes, and what follows; `None` also if it is null.
+fn split_buffer(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(i32::from_be_bytes(*length)).ok()?)
 }
 
 fn header(reader: &mut Reader<'_>) -> Result<TxnHeader, DecodeError> {
