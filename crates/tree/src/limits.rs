@@ -4,7 +4,7 @@
 /// of chunks.
 pub(crate) const ARENA_CHUNK_RECORDS: usize = 4096;
 
-/// Bytes in one chunk of a size class of payloads; a class that is barely used costs at most this.
+/// Bytes in one chunk of a size class of payloads at most; a class that is barely used costs at most this.
 pub(crate) const PAYLOAD_CHUNK_BYTES: usize = 64 * 1024;
 
 /// Payloads of up to this many bytes live in size classes, longer ones in an allocation each, where

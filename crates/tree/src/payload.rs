@@ -4,6 +4,8 @@
 //! replacing data by data of about the same size reuses the slot without touching the allocator.
 //! Longer runs have an allocation each.
 
+use std::ops::Range;
+
 use crate::limits::{PAYLOAD_CHUNK_BYTES, PAYLOAD_CLASS_BYTES_MAX, PAYLOAD_CLASS_STEP_BYTES};
 
 const CLASSES: usize = PAYLOAD_CLASS_BYTES_MAX / PAYLOAD_CLASS_STEP_BYTES;
@@ -133,7 +135,8 @@ const fn class_of(bytes: usize) -> Option<usize> {
 #[derive(Debug)]
 struct SizeClass {
     slot_bytes: usize,
-    slots_per_chunk: usize,
+    /// A power of two, and this is its exponent: each access divides by it.
+    slots_per_chunk_log2: u32,
     chunks: Vec<Box<[u8]>>,
     /// Slots of the last chunk that were handed out at least once.
     last_chunk_used: usize,
@@ -145,12 +148,12 @@ const NO_SLOT: u32 = u32::MAX;
 
 impl SizeClass {
     fn new(slot_bytes: usize) -> Self {
-        let slots_per_chunk = PAYLOAD_CHUNK_BYTES / slot_bytes;
+        let slots_per_chunk_log2 = (PAYLOAD_CHUNK_BYTES / slot_bytes).ilog2();
         Self {
             slot_bytes,
-            slots_per_chunk,
+            slots_per_chunk_log2,
             chunks: Vec::new(),
-            last_chunk_used: slots_per_chunk,
+            last_chunk_used: 1 << slots_per_chunk_log2,
             first_free: None,
         }
     }
@@ -162,11 +165,12 @@ impl SizeClass {
             self.first_free = (next != NO_SLOT).then_some(next);
             return slot;
         }
-        if self.last_chunk_used == self.slots_per_chunk {
-            self.chunks.push(vec![0; self.slots_per_chunk * self.slot_bytes].into());
+        let slots_per_chunk = 1 << self.slots_per_chunk_log2;
+        if self.last_chunk_used == slots_per_chunk {
+            self.chunks.push(vec![0; slots_per_chunk * self.slot_bytes].into());
             self.last_chunk_used = 0;
         }
-        let slot = (self.chunks.len() - 1) * self.slots_per_chunk + self.last_chunk_used;
+        let slot = (self.chunks.len() - 1) * slots_per_chunk + self.last_chunk_used;
         self.last_chunk_used += 1;
         u32::try_from(slot).expect("memory ends before 2^32 slots")
     }
@@ -178,13 +182,20 @@ impl SizeClass {
     }
 
     fn bytes(&self, slot: u32) -> &[u8] {
-        let start = slot as usize % self.slots_per_chunk * self.slot_bytes;
-        &self.chunks[slot as usize / self.slots_per_chunk][start..start + self.slot_bytes]
+        let (chunk, bytes) = self.place(slot);
+        &self.chunks[chunk][bytes]
     }
 
     fn bytes_mut(&mut self, slot: u32) -> &mut [u8] {
-        let start = slot as usize % self.slots_per_chunk * self.slot_bytes;
-        &mut self.chunks[slot as usize / self.slots_per_chunk][start..start + self.slot_bytes]
+        let (chunk, bytes) = self.place(slot);
+        &mut self.chunks[chunk][bytes]
+    }
+
+    /// In which chunk a slot is, and where.
+    fn place(&self, slot: u32) -> (usize, Range<usize>) {
+        let (slot, log2) = (slot as usize, self.slots_per_chunk_log2);
+        let start = (slot & ((1 << log2) - 1)) * self.slot_bytes;
+        (slot >> log2, start..start + self.slot_bytes)
     }
 }
 
