@@ -112,6 +112,20 @@ pub enum Error {
         #[source]
         damage: SnapshotDamage,
     },
+    /// A snapshot can not be read, and what can be read ends before it.
+    #[error(
+        "{file} can not be read ({damage}), and what can be read ends with {recovered}, before it. \
+         Restore it from a copy; to give up what only it has, move it away"
+    )]
+    SnapshotLost {
+        /// The furthest of them.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        damage: SnapshotDamage,
+        /// The last transaction that can be read.
+        recovered: Zxid,
+    },
     /// A directory does not exist and must not be created.
     #[error("directory {dir} does not exist, and datadir.autocreate is false")]
     MissingDirectory {

@@ -153,7 +153,11 @@ impl<D: Disk> DataDir<D> {
         let lost_directory = self.log_directory_lost(&logs, recovered)?;
         let loss = base.loss.or(lost_directory).or(loss);
         let loss = loss.or_else(|| self.synced_history_lost(mark, recovered));
-        let Base { origin, unreadable_snapshots, .. } = base;
+        let Base { origin, mut unreadable_snapshots, .. } = base;
+        let loss = match loss {
+            None => self.snapshot_lost(&mut unreadable_snapshots, recovered)?,
+            loss => loss,
+        };
         Ok(Found {
             replay,
             replayed_from,
@@ -256,13 +260,35 @@ impl<D: Disk> DataDir<D> {
     /// The transactions after which snapshots were taken that can not be read now. A log of a later
     /// epoch follows any other: nothing else tells that one of them is missing in between.
     fn landmarks(&self, unreadable: &Unreadable) -> Result<Vec<Zxid>, Error> {
+        Ok(self.unreadable_landmarks(unreadable)?.into_iter().map(|file| file.zxid).collect())
+    }
+
+    fn unreadable_landmarks(&self, unreadable: &Unreadable) -> Result<Vec<SnapshotFile>, Error> {
         let is_finished = |file: &SnapshotFile| {
             let damage = unreadable.iter().find(|(path, _)| *path == file.path);
             damage.is_some_and(|(_, damage)| !matches!(damage, SnapshotDamage::Unfinished))
         };
-        let named = self.list_snapshots()?.into_iter().filter(is_finished).map(|file| file.zxid);
         // Apache's servers also name them after the beginning of an epoch, which is in no log.
-        Ok(named.filter(|zxid| zxid.counter().0 > 0).collect())
+        let is_transaction = |file: &SnapshotFile| file.zxid.counter().0 > 0;
+        let files = self.list_snapshots()?.into_iter();
+        Ok(files.filter(|file| is_finished(file) && is_transaction(file)).collect())
+    }
+
+    /// The furthest snapshot that can not be read, if nothing else leads as far.
+    fn snapshot_lost(
+        &self,
+        unreadable: &mut Unreadable,
+        recovered: Zxid,
+    ) -> Result<Option<Error>, Error> {
+        let furthest = self.unreadable_landmarks(unreadable)?.into_iter().max_by_key(|it| it.zxid);
+        let Some(SnapshotFile { path, .. }) = furthest.filter(|it| it.zxid > recovered) else {
+            return Ok(None);
+        };
+        let at = unreadable.iter().position(|(unreadable, _)| *unreadable == path);
+        Ok(at.map(|at| {
+            let (file, damage) = unreadable.swap_remove(at);
+            Error::SnapshotLost { file, damage, recovered }
+        }))
     }
 
     /// Applies what comes after the snapshot, and repairs the end of the newest log. Stops at what
@@ -499,6 +525,7 @@ pub(crate) fn is_loss(error: &Error) -> bool {
             | Error::LogDirectoryLost { .. }
             | Error::LogsWithoutSnapshot { .. }
             | Error::NoReadableSnapshot { .. }
+            | Error::SnapshotLost { .. }
             | Error::Io { action: Action::Read, .. }
     )
 }

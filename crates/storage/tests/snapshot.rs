@@ -11,8 +11,8 @@ use std::path::Path;
 
 use common::{DIR, History, file, open, options, recover, recover_simulated};
 use storage::{
-    Compression, DataDir, Disk, EmptyDatabase, Error, LogOptions, Origin, RealDisk, RecoverOptions,
-    SimulatedDisk, SnapshotDamage, WithoutSnapshot, put_head, write_tree,
+    Compression, DataDir, Disk, EmptyDatabase, Error, LogOptions, Memory, Origin, RealDisk,
+    RecoverOptions, SimulatedDisk, SnapshotDamage, WithoutSnapshot, put_head, write_tree,
 };
 use tree::{SliceEnd, Tree};
 use types::{SessionId, Txn, TxnDigest, TxnHeader, Xid, Zxid};
@@ -130,6 +130,29 @@ fn fallback_to_an_older_snapshot_needs_the_logs_between() {
         Err(Error::Gap { last, found, .. }) => assert_eq!((last.raw(), found.raw()), (0, 31)),
         other => panic!("{other:?}"),
     }
+}
+
+/// A newest log of which a crash has left no more than zeros counts as never written. Behind an older
+/// snapshot the history would end there, and nobody would know that there was more.
+#[test]
+fn older_snapshot_that_ends_before_one_that_can_not_be_read_is_no_substitute() {
+    let disk = SimulatedDisk::new();
+    populate(&disk, Compression::None);
+    disk.flip_bit(&file("snapshot.1e"), 100, 1).unwrap();
+    disk.plant(&file("log.1"), &[0; 512]);
+    for name in ["log.1f", "synced"] {
+        disk.unlink(&file(name)).unwrap();
+    }
+    match recover_simulated(&disk).map(|recovered| recovered.last_logged) {
+        Err(Error::SnapshotLost { file: lost, recovered, .. }) => {
+            assert_eq!((lost, recovered), (file("snapshot.1e"), Zxid::ZERO));
+        }
+        other => panic!("{other:?}"),
+    }
+    let data_dir = open(&disk, DIR).unwrap();
+    let member = data_dir.recover_member(&options()).unwrap();
+    assert!(matches!(member.loss, Some(Error::SnapshotLost { .. })), "{:?}", member.loss);
+    assert_eq!(data_dir.epochs(Zxid::ZERO).unwrap().memory, Memory::Shortened);
 }
 
 #[test]
