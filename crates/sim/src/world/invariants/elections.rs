@@ -20,7 +20,7 @@ pub(in crate::world) struct Heard {
     votes: Vec<(Sid, ElectionRound, Option<Sid>)>,
     /// The latest round in which this process has proposed somebody.
     round: ElectionRound,
-    /// What it has said for itself in this election, if it has.
+    /// The least that it has said for itself in this election, if it has.
     own: Option<Vote>,
     /// Who was in the ensemble before it has heard of the present membership.
     before: Option<Arc<Membership>>,
@@ -71,7 +71,8 @@ impl Heard {
         let Announcement { epoch, last_logged, leader, .. } = *said;
         let vote = Vote { epoch, last_logged, leader };
         if leader == Some(me.sid()) {
-            self.own = Some(vote);
+            // It begins with what it has. Others may repeat what it had before power was lost, and it them.
+            self.own = Some(self.own.map_or(vote, |own| own.min(vote)));
         }
         let is_worse = |own: Vote| match memberships.committed.version().0 {
             0 => vote < own,
