@@ -34,8 +34,10 @@ impl World {
         self.counters.count("learner sent a snapshot");
         let ledger = &self.nodes[node].ledger;
         let logged = ledger.txns().iter().take_while(|it| it.header.zxid <= last_applied);
-        // What others have acknowledged is committed, and may be on its way to this log only.
+        // What others have acknowledged is committed, and may be on its way to this log only. Somebody may
+        // have logged more in an earlier epoch, which came to nothing.
         let unlogged = self.record.between(ledger.last(), last_applied);
+        let unlogged = unlogged.filter(|it| self.reigns.has_committed(it.header.zxid));
         let txns = logged.chain(unlogged).cloned().collect();
         let snapshot = Snapshot { txns, zxid: last_applied, shows: Zxid::from_raw(i64::MAX) };
         self.streams.insert(link, snapshot);
