@@ -4,6 +4,7 @@
 //! requests come over its connection, and so do the answers. What becomes of a request everybody learns
 //! from its transaction; only what is answered to who asked has to be told apart here.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use types::{Op, SessionId};
@@ -12,11 +13,11 @@ use zab::Link;
 
 use crate::ensemble::{Asker, Ensemble};
 
-/// What is under way. Empty on servers without observers of their own.
+/// What is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Relayed {
     /// Who asked whether a session is alive, oldest first; this server too.
-    revalidations: VecDeque<(SessionId, Asker)>,
+    revalidations: BTreeMap<SessionId, VecDeque<Asker>>,
     /// Sessions of observers that were heard of since the last ping of the leader, with their timeouts
     /// in milliseconds.
     touches: BTreeMap<SessionId, i32>,
@@ -25,14 +26,19 @@ pub(crate) struct Relayed {
 impl Relayed {
     /// Notes who asked whether a session is alive.
     pub(crate) fn revalidates(&mut self, session: SessionId, asker: Asker) {
-        self.revalidations.push_back((session, asker));
+        self.revalidations.entry(session).or_default().push_back(asker);
     }
 
-    /// Who asked first of those that asked about a session.
-    pub(crate) fn revalidated(&mut self, session: SessionId) -> Asker {
-        let first = self.revalidations.iter().position(|(asked, _)| *asked == session);
-        let found = first.and_then(|index| self.revalidations.remove(index));
-        found.map_or(Asker::Here, |(_, asker)| asker)
+    /// Whom the next word on a session is for: who asked first. `None` if that is this server and it has asked
+    /// again since: the session may have ended between its questions, and its last one is answered later.
+    pub(crate) fn revalidated(&mut self, session: SessionId) -> Option<Asker> {
+        let Entry::Occupied(mut askers) = self.revalidations.entry(session) else { return None };
+        let asker = askers.get_mut().pop_front();
+        let asks_again = asker == Some(Asker::Here) && askers.get().contains(&Asker::Here);
+        if askers.get().is_empty() {
+            askers.remove();
+        }
+        asker.filter(|_| !asks_again)
     }
 
     /// The sessions that were heard of, once.
@@ -82,10 +88,21 @@ mod tests {
         relayed.revalidates(two, Asker::Here);
         relayed.revalidates(one, Asker::Here);
         relayed.revalidates(two, second);
-        assert_eq!(relayed.revalidated(two), Asker::Here);
-        assert_eq!(relayed.revalidated(one), first);
-        assert_eq!(relayed.revalidated(one), Asker::Here);
-        assert_eq!(relayed.revalidated(two), second);
-        assert_eq!(relayed.revalidated(two), Asker::Here, "nobody is known to have asked");
+        assert_eq!(relayed.revalidated(two), Some(Asker::Here));
+        assert_eq!(relayed.revalidated(one), Some(first));
+        assert_eq!(relayed.revalidated(one), Some(Asker::Here));
+        assert_eq!(relayed.revalidated(two), Some(second));
+        assert_eq!(relayed.revalidated(two), None, "nobody is known to have asked");
+    }
+
+    #[test]
+    fn of_what_this_server_asks_about_a_session_the_last_answer_counts() {
+        let (session, observer) = (SessionId(1), Asker::Learner(Link(7)));
+        let mut relayed = Relayed::default();
+        for asker in [Asker::Here, observer, Asker::Here] {
+            relayed.revalidates(session, asker);
+        }
+        let askers = [(); 3].map(|()| relayed.revalidated(session));
+        assert_eq!(askers, [None, Some(observer), Some(Asker::Here)]);
     }
 }

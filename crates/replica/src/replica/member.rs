@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use tree::Tree;
 use types::membership::Membership;
 use types::{Counter, Epoch, Now, Zxid, mutant, path};
@@ -388,8 +388,11 @@ impl Replica {
                 let mut section =
                     Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
                 match section.core.ensemble.relayed.revalidated(*session) {
-                    Asker::Here => section.on_revalidated(now, *session, *is_valid),
-                    Asker::Learner(link) => section.core.ensemble.tell_learner(link, packet),
+                    Some(Asker::Here) => section.on_revalidated(now, *session, *is_valid),
+                    Some(Asker::Learner(link)) => {
+                        section.core.ensemble.tell_learner(link, packet);
+                    }
+                    None => debug!(%session, "a word that nobody waits for"),
                 }
             }
             _ => {}

@@ -137,6 +137,27 @@ fn a_session_that_ended_before_the_word_that_it_is_alive_is_not_resumed() {
     }
 }
 
+/// A session may end between two questions of an impatient client, and what the leader said to the first is
+/// no answer to the second. Seed 3500005350 with 5 servers.
+#[test]
+fn a_session_is_resumed_on_the_word_that_answers_its_last_question() {
+    for follower in [1, 2] {
+        let mut world = World::new(3);
+        let old = world.client(3);
+        let ticket = world.ticket(old);
+        let session = ticket.session;
+        world.isolate(3);
+        let (first, second) = (world.dial(follower), world.dial(follower));
+        world.greet(first, Some(ticket.clone()));
+        world.greet(second, Some(ticket));
+        assert_eq!(world.told(first), "closed\n");
+        world.hear(follower, &ToLearner::Revalidated { session, is_valid: true });
+        assert_eq!(world.told(second), "");
+        world.hear(follower, &ToLearner::Revalidated { session, is_valid: false });
+        assert_eq!(world.told(second), "session refused\nclosed\n");
+    }
+}
+
 #[test]
 fn a_member_that_a_session_has_left_does_not_end_it() {
     for (from, to) in ways() {
