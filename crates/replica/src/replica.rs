@@ -137,6 +137,10 @@ impl Replica {
             member.write_config(&mut tree, now);
         }
         let is_member = member.is_some();
+        let mut digests = Digests::default();
+        if member.as_ref().is_some_and(|member| member.peer().is_between_states()) {
+            digests.replaced();
+        }
         let mut core = Core {
             ensemble: place,
             is_member,
@@ -146,7 +150,7 @@ impl Replica {
             speakers: HashMap::with_hasher(FixedState::with_seed(options.seed)),
             snapshots: Snapshots::new(options.snapshot, options.seed),
             reaper: Reaper::new(options.reap, now.instant),
-            digests: Digests::default(),
+            digests,
             connection_throttle: options
                 .connection_throttle
                 .map(|throttle| ConnectionThrottle::new(throttle, now.instant, options.seed)),

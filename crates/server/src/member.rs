@@ -43,6 +43,7 @@ pub(crate) fn ensemble_options(
             current_epoch: current,
             last_logged: recovered.last_logged,
             is_whole,
+            is_between_states: data_dir.is_between_states()?,
             change: membership_in(&recovered.tree),
         },
         local_sessions: match ensemble.local_sessions {

@@ -160,6 +160,25 @@ impl<D: Disk> DataDir<D> {
         self.disk.unlink(path).during(Action::Remove, path)
     }
 
+    /// Whether there is such a file.
+    pub(crate) fn is_there(&self, path: &Path) -> Result<bool, Error> {
+        match self.disk.open(path, Access::Read) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).during(Action::Open, path),
+        }
+    }
+
+    /// Removes a file durably, unless it is gone.
+    pub(crate) fn remove_if_there(&self, dir: &Path, name: &str) -> Result<(), Error> {
+        let path = dir.join(name);
+        match self.disk.unlink(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => result.during(Action::Remove, &path)?,
+        }
+        self.sync_dir(dir)
+    }
+
     /// Makes a file durable that someone else has written.
     pub(crate) fn sync_file(&self, path: &Path) -> Result<(), Error> {
         let file = self.disk.open(path, Access::ReadWrite).during(Action::Open, path)?;

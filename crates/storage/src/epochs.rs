@@ -135,7 +135,7 @@ impl<D: Disk> DataDir<D> {
 
     /// Makes an epoch the current one, durably. One that is already is stored again. All of the
     /// history with which that epoch began has to be durable before; so [`Memory::Shortened`] is
-    /// over.
+    /// over, and no tree recovered from here on is [between states](DataDir::is_between_states).
     ///
     /// # Errors
     /// [`Error::EpochsContradict`] when it was not accepted before; otherwise as
@@ -149,6 +149,7 @@ impl<D: Disk> DataDir<D> {
         }
         self.write_epoch(&dir, CURRENT, epoch)?;
         self.note_whole()?;
+        self.note_state()?;
         Ok(CurrentEpochStored { epoch })
     }
 

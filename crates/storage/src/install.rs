@@ -8,7 +8,7 @@
 //! 0  the file is sealed              it is called unfinished-…, and has no name yet
 //! 1  if others may count on what is taken away, note that; forget the watermark
 //! 2  make way                        see below
-//! 3  write `installing`              which says what the name will be
+//! 3  write `installing`              which says what the name will be, and `between-states`
 //! 4  give the file its name
 //! 5  remove all other snapshots
 //! 6  remove the logs that are left
@@ -69,6 +69,7 @@ impl<D: Disk> DataDir<D> {
         let name = writer.name();
         self.make_way(zxid, &name)?;
         self.replace_file(&self.directories.snapshot_dir(), INSTALLING, name.as_bytes())?;
+        self.note_between_states(zxid)?;
         writer.publish(bytes, &branch)?;
         self.leave_only(zxid, &name)?;
         self.note_log_directory()?;

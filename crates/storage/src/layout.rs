@@ -11,6 +11,7 @@
 //! <dataDir>/version-2/acceptedEpoch, currentEpoch      of a member of an ensemble
 //! <dataDir>/version-2/shortened                        "this member has lost history"
 //! <dataDir>/version-2/installing                       which snapshot replaces everything
+//! <dataDir>/version-2/between-states                   "the tree has something of what comes behind it"
 //! <dataLogDir>/version-2/holds-logs                    where logs lie apart
 //! <dataDir>/version-2/holds-no-logs                    ... and where that is
 //! <dataDir>/version-2/lock, <dataLogDir>/version-2/lock

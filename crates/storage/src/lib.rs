@@ -51,6 +51,7 @@
 //! When to sync, to roll and to take a snapshot is the caller's decision; so is which thread does it.
 //! All I/O goes through [`Disk`], so that the same code runs on files and in a simulation.
 
+mod between_states;
 mod data_dir;
 mod disk;
 mod epochs;

@@ -21,13 +21,11 @@
 //! leader's history; or when a database is created because an operator wants that. Apache's server
 //! ignores it.
 
-use std::io;
-
 use types::Zxid;
 
 use crate::data_dir::DataDir;
-use crate::disk::{Access, Disk};
-use crate::error::{Action, Context, Error};
+use crate::disk::Disk;
+use crate::error::Error;
 
 /// The file's name.
 const SHORTENED: &str = "shortened";
@@ -68,21 +66,11 @@ impl<D: Disk> DataDir<D> {
     /// What was noted.
     pub(crate) fn memory(&self) -> Result<Memory, Error> {
         let path = self.directories.snapshot_dir().join(SHORTENED);
-        match self.disk.open(&path, Access::Read) {
-            Ok(_) => Ok(Memory::Shortened),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Memory::Whole),
-            Err(error) => Err(error).during(Action::Open, &path),
-        }
+        Ok(if self.is_there(&path)? { Memory::Shortened } else { Memory::Whole })
     }
 
     /// Notes durably that nothing is missing any more.
     pub(crate) fn note_whole(&self) -> Result<(), Error> {
-        let dir = self.directories.snapshot_dir();
-        let path = dir.join(SHORTENED);
-        match self.disk.unlink(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            result => result.during(Action::Remove, &path)?,
-        }
-        self.sync_dir(&dir)
+        self.remove_if_there(&self.directories.snapshot_dir(), SHORTENED)
     }
 }

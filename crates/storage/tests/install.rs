@@ -132,12 +132,12 @@ fn snapshot_in_pieces_of_any_size_is_the_leaders_tree() {
             let name = format!("snapshot.28{}", compression.suffix());
             assert_eq!(disk.contents(&file(&name)).unwrap().len() as u64, file_bytes);
             let names = disk.list(file("").as_path()).unwrap();
-            assert_eq!(names, [&*name, "synced", "unfinished-log"]);
+            assert_eq!(names, ["between-states", &*name, "synced", "unfinished-log"]);
 
             let image = disk.fork();
             crash(&image, 0);
             let names = image.list(file("").as_path()).unwrap();
-            assert_eq!(names, [&*name, "unfinished-log"]);
+            assert_eq!(names, ["between-states", &*name, "unfinished-log"]);
             check(&recover_simulated(&image).unwrap(), &leader);
             // It goes on, and takes a snapshot of its own.
             let mut history = leader.at(zxid);
@@ -339,7 +339,8 @@ fn check_never_mixed(disk: &SimulatedDisk, tree: Tree) {
 }
 
 /// Whatever a crash or a failure interrupts, a start finds the old history, or what is left of it
-/// while it is cut, or the new one; once the installation is over, the new one.
+/// while it is cut, or the new one; once the installation is over, the new one. With the new one it knows
+/// that the leader may have applied more to it.
 #[test]
 fn crash_or_failure_at_any_operation_leaves_the_old_history_or_the_new_one() {
     let cases = [
@@ -386,6 +387,10 @@ fn crash_or_failure_at_any_operation_leaves_the_old_history_or_the_new_one() {
                     if recovered.last_logged == zxid
                         && recovered.tree.difference(&leader.tree).is_none()
                     {
+                        assert!(
+                            open(&image, DIR).unwrap().is_between_states().unwrap(),
+                            "{place:?}"
+                        );
                         news += 1;
                     } else {
                         assert!(!is_installed, "{place:?}");
@@ -511,7 +516,7 @@ fn snapshot_begun_before_an_installation_can_not_be_finished_after_it() {
     let result = write_tree(begun, &mut history.tree);
     assert!(matches!(result, Err(Error::OtherBranch { .. })), "{result:?}");
     let names = disk.list(file("").as_path()).unwrap();
-    assert_eq!(names, ["snapshot.28", "synced", "unfinished-log"]);
+    assert_eq!(names, ["between-states", "snapshot.28", "synced", "unfinished-log"]);
 }
 
 /// Both are written at the same time, after the same transaction.
@@ -526,7 +531,10 @@ fn own_snapshot_and_a_received_one_do_not_get_in_each_others_way() {
     let received = receive(&data_dir, zxid, Compression::None, &bytes, 500).unwrap();
     write_tree(own, &mut history.tree).unwrap();
     data_dir.install(log, received).unwrap();
-    assert_eq!(disk.list(file("").as_path()).unwrap(), ["snapshot.1b", "synced", "unfinished-log"]);
+    assert_eq!(
+        disk.list(file("").as_path()).unwrap(),
+        ["between-states", "snapshot.1b", "synced", "unfinished-log"]
+    );
     drop(data_dir);
     check(&recover_simulated(&disk).unwrap(), &leader);
 }
@@ -583,7 +591,7 @@ fn snapshot_is_installed_on_real_files() {
     log.close().unwrap();
     assert_eq!(
         RealDisk.list(&dir.path().join("version-2")).unwrap(),
-        ["lock", "log.29", "snapshot.28.gz", "synced"]
+        ["between-states", "lock", "log.29", "snapshot.28.gz", "synced"]
     );
     check(&data_dir.recover(&options()).unwrap(), &history);
 }

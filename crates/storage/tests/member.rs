@@ -213,6 +213,7 @@ fn repaired_member_votes_again_and_starts_like_any_other() {
         disk.crash(&mut |_: u64| 0);
         let recovered = recover_simulated(&disk).unwrap();
         assert_eq!(recovered.last_logged, history.last(), "{what}");
+        assert!(!open(&disk, DIR).unwrap().is_between_states().unwrap(), "{what}");
         assert_eq!(recovered.tree.difference(&history.tree), None, "{what}");
         let data_dir = open(&disk, DIR).unwrap();
         assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Whole, "{what}");

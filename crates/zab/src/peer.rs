@@ -35,6 +35,8 @@ pub struct Recovered {
     /// Whether everything that this server has acknowledged is still there. Otherwise it takes part
     /// in no vote, and asks for a snapshot, until it has a leader's whole history.
     pub is_whole: bool,
+    /// Whether the tree has effects of what comes behind that, as the snapshot of a leader may.
+    pub is_between_states: bool,
     /// The newest membership that a transaction up to `last_logged` brings, committed or not; `None` if that
     /// is not known.
     pub change: Option<Arc<Membership>>,
@@ -88,6 +90,9 @@ pub(crate) struct Core {
     pub(crate) obstacle: Option<Obstacle>,
     /// Whether everything that was acknowledged is there.
     is_whole: bool,
+    /// Whether the tree may be that of no server at any time, as long as not everything is delivered that
+    /// a leader had applied when it had written its snapshot.
+    pub(crate) is_between_states: bool,
     /// Whether the files allow to cut off what no leader has, as far as that is known.
     pub(crate) is_cuttable: bool,
     /// What was pending when the last cut was wanted, as long as it is not known whether it is made.
@@ -403,12 +408,17 @@ impl Peer {
         self.core.options.is_reconfigurable
     }
 
-    /// Whether what this server has is a state that once was: it has lost nothing, and did not stop in the
-    /// middle of what a leader sent. The snapshot of a leader has effects of what comes behind it.
+    /// Whether what this server has is a state that once was: it has lost nothing, and is not
+    /// [between states](Peer::is_between_states).
     pub fn has_a_state(&self) -> bool {
-        let Core { epochs, .. } = &self.core;
-        self.core.sound_last_logged().is_some() && epochs.accepted() == epochs.current()
+        self.core.sound_last_logged().is_some() && !self.core.is_between_states
             || mutant::active(144)
+    }
+
+    /// Whether the tree has effects of transactions that it is still to be given: it came with the snapshot of
+    /// a leader, of which this server has not had the whole history yet.
+    pub const fn is_between_states(&self) -> bool {
+        self.core.is_between_states
     }
 
     /// Whether it votes.
@@ -663,7 +673,14 @@ fn refuse(input: &Input<'_>, effects: &mut Vec<Effect>) {
 
 impl Core {
     fn new(options: Options, memberships: Memberships, recovered: &Recovered) -> Self {
-        let &Recovered { accepted_epoch, current_epoch, last_logged, is_whole, .. } = recovered;
+        let &Recovered {
+            accepted_epoch,
+            current_epoch,
+            last_logged,
+            is_whole,
+            is_between_states,
+            change: _,
+        } = recovered;
         let history = History::recovered(last_logged, options.history);
         let epochs = Epochs::recovered(accepted_epoch, current_epoch);
         let mut jitter = Jitter::new(options.election.seed);
@@ -680,6 +697,7 @@ impl Core {
             teacher_turn,
             obstacle: None,
             is_whole,
+            is_between_states,
             is_cuttable: true,
             pending_before_cut: None,
             is_disk_stuck: false,
@@ -737,6 +755,7 @@ impl Core {
                 assert_eq!(self.obstacle, Some(Obstacle::Snapshot(link)), "one snapshot at a time");
                 self.obstacle = None;
                 self.is_whole &= !self.would_forget(last_applied);
+                self.is_between_states = true;
                 self.history.replace(last_applied);
             }
             Input::SnapshotGivenUp { link } if self.obstacle == Some(Obstacle::Snapshot(link)) => {

@@ -63,6 +63,7 @@ fn server_takes_part_once_the_storage_says_that_it_has_everything() {
         current_epoch: EPOCH,
         last_logged,
         is_whole: false,
+        is_between_states: false,
         change: None,
     };
     let mut effects = Vec::new();

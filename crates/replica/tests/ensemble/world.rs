@@ -115,6 +115,8 @@ pub(crate) struct Plan {
     pub(crate) listed_before: &'static str,
     /// Whether everything that servers have acknowledged is on their disks.
     pub(crate) is_whole: bool,
+    /// Whether their trees came with a leader's snapshot and nothing behind it.
+    pub(crate) is_between_states: bool,
 }
 
 impl Plan {
@@ -131,6 +133,7 @@ impl Plan {
             isolated: None,
             listed_before: "",
             is_whole: true,
+            is_between_states: false,
         }
     }
 }
@@ -757,6 +760,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         current_epoch: types::Epoch(0),
         last_logged: Zxid::ZERO,
         is_whole: plan.is_whole,
+        is_between_states: plan.is_between_states,
         change: None,
     };
     let options = Options {

@@ -583,6 +583,7 @@ fn recall(
         current_epoch: epochs.current,
         last_logged: recovered.last_logged,
         is_whole: epochs.memory == Memory::Whole && recovered.origin != Origin::Unknown,
+        is_between_states: data_dir.is_between_states()?,
         change: membership_in(&recovered.tree),
     })
 }

@@ -264,7 +264,6 @@ impl Synchronization {
                     core.history.replace(last_applied);
                 }
                 self.skip_up_to = last_applied;
-                self.is_between_states = true;
                 last_applied
             }
             _ => return Err(not_due(packet, "it has to choose a way to its history")),
@@ -276,6 +275,7 @@ impl Synchronization {
             }
             _ => Reception::after(base, self.epoch),
         };
+        self.is_between_states = is_snapshot || core.is_between_states;
         self.shared = if is_snapshot { Zxid::ZERO } else { base };
         self.committed = base;
         self.step = Step::Receives;
@@ -323,8 +323,9 @@ impl Synchronization {
     }
 
     /// A proposal as it is logged. What comes between a snapshot and `NewLeader` was decided while the leader
-    /// wrote the snapshot, which may have it already: the tree is between two states, and whoever starts
-    /// from these files, Apache's server too, would take every digest on the way for a tree that differs.
+    /// wrote the snapshot, which may have it already; as may one that an earlier leader wrote, if this server
+    /// lost that leader too soon. The tree is between two states, and whoever starts from these files,
+    /// Apache's server too, would take every digest on the way for a tree that differs.
     fn bare<'a>(&self, proposal: Proposal<'a>) -> Proposal<'a> {
         if !self.is_between_states {
             return proposal;
@@ -390,6 +391,7 @@ impl Synchronization {
         }
         core.history.commit(self.committed, self.committed);
         effects.push(Effect::Deliver(self.committed));
+        core.is_between_states = false;
         let (epoch, history_end) = (self.epoch, self.history_end);
         Progress::Follows { epoch, history_end }
     }

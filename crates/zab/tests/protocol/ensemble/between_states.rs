@@ -5,7 +5,7 @@ use std::time::Duration;
 use types::{Counter, Epoch, Now, SessionId, Sid, Txn, TxnDigest, TxnHeader, Xid, Zxid};
 use wire::quorum::{Proposal, ToLearner};
 use wire::stored::{decode_txn, encode_txn};
-use zab::{Effect, Input};
+use zab::{Effect, Input, Link};
 
 use crate::ensemble::world::{Plan, Then, Trap, World};
 use crate::support::network::Port;
@@ -25,36 +25,62 @@ fn payload(counter: u32) -> Vec<u8> {
     payload
 }
 
+/// A server that has accepted the epoch of its leader, and what leads to its peer.
+fn joining(is_between_states: bool) -> (World, Link) {
+    let mut world = World::new(1, Plan::calm());
+    let moment = "sent:AckEpoch".to_owned();
+    world.traps.push(Trap { sid: Sid(1), moment, countdown: 1, then: Then::Stop });
+    world.servers.get_mut(&Sid(1)).unwrap().disk.durable.is_between_states = is_between_states;
+    world.sids().into_iter().for_each(|sid| world.start(sid));
+    world.run_for(Duration::from_secs(1));
+    let link = world.network.link(Sid(1), Sid(3), Port::Quorum).unwrap();
+    (world, link)
+}
+
 /// An Apache server that starts from these files compares every digest in the log, behind a snapshot
 /// without one as well, and counts each that is not that of the tree between two states.
 #[test]
 fn what_a_snapshot_may_have_is_logged_without_digests() {
-    let mut world = World::new(1, Plan::calm());
-    let moment = "sent:AckEpoch".to_owned();
-    world.traps.push(Trap { sid: Sid(1), moment, countdown: 1, then: Then::Stop });
-    world.sids().into_iter().for_each(|sid| world.start(sid));
-    world.run_for(Duration::from_secs(1));
-    let link = world.network.link(Sid(1), Sid(3), Port::Quorum).unwrap();
-    let now = Now { instant: world.network.now, wall_ms: 0 };
-    let peer = &mut world.servers.get_mut(&Sid(1)).unwrap().process.as_mut().unwrap().peer;
-
     let payloads: Vec<_> = (1..=3).map(payload).collect();
     let proposal = |index: usize| ToLearner::Proposal(Proposal::new(&payloads[index]).unwrap());
-    let says = |packet| Input::FromLeader { link, packet };
     let last_applied = Zxid::ZERO;
-    let mut effects = Vec::new();
-    for input in [
-        says(ToLearner::Snapshot { last_applied }),
-        Input::SnapshotInstalled { link, last_applied, membership: None },
-        says(proposal(0)),
-        says(proposal(1)),
-        says(ToLearner::NewLeader { epoch: EPOCH, config: None }),
-        says(proposal(2)),
-    ] {
-        peer.take(now, input, &mut effects);
-        peer.settle(now, &mut effects);
+    let ways = [
+        (false, ToLearner::Snapshot { last_applied }),
+        (true, ToLearner::Diff { last_committed: zxid(2) }),
+    ];
+    for (was_between_states, way) in ways {
+        let (mut world, link) = joining(was_between_states);
+        let now = Now { instant: world.network.now, wall_ms: 0 };
+        let peer = &mut world.servers.get_mut(&Sid(1)).unwrap().process.as_mut().unwrap().peer;
+        assert_eq!(peer.has_a_state(), !was_between_states);
+        let says = |packet| Input::FromLeader { link, packet };
+        let is_snapshot = matches!(way, ToLearner::Snapshot { .. });
+        let mut inputs = vec![says(way)];
+        if is_snapshot {
+            inputs.push(Input::SnapshotInstalled { link, last_applied, membership: None });
+        }
+        inputs.extend([
+            says(proposal(0)),
+            says(ToLearner::Commit { zxid: zxid(1) }),
+            says(proposal(1)),
+            says(ToLearner::NewLeader { epoch: EPOCH, config: None }),
+            says(proposal(2)),
+            Input::LogSynced { zxid: zxid(2) },
+            Input::CurrentEpochStored(EPOCH),
+        ]);
+        let mut effects = Vec::new();
+        let mut take = |input| {
+            peer.take(now, input, &mut effects);
+            peer.settle(now, &mut effects);
+            peer.has_a_state()
+        };
+        for input in inputs {
+            assert!(!take(input), "the tree has something that is to come");
+        }
+        assert!(take(says(ToLearner::UpToDate)), "all of the leader's history is delivered");
+        let expected = [(zxid(1), false), (zxid(2), false), (zxid(3), true)];
+        assert_eq!(logged(&effects), expected, "{was_between_states}");
     }
-    assert_eq!(logged(&effects), [(zxid(1), false), (zxid(2), false), (zxid(3), true)]);
 }
 
 /// What goes into the log: which transactions, and whether each has a digest.

@@ -45,6 +45,8 @@ pub(crate) struct Durable {
     pub(crate) current: Epoch,
     /// What others may count on this server for was taken away, and is not complete again yet.
     pub(crate) is_incomplete: bool,
+    /// The snapshot is a leader's, and what that had applied is not complete in the log yet.
+    pub(crate) is_between_states: bool,
     /// What comes before is in a snapshot only, and not in the log any longer.
     pub(crate) purged_up_to: Zxid,
     /// From here on the log can not be read, if anybody tries.
@@ -85,6 +87,7 @@ impl Durable {
             current_epoch: self.current,
             last_logged: self.last_logged(),
             is_whole: !self.is_incomplete,
+            is_between_states: self.is_between_states,
             change: self.change(),
         }
     }
@@ -138,6 +141,7 @@ impl Durable {
                 assert!(epoch <= self.accepted, "D2: who adopts an epoch has accepted it");
                 self.current = epoch;
                 self.is_incomplete = false;
+                self.is_between_states = false;
                 Input::CurrentEpochStored(epoch)
             }
             Job::Truncate(_) if std::mem::take(&mut self.refuses_cut) => {
@@ -155,6 +159,7 @@ impl Durable {
             }
             Job::Install { link, last_applied, entries } => {
                 self.is_incomplete |= self.would_forget(last_applied);
+                self.is_between_states = true;
                 self.log = entries;
                 self.snapshot = last_applied;
                 self.purged_up_to = last_applied;
@@ -178,6 +183,7 @@ impl Disk {
             accepted: Epoch(0),
             current: Epoch(0),
             is_incomplete: false,
+            is_between_states: false,
             purged_up_to: Zxid::ZERO,
             spoiled_from: None,
             refuses_cut: false,
