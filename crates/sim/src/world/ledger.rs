@@ -235,8 +235,8 @@ impl Ledger {
             self.lost_behind(last);
         }
         if is_void {
+            // What can not be read now may be there again later: also what a change was to put there.
             self.hidden = std::mem::take(&mut self.txns);
-            self.change = None;
             return Ok(self.hidden.len());
         }
         match self.change.take() {
