@@ -149,7 +149,7 @@ pub struct Election {
 enum Phase {
     /// The first election has not begun.
     Idle,
-    Looking(Looking),
+    Looking(Box<Looking>),
     Settled(Settled),
 }
 
@@ -215,14 +215,14 @@ impl Election {
         self.mesh.look(now.instant);
         let (number, epoch) = (self.clock.0, candidate.epoch.0);
         info!(round = number, epoch, last_logged = ?candidate.last_logged, "looking for a leader");
-        self.phase = Phase::Looking(Looking {
+        self.phase = Phase::Looking(Box::new(Looking {
             round,
             candidate,
             repeat_at: now.instant.after(self.options.notify_min),
             interval: self.options.notify_min,
             waiting: None,
             is_outdated: false,
-        });
+        }));
         self.tell_all(effects);
     }
 
@@ -359,8 +359,10 @@ impl Election {
     /// What follows from all that happened, and from time that has passed. Returns the outcome of
     /// an election, once.
     pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) -> Option<Elected> {
-        if let Phase::Looking(Looking { candidate, is_outdated: true, .. }) = self.phase {
-            self.begin(now, candidate, effects);
+        if let Phase::Looking(looking) = &self.phase
+            && looking.is_outdated
+        {
+            self.begin(now, looking.candidate, effects);
         }
         self.decide(now);
         self.repeat(now, effects);
@@ -538,7 +540,8 @@ impl Election {
         if now.instant >= looking.repeat_at {
             looking.interval = self.options.notify_max.min(looking.interval * 2);
             looking.repeat_at = now.instant.after(looking.interval);
-            looking.round.stand_if_needed();
+            let mesh = &self.mesh;
+            looking.round.take_part_if_needed(&self.quorums, |sid| mesh.is_down(sid));
             self.tell_all(effects);
         }
     }

@@ -336,6 +336,7 @@ impl Leading {
         if let (Phase::Proposed(_), Some(epoch), Some(last_logged)) =
             (&self.phase, current_epoch, last_logged)
             && (epoch, last_logged) > self.claim
+            && !core.quorums.is_only_pending(sid)
             && !mutant::active(28)
         {
             return Err(PeerMisbehaved::LaterHistory { sid, epoch, last_logged });
@@ -412,7 +413,7 @@ impl Leading {
                     }
                 }
             }
-            Phase::Proposed(epoch) if self.has_quorum(core, Learner::has_agreed) => {
+            Phase::Proposed(epoch) if self.has_agreement(core) => {
                 self.phase = Phase::Settling(epoch);
             }
             Phase::Settling(epoch) if core.is_settled() || mutant::active(154) => {
@@ -463,6 +464,25 @@ impl Leading {
     /// Whether this server and the learners of whom `has` is true are a quorum.
     fn has_quorum(&self, core: &Core, has: impl Fn(&Learner) -> bool) -> bool {
         has_quorum(core, &self.learners, has)
+    }
+
+    /// Whether a quorum has promised to follow nobody of an earlier epoch, and has nothing committed that this
+    /// server lacks.
+    ///
+    /// Who is to vote only once a pending membership is in force may have more, and no quorum without it. Yet what
+    /// only such servers have was not committed if no quorum of that membership can do without those who
+    /// have nothing more, and never will be: they have promised that.
+    fn has_agreement(&self, core: &Core) -> bool {
+        let has_nothing_more = |learner: &Learner| {
+            learner.has_agreed_up_to(self.claim) || mutant::active(28) && learner.has_agreed()
+        };
+        let is_without = |sid: Sid| {
+            sid == core.options.sid
+                || self.learners.values().any(|it| it.sid == Some(sid) && has_nothing_more(it))
+        };
+        self.has_quorum(core, has_nothing_more)
+            || core.quorums.none_decides_without(is_without)
+                && self.has_quorum(core, Learner::has_agreed)
     }
 
     /// What must be kept of the history: everything after this.

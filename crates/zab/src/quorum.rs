@@ -172,6 +172,17 @@ impl Quorums {
         self.each().any(|quorum| quorum.is_voter(sid))
     }
 
+    /// Whether this server votes only once the pending membership is in force.
+    pub fn is_only_pending(&self, sid: Sid) -> bool {
+        self.is_voter(sid) && !self.committed.is_voter(sid)
+    }
+
+    /// Whether a membership is pending of which no quorum can do without the voters that `has` accepts: what
+    /// none of them has was not committed since that membership was proposed.
+    pub fn none_decides_without(&self, has: impl Fn(Sid) -> bool) -> bool {
+        self.pending.as_ref().is_some_and(|pending| !pending.is_quorum(|sid| !has(sid)))
+    }
+
     fn each(&self) -> impl Iterator<Item = &Quorum> {
         std::iter::once(&self.committed).chain(&self.pending)
     }

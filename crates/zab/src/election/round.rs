@@ -24,8 +24,9 @@
 //!
 //! A server that will vote when a pending membership is in force votes already. It does not stand itself,
 //! since those that were not told of that membership would pass over its votes; unless all who stand have an
-//! earlier history, for it can follow none of them. With equal histories who votes in the membership in
-//! force is preferred.
+//! earlier history, and its vote is needed. Even then it gives way to one of them if no quorum of the pending
+//! membership can do without those who propose that one: then what only this server has was never committed,
+//! see [`crate::leading`]. With equal histories who votes in the membership in force is preferred.
 //!
 //! # What it leaves to others
 //!
@@ -53,7 +54,7 @@ pub(crate) struct Round {
     /// What this server proposes as long as it knows of nobody better. Without a leader if it is no
     /// voter.
     own: Vote,
-    /// What it proposes now; never worse than `own`.
+    /// What it proposes now; never worse than `own`, unless it gives way.
     proposal: Vote,
     /// The latest vote of each voter in this round, from those who look as well as from those who
     /// have a leader since.
@@ -62,8 +63,9 @@ pub(crate) struct Round {
     settled: BTreeMap<Sid, Ballot>,
     /// Who had a leader when it was last told of the proposal, and passed over it.
     passed_over: BTreeSet<Sid>,
-    /// Whether others propose who has an earlier history than this server, which does not stand.
-    is_needed: bool,
+    /// Who proposes, or proposed in an earlier round, somebody with an earlier history than this server's, which
+    /// does not stand.
+    behind: BTreeSet<Sid>,
 }
 
 /// What a notification calls for.
@@ -105,7 +107,7 @@ impl Round {
             received,
             settled,
             passed_over: BTreeSet::new(),
-            is_needed: false,
+            behind: BTreeSet::new(),
         };
         round.count_own();
         round
@@ -119,7 +121,7 @@ impl Round {
         };
         if ballot.state == ServerState::Looking && ballot.round < self.number {
             return match self.proposal.leader.is_none() && names_candidate(&ballot, quorums) {
-                true => self.borrow(ballot.vote, quorums),
+                true => self.borrow(from, ballot.vote, quorums),
                 false => Heard::TellSender,
             };
         }
@@ -135,14 +137,30 @@ impl Round {
         }
     }
 
-    /// Lets this server stand after all, if all who do have an earlier history. To be called when there was
-    /// time for others to be heard.
-    pub(crate) fn stand_if_needed(&mut self) {
+    /// Lets this server stand after all, or give way, if all who stand have an earlier history, and are enough
+    /// with it and not without it. To be called when there was time for others to be heard. Who stood when the
+    /// others can do without might be in their way: some propose it, and those who were not told of its
+    /// membership pass over that.
+    pub(crate) fn take_part_if_needed(&mut self, quorums: &Quorums, is_down: impl Fn(Sid) -> bool) {
         let has_history = matches!(self.own.last_logged, LastLogged::Zxid(_));
-        if self.is_needed && self.lacks_candidate() && has_history {
-            self.proposal = Vote { leader: Some(self.me), ..self.own };
+        let votes = |sid: Sid| self.behind.contains(&sid) && !is_down(sid);
+        let is_needed =
+            !quorums.is_quorum(votes) && quorums.is_quorum(|sid| sid == self.me || votes(sid));
+        if is_needed && self.lacks_candidate() && has_history {
+            let stands = Vote { leader: Some(self.me), ..self.own };
+            self.proposal = self.may_give_way_to(quorums).unwrap_or(stands);
             self.count_own();
         }
+    }
+
+    /// The best of those who stand whose supporters are needed by each quorum of the pending membership.
+    fn may_give_way_to(&self, quorums: &Quorums) -> Option<Vote> {
+        let looking = self.received.values().filter(|ballot| ballot.state == ServerState::Looking);
+        let votes = looking.map(|ballot| ballot.vote).filter(|vote| vote.leader.is_some());
+        let supports = |sid: Sid, vote: Vote| {
+            self.received.get(&sid).is_some_and(|ballot| ballot.vote == vote)
+        };
+        votes.filter(|&vote| quorums.none_decides_without(|sid| supports(sid, vote))).max()
     }
 
     /// Whether a quorum proposes what this server proposes.
@@ -190,12 +208,12 @@ impl Round {
     /// Proposes in this round whom others proposed in an earlier one, as it knows of nobody. They pass
     /// over a proposal of nobody, so they would never hear from it that there is a later round. So do those
     /// who do not vote: it may be that they are to vote, and all but they know it.
-    fn borrow(&mut self, vote: Vote, quorums: &Quorums) -> Heard {
+    fn borrow(&mut self, from: Sid, vote: Vote, quorums: &Quorums) -> Heard {
         if [self.own.last_logged, vote.last_logged].contains(&LastLogged::NoDatabase) {
             return Heard::Ignored(Ignored::NoDatabase);
         }
         if !beats(vote, self.own, quorums) {
-            self.is_needed = true;
+            self.behind.insert(from);
             return Heard::Counted;
         }
         self.proposal = vote;
@@ -217,7 +235,9 @@ impl Round {
         if beats(ballot.vote, self.proposal, quorums) {
             self.proposal = ballot.vote;
         }
-        self.is_needed |= self.lacks_candidate();
+        if self.lacks_candidate() {
+            self.behind.insert(from);
+        }
         self.received.insert(from, ballot);
         self.count_own();
         if self.proposal() != before {
@@ -371,7 +391,7 @@ mod tests {
 
     /// Server 4 of the pending membership 3, 4, 5; 1, 2 and 3 are in force.
     #[test]
-    fn who_votes_soon_stands_only_if_all_others_have_less() {
+    fn who_votes_soon_stands_only_if_all_others_have_less_and_need_its_vote() {
         let quorums =
             Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
         let at = |counter, leader| Vote {
@@ -380,14 +400,26 @@ mod tests {
             ..vote(1)
         };
         let proposed = |round: &Round| round.proposal().vote.leader.map(|sid| sid.0);
+        let nobody_is_down = |_: Sid| false;
         let (early, late) = (ElectionRound(2), ElectionRound(7));
         for number in [early, late] {
             let mut round = Round::new(Sid(4), true, late, at(5, None));
-            round.stand_if_needed();
+            let hear = |round: &mut Round, sid: i64| {
+                round.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(3))), number), &quorums)
+            };
+            round.take_part_if_needed(&quorums, nobody_is_down);
             assert_eq!(proposed(&round), None, "it knows of nobody else");
-            round.hear(Sid(3), Ballot::looking(at(4, Some(Sid(3))), number), &quorums);
-            assert_eq!(proposed(&round), None, "others may be heard");
-            round.stand_if_needed();
+            hear(&mut round, 3);
+            round.take_part_if_needed(&quorums, nobody_is_down);
+            assert_eq!(proposed(&round), None, "with its vote they are not enough either");
+            hear(&mut round, 2);
+            round.take_part_if_needed(&quorums, |sid| sid == Sid(2));
+            assert_eq!(proposed(&round), None, "as before");
+            let mut with_more = round.clone();
+            hear(&mut with_more, 5);
+            with_more.take_part_if_needed(&quorums, nobody_is_down);
+            assert_eq!(proposed(&with_more), None, "they are enough by themselves");
+            round.take_part_if_needed(&quorums, nobody_is_down);
             assert_eq!(proposed(&round), Some(4));
             let heard = round.hear(Sid(2), Ballot::looking(at(5, Some(Sid(2))), late), &quorums);
             assert_eq!((heard, proposed(&round)), (Heard::TellAll, Some(2)), "in force already");
@@ -396,6 +428,27 @@ mod tests {
         let earlier = Ballot::looking(at(5, Some(Sid(3))), early);
         assert_eq!(round.hear(Sid(3), earlier, &quorums), Heard::TellAll, "of the later round");
         assert_eq!((round.number(), proposed(&round)), (late, Some(3)));
+    }
+
+    /// Server 2 has more than 1 and 3, which are in force and propose 1.
+    #[test]
+    fn who_votes_soon_gives_way_if_nobody_can_decide_without_those_who_have_less() {
+        for (pending, expected) in [(&[1, 2][..], 1), (&[1, 2, 4], 2), (&[2], 2), (&[2, 4, 5], 2)] {
+            let quorums =
+                Quorums { committed: majority(&[1, 3]), pending: Some(majority(pending)) };
+            let at = |counter, leader| Vote {
+                last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
+                leader,
+                ..vote(1)
+            };
+            let number = ElectionRound(1);
+            let mut round = Round::new(Sid(2), true, number, at(5, None));
+            for sid in [1, 3, 5] {
+                round.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(1))), number), &quorums);
+            }
+            round.take_part_if_needed(&quorums, |_| false);
+            assert_eq!(round.proposal().vote.leader, Some(Sid(expected)), "{pending:?}");
+        }
     }
 
     #[test]

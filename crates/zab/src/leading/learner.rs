@@ -60,8 +60,8 @@ pub(crate) enum Stage {
     Agreed {
         /// The end of its own.
         last_logged: Option<Zxid>,
-        /// Whether that makes it part of the quorum; not if it had accepted the epoch before.
-        counts: bool,
+        /// Its current epoch. Without one it is not part of the quorum: it had accepted the epoch before.
+        current_epoch: Option<Epoch>,
     },
     /// It is being sent a snapshot.
     TakesSnapshot {
@@ -141,8 +141,11 @@ impl Learner {
         let (Stage::Invited, Some(sid)) = (self.stage, self.sid) else {
             return Err(self.not_due("AckEpoch"));
         };
-        let counts = (current_epoch.is_some() || mutant::active(23)) && last_logged.is_some();
-        self.stage = Stage::Agreed { last_logged, counts };
+        let current_epoch = match mutant::active(23) {
+            true => Some(current_epoch.unwrap_or_default()),
+            false => current_epoch,
+        };
+        self.stage = Stage::Agreed { last_logged, current_epoch };
         Ok(sid)
     }
 
@@ -267,7 +270,20 @@ impl Learner {
     }
 
     pub(crate) fn has_agreed(&self) -> bool {
-        matches!(self.stage, Stage::Agreed { counts: true, .. })
+        self.claim().is_some()
+    }
+
+    /// Whether it has agreed, and has nothing beyond this.
+    pub(crate) fn has_agreed_up_to(&self, last: (Epoch, Zxid)) -> bool {
+        self.claim().is_some_and(|claim| claim <= last)
+    }
+
+    /// What it has promised with: its current epoch, and the end of its history.
+    fn claim(&self) -> Option<(Epoch, Zxid)> {
+        match self.stage {
+            Stage::Agreed { last_logged, current_epoch } => current_epoch.zip(last_logged),
+            _ => None,
+        }
     }
 
     /// Whether it gets what is proposed and committed.
