@@ -76,7 +76,6 @@ enum Promise {
 
 impl Following {
     pub(crate) fn new(core: &mut Core, leader: Sid, now: Now, effects: &mut Vec<Effect>) -> Self {
-        let patience = core.options.tick * core.options.init_limit;
         let mut others = core.teachers(leader);
         let mut following = Self {
             leader,
@@ -84,7 +83,7 @@ impl Following {
             others,
             phase: Phase::Hesitating(now.instant.after(core.hesitation())),
             observers: None,
-            patience_ends: now.instant.after(patience),
+            patience_ends: now.instant.after(core.patience_at_first()),
         };
         following.connect(now, effects);
         following
@@ -391,12 +390,12 @@ impl Following {
 
     /// The leader has said something: it has its time again.
     fn listen(&mut self, core: &Core, now: Now) {
-        let ticks = match &self.phase {
-            Phase::Broadcasting(..) => core.options.sync_limit,
+        let patience = match &self.phase {
+            Phase::Broadcasting(..) => core.options.tick * core.options.sync_limit,
             // Others of the quorum may need all that time, and the leader waits for them.
-            _ => core.options.init_limit,
+            _ => core.patience_at_first(),
         };
-        self.patience_ends = now.instant.after(core.options.tick * ticks);
+        self.patience_ends = now.instant.after(patience);
     }
 }
 

@@ -85,7 +85,7 @@ impl Leading {
             learners: BTreeMap::new(),
             claim: (core.epochs.current(), core.history.last_logged()),
             began: now.instant,
-            patience_ends: now.instant.after(core.patience()),
+            patience_ends: now.instant.after(core.patience_at_first()),
             next_ping: now.instant.after(core.ping_interval()),
             is_overtaken: false,
             is_log_sound: true,
@@ -533,6 +533,12 @@ impl Phase {
 impl Core {
     pub(crate) fn ping_interval(&self) -> Duration {
         self.options.tick / 2
+    }
+
+    /// How long a server waits for the other side when its election is over. Theirs may not be: they may wait
+    /// for a better candidate, and would wait anew if this server began another round before that.
+    pub(crate) fn patience_at_first(&self) -> Duration {
+        self.patience() + self.options.election.finalize
     }
 
     /// How long a leader waits for a quorum in each phase before it serves.
