@@ -228,6 +228,11 @@ pub const ALL: &[Mutant] = &[
     ),
     mutant(165, "the name of a snapshot is not synced", &[D7, D3, P5]),
     of_peers(
+        166,
+        "who is to vote gives way though it may have what is committed",
+        "whole servers hardly ever lose a change where those do that decide about it",
+    ),
+    of_peers(
         131,
         "the snapshot of a new leader lacks what it has not heard of",
         "what follows the snapshot makes it good, unless its receiver dies before that",

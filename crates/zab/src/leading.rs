@@ -477,11 +477,11 @@ impl Leading {
             learner.has_agreed_up_to(self.claim) || mutant::active(28) && learner.has_agreed()
         };
         let is_without = |sid: Sid| {
-            sid == core.options.sid
-                || self.learners.values().any(|it| it.sid == Some(sid) && has_nothing_more(it))
+            let is_it = |it: &&Learner| it.sid == Some(sid) && it.may_vote();
+            sid == core.options.sid || self.learners.values().filter(is_it).any(has_nothing_more)
         };
         self.has_quorum(core, has_nothing_more)
-            || core.quorums.none_decides_without(is_without)
+            || (core.quorums.none_decides_without(is_without) || mutant::active(166))
                 && self.has_quorum(core, Learner::has_agreed)
     }
 

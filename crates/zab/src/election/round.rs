@@ -160,7 +160,9 @@ impl Round {
         let supports = |sid: Sid, vote: Vote| {
             self.received.get(&sid).is_some_and(|ballot| ballot.vote == vote)
         };
-        votes.filter(|&vote| quorums.none_decides_without(|sid| supports(sid, vote))).max()
+        let nobody_decides_without =
+            |vote| quorums.none_decides_without(|sid| supports(sid, vote)) || mutant::active(166);
+        votes.filter(|&vote| nobody_decides_without(vote)).max()
     }
 
     /// Whether a quorum proposes what this server proposes.

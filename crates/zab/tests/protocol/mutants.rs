@@ -75,10 +75,15 @@ const ALL: &[Mutant] = &[
     mutant(145, "a cut that is refused has cut what waits in memory", &["script"]),
     mutant(154, "a leader begins its epoch before its own log is durable", &["D1", "D4"]),
     mutant(134, "a membership that is pending has no say", &["R2", "D4"]),
+    mutant(
+        166,
+        "who is to vote gives way though it may have what is committed",
+        &["script", "M1", "M3"],
+    ),
 ];
 
 /// Those that need memberships that change.
-const OF_CHANGES: &[u32] = &[59, 60, 133, 134];
+const OF_CHANGES: &[u32] = &[59, 60, 133, 134, 166];
 
 /// Those that the search of a small scope is to find.
 const OF_SYNCHRONIZATION: &[u32] = &[1, 2, 3, 4, 5, 6, 8, 9, 10, 17, 18, 19, 25];
