@@ -5,12 +5,14 @@
 //! [`DiskFile::sync_data`], its name by [`Disk::sync_dir`] of its directory. Every operation may
 //! fail; there is no infallible variant.
 //!
-//! Three implementations: [`RealDisk`], [`SimulatedDisk`] (in memory, may lose power),
+//! Four implementations: [`RealDisk`], [`SimulatedDisk`] (in memory, may lose power),
+//! [`VolatileDisk`] (real files, of which the end of the process takes what is not synced),
 //! [`FaultyDisk`] (wraps another one and fails as planned).
 
 mod faults;
 mod real;
 mod simulated;
+mod volatile;
 
 use std::io;
 use std::path::Path;
@@ -19,6 +21,7 @@ use std::time::Duration;
 pub use faults::{Fault, FaultKind, FaultPlan, FaultyDisk, FaultyFile, Operation};
 pub use real::{RealDisk, RealFile, RealLock};
 pub use simulated::{Choices, SECTOR_BYTES, SimulatedDisk, SimulatedFile, SimulatedLock};
+pub use volatile::{Observer, Tally, VolatileDisk, VolatileFile};
 
 /// Files in directories. Clones are handles of the same disk.
 pub trait Disk: Clone + Send + Sync + 'static {

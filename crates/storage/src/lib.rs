@@ -72,9 +72,9 @@ mod watermark;
 
 pub use data_dir::{DataDir, MissingDirectory};
 pub use disk::{
-    Access, Choices, Disk, DiskFile, Fault, FaultKind, FaultPlan, FaultyDisk, FaultyFile,
+    Access, Choices, Disk, DiskFile, Fault, FaultKind, FaultPlan, FaultyDisk, FaultyFile, Observer,
     Operation, RealDisk, RealFile, RealLock, SECTOR_BYTES, SimulatedDisk, SimulatedFile,
-    SimulatedLock,
+    SimulatedLock, Tally, VolatileDisk, VolatileFile,
 };
 pub use epochs::{AcceptedEpochStored, CurrentEpochStored, Epochs};
 pub use error::{Action, CutObstacle, Damage, Error, SnapshotDamage};

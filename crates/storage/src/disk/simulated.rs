@@ -23,7 +23,7 @@ use super::{Access, Disk, DiskFile};
 pub const SECTOR_BYTES: usize = 512;
 
 /// A torn sector is torn at a multiple of this.
-const TEAR_BYTES: usize = 8;
+pub(super) const TEAR_BYTES: usize = 8;
 
 /// Where a simulation's decisions come from.
 pub trait Choices {
