@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use types::{Instant, Now};
 
+use crate::machine;
+
 /// Both clocks, the monotonic one counted from the start of the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -32,5 +34,6 @@ impl Clock {
 /// Milliseconds since 1970; before that, zero.
 pub(crate) fn wall_ms() -> i64 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+    let since_1970_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
+    since_1970_ms.saturating_add(machine::wall_error_ms()).max(0)
 }

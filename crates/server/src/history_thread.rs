@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use replica::Input;
-use storage::{DataDir, Error, History, RealDisk};
+use storage::{DataDir, Error, History};
 use tracing::warn;
 use types::Zxid;
 use zab::Link;
 
 use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
+use crate::machine::ServerDisk;
 
 /// Bytes of log that are read together. Large enough that a learner does not wait for the hand-overs
 /// between threads, small enough that all observers of an ensemble may come at once.
@@ -44,13 +45,13 @@ pub(crate) enum ReadJob {
 /// What the thread works with.
 #[derive(Debug)]
 pub(crate) struct HistoryThread {
-    data_dir: Arc<DataDir<RealDisk>>,
-    readings: BTreeMap<Link, History<RealDisk>>,
+    data_dir: Arc<DataDir<ServerDisk>>,
+    readings: BTreeMap<Link, History<ServerDisk>>,
 }
 
 impl HistoryThread {
     /// One that reads nothing yet.
-    pub(crate) fn new(data_dir: Arc<DataDir<RealDisk>>) -> Self {
+    pub(crate) fn new(data_dir: Arc<DataDir<ServerDisk>>) -> Self {
         Self { data_dir, readings: BTreeMap::new() }
     }
 
@@ -120,6 +121,7 @@ mod tests {
     use zab::Input as Answer;
 
     use super::*;
+    use crate::machine::disk;
 
     const LINK: Link = Link(7);
 
@@ -134,7 +136,7 @@ mod tests {
             let directory = tempfile::tempdir().expect("a directory");
             let path = directory.path().to_owned();
             let directories = Directories { snapshots: path.clone(), logs: path };
-            let data_dir = DataDir::open(RealDisk, directories, MissingDirectory::Create)
+            let data_dir = DataDir::open(disk(), directories, MissingDirectory::Create)
                 .expect("the directory is free");
             let recover = storage::RecoverOptions {
                 tree: tree::Options {

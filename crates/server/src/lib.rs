@@ -36,6 +36,7 @@ mod inbox;
 mod io_thread;
 mod letterbox;
 mod log_thread;
+mod machine;
 mod member;
 mod operator;
 mod oracle;

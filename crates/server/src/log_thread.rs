@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use config::MembershipFiles;
 use replica::Input;
-use storage::{DataDir, Error, Log, RealDisk, ReceivedSnapshot, RecoverOptions};
+use storage::{DataDir, Error, Log, ReceivedSnapshot, RecoverOptions};
 use tracing::{error, info, warn};
 use types::{Epoch, LineLimit, Zxid};
 use wire::stored::LogBatch;
@@ -21,6 +21,7 @@ use zab::{Link, Memberships};
 use crate::clock::Clock;
 use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
+use crate::machine::ServerDisk;
 use crate::view::Views;
 
 /// What the log thread is asked to do.
@@ -48,7 +49,7 @@ pub(crate) enum Change {
         /// Over which connection it came.
         link: Link,
         /// All of it.
-        snapshot: Box<ReceivedSnapshot<RealDisk>>,
+        snapshot: Box<ReceivedSnapshot<ServerDisk>>,
     },
     /// [`zab::Effect::StoreMemberships`]. Nobody waits for that.
     KeepMemberships(Memberships),
@@ -69,7 +70,7 @@ pub(crate) struct GroupOptions {
 
 /// What the thread works with, beside the log.
 pub(crate) struct LogThread {
-    pub(crate) data_dir: Arc<DataDir<RealDisk>>,
+    pub(crate) data_dir: Arc<DataDir<ServerDisk>>,
     pub(crate) options: GroupOptions,
     /// How the state is read again when the log was cut.
     pub(crate) recover: RecoverOptions,
@@ -88,7 +89,7 @@ impl LogThread {
     /// When the disk fails, or the log can not be cut as a leader wants it.
     pub(crate) fn run(
         mut self,
-        mut log: Log<RealDisk>,
+        mut log: Log<ServerDisk>,
         jobs: &Inbox<LogJob>,
         helm: &Helm,
     ) -> Result<(), Error> {
@@ -141,7 +142,7 @@ impl LogThread {
     /// Makes durable what was written.
     fn sync(
         &self,
-        log: &mut Log<RealDisk>,
+        log: &mut Log<ServerDisk>,
         written: &mut Vec<Arc<LogBatch>>,
         answers: &mut Vec<Input>,
     ) -> Result<(), Error> {
@@ -167,9 +168,9 @@ impl LogThread {
     /// Makes a change; gives back the log that goes on, and the answer.
     fn make(
         &mut self,
-        log: Log<RealDisk>,
+        log: Log<ServerDisk>,
         change: Change,
-    ) -> Result<(Log<RealDisk>, Option<Input>), Error> {
+    ) -> Result<(Log<ServerDisk>, Option<Input>), Error> {
         let (log, answer) = match change {
             Change::AcceptEpoch(epoch) => {
                 let epoch = self.data_dir.store_accepted_epoch(epoch)?.epoch();
@@ -208,7 +209,7 @@ impl LogThread {
 impl LogThread {
     /// Cuts the log behind a transaction, if the files allow it; otherwise they stay as they are, and
     /// the leader has to send a snapshot.
-    fn cut(&self, log: Log<RealDisk>, keep: Zxid) -> Result<(Log<RealDisk>, Input), Error> {
+    fn cut(&self, log: Log<ServerDisk>, keep: Zxid) -> Result<(Log<ServerDisk>, Input), Error> {
         let end = log.last_logged();
         if let Some(refusal) = self.data_dir.cut_refusal(keep)? {
             warn!(from = %end, to = %keep, %refusal,

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use config::{Config, Ensemble};
 use replica::{EnsembleOptions, LocalSessions, membership_in};
-use storage::{DataDir, Epochs, Error, Memory, Origin, RealDisk, Recovered};
+use storage::{DataDir, Epochs, Error, Memory, Origin, Recovered};
 use tracing::warn;
 use zab::{
     ElectionOptions, HistoryBounds, LogReading, Memberships, ObserverMasters, ObserverPauses,
     SynchronizationsMax,
 };
+
+use crate::machine::ServerDisk;
 
 /// How long an election that could end is kept open for a better candidate, as Apache's servers do.
 const FINALIZE: Duration = Duration::from_millis(200);
@@ -26,7 +28,7 @@ const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 pub(crate) fn ensemble_options(
     config: &Config,
     ensemble: &Ensemble,
-    data_dir: &DataDir<RealDisk>,
+    data_dir: &DataDir<ServerDisk>,
     recovered: &Recovered,
     seed: u64,
 ) -> Result<EnsembleOptions, Error> {

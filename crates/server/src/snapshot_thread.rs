@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use replica::{Effect, Input};
-use storage::{Compression, DataDir, Error, RealDisk, SnapshotWriter, put_head};
+use storage::{Compression, DataDir, Error, SnapshotWriter, put_head};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::helm::Helm;
 use crate::inbox::{Inbox, Taken};
+use crate::machine::ServerDisk;
 use crate::peers::news::StreamPart;
 use crate::view::Views;
 
@@ -42,7 +43,7 @@ pub(crate) struct KeepOptions {
 
 /// What the thread works with.
 pub(crate) struct Keeper {
-    pub(crate) data_dir: Arc<DataDir<RealDisk>>,
+    pub(crate) data_dir: Arc<DataDir<ServerDisk>>,
     pub(crate) options: KeepOptions,
     pub(crate) clock: Clock,
     pub(crate) views: Arc<Views>,
@@ -155,6 +156,6 @@ impl Keeper {
 
 /// A snapshot under way.
 struct Writing {
-    file: SnapshotWriter<RealDisk>,
+    file: SnapshotWriter<ServerDisk>,
     started: std::time::Instant,
 }

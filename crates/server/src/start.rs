@@ -11,13 +11,14 @@ use std::net::SocketAddr;
 use config::Config;
 use mio::net::TcpListener;
 use replica::first_session;
-use storage::{DataDir, Directories, MissingDirectory, RealDisk, Recovered, RecoveredMember};
+use storage::{DataDir, Directories, MissingDirectory, Recovered, RecoveredMember};
 use tracing::{info, warn};
 use tree::Tree;
 
 use crate::clock::{Clock, wall_ms};
 use crate::crew::Crew;
 use crate::door;
+use crate::machine::{ServerDisk, disk};
 use crate::member::{ensemble_options, memberships};
 use crate::peers::errand::Errand;
 use crate::peers::{self, Peers, PeersError, PeersThread};
@@ -94,7 +95,7 @@ fn peers_thread(config: &Config, clock: Clock) -> Result<Option<(Peers, PeersThr
     Ok(Some((peers, thread)))
 }
 
-fn open_directories(config: &Config) -> Result<DataDir<RealDisk>, storage::Error> {
+fn open_directories(config: &Config) -> Result<DataDir<ServerDisk>, storage::Error> {
     let directories = Directories {
         snapshots: config.storage.data_dir.clone(),
         logs: config.storage.data_log_dir.clone(),
@@ -104,11 +105,11 @@ fn open_directories(config: &Config) -> Result<DataDir<RealDisk>, storage::Error
     } else {
         MissingDirectory::Refuse
     };
-    DataDir::open(RealDisk, directories, missing)
+    DataDir::open(disk(), directories, missing)
 }
 
 fn recover(
-    data_dir: &DataDir<RealDisk>,
+    data_dir: &DataDir<ServerDisk>,
     config: &Config,
     seed: u64,
 ) -> Result<Recovered, storage::Error> {

@@ -11,12 +11,13 @@
 use std::sync::Arc;
 
 use replica::Input;
-use storage::{Compression, DataDir, Error, RealDisk, Received, ReceivingSnapshot};
+use storage::{Compression, DataDir, Error, Received, ReceivingSnapshot};
 use tracing::{info, warn};
 use zab::Link;
 
 use crate::inbox::Inbox;
 use crate::log_thread::{Change, LogJob};
+use crate::machine::ServerDisk;
 use crate::peers::Peers;
 use crate::peers::errand::{Errand, StreamProgress};
 use crate::peers::news::StreamPart;
@@ -29,7 +30,7 @@ pub(crate) struct Receiver {
     log: Arc<Inbox<LogJob>>,
     peers: Peers,
     /// The snapshot that is arriving; `None` in it if it was given up.
-    arriving: Option<(Link, Option<ReceivingSnapshot<RealDisk>>)>,
+    arriving: Option<(Link, Option<ReceivingSnapshot<ServerDisk>>)>,
 }
 
 impl Receiver {
@@ -45,7 +46,11 @@ impl Receiver {
 
     /// Takes what has arrived. Returns what the replica has to know: that more is to come, or that nothing
     /// comes of it.
-    pub(super) fn take(&mut self, data_dir: &DataDir<RealDisk>, part: StreamPart) -> Option<Input> {
+    pub(super) fn take(
+        &mut self,
+        data_dir: &DataDir<ServerDisk>,
+        part: StreamPart,
+    ) -> Option<Input> {
         match part {
             StreamPart::Head { link, last_applied } => {
                 info!(zxid = %last_applied, "receiving a snapshot");
@@ -101,7 +106,7 @@ impl Receiver {
     fn advance(
         &mut self,
         link: Link,
-        mut snapshot: ReceivingSnapshot<RealDisk>,
+        mut snapshot: ReceivingSnapshot<ServerDisk>,
         bytes: &[u8],
     ) -> Result<Option<usize>, Error> {
         match snapshot.take(bytes)? {
@@ -140,6 +145,7 @@ mod tests {
 
     use super::*;
     use crate::inbox::Taken;
+    use crate::machine::disk;
 
     const LINK: Link = Link(7);
     const TREE: tree::Options = tree::Options {
@@ -150,7 +156,7 @@ mod tests {
 
     struct Fixture {
         receiver: Receiver,
-        data_dir: DataDir<RealDisk>,
+        data_dir: DataDir<ServerDisk>,
         _poll: Poll,
         _directory: TempDir,
     }
@@ -160,7 +166,7 @@ mod tests {
             let directory = tempfile::tempdir().expect("a directory");
             let path = directory.path().to_owned();
             let directories = Directories { snapshots: path.clone(), logs: path };
-            let data_dir = DataDir::open(RealDisk, directories, MissingDirectory::Create);
+            let data_dir = DataDir::open(disk(), directories, MissingDirectory::Create);
             let (peers, poll) = Peers::unattended();
             let receiver = Receiver::new(Compression::None, TREE, Arc::default(), peers);
             let data_dir = data_dir.expect("the directory is free");

@@ -11,7 +11,7 @@ use replica::{
     FrontId, Frontend, FrontendOptions, Input, LONG_ANSWER_BYTES, LargeRequests, Outstanding,
     Replica,
 };
-use storage::{DataDir, Log, Origin, RealDisk, Recovered};
+use storage::{DataDir, Log, Origin, Recovered};
 use types::LineLimit;
 
 use super::StartError;
@@ -24,6 +24,7 @@ use crate::history_thread::{HistoryThread, ReadJob};
 use crate::inbox::Inbox;
 use crate::io_thread::{Equipment, IoThread};
 use crate::log_thread::{LogJob, LogThread};
+use crate::machine::ServerDisk;
 use crate::operator::{Desk, Facts, Operator};
 use crate::oracle::OracleThread;
 use crate::peers::{Peers, PeersError, PeersThread};
@@ -92,8 +93,8 @@ impl Threads {
     pub(super) fn start(
         self,
         config: &Config,
-        log: Log<RealDisk>,
-        data_dir: DataDir<RealDisk>,
+        log: Log<ServerDisk>,
+        data_dir: DataDir<ServerDisk>,
         listener: Option<TcpListener>,
         peers: Option<(Peers, PeersThread)>,
     ) -> Result<Crew, StartError> {
@@ -163,7 +164,7 @@ impl Threads {
     fn storage_threads(
         &self,
         config: &Config,
-        data_dir: &Arc<DataDir<RealDisk>>,
+        data_dir: &Arc<DataDir<ServerDisk>>,
         jobs: &Jobs,
         peers: Option<Peers>,
     ) -> (Keeper, LogThread) {
@@ -216,7 +217,7 @@ impl Crew {
     /// Starts the thread that reads the log for learners.
     fn start_history_thread(
         &mut self,
-        data_dir: Arc<DataDir<RealDisk>>,
+        data_dir: Arc<DataDir<ServerDisk>>,
         jobs: Arc<Inbox<ReadJob>>,
     ) -> io::Result<()> {
         let mut thread = HistoryThread::new(data_dir);
@@ -231,7 +232,7 @@ impl Crew {
         &mut self,
         mut keeper: Keeper,
         log_thread: LogThread,
-        log: Log<RealDisk>,
+        log: Log<ServerDisk>,
         jobs: Jobs,
     ) -> io::Result<()> {
         self.spawn("snapshots", move |shared| {
