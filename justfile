@@ -48,6 +48,17 @@ ordeal-mutants *OPTIONS:
 fuzz TARGET="all" SECONDS="60":
     cargo xtask fuzz {{TARGET}} {{SECONDS}}
 
+# Servers built so that what they have not synced is lost when they are killed, again and again: an ensemble, or
+# one alone with `--servers 1`. With `--lie` the disk lies about syncs, which has to be found.
+power CYCLES="100" *OPTIONS:
+    CARGO_TARGET_DIR=target/faults cargo build -p reefkeeper --features faults
+    cargo run --release -p torture -- power --cycles {{CYCLES}} {{OPTIONS}}
+
+# Ensembles of the same servers, whose disks and clocks fail as well.
+faults SECONDS="120" *OPTIONS:
+    CARGO_TARGET_DIR=target/faults cargo build -p reefkeeper --features faults
+    cargo run --release -p torture -- ensemble --planned-faults --binary target/faults/debug/reefkeeper --seconds {{SECONDS}} {{OPTIONS}}
+
 # The interoperation suites, or some of them, against the server as it is.
 interop *SUITES:
     cargo build --release -p reefkeeper

@@ -12,10 +12,12 @@
 
 mod caller;
 mod evidence;
+mod machine;
 mod members;
 mod nemesis;
 mod network;
 mod recorder;
+mod rot;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,7 +39,9 @@ use types::{ExtendedTypes, Zxid};
 use crate::failure::Failure;
 use crate::random::Random;
 use caller::{Caller, Scene};
+pub(crate) use machine::{Machine, Plant};
 pub(crate) use members::Members;
+use members::Toll;
 pub(crate) use nemesis::Nemesis;
 use recorder::Recorder;
 
@@ -47,6 +51,11 @@ const PEACE_MS: u64 = 1_200;
 const NAMES: u64 = 12;
 /// Requests that a client may have on the wire.
 const WINDOW: usize = 6;
+
+/// How long the farewell of clients may take, once nothing is broken any more.
+const FAREWELL: Duration = Duration::from_secs(30);
+/// The same where a mistake was planted: servers that have lost everything serve nobody who has seen it.
+const SHORT_FAREWELL: Duration = Duration::from_secs(3);
 
 /// What a run does.
 #[derive(clap::Args, Clone, Debug)]
@@ -66,7 +75,11 @@ pub(crate) struct Options {
     /// For how long each ensemble has faults, in seconds.
     #[arg(long, default_value_t = 8)]
     round_seconds: u64,
-    /// What is done to it: all kinds, if not said.
+    /// The program was built with `--features faults`: its machines can be told to fail, and killing it is a
+    /// loss of power.
+    #[arg(long)]
+    planned_faults: bool,
+    /// What is done to it: all kinds that can be done, if not said.
     #[arg(long, value_delimiter = ',')]
     nemeses: Vec<Nemesis>,
     /// Decides what is asked and what is broken, as far as it can be decided.
@@ -77,14 +90,28 @@ pub(crate) struct Options {
 /// What came of a run in which no promise was broken.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    rounds: u64,
-    kills: u64,
+    pub(crate) rounds: u64,
+    pub(crate) toll: Toll,
     faults: BTreeMap<Nemesis, u64>,
     answered: u64,
+    /// Writes among them that were not refused.
+    pub(crate) acknowledged: u64,
+    /// Writes among these that are in no log.
+    pub(crate) lost: u64,
     unknown: u64,
     events: u64,
     transactions: u64,
-    took: Duration,
+    pub(crate) took: Duration,
+}
+
+/// What a round is made with.
+#[derive(Debug)]
+pub(crate) struct Terms<'t> {
+    /// The server's program.
+    pub(crate) binary: &'t Path,
+    pub(crate) machine: Machine,
+    pub(crate) servers: usize,
+    pub(crate) clients: u32,
 }
 
 /// Runs rounds until the time is over.
@@ -94,47 +121,74 @@ pub(crate) struct Report {
 pub(crate) fn run(options: &Options) -> Result<Report, Failure> {
     let start = Instant::now();
     let mut report = Report::default();
+    let machine = if options.planned_faults { Machine::Told(Plant::NONE) } else { Machine::Sound };
+    let terms = Terms {
+        binary: &options.binary,
+        machine,
+        servers: usize::from(options.servers),
+        clients: options.clients,
+    };
     while report.rounds == 0 || start.elapsed() < Duration::from_secs(options.seconds) {
-        let directory =
-            tempfile::tempdir().map_err(Failure::io("there is no room for a directory"))?;
-        let result =
-            run_round(options, directory.path(), options.seed + report.rounds, &mut report);
-        if let Err(failure) = result {
-            let (kept, round) = (directory.keep(), report.rounds + 1);
-            eprintln!("torture: round {round}; the directory is kept: {}", kept.display());
-            return Err(failure);
-        }
-        report.rounds += 1;
+        let seed = options.seed + report.rounds;
+        run_round(&terms, seed, &mut report, |members, random, report| {
+            break_things(options, machine, members, random, report)
+        })?;
     }
     report.took = start.elapsed();
     Ok(report)
 }
 
-fn run_round(
-    options: &Options,
+/// What is done to the members of a round while clients are at work.
+pub(crate) type Attack<'a> =
+    &'a mut dyn FnMut(&mut Members, &mut Random, &mut Report) -> Result<(), Failure>;
+
+/// Runs a round with an ensemble of its own, and looks at all that was seen.
+///
+/// # Errors
+/// At the first promise that was broken; the directory is kept then, with the history.
+pub(crate) fn run_round(
+    terms: &Terms<'_>,
+    seed: u64,
+    report: &mut Report,
+    mut attack: impl FnMut(&mut Members, &mut Random, &mut Report) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let directory = tempfile::tempdir().map_err(Failure::io("there is no room for a directory"))?;
+    let result = run_round_in(terms, directory.path(), seed, report, &mut attack);
+    report.rounds += 1;
+    if let (Err(_), false) = (&result, terms.machine.is_planted()) {
+        let kept = directory.keep();
+        eprintln!("torture: seed {seed}; the directory is kept: {}", kept.display());
+    }
+    result
+}
+
+fn run_round_in(
+    terms: &Terms<'_>,
     directory: &Path,
     seed: u64,
     report: &mut Report,
+    attack: Attack<'_>,
 ) -> Result<(), Failure> {
     let mut random = Random::new(seed);
-    let count = usize::from(options.servers);
-    let mut members = Members::start(&options.binary, directory, count, &mut random)?;
+    let count = terms.servers;
+    let mut members = Members::start(terms.binary, terms.machine, directory, count, &mut random)?;
     members.wait_until_whole()?;
     let scene = Scene {
         recorder: Recorder::new(),
         addresses: members.addresses(),
         plan: plan(seed, count),
         is_peace: AtomicBool::new(false),
+        farewell: if terms.machine.is_planted() { SHORT_FAREWELL } else { FAREWELL },
         connections: AtomicU64::new(0),
     };
     let result = thread::scope(|scope| {
-        let callers: Vec<_> = (0..options.clients)
+        let callers: Vec<_> = (0..terms.clients)
             .map(|number| {
                 let caller = Caller::new(&scene, number, random.below(u64::MAX));
                 scope.spawn(|| caller.run())
             })
             .collect();
-        let broken = break_things(options, &mut members, &mut random, report);
+        let broken = attack(&mut members, &mut random, report);
         scene.is_peace.store(true, Ordering::Release);
         let ends = callers
             .into_iter()
@@ -142,34 +196,55 @@ fn run_round(
         ends.fold(broken, Result::and)
     });
     let mut history = scene.recorder.into_history();
-    let checked = result.and_then(|()| {
-        members.stop()?;
-        history.log = evidence::transactions(members.homes())?;
-        evidence::require_sound_trees(members.homes(), &history.log)?;
-        Case::new(&history, rules(), Zxid::ZERO, Reads::MayLag)?.check()?;
-        Ok(())
-    });
+    let checked = result.and_then(|()| members.stop()).and_then(|()| check(&members, &mut history));
+    members.kill_together(&(0..count).collect::<Vec<_>>())?;
+    report.toll.add(members.toll());
+    // Whatever was broken: this is what it comes to.
+    let writes = evidence::acknowledged(&history);
+    report.count(&history, writes.len());
+    let checked = match evidence::lost(writes, members.homes()) {
+        Ok(lost) => {
+            report.lost += lost.len() as u64;
+            match lost.first() {
+                Some(&(first, ..)) => Err(Failure::Lost { count: lost.len(), first }),
+                None => checked,
+            }
+        }
+        Err(failure) => checked.and(Err(failure)),
+    };
     if checked.is_err() {
         save(&history, directory)?;
     }
-    report.count(&history);
     checked
+}
+
+/// Looks at what clients saw and what members have.
+fn check(members: &Members, history: &mut History) -> Result<(), Failure> {
+    members.require_no_panic()?;
+    history.log = evidence::transactions(members.homes())?;
+    evidence::require_sound_trees(members.homes(), &history.log)?;
+    let reads = if members.count() == 1 { Reads::AreFresh } else { Reads::MayLag };
+    Ok(Case::new(history, rules(), Zxid::ZERO, reads)?.check()?)
 }
 
 /// One fault after the other, until the time is over; then all is mended.
 fn break_things(
     options: &Options,
+    machine: Machine,
     members: &mut Members,
     random: &mut Random,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let kinds = if options.nemeses.is_empty() { &Nemesis::ALL[..] } else { &options.nemeses };
+    let mut kinds =
+        if options.nemeses.is_empty() { Nemesis::of(machine) } else { options.nemeses.clone() };
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(options.round_seconds) {
         thread::sleep(Duration::from_millis(random.below(PEACE_MS)));
         let which = usize::try_from(random.below(kinds.len() as u64)).unwrap_or(0);
-        report.kills += kinds[which].strike(members, random)?;
-        *report.faults.entry(kinds[which]).or_default() += 1;
+        let nemesis = kinds[which];
+        nemesis.strike(members, random)?;
+        kinds.retain(|other| nemesis.gets_on_with(*other));
+        *report.faults.entry(nemesis).or_default() += 1;
     }
     members.heal()?;
     members.wait_until_whole()
@@ -198,7 +273,8 @@ fn save(history: &History, directory: &Path) -> Result<(), Failure> {
 }
 
 impl Report {
-    fn count(&mut self, history: &History) {
+    fn count(&mut self, history: &History, acknowledged: usize) {
+        self.acknowledged += acknowledged as u64;
         for line in &history.lines {
             match line.event {
                 Event::Reply { .. } => self.answered += 1,
@@ -218,11 +294,15 @@ impl fmt::Display for Report {
         writeln!(f, "requests left open   {}", self.unknown)?;
         writeln!(f, "watch events         {}", self.events)?;
         writeln!(f, "transactions         {}", self.transactions)?;
-        writeln!(f, "processes killed     {}", self.kills)?;
+        writeln!(f, "writes acknowledged  {}", self.acknowledged)?;
+        writeln!(f, "acknowledged, lost   {}", self.lost)?;
+        writeln!(f, "{}", self.toll)?;
         for (nemesis, times) in &self.faults {
             writeln!(f, "  {nemesis:<18} {times}")?;
         }
-        writeln!(f, "promises broken      0")?;
+        if self.lost == 0 {
+            writeln!(f, "promises broken      0")?;
+        }
         write!(f, "took, s              {:.1}", self.took.as_secs_f64())
     }
 }

@@ -94,6 +94,25 @@ pub(crate) enum Failure {
         /// How long was waited.
         patience_s: u64,
     },
+    /// A server that was to be told what to do has not looked.
+    #[error(
+        "the server did not take its orders within {patience_s} s: was it built with `--features faults`?"
+    )]
+    NotListening {
+        /// How long was waited.
+        patience_s: u64,
+    },
+    /// Writes that were acknowledged are in no log.
+    #[error("{count} acknowledged writes are in no log, the first of them is {first}")]
+    Lost {
+        /// How many.
+        count: usize,
+        /// The first.
+        first: Zxid,
+    },
+    /// Servers with a planted mistake have lost nothing.
+    #[error("the mistake that was planted has cost nothing that was acknowledged")]
+    NothingFound,
     /// The system, or the connection where it must not end.
     #[error("{doing}")]
     Io {

@@ -17,8 +17,8 @@
 //! `ensemble` does all kinds of things to several servers at once, see [`ensemble`]; `recipes` lets the
 //! recipes of the Rust client work meanwhile, see [`recipes`].
 //!
-//! Killing a process shows nothing about power: what the kernel has, survives. Loss of power is
-//! simulated, see the crate `sim`.
+//! Killing a process shows nothing about power: what the kernel has, survives. `power` does it to servers
+//! that are built so that they lose what they have not synced, see [`power`].
 
 #![expect(clippy::print_stdout, reason = "a program for terminals")]
 
@@ -27,6 +27,7 @@ mod ensemble;
 mod failure;
 mod ledger;
 mod line;
+mod power;
 mod process;
 mod random;
 mod recipes;
@@ -57,6 +58,8 @@ enum Mode {
     /// Ensembles of servers that are killed, stopped and cut off from each other; every promise is
     /// checked against what all clients saw.
     Ensemble(ensemble::Options),
+    /// All servers lose power, again and again: what they have not synced is gone.
+    Power(power::Options),
     /// The recipes of the Rust client, on such ensembles, with participants that fail as well.
     Recipes(recipes::Options),
 }
@@ -90,6 +93,9 @@ fn main() -> ExitCode {
         Mode::Full(options) => (options.seed, run_rounds(&options, Ending::DiskFull)),
         Mode::Ensemble(options) => {
             (options.seed, ensemble::run(&options).map(|report| report.to_string()))
+        }
+        Mode::Power(options) => {
+            (options.seed, power::run(&options).map(|report| report.to_string()))
         }
         Mode::Recipes(options) => {
             (options.seed, recipes::run(&options).map(|report| report.to_string()))

@@ -22,7 +22,7 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::ensemble::{Members, Nemesis};
+use crate::ensemble::{Machine, Members, Nemesis};
 use crate::failure::Failure;
 use crate::random::Random;
 
@@ -93,7 +93,8 @@ fn run_round(options: &Options, seed: u64, report: &mut Report) -> Result<Vec<Hi
         let directory =
             tempfile::tempdir().map_err(Failure::io("there is no room for a directory"))?;
         let mut random = Random::new(seed);
-        let mut members = Members::start(&options.binary, directory.path(), SERVERS, &mut random)?;
+        let (binary, machine) = (&options.binary, Machine::Sound);
+        let mut members = Members::start(binary, machine, directory.path(), SERVERS, &mut random)?;
         members.wait_until_whole()?;
         let addresses: Vec<_> = members.addresses().iter().map(SocketAddr::to_string).collect();
         let ensemble = addresses.join(",");
@@ -117,7 +118,10 @@ fn break_things(
     random: &mut Random,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let kinds = if options.nemeses.is_empty() { &Nemesis::ALL[..] } else { &options.nemeses };
+    let kinds = match options.nemeses.is_empty() {
+        true => Nemesis::of(Machine::Sound),
+        false => options.nemeses.clone(),
+    };
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(options.round_seconds) {
         thread::sleep(Duration::from_millis(random.below(PEACE_MS)));

@@ -36,8 +36,6 @@ const ATTEMPT_PAUSE_MS: u64 = 60;
 const THINK_MS: u64 = 12;
 /// Of a thousand bundles, after how many the client goes to another member.
 const MOVES_PERMILLE: u64 = 15;
-/// How long the farewell may take, once nothing is broken any more.
-const FAREWELL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all clients of a round share.
 pub(crate) struct Scene {
@@ -46,6 +44,8 @@ pub(crate) struct Scene {
     pub(crate) plan: Plan,
     /// There are no more faults.
     pub(crate) is_peace: AtomicBool,
+    /// How long the farewell may take then.
+    pub(crate) farewell: Duration,
     pub(crate) connections: AtomicU64,
 }
 
@@ -115,7 +115,7 @@ impl<'s> Caller<'s> {
         loop {
             let is_peace = self.scene.is_peace.load(Ordering::Acquire);
             if is_peace
-                && peace_since.get_or_insert_with(Instant::now).elapsed() > FAREWELL_PATIENCE
+                && peace_since.get_or_insert_with(Instant::now).elapsed() > self.scene.farewell
             {
                 let detail = format!("client {} is not served after all faults ended", self.id.0);
                 return Err(Violation::new(Promise::Liveness, detail).into());

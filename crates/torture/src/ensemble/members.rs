@@ -1,20 +1,28 @@
 //! The servers of an ensemble, as processes.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sim::checkers::{Promise, Violation};
+use storage::Tally;
+
+use super::machine::{Desk, Machine, Order};
 use super::network::Network;
+use super::rot;
 use crate::failure::Failure;
 use crate::random::Random;
 
 /// Within this an ensemble whose members all run and reach each other serves.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The same where a mistake was planted: it may never serve.
+const SHORT_PATIENCE: Duration = Duration::from_secs(15);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A server answers an operator's question within this, or is busy with something else.
@@ -23,12 +31,25 @@ const ANSWER_PATIENCE: Duration = Duration::from_millis(500);
 /// between its choice and its use.
 const PORTS: std::ops::Range<u16> = 10_000..30_000;
 const PORT_ATTEMPTS_MAX: usize = 1_000;
+/// How a server ends that can not write what it must write.
+const FAILED: i32 = 1;
+/// How a server ends that can not use what is in its directories.
+const UNUSABLE_DIRECTORIES: i32 = 3;
+/// Syncs of a machine that is told what to do take at most so long: between a write and its sync there is
+/// time for something to happen.
+const SYNC_MS_MAX: u64 = 20;
+/// What a server says when it panics.
+const DEFECT: &str = "a defect, please report it";
 
 /// Some servers on one machine.
 pub(crate) struct Members {
     binary: PathBuf,
+    machine: Machine,
+    /// What machines draw from.
+    seeds: Random,
     members: Vec<Member>,
     network: Arc<Network>,
+    toll: Toll,
 }
 
 struct Member {
@@ -36,6 +57,33 @@ struct Member {
     client: SocketAddr,
     process: Option<Child>,
     is_paused: bool,
+    /// It has fewer descriptors than it would like to have.
+    is_limited: bool,
+    /// It has been told of faults, or lacks something: it may end by itself, and be started again.
+    may_fail: bool,
+    /// Files of it were damaged while it was down.
+    was_damaged: bool,
+}
+
+/// What the members have been through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Toll {
+    /// By SIGKILL.
+    pub(crate) killed: u64,
+    /// By themselves, since their machine failed.
+    pub(crate) failed: u64,
+    /// At their start, since their files were damaged.
+    pub(crate) refused: u64,
+    /// What machines have forgotten, and what they might have.
+    pub(crate) lost: Tally,
+}
+
+/// Where a member keeps what it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home<'m> {
+    pub(crate) path: &'m Path,
+    /// Some files were damaged once, and may lie there still.
+    pub(crate) was_damaged: bool,
 }
 
 /// What a member does, as it says.
@@ -45,12 +93,44 @@ pub(crate) enum Mode {
     Away,
     Leading,
     Following,
+    Alone,
+}
+
+impl Toll {
+    /// Adds another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.killed += other.killed;
+        self.failed += other.failed;
+        self.refused += other.refused;
+        self.lose(other.lost);
+    }
+
+    fn lose(&mut self, tally: Tally) {
+        self.lost.sectors += tally.sectors;
+        self.lost.names += tally.names;
+        self.lost.sectors_early += tally.sectors_early;
+        self.lost.names_early += tally.names_early;
+    }
+}
+
+impl fmt::Display for Toll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "processes killed     {}", self.killed)?;
+        writeln!(f, "  failed by plan     {}", self.failed)?;
+        writeln!(f, "  refused to start   {}", self.refused)?;
+        let Tally { sectors, names, sectors_early, names_early } = self.lost;
+        writeln!(f, "sectors forgotten    {sectors}")?;
+        writeln!(f, "  written unasked    {sectors_early}")?;
+        writeln!(f, "names forgotten      {names}")?;
+        write!(f, "  written unasked    {names_early}")
+    }
 }
 
 impl Members {
-    /// Makes their directories and starts them.
+    /// Makes their directories and starts them. One alone is no ensemble.
     pub(crate) fn start(
         binary: &Path,
+        machine: Machine,
         directory: &Path,
         count: usize,
         random: &mut Random,
@@ -67,8 +147,8 @@ impl Members {
         for (index, own) in ports.chunks(3).enumerate() {
             let home = directory.join(format!("server-{}", index + 1));
             let mut lines = settings(&home, own[0]);
-            for (other, [quorum, election]) in ports.chunks(3).map(|it| [it[1], it[2]]).enumerate()
-            {
+            let all = ports.chunks(3).map(|it| [it[1], it[2]]).enumerate();
+            for (other, [quorum, election]) in all.filter(|_| count > 1) {
                 let way = |port| match other == index {
                     true => Ok(port),
                     false => network.way(index, other, port).map(|address| address.port()),
@@ -79,9 +159,19 @@ impl Members {
             write_home(&home, index + 1, &lines)
                 .map_err(Failure::io("a member's directory can not be made"))?;
             let client = SocketAddr::from((Ipv4Addr::LOCALHOST, own[0]));
-            members.push(Member { home, client, process: None, is_paused: false });
+            members.push(Member {
+                home,
+                client,
+                process: None,
+                is_paused: false,
+                is_limited: false,
+                may_fail: false,
+                was_damaged: false,
+            });
         }
-        let mut members = Self { binary: binary.to_owned(), members, network };
+        let (seeds, toll) = (Random::new(random.below(u64::MAX)), Toll::default());
+        let binary = binary.to_owned();
+        let mut members = Self { binary, machine, seeds, members, network, toll };
         (0..count).try_for_each(|index| members.run(index))?;
         Ok(members)
     }
@@ -97,8 +187,15 @@ impl Members {
     }
 
     /// Where they keep what they have.
-    pub(crate) fn homes(&self) -> impl Iterator<Item = &Path> {
-        self.members.iter().map(|member| member.home.as_path())
+    pub(crate) fn homes(&self) -> impl Iterator<Item = Home<'_>> {
+        self.members
+            .iter()
+            .map(|member| Home { path: &member.home, was_damaged: member.was_damaged })
+    }
+
+    /// What they have been through.
+    pub(crate) const fn toll(&self) -> &Toll {
+        &self.toll
     }
 
     /// What is between them.
@@ -108,13 +205,35 @@ impl Members {
 
     /// Starts a member that does not run.
     pub(crate) fn run(&mut self, index: usize) -> Result<(), Failure> {
+        self.run_as(index, Command::new(&self.binary))
+    }
+
+    /// The same with so many descriptors at most.
+    pub(crate) fn run_limited(&mut self, index: usize, descriptors: u64) -> Result<(), Failure> {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script]).arg(&self.binary);
+        let member = &mut self.members[index];
+        (member.is_limited, member.may_fail) = (true, true);
+        self.run_as(index, shell)
+    }
+
+    fn run_as(&mut self, index: usize, mut command: Command) -> Result<(), Failure> {
         let member = &mut self.members[index];
         if member.process.is_some() {
             return Ok(());
         }
-        let output = File::options().create(true).append(true).open(member.home.join("output"));
+        if let Machine::Told(plant) = self.machine {
+            let sync_time = Duration::from_millis(self.seeds.below(SYNC_MS_MAX));
+            let seed = self.seeds.below(u64::MAX);
+            let orders = [Order::Seed(seed), Order::SyncTime(sync_time)];
+            let desk = member.desk();
+            desk.put(orders.into_iter().chain(plant.orders()))?;
+            command.env(Desk::VARIABLE, desk.directory());
+        }
+        let output = File::options().create(true).append(true).open(member.output());
         let output = output.map_err(Failure::io("a server's output can not be kept"))?;
-        let child = Command::new(&self.binary)
+        let child = command
             .arg("server")
             .arg(member.home.join("zoo.cfg"))
             .stdin(Stdio::null())
@@ -128,11 +247,98 @@ impl Members {
 
     /// SIGKILL.
     pub(crate) fn kill(&mut self, index: usize) -> Result<(), Failure> {
-        let member = &mut self.members[index];
-        member.is_paused = false;
-        let Some(mut child) = member.process.take() else { return Ok(()) };
-        child.kill().map_err(Failure::io("a server can not be killed"))?;
-        child.wait().map_err(Failure::io("a server can not be waited for"))?;
+        self.kill_together(&[index])
+    }
+
+    /// SIGKILL to some, as nearly at the same time as one can.
+    pub(crate) fn kill_together(&mut self, group: &[usize]) -> Result<(), Failure> {
+        let mut dying = Vec::new();
+        for &index in group {
+            let member = &mut self.members[index];
+            (member.is_paused, member.is_limited) = (false, false);
+            let Some(mut child) = member.process.take() else { continue };
+            child.kill().map_err(Failure::io("a server can not be killed"))?;
+            dying.push((index, child));
+        }
+        for (index, mut child) in dying {
+            child.wait().map_err(Failure::io("a server can not be waited for"))?;
+            self.toll.killed += 1;
+            self.count_losses(index)?;
+        }
+        Ok(())
+    }
+
+    /// Tells a member's machine what to do, if it runs; it may fail from now on.
+    pub(crate) fn tell(&mut self, index: usize, orders: &[Order]) -> Result<(), Failure> {
+        self.members[index].may_fail = true;
+        // What it was told at its start comes first.
+        self.wait_until_told(index)?;
+        if self.members[index].process.is_some() {
+            self.members[index].desk().put(orders.iter().cloned())?;
+        }
+        self.wait_until_told(index)
+    }
+
+    /// Waits until a member's machine has taken its orders, or is gone.
+    fn wait_until_told(&mut self, index: usize) -> Result<(), Failure> {
+        let start = Instant::now();
+        while self.members[index].desk().is_untouched() {
+            self.reap(index)?;
+            if self.members[index].process.is_none() {
+                return Ok(());
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(Failure::NotListening { patience_s: PATIENCE.as_secs() });
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Damages a member's files while it is down, and starts it: it must get from the others what it has lost,
+    /// or refuse to start and do so with nothing.
+    ///
+    /// Before, all others serve: so they have everything that was acknowledged, and what is acknowledged
+    /// meanwhile.
+    pub(crate) fn rot(&mut self, index: usize, random: &mut Random) -> Result<(), Failure> {
+        self.kill(index)?;
+        let others: Vec<_> = (0..self.count()).filter(|&other| other != index).collect();
+        self.wait_until_serving(&others)?;
+        self.members[index].was_damaged = true;
+        let home = self.members[index].home.clone();
+        let damage = rot::damage(&home, random);
+        let damage = damage.map_err(Failure::io("a file can not be damaged"))?;
+        self.note(index, &damage)?;
+        self.run(index)?;
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            match self.end_of(index)? {
+                Some(status) if status.code() == Some(UNUSABLE_DIRECTORIES) => {
+                    self.toll.refused += 1;
+                    rot::remove_all(&home).map_err(Failure::io("files can not be removed"))?;
+                    self.run(index)?;
+                }
+                Some(status) => return Err(Failure::WrongEnd { status }),
+                None if self.mode(index) != Mode::Away => return Ok(()),
+                None => thread::sleep(PAUSE),
+            }
+        }
+        Err(self.not_serving(index))
+    }
+
+    /// A line between those that a member writes.
+    fn note(&self, index: usize, line: &str) -> Result<(), Failure> {
+        let output = File::options().append(true).open(self.members[index].output());
+        let noted = output.and_then(|mut output| writeln!(output, "torture: {line}"));
+        noted.map_err(Failure::io("a server's output can not be kept"))
+    }
+
+    /// Adds up what a machine has forgotten that is gone.
+    fn count_losses(&mut self, index: usize) -> Result<(), Failure> {
+        if self.machine == Machine::Sound {
+            return Ok(());
+        }
+        self.toll.lose(self.members[index].desk().tally()?);
         Ok(())
     }
 
@@ -152,11 +358,21 @@ impl Members {
         member.signal("CONT")
     }
 
-    /// Everything runs and reaches everything.
+    /// Everything runs and reaches everything, and nothing fails any more.
     pub(crate) fn heal(&mut self) -> Result<(), Failure> {
         self.network.heal();
         for index in 0..self.count() {
             self.go_on(index)?;
+            if self.members[index].is_limited {
+                self.kill(index)?;
+            }
+            self.reap(index)?;
+            if self.members[index].may_fail && self.machine != Machine::Sound {
+                self.tell(
+                    index,
+                    &[Order::Clear, Order::Clock(0), Order::SyncTime(Duration::ZERO)],
+                )?;
+            }
             self.run(index)?;
         }
         Ok(())
@@ -167,24 +383,38 @@ impl Members {
         (0..self.count()).find(|&index| self.mode(index) == Mode::Leading)
     }
 
-    /// Waits until all serve.
+    /// Waits until all serve; nothing may fail by then.
     ///
     /// # Errors
     /// When they do not, or one has ended by itself.
     pub(crate) fn wait_until_whole(&mut self) -> Result<(), Failure> {
+        let all: Vec<_> = (0..self.count()).collect();
+        self.wait_until_serving(&all)?;
+        self.members.iter_mut().for_each(|member| member.may_fail = false);
+        Ok(())
+    }
+
+    /// Waits until these serve. One that was told to fail may do so late, and is started again.
+    fn wait_until_serving(&mut self, group: &[usize]) -> Result<(), Failure> {
+        let patience = if self.machine.is_planted() { SHORT_PATIENCE } else { PATIENCE };
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            self.require_running()?;
-            if (0..self.count()).all(|index| self.mode(index) != Mode::Away) {
+        while start.elapsed() < patience {
+            for &index in group {
+                self.reap(index)?;
+                self.run(index)?;
+            }
+            if group.iter().all(|&index| self.mode(index) != Mode::Away) {
                 return Ok(());
             }
             thread::sleep(PAUSE);
         }
-        let away = (0..self.count()).find(|&index| self.mode(index) == Mode::Away);
-        Err(Failure::NotServing {
-            patience_s: PATIENCE.as_secs(),
-            log: self.members[away.unwrap_or(0)].home.join("output").display().to_string(),
-        })
+        let away = group.iter().find(|&&index| self.mode(index) == Mode::Away);
+        Err(self.not_serving(away.copied().unwrap_or(0)))
+    }
+
+    fn not_serving(&self, index: usize) -> Failure {
+        let log = self.members[index].output().display().to_string();
+        Failure::NotServing { patience_s: PATIENCE.as_secs(), log }
     }
 
     /// SIGTERM to all, and their ends.
@@ -216,16 +446,45 @@ impl Members {
         Ok(())
     }
 
-    /// Nothing that was done to them makes a server end by itself.
-    fn require_running(&mut self) -> Result<(), Failure> {
-        for member in &mut self.members {
-            let Some(child) = &mut member.process else { continue };
-            let status = child.try_wait().map_err(Failure::io("a server can not be waited for"))?;
-            if let Some(status) = status {
-                return Err(Failure::WrongEnd { status });
+    /// No server has panicked.
+    ///
+    /// # Errors
+    /// When one has.
+    pub(crate) fn require_no_panic(&self) -> Result<(), Failure> {
+        for member in &self.members {
+            let output = fs::read(member.output());
+            let output = output.map_err(Failure::io("a server's output can not be read"))?;
+            let output = String::from_utf8_lossy(&output);
+            if let Some(line) = output.lines().find(|line| line.contains(DEFECT)) {
+                return Err(Violation::new(Promise::NoPanic, line).into());
             }
         }
         Ok(())
+    }
+
+    /// Takes note of a member that has ended by itself.
+    ///
+    /// # Errors
+    /// When nothing that was done to it makes a server end.
+    fn reap(&mut self, index: usize) -> Result<(), Failure> {
+        let Some(status) = self.end_of(index)? else { return Ok(()) };
+        if !self.members[index].may_fail || status.code() != Some(FAILED) {
+            return Err(Failure::WrongEnd { status });
+        }
+        self.toll.failed += 1;
+        Ok(())
+    }
+
+    /// How a member has ended, if it has and nobody has asked before.
+    fn end_of(&mut self, index: usize) -> Result<Option<ExitStatus>, Failure> {
+        let member = &mut self.members[index];
+        let Some(child) = &mut member.process else { return Ok(None) };
+        let status = child.try_wait().map_err(Failure::io("a server can not be waited for"))?;
+        if status.is_some() {
+            (member.process, member.is_limited) = (None, false);
+            self.count_losses(index)?;
+        }
+        Ok(status)
     }
 
     fn mode(&self, index: usize) -> Mode {
@@ -236,6 +495,7 @@ impl Members {
         match ask(member.client, "srvr") {
             Ok(answer) if answer.contains("\nMode: leader\n") => Mode::Leading,
             Ok(answer) if answer.contains("\nMode: follower\n") => Mode::Following,
+            Ok(answer) if answer.contains("\nMode: standalone\n") => Mode::Alone,
             // Who does not answer does not serve: it is asked again.
             Ok(_) | Err(_) => Mode::Away,
         }
@@ -254,6 +514,15 @@ impl Drop for Members {
 }
 
 impl Member {
+    /// Where it writes what it has to say.
+    fn output(&self) -> PathBuf {
+        self.home.join("output")
+    }
+
+    fn desk(&self) -> Desk {
+        Desk::new(&self.home)
+    }
+
     fn signal(&self, name: &str) -> Result<(), Failure> {
         let Some(child) = &self.process else { return Ok(()) };
         let sent =

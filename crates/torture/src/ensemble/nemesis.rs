@@ -1,16 +1,33 @@
 //! What is done to an ensemble while clients use it.
 
 use std::fmt;
+use std::net::TcpStream;
 use std::str::FromStr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::machine::{Machine, Order};
 use super::members::Members;
 use crate::failure::Failure;
 use crate::random::Random;
 
 /// How long a member stays away, or a network broken, in milliseconds.
 const FAULT_MS: std::ops::Range<u64> = 50..2_500;
+/// So many operations of a disk succeed at most before one fails as planned.
+const OPERATIONS_BEFORE: u64 = 200;
+/// Of each kind, so many operations fail on a full disk, unless it is mended before.
+const FULL_FOR: u64 = 1_000;
+/// Syncs of a slow disk take less than that.
+const SLOW_SYNC_MS: u64 = 700;
+/// By how much a clock jumps: a second, an hour, twenty years, there and back.
+const CLOCK_JUMPS_MS: [i64; 6] =
+    [1_000, -1_000, 3_600_000, -3_600_000, 631_152_000_000, -631_152_000_000];
+/// A server that has fewer descriptors does not come to the point where it serves.
+const DESCRIPTORS_MIN: u64 = 40;
+const DESCRIPTORS_SPAN: u64 = 60;
+/// So many connections are held against a member that has few descriptors.
+const CROWD: usize = 200;
+const CROWD_PAUSE: Duration = Duration::from_millis(5);
 
 /// One kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,11 +60,29 @@ pub(crate) enum Nemesis {
     Mute,
     /// All connections between members end.
     Reset,
+    /// A file of a member is damaged while it is down, and the others serve.
+    Rot,
+    /// A member has hardly any descriptors, and a crowd wants to be connected.
+    FewDescriptors,
+    /// A write of a log fails.
+    FailedWrite,
+    /// A write of a log stores a part, and the next one fails.
+    ShortWrite,
+    /// A sync of a log fails.
+    FailedSync,
+    /// Something can not be renamed.
+    FailedRename,
+    /// There is no space for anything.
+    FullDisk,
+    /// Syncs take long.
+    SlowDisk,
+    /// The wall clocks of all members jump, each by another time.
+    Clocks,
 }
 
 impl Nemesis {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::KillOne,
         Self::KillLeader,
         Self::KillMajority,
@@ -62,23 +97,57 @@ impl Nemesis {
         Self::Deaf,
         Self::Mute,
         Self::Reset,
+        Self::Rot,
+        Self::FewDescriptors,
+        Self::FailedWrite,
+        Self::ShortWrite,
+        Self::FailedSync,
+        Self::FailedRename,
+        Self::FullDisk,
+        Self::SlowDisk,
+        Self::Clocks,
     ];
 
-    /// Breaks something, waits, and mends it. Tells how many processes were killed.
-    pub(crate) fn strike(self, members: &mut Members, random: &mut Random) -> Result<u64, Failure> {
+    /// Those that can be done to members on such machines.
+    pub(crate) fn of(machine: Machine) -> Vec<Self> {
+        let is_possible = |it: &Self| machine != Machine::Sound || !it.is_planned();
+        Self::ALL.into_iter().filter(is_possible).collect()
+    }
+
+    /// Whether a machine must be told of it.
+    const fn is_planned(self) -> bool {
+        matches!(
+            self,
+            Self::FailedWrite
+                | Self::ShortWrite
+                | Self::FailedSync
+                | Self::FailedRename
+                | Self::FullDisk
+                | Self::SlowDisk
+                | Self::Clocks
+        )
+    }
+
+    /// Whether it may follow another one in one life of an ensemble. A server whose files are gone takes the
+    /// ids of sessions from the clock, so that they are new only if the clock goes on.
+    pub(crate) fn gets_on_with(self, other: Self) -> bool {
+        !matches!((self, other), (Self::Rot, Self::Clocks) | (Self::Clocks, Self::Rot))
+    }
+
+    /// Breaks something, waits, and mends it.
+    pub(crate) fn strike(self, members: &mut Members, random: &mut Random) -> Result<(), Failure> {
         let leader = members.leader();
         let count = members.count();
         let any = pick(random, count);
         let chosen = leader.unwrap_or(any);
-        let mut killed = 0;
         match self {
-            Self::KillOne => killed = kill(members, &[any])?,
-            Self::KillLeader => killed = kill(members, &[chosen])?,
+            Self::KillOne => members.kill(any)?,
+            Self::KillLeader => members.kill(chosen)?,
             Self::KillMajority => {
                 let group: Vec<_> = (0..=count / 2).map(|step| (chosen + step) % count).collect();
-                killed = kill(members, &group)?;
+                members.kill_together(&group)?;
             }
-            Self::KillAll => killed = kill(members, &(0..count).collect::<Vec<_>>())?,
+            Self::KillAll => members.kill_together(&(0..count).collect::<Vec<_>>())?,
             Self::PauseOne => members.pause(any)?,
             Self::PauseLeader => members.pause(chosen)?,
             Self::PauseAll => (0..count).try_for_each(|index| members.pause(index))?,
@@ -100,17 +169,75 @@ impl Nemesis {
                     members.network().cut(from, to);
                 }
             }
+            Self::Rot => members.rot(any, random)?,
+            Self::FewDescriptors => crowd(members, any, random)?,
+            Self::FailedWrite
+            | Self::ShortWrite
+            | Self::FailedSync
+            | Self::FailedRename
+            | Self::FullDisk
+            | Self::SlowDisk => {
+                let victim = if random.below(2) == 0 { any } else { chosen };
+                members.tell(victim, &self.orders(random))?;
+            }
+            Self::Clocks => (0..count).try_for_each(|index| {
+                let jump = pick(random, CLOCK_JUMPS_MS.len());
+                members.tell(index, &[Order::Clock(CLOCK_JUMPS_MS[jump])])
+            })?,
         }
         let stay = FAULT_MS.start + random.below(FAULT_MS.end - FAULT_MS.start);
         thread::sleep(Duration::from_millis(stay));
-        members.heal()?;
-        Ok(killed)
+        members.heal()
+    }
+
+    /// What a machine is told, so that its disk fails in this way.
+    fn orders(self, random: &mut Random) -> Vec<Order> {
+        let after = random.below(OPERATIONS_BEFORE);
+        let fail = |times, operation, prefix, after, kind| Order::Fail {
+            times,
+            operation,
+            prefix,
+            after,
+            kind,
+        };
+        match self {
+            Self::FailedWrite => vec![fail(1, "write", "log.", after, "io")],
+            Self::ShortWrite => vec![
+                fail(1, "write", "log.", after, "short:13"),
+                fail(1, "write", "log.", after + 1, "io"),
+            ],
+            Self::FailedSync => vec![fail(1, "sync", "log.", after, "io")],
+            // Seldom is anything renamed: snapshots, epochs, logs.
+            Self::FailedRename => vec![fail(1, "rename", "*", 0, "io")],
+            Self::FullDisk => ["write", "create", "setlen"]
+                .map(|operation| fail(FULL_FOR, operation, "*", after, "no-space"))
+                .to_vec(),
+            Self::SlowDisk => {
+                vec![Order::SyncTime(Duration::from_millis(random.below(SLOW_SYNC_MS)))]
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
-fn kill(members: &mut Members, group: &[usize]) -> Result<u64, Failure> {
-    group.iter().try_for_each(|&index| members.kill(index))?;
-    Ok(group.len() as u64)
+/// Starts a member with few descriptors, while more clients want to be connected than it can have.
+fn crowd(members: &mut Members, index: usize, random: &mut Random) -> Result<(), Failure> {
+    members.kill(index)?;
+    members.run_limited(index, DESCRIPTORS_MIN + random.below(DESCRIPTORS_SPAN))?;
+    let address = members.addresses()[index];
+    let stay = Duration::from_millis(random.below(FAULT_MS.end));
+    let start = Instant::now();
+    let mut connections = Vec::new();
+    while start.elapsed() < stay {
+        // Who does not get in tries again.
+        if let Ok(connection) = TcpStream::connect_timeout(&address, CROWD_PAUSE)
+            && connections.len() < CROWD
+        {
+            connections.push(connection);
+        }
+        thread::sleep(CROWD_PAUSE);
+    }
+    Ok(())
 }
 
 /// Holds up what some members send to others.
@@ -152,6 +279,15 @@ impl fmt::Display for Nemesis {
             Self::Deaf => "deaf",
             Self::Mute => "mute",
             Self::Reset => "reset",
+            Self::Rot => "rot",
+            Self::FewDescriptors => "few-descriptors",
+            Self::FailedWrite => "failed-write",
+            Self::ShortWrite => "short-write",
+            Self::FailedSync => "failed-sync",
+            Self::FailedRename => "failed-rename",
+            Self::FullDisk => "full-disk",
+            Self::SlowDisk => "slow-disk",
+            Self::Clocks => "clocks",
         })
     }
 }
