@@ -10,7 +10,7 @@ use storage::{
     DataDir, Directories, EmptyDatabase, MissingDirectory, RealDisk, RecoverOptions,
     WithoutSnapshot,
 };
-use types::{ExtendedTypes, Op, SessionId, Xid, Zxid};
+use types::{ExtendedTypes, Op, SessionId, Txn, Xid, Zxid};
 use wire::limits::STORED_BYTES_MAX;
 use wire::stored::{FileHeader, NextEntry, decode_txn, next_entry};
 
@@ -76,8 +76,12 @@ pub(crate) fn require_sound_trees<'h>(
             return Err(Failure::Digest { times });
         }
         let last = recovered.last_logged;
-        let logged = log.iter().find(|logged| logged.header.zxid == last);
-        let expected = logged.and_then(|logged| logged.digest).map(|digest| digest.tree);
+        // Errors change nothing, and are logged without a digest.
+        let known = log.iter().rev().skip_while(|logged| logged.header.zxid > last);
+        let is_logged = known.clone().next().is_some_and(|logged| logged.header.zxid == last);
+        let changed = known.clone().find(|logged| !matches!(logged.txn, Txn::Error { .. }));
+        let expected = changed.filter(|_| is_logged).and_then(|logged| logged.digest);
+        let expected = expected.map(|digest| digest.tree);
         if expected != Some(digest) {
             let detail = format!("{} has {digest} at {last}, not {expected:?}", home.display());
             return Err(Violation::new(Promise::P14, detail).into());
