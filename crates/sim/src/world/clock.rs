@@ -7,7 +7,7 @@ use super::node::NodeId;
 use crate::tape::Tape;
 
 /// Milliseconds since 1970 at the start of every run.
-const WALL_START_MS: i64 = 1_700_000_000_000;
+const WALL_START_MS: u64 = 1_700_000_000_000;
 /// A speed is in thousandths of the true one.
 const TRUE_SPEED: u64 = 1000;
 
@@ -30,8 +30,7 @@ impl MachineClock {
 
     /// What the clocks show at a time of the agenda.
     pub(super) fn at(self, time: Instant) -> Now {
-        let elapsed_ms = i64::try_from(time.millis()).unwrap_or(i64::MAX);
-        let wall_ms = WALL_START_MS + self.wall_offset_ms + elapsed_ms;
+        let wall_ms = self.wall_offset_ms.saturating_add_unsigned(unset_wall_ms(time));
         let nanos = u128::from(time.nanos()) * u128::from(self.speed) / u128::from(TRUE_SPEED);
         Now { instant: Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)), wall_ms }
     }
@@ -42,6 +41,11 @@ impl MachineClock {
         let nanos = nanos.div_ceil(u128::from(self.speed));
         Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+}
+
+/// What a wall clock shows at a time of the agenda if nobody has set it.
+pub(super) fn unset_wall_ms(time: Instant) -> u64 {
+    WALL_START_MS + time.millis()
 }
 
 impl World {

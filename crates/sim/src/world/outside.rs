@@ -3,6 +3,7 @@
 //! Whoever has an [`Outside`] says how far time has come, carries bytes in and out, and tells when the
 //! faults are to end. All that is drawn comes from the tape.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use types::Instant;
@@ -16,13 +17,35 @@ use crate::tape::Tape;
 /// What such a connection has as its address at the server.
 const ADDRESS: [u8; 4] = [10, 1, 0, 1];
 
-/// Entries of the agenda after which a run is taken to be stuck.
-const ENTRIES_MAX: u64 = 2_000_000;
+/// Steps after which servers of which nobody outside wants anything are taken to be stuck.
+const STEPS_ALONE_MAX: u64 = 500_000;
 
 /// The servers of a world, seen from outside.
 pub struct Outside {
     world: World,
-    entries: u64,
+    steps: Steps,
+}
+
+/// How much has happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Steps {
+    all: u64,
+    /// Since something came from outside.
+    alone: u64,
+}
+
+impl Steps {
+    /// One more; returns whether that may be.
+    fn take(&mut self) -> bool {
+        self.all += 1;
+        self.alone += 1;
+        self.alone <= STEPS_ALONE_MAX
+    }
+
+    /// Something came from outside, which takes steps of its own.
+    fn begin_anew(&mut self) {
+        self.alone = 0;
+    }
 }
 
 /// A connection from outside; never reused.
@@ -59,7 +82,17 @@ impl Outside {
         plan.faults.silence = 0;
         let mut world = World::of_plan(tape, plan, Trace::Off);
         world.begin()?;
-        Ok(Self { world, entries: 0 })
+        Ok(Self { world, steps: Steps::default() })
+    }
+
+    /// From now on nobody sets the wall clock of a machine.
+    pub fn spare_wall_clocks(&mut self) {
+        Rc::make_mut(&mut self.world.plan).faults.wall_clock = 0;
+    }
+
+    /// What a wall clock shows that nobody has set, in milliseconds since 1970.
+    pub fn wall_ms(&self) -> u64 {
+        super::clock::unset_wall_ms(self.world.agenda.now())
     }
 
     /// Does everything that is due up to a time, counted from the start.
@@ -70,9 +103,8 @@ impl Outside {
         let until = Instant::from_start(time);
         while self.world.agenda.next_at().is_some_and(|next| next <= until) {
             let Some(happening) = self.world.agenda.next() else { break };
-            self.entries += 1;
-            if self.entries > ENTRIES_MAX {
-                let detail = format!("still busy after {ENTRIES_MAX} steps");
+            if !self.steps.take() {
+                let detail = format!("still busy with nothing after {STEPS_ALONE_MAX} steps");
                 return Err(Violation::new(Promise::Ends, detail));
             }
             // Whether all was well in time is for those outside to say.
@@ -86,11 +118,13 @@ impl Outside {
 
     /// Connects to a server, of which the first is 0; `None` if nobody listens there.
     pub fn connect(&mut self, server: usize) -> Option<Cable> {
+        self.steps.begin_anew();
         self.world.accept(NodeId(server), Some(Caller::Outside), ADDRESS).map(Cable)
     }
 
     /// Puts bytes on their way to the server.
     pub fn send(&mut self, cable: Cable, bytes: &[u8]) {
+        self.steps.begin_anew();
         self.world.send(cable.0, bytes);
     }
 
@@ -113,6 +147,11 @@ impl Outside {
     /// When something happens next, counted from the start.
     pub fn next(&self) -> Option<Duration> {
         self.world.agenda.next_at().map(|at| at.since(Instant::default()))
+    }
+
+    /// How many steps were taken.
+    pub fn steps(&self) -> u64 {
+        self.steps.all
     }
 
     /// The time, counted from the start.
@@ -175,5 +214,21 @@ impl World {
         } else {
             self.links.remove(&id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_not_stuck_as_long_as_somebody_wants_something() {
+        let mut steps = Steps::default();
+        for _ in 0..3 {
+            steps.begin_anew();
+            assert!((0..STEPS_ALONE_MAX).all(|_| steps.take()));
+        }
+        assert!(!steps.take());
+        assert_eq!(steps.all, 3 * STEPS_ALONE_MAX + 1);
     }
 }
