@@ -2,29 +2,32 @@
 //! then once more.
 
 mod agreements;
+mod gates;
+mod groups;
 mod leaders;
+mod locks;
+mod presence;
+mod queues;
+mod values;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reefkeeper_client::{Client, Error as ClientError, OpResult, Sessions};
-use reefkeeper_recipes::{
-    Cache, Counter, Error, Hold, IdGenerator, Lock, MultiLock, Queue, ReadWriteLock, Semaphore,
-};
+use reefkeeper_recipes::{Cache, Counter, Error, Hold, IdGenerator};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use self::agreements::{outcomes, tasks};
+use self::queues::milliseconds;
+pub use self::queues::{AnyQueue, AnyTaken, items, marks, queue};
 use crate::history::{Book, Share, Turn, TurnId};
 use crate::play::{Play, Recipe};
 use crate::random::Random;
 
 /// What holders write.
 const PROP: &str = "/prop";
-/// Permits of the semaphore.
-const PERMITS: usize = 2;
-/// Locks of the multiple lock.
-const LOCKS: usize = 3;
 /// Numbers that a generator reserves at a time.
 const BLOCK: u32 = 3;
 /// Wishes of a participant at most, until there is peace: more of the same would find nothing more.
@@ -47,12 +50,16 @@ pub struct Actor {
     pub root: String,
     /// Whether nothing goes wrong anymore.
     pub peace: watch::Receiver<bool>,
+    /// When the run has begun.
+    pub started: Instant,
     /// The session timeout that it asked for.
     pub timeout: Duration,
     /// What it draws from.
     pub random: RefCell<Random>,
     /// Where its numbers come from.
     pub ids: IdGenerator,
+    /// Its sessions in which something may still be given up in the background.
+    pub untidy: RefCell<BTreeSet<i64>>,
     /// Its copy of what all may change, if the run is about that.
     pub copy: Option<Cache>,
 }
@@ -60,17 +67,29 @@ pub struct Actor {
 /// Where the lines of a run are, below the root.
 pub fn lines(recipe: Recipe) -> &'static [&'static str] {
     match recipe {
-        Recipe::Lock | Recipe::ReadWriteLock | Recipe::LeaderLatch | Recipe::LeaderSelector => {
-            &["/line"]
-        }
+        Recipe::Lock
+        | Recipe::ReadWriteLock
+        | Recipe::RevocableLock
+        | Recipe::LeaderLatch
+        | Recipe::LeaderSelector => &["/line"],
         Recipe::MultiLock => &["/line-0", "/line-1", "/line-2"],
         Recipe::Semaphore => &["/line/leases"],
         Recipe::WorkerIds => &["/workers/0", "/workers/1"],
         Recipe::Tasks => &["/tasks/master", "/tasks/workers"],
         Recipe::Gathering => &["/group", "/barrier-last"],
+        Recipe::FailureDetector => &["/group"],
+        Recipe::Partition => groups::PLACES,
+        Recipe::PersistentTtl => &["/keeps"],
+        Recipe::PersistentEphemeral => &["/there"],
+        Recipe::Discovery => &["/services/s"],
         Recipe::Counter
         | Recipe::IdGenerator
+        | Recipe::Barrier
+        | Recipe::Watched
         | Recipe::Queue
+        | Recipe::PriorityQueue
+        | Recipe::CuratorQueue
+        | Recipe::DelayQueue
         | Recipe::AtomicValue
         | Recipe::TwoPhaseCommit
         | Recipe::Cache => &[],
@@ -95,16 +114,6 @@ pub fn ids(sessions: &Sessions, root: &str) -> IdGenerator {
 /// A copy of what all may change, below a root.
 pub fn copy(sessions: &Sessions, root: &str) -> Cache {
     Cache::of_tree(sessions, agreements::copied(root))
-}
-
-/// Where it is marked who works on what is handed out, below a root.
-pub fn marks(root: &str) -> String {
-    format!("{root}/queue/taken")
-}
-
-/// What is handed out, below a root.
-pub fn queue(sessions: &Sessions, root: &str) -> Queue {
-    Queue::new(sessions, format!("{root}/queue"))
 }
 
 impl Actor {
@@ -155,7 +164,17 @@ impl Actor {
                 self.book.open().ids.push(id);
                 Ok(())
             }
-            Recipe::Queue => self.hand_out(number).await,
+            Recipe::Queue | Recipe::PriorityQueue | Recipe::CuratorQueue | Recipe::DelayQueue => {
+                self.hand_out(number).await
+            }
+            Recipe::RevocableLock => self.hold_until_asked().await,
+            Recipe::Barrier => self.pass_a_gate(number).await,
+            Recipe::FailureDetector => self.look_after_others().await,
+            Recipe::Partition => self.share_out().await,
+            Recipe::PersistentTtl => self.keep_for_a_while(number).await,
+            Recipe::PersistentEphemeral => self.be_there(number).await,
+            Recipe::Watched => self.follow_a_value(number).await,
+            Recipe::Discovery => self.serve_and_call(number).await,
             Recipe::WorkerIds => self.have_a_number().await,
             Recipe::AtomicValue => self.change_a_value().await,
             Recipe::Tasks => self.work(number).await,
@@ -166,54 +185,6 @@ impl Actor {
                 None => Ok(()),
             },
         }
-    }
-
-    async fn lock(&self) -> Result<(), Error> {
-        let path = self.line();
-        let lock = Lock::new(&self.sessions, &path);
-        let hold = match self.chance(200) && !self.is_peace() {
-            true => lock.try_acquire().await?,
-            false => Some(lock.acquire().await?),
-        };
-        match hold {
-            Some(hold) => self.use_hold(&path, Share::Alone, hold).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn read_or_write(&self) -> Result<(), Error> {
-        let path = self.line();
-        let lock = ReadWriteLock::new(&self.sessions, &path);
-        if self.chance(500) {
-            self.use_hold(&path, Share::Reading, lock.read().await?).await
-        } else {
-            self.use_hold(&path, Share::Alone, lock.write().await?).await
-        }
-    }
-
-    async fn hold_with_others(&self) -> Result<(), Error> {
-        let path = self.line();
-        let semaphore = Semaphore::new(&self.sessions, &path, PERMITS);
-        self.use_hold(&path, Share::Among(PERMITS), semaphore.acquire().await?).await
-    }
-
-    async fn hold_several(&self) -> Result<(), Error> {
-        let mut paths: Vec<_> = (0..LOCKS).map(|at| format!("{}-{at}", self.line())).collect();
-        if self.chance(500) {
-            paths.reverse();
-        }
-        paths.remove(self.random.borrow_mut().index(LOCKS));
-        let locks = paths.iter().map(|path| Lock::new(&self.sessions, path));
-        let holds = MultiLock::new(locks).acquire().await?;
-        for hold in &holds {
-            let line = parent(hold.path());
-            self.use_turn(line, Share::Alone, hold.token().to_u64(), hold.path(), hold.client())
-                .await;
-        }
-        for hold in holds {
-            hold.release().await?;
-        }
-        Ok(())
     }
 
     async fn count(&self) -> Result<(), Error> {
@@ -228,45 +199,6 @@ impl Actor {
             Err(error) => doubt.is_settled = !error.may_have_happened(),
         }
         added.map(drop)
-    }
-
-    /// Puts something in, or takes something out.
-    async fn hand_out(&self, number: u64) -> Result<(), Error> {
-        let queue = queue(&self.sessions, &self.root);
-        if self.chance(550) {
-            let item = format!("{}.{number}", self.who);
-            self.book.open().items.maybe_put.insert(item.clone());
-            queue.put(item.clone()).await?;
-            self.book.open().items.put.insert(item);
-            return Ok(());
-        }
-        let client = self.sessions.current();
-        let taken = match self.is_peace() || self.chance(500) {
-            true => queue.try_take().await?,
-            false => timeout(self.timeout, queue.take()).await.ok().transpose()?,
-        };
-        let Some(taken) = taken else { return Ok(()) };
-        // In the session that has it: who has lost it works no longer.
-        let name = taken.path().rsplit('/').next().unwrap_or_default();
-        let mark = format!("{}/{name}", marks(&self.root));
-        let token = taken.token().to_u64();
-        self.use_turn(taken.path(), Share::Alone, token, &mark, &client).await;
-        if self.chance(200) && !self.is_peace() {
-            // It goes back.
-            return Ok(());
-        }
-        let item = String::from_utf8_lossy(taken.data()).into_owned();
-        let is_first = self.book.open().items.maybe_done.insert(item.clone());
-        let done = taken.done().await;
-        let mut book = self.book.open();
-        match &done {
-            Ok(()) => book.items.done.push(item),
-            Err(error) if is_first && !error.may_have_happened() => {
-                book.items.maybe_done.remove(&item);
-            }
-            Err(_) => {}
-        }
-        done
     }
 
     async fn use_hold(&self, line: &str, share: Share, hold: Hold) -> Result<(), Error> {
@@ -324,6 +256,14 @@ impl Actor {
         format!("{}/line", self.root)
     }
 
+    /// Says that this one needs the others no more, and waits until none of them needs another.
+    async fn until_all_are_content(&self) {
+        self.book.open().roll.content.insert(self.who);
+        while !self.book.open().roll.are_all_content() {
+            sleep(self.timeout / 16).await;
+        }
+    }
+
     fn is_peace(&self) -> bool {
         *self.peace.borrow()
     }
@@ -335,11 +275,6 @@ impl Actor {
     fn duration(&self, longest: Duration) -> Duration {
         self.random.borrow_mut().duration(longest)
     }
-}
-
-/// The directory of a znode.
-fn parent(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
 /// Counts an addition as doubtful unless it is settled.

@@ -2,16 +2,24 @@
 
 mod barriers;
 mod decisions;
+mod delays;
+mod failures;
 mod fencing;
+mod gates;
+mod keeps;
 mod leaders;
 mod liveness;
 mod numbers;
 mod outcomes;
+mod presence;
 mod queues;
+mod services;
 mod turns;
+mod values;
 
 use std::fmt;
 
+pub use self::liveness::PROMISE as LIVENESS;
 use crate::history::History;
 
 /// A broken promise.
@@ -46,8 +54,15 @@ pub fn check(history: &History) -> Result<(), Violation> {
     leaders::check(history)?;
     numbers::check(history)?;
     queues::check(history)?;
+    delays::check(history)?;
     outcomes::check(history)?;
     decisions::check(history)?;
     barriers::check(history)?;
+    gates::check(history)?;
+    failures::check(history)?;
+    keeps::check(history)?;
+    presence::check(history)?;
+    values::check(history)?;
+    services::check(history)?;
     liveness::check(history)
 }

@@ -1,7 +1,13 @@
 //! What participants saw.
 
+mod life;
+mod values;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use self::life::{End, Failed, Incarnation, Roll, Sighting};
+pub use self::values::{Follower, Offer, Published};
 
 /// With whom a turn can be shared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,10 +72,45 @@ pub struct Items {
     pub done: Vec<String>,
     /// Those that may have been.
     pub maybe_done: BTreeSet<String>,
-    /// The names of those that one participant alone took out at the end, in that order.
-    pub drained: Vec<String>,
+    /// Those that were put in all or none.
+    pub together: Vec<Vec<String>>,
+    /// For those that have one: what decides who is first, the lower the sooner.
+    pub ranks: BTreeMap<String, u64>,
+    /// What one participant alone took out at the end, in that order.
+    pub drained: Vec<Drained>,
     /// Whether the queue was found empty at the end.
     pub is_drained: bool,
+}
+
+/// What was taken out at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Drained {
+    /// The path of the znode.
+    pub path: String,
+    /// What was put in.
+    pub items: Vec<String>,
+}
+
+/// What was handed out in time. Times are milliseconds of the wall clock, which all participants have in common.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Delays {
+    /// What was taken.
+    pub taken: Vec<TakenAt>,
+    /// Transactions, each with a time at which it was over.
+    pub tides: Vec<(u64, u64)>,
+}
+
+/// An item that was taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TakenAt {
+    /// Which.
+    pub item: String,
+    /// From when on it may be.
+    pub due_ms: u64,
+    /// When its taker learned that it has it.
+    pub at_ms: u64,
+    /// The transaction in which it was taken.
+    pub token: u64,
 }
 
 /// What came of tasks.
@@ -122,6 +163,34 @@ pub enum Step {
     Left,
 }
 
+/// What happened at a gate that holds everybody up while it is closed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AtGate {
+    /// Which.
+    pub gate: String,
+    /// Who.
+    pub who: u32,
+    /// What it did.
+    pub step: GateStep,
+}
+
+/// A step of a participant at a gate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum GateStep {
+    /// It wants to close it.
+    Closing,
+    /// It has closed it.
+    Closed,
+    /// It wants to open it.
+    Opening,
+    /// It has opened it.
+    Opened,
+    /// It comes to it.
+    Coming,
+    /// It was let through.
+    Passed,
+}
+
 /// All that was seen in a run.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -135,12 +204,40 @@ pub struct History {
     pub ids: Vec<i64>,
     /// What was handed out.
     pub items: Items,
+    /// What was handed out in time.
+    pub delays: Delays,
     /// What came of tasks.
     pub outcomes: Outcomes,
     /// What was voted and decided, as it was answered.
     pub votes: Vec<Voted>,
     /// What happened at barriers, in order.
     pub barriers: Vec<AtBarrier>,
+    /// What happened at gates, in order.
+    pub gates: Vec<AtGate>,
+    /// Who takes part.
+    pub roll: Roll,
+    /// Members that were there.
+    pub sightings: Vec<Sighting>,
+    /// Members that were said to have failed.
+    pub failed: Vec<Failed>,
+    /// Znodes with a time to live that went.
+    pub ends: Vec<End>,
+    /// Znodes of which there is one at a time, as they were seen.
+    pub incarnations: Vec<Incarnation>,
+    /// What was gone although who keeps it lives, or there although it was taken back.
+    pub astray: Vec<String>,
+    /// Who has what was shared out, as far as the participants know.
+    pub shares: BTreeMap<String, u32>,
+    /// What was published.
+    pub published: Vec<Published>,
+    /// The values that were published for sure.
+    pub published_for_sure: Vec<String>,
+    /// What each follower was told, in order.
+    pub followers: Vec<Follower>,
+    /// Instances of a service, as they were registered.
+    pub offers: Vec<Offer>,
+    /// Instances that were given out to callers.
+    pub called: Vec<Offer>,
     /// Participants that led longer than they may.
     pub late_leaders: Vec<String>,
     /// Wishes that were not fulfilled in time, and what was left behind.

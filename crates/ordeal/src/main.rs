@@ -30,6 +30,16 @@ const REQUIRED: &[&str] = &[
     "decisions to commit",
     "decisions to abort",
     "let in at a barrier",
+    "held up at a gate",
+    "let through a gate",
+    "holders asked to give way",
+    "failures told",
+    "shares recalled",
+    "times to live that were over",
+    "seen at the own place",
+    "seen at another's place",
+    "values told",
+    "services called",
 ];
 const REQUIRED_FROM_RUNS: u64 = 1000;
 

@@ -33,6 +33,10 @@ const QUEUE: &[&str] = &["queue"];
 const DECISIONS: &[&str] = &["decisions"];
 const TASKS: &[&str] = &["tasks"];
 const BARRIERS: &[&str] = &["barriers"];
+const GATES: &[&str] = &["gates"];
+const DELAYS: &[&str] = &["delays"];
+const FAILURES: &[&str] = &["failures"];
+const PRESENCE: &[&str] = &["presence"];
 
 /// Every one.
 pub const ALL: &[Mutant] = &[
@@ -72,4 +76,33 @@ pub const ALL: &[Mutant] = &[
     mutant(24, Recipe::Queue, QUEUE, "the item that was put last is taken first"),
     mutant(25, Recipe::Tasks, TASKS, "the lost answer of a report is taken for a refusal"),
     mutant(26, Recipe::Tasks, TASKS, "what is done alone is assigned again, and reported again"),
+    mutant(28, Recipe::Barrier, GATES, "a lost request to close a barrier counts as closed"),
+    mutant(29, Recipe::CuratorQueue, QUEUE, "of items that were put together one is taken"),
+    mutant(30, Recipe::DelayQueue, DELAYS, "an item is taken when it will soon be due"),
+    mutant(
+        31,
+        Recipe::DelayQueue,
+        LIVENESS,
+        "who waits until an item is due does not wake up then",
+    ),
+    mutant(32, Recipe::PriorityQueue, QUEUE, "priorities are in the order of their text"),
+    mutant(33, Recipe::PriorityQueue, QUEUE, "items that are put together are put one by one"),
+    mutant(34, Recipe::FailureDetector, FAILURES, "a server that lags behind is believed"),
+    mutant(35, Recipe::FailureDetector, FAILURES, "nobody has time to come back"),
+    mutant(36, Recipe::FailureDetector, LIVENESS, "who has failed before is not told of"),
+    mutant(37, Recipe::PersistentTtl, LIVENESS, "a znode that is kept is not touched"),
+    mutant(38, Recipe::PersistentTtl, &["keeps"], "a znode lives a third of its time"),
+    mutant(39, Recipe::PersistentEphemeral, PRESENCE, "another's znode is taken for the own"),
+    mutant(40, Recipe::PersistentEphemeral, LIVENESS, "what is set afterwards is never written"),
+    mutant(41, Recipe::Partition, TURNS, "each member has locks of its own"),
+    mutant(42, Recipe::Partition, LIVENESS, "what is due to another is not recalled"),
+    mutant(43, Recipe::Discovery, &["services"], "who does not want to be called is called"),
+    mutant(
+        44,
+        Recipe::Watched,
+        &["values"],
+        "a lost answer is taken for a failure: published twice",
+    ),
+    mutant(45, Recipe::RevocableLock, LIVENESS, "who was asked before it looks gives nothing up"),
+    mutant(46, Recipe::Tasks, &["tasks", "liveness"], "what is done is assigned again and again"),
 ];

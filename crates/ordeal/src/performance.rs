@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cast::{self, Actor};
 use crate::gate::{Connecting, Gate, Held};
-use crate::history::Book;
+use crate::history::{Book, Drained};
 use crate::play::{Play, Recipe};
 use crate::random::Random;
 
@@ -50,6 +50,7 @@ struct Performance {
     peace: watch::Receiver<bool>,
     engaged: Vec<Engaged>,
     next: u32,
+    started: Instant,
 }
 
 /// Makes a run; what was seen is in the book. To be called inside of a [`tokio::task::LocalSet`].
@@ -69,8 +70,8 @@ pub async fn perform(
     prepare(&inspector, &site.root).await;
     let participants = play.participants;
     let war = play.war;
-    let next = 1;
-    let mut run = Performance { site, play, book, random, peace, engaged: Vec::new(), next };
+    let (engaged, next, started) = (Vec::new(), 1, Instant::now());
+    let mut run = Performance { site, play, book, random, peace, engaged, next, started };
     for _ in 0..participants {
         run.engage();
     }
@@ -119,6 +120,7 @@ impl Performance {
         let sessions = self.site.sessions(&gate, self.random.number());
         let who = self.next;
         self.next += 1;
+        self.book.open().roll.alive.insert(who);
         let actor = Actor {
             who,
             ids: cast::ids(&sessions, &self.site.root),
@@ -129,6 +131,8 @@ impl Performance {
             book: self.book.clone(),
             root: self.site.root.clone(),
             peace: self.peace.clone(),
+            started: self.started,
+            untidy: RefCell::default(),
             timeout: self.site.timeout,
             random: RefCell::new(Random::new(self.random.number())),
         };
@@ -144,8 +148,13 @@ impl Performance {
             let at = self.random.index(self.engaged.len());
             if self.random.chance(self.play.kill_permille) {
                 self.book.open().count("participants killed");
-                let Engaged { gate, task, .. } = self.engaged.swap_remove(at);
+                let Engaged { who, gate, task } = self.engaged.swap_remove(at);
                 gate.kill();
+                {
+                    let roll = &mut self.book.open().roll;
+                    roll.alive.remove(&who);
+                    roll.dead.insert(who);
+                }
                 task.abort();
                 self.engage();
             } else if self.random.chance(self.play.cut_permille) {
@@ -213,10 +222,9 @@ impl Performance {
         }
     }
 
-    /// Reads the sum and the outcomes, and takes out what is left.
+    /// Reads the outcomes and the sum, and takes out what is left.
     async fn look(&self, sessions: &Sessions) {
         self.read_outcomes(sessions).await;
-        let queue = cast::queue(sessions, &self.site.root);
         // Who is gone has items until its session expires: only then those that are left have an order.
         gone(sessions, &cast::marks(&self.site.root)).await;
         loop {
@@ -225,24 +233,33 @@ impl Performance {
             self.book.open().sum.last = Some(sum);
             break;
         }
+        self.drain(sessions).await;
+    }
+
+    /// Takes out what is left.
+    async fn drain(&self, sessions: &Sessions) {
+        let queue = cast::queue(sessions, &self.site.root, self.play.recipe);
         loop {
             let Ok(taken) = queue.try_take().await else { continue };
             let Some(taken) = taken else {
-                if queue.is_empty().await.is_ok_and(|is_empty| is_empty) {
+                let path = cast::items(&self.site.root);
+                let left = children(&sessions.current(), &path).await;
+                if left.is_some_and(|names| names.is_empty()) {
                     self.book.open().items.is_drained = true;
                     return;
                 }
-                // Somebody who is gone has it until its session expires.
+                // It is not due, or somebody who is gone has it until its session expires.
                 sleep(self.site.timeout / 4).await;
                 continue;
             };
-            let item = String::from_utf8_lossy(taken.data()).into_owned();
-            self.book.open().items.drained.push(taken.path().to_owned());
+            if self.play.recipe == Recipe::DelayQueue {
+                taken.note_time(&self.book);
+            }
+            let (path, items) = (taken.path().to_owned(), taken.items());
+            self.book.open().items.drained.push(Drained { path, items: items.clone() });
             match taken.done().await {
-                Ok(()) => self.book.open().items.done.push(item),
-                Err(_) => {
-                    self.book.open().items.maybe_done.insert(item);
-                }
+                Ok(()) => self.book.open().items.done.extend(items),
+                Err(_) => self.book.open().items.maybe_done.extend(items),
             }
         }
     }

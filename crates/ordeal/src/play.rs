@@ -37,11 +37,33 @@ pub enum Recipe {
     Gathering,
     /// `Cache`.
     Cache,
+    /// `Lock` whose holders are asked to give way, with names of several kinds.
+    RevocableLock,
+    /// `Barrier`.
+    Barrier,
+    /// `Queue` with priorities, and items that are put in together.
+    PriorityQueue,
+    /// `CuratorQueue`.
+    CuratorQueue,
+    /// `DelayQueue`.
+    DelayQueue,
+    /// `FailureDetector`, and the `GroupMember`s that it looks after.
+    FailureDetector,
+    /// `Partition`.
+    Partition,
+    /// `PersistentTtl`.
+    PersistentTtl,
+    /// `PersistentEphemeral`.
+    PersistentEphemeral,
+    /// `Watched`.
+    Watched,
+    /// `Registration` and `ServiceProvider`.
+    Discovery,
 }
 
 impl Recipe {
     /// All of them, with their names on the command line.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 26] = [
         (Self::Lock, "lock"),
         (Self::ReadWriteLock, "read-write-lock"),
         (Self::Semaphore, "semaphore"),
@@ -57,6 +79,17 @@ impl Recipe {
         (Self::TwoPhaseCommit, "two-phase-commit"),
         (Self::Gathering, "gathering"),
         (Self::Cache, "cache"),
+        (Self::RevocableLock, "revocable-lock"),
+        (Self::Barrier, "barrier"),
+        (Self::PriorityQueue, "priority-queue"),
+        (Self::CuratorQueue, "curator-queue"),
+        (Self::DelayQueue, "delay-queue"),
+        (Self::FailureDetector, "failure-detector"),
+        (Self::Partition, "partition"),
+        (Self::PersistentTtl, "persistent-ttl"),
+        (Self::PersistentEphemeral, "persistent-ephemeral"),
+        (Self::Watched, "watched"),
+        (Self::Discovery, "discovery"),
     ];
 
     /// Its name on the command line.
@@ -111,6 +144,22 @@ impl Play {
             cut_permille: random.range(0, 1000),
             impatience_permille: if random.chance(500) { random.range(0, 500) } else { 0 },
             sleep_permille: if random.chance(500) { random.range(0, 300) } else { 0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The table of the recipes' documentation names all of them, and this file those that runs are about.
+    #[test]
+    fn every_recipe_takes_part() {
+        let recipes = include_str!("../../recipes/src/lib.rs");
+        let own = include_str!("play.rs");
+        let rows = recipes.lines().filter(|line| line.starts_with("//! | "));
+        let names: Vec<_> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+        assert!(names.len() > 20, "{names:?}");
+        for name in names {
+            assert!(own.contains(&format!("`{name}`")), "{name} takes no part");
         }
     }
 }

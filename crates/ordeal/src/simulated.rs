@@ -3,15 +3,15 @@
 
 mod sea;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sim::tape::Tape;
 use sim::world::{Counters, Outside};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use self::sea::{Sea, Shore};
-use crate::checkers::{self, Violation};
+use self::sea::{STEPS_MAX, Sea, Shore, Stop};
+use crate::checkers::{self, LIVENESS, Violation};
 use crate::history::{Book, History};
 use crate::performance::{Site, perform};
 use crate::play::{Play, Recipe};
@@ -43,33 +43,51 @@ pub fn run(seed: u64, recipe: Option<Recipe>) -> Report {
     let tape = Tape::from_seed(random.number());
     let runtime = runtime(random.number());
     reefkeeper_recipes::seed_names(random.number());
-    let outside = Outside::new(tape, SERVERS).expect("a directory that is empty can be founded");
+    let mut outside =
+        Outside::new(tape, SERVERS).expect("a directory that is empty can be founded");
     let timeout = outside.timeout();
     let play = Play::draw(&mut random, timeout, recipe);
+    if play.recipe == Recipe::PersistentTtl {
+        // When a time to live is over is what wall clocks say.
+        outside.spare_wall_clocks();
+    }
     let book = Book::default();
     let local = LocalSet::new();
-    let (violation, sea) = local.block_on(&runtime, async {
+    let (stop, sea) = local.block_on(&runtime, async {
+        reefkeeper_recipes::set_wall_clock(wall_clock(&outside));
         let (mut sea, shore) = Sea::new(outside);
         let site = site(&shore, timeout);
         let performed =
             perform(site, play.clone(), book.clone(), random, async || shore.make_peace().await);
-        let violation = tokio::select! {
+        let stop = tokio::select! {
             biased;
-            violation = sea.run() => Some(violation),
+            stop = sea.run() => Some(stop),
             () = performed => None,
         };
-        (violation, sea)
+        (stop, sea)
     });
+    if matches!(stop, Some(Stop::Endless)) {
+        let overdue = format!("participants keep servers busy for more than {STEPS_MAX} steps");
+        book.open().overdue.push(overdue);
+    }
     let history = book.open().clone();
-    let violation = match violation {
-        Some(violation) => Some(Violation::new("servers", violation.to_string())),
-        // Nobody can be served then, and that is as it should be.
-        None if sea.outside.needs_an_operator() && !history.overdue.is_empty() => None,
-        None => checkers::check(&history).err(),
+    let violation = match stop {
+        Some(Stop::Broken(violation)) => Some(Violation::new("servers", violation.to_string())),
+        Some(Stop::Endless) | None => {
+            // Nobody can be served then, and that is as it should be.
+            let is_excused = sea.outside.needs_an_operator();
+            let broken = checkers::check(&history).err();
+            broken.filter(|broken| !(is_excused && broken.promise == LIVENESS))
+        }
     };
     let (fingerprint, elapsed) = (fingerprint(&sea, &history), sea.outside.now());
     let servers = sea.outside.counters().clone();
     Report { play, violation, history, servers, fingerprint, elapsed }
+}
+
+/// What the wall clocks of all machines show that were not set.
+fn wall_clock(outside: &Outside) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(outside.wall_ms())
 }
 
 fn site(shore: &Shore, timeout: Duration) -> Site {
@@ -112,6 +130,19 @@ mod tests {
             assert_eq!(report.violation, None, "{name}");
             assert!(report.history.counts.contains_key("last wishes"), "{name}");
         }
+    }
+
+    #[test]
+    fn the_wall_clock_of_participants_goes_with_that_of_servers() {
+        let runtime = runtime(1);
+        let mut outside = Outside::new(Tape::from_seed(1), SERVERS).expect("it can be founded");
+        runtime.block_on(async {
+            reefkeeper_recipes::set_wall_clock(wall_clock(&outside));
+            let passed = Duration::from_millis(1234);
+            tokio::time::sleep(passed).await;
+            outside.go_on_until(passed).expect("no promise is broken");
+            assert_eq!(reefkeeper_recipes::wall_clock(), wall_clock(&outside));
+        });
     }
 
     /// Without that, tokio draws the order in which `select!` looks.

@@ -3,6 +3,7 @@
 use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, EventKind, Sessions};
 
 use crate::error::Error;
+use crate::mutant;
 use crate::renewed::in_each;
 
 /// A gate that holds everybody up who comes to it, from when somebody closes it until somebody opens
@@ -48,6 +49,12 @@ impl Barrier {
     /// Those of every create.
     pub async fn close(&self) -> Result<(), Error> {
         let client = self.sessions.current();
+        if mutant::active(28)
+            && let Err(error) = client.create(&self.path, "", CreateMode::Persistent).await
+            && error.is_transient()
+        {
+            return Ok(());
+        }
         Ok(client.ensure(&self.path, CreateMode::Persistent).await?)
     }
 

@@ -4,6 +4,7 @@ use reefkeeper_client::{Payload, Sessions};
 
 use crate::error::Error;
 use crate::hold::FencingToken;
+use crate::mutant;
 use crate::queue::Due;
 use crate::shelf::{Shelf, Taken};
 
@@ -190,6 +191,9 @@ fn decoded(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
                 let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
                 let (item, more) = more.split_at_checked(length)?;
                 items.push(item.to_vec());
+                if mutant::active(29) {
+                    return Some(items);
+                }
                 rest = more;
             }
             _ => return None,

@@ -5,14 +5,17 @@ mod json;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reefkeeper_client::Sessions;
+use tokio::time::Instant;
 
 use self::json::Value;
 use crate::cache::{Cache, CacheEvents};
+use crate::clock;
 use crate::error::Error;
 use crate::guid::Guid;
+use crate::mutant;
 use crate::persistent_ephemeral::{PersistentEphemeral, Presence};
 use crate::tree_path::child;
 
@@ -54,7 +57,7 @@ impl ServiceInstance {
             port: Some(port),
             tls_port: None,
             payload: None,
-            registered: SystemTime::now(),
+            registered: clock::now(),
             is_enabled: true,
         }
     }
@@ -262,7 +265,8 @@ impl ServiceProvider {
         let mut instances = self.instances();
         let mut experience = self.experience();
         experience.failures.retain(|_, (_, last)| last.elapsed() < self.left_out);
-        instances.retain(|instance| instance.is_enabled && experience.works(&instance.id));
+        let is_enabled = |it: &ServiceInstance| it.is_enabled || mutant::active(43);
+        instances.retain(|instance| is_enabled(instance) && experience.works(&instance.id));
         if instances.is_empty() {
             return None;
         }

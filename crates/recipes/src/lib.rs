@@ -56,6 +56,7 @@ mod atomic;
 mod barrier;
 mod cache;
 mod claim;
+mod clock;
 mod curator_queue;
 mod discovery;
 mod double_barrier;
@@ -117,7 +118,7 @@ pub use self::read_write_lock::ReadWriteLock;
 pub use self::rendezvous::Rendezvous;
 #[cfg(feature = "seeded")]
 #[doc(hidden)]
-pub use self::seeded::seed_names;
+pub use self::seeded::{seed_names, set_wall_clock, wall_clock};
 pub use self::semaphore::Semaphore;
 pub use self::shelf::Taken;
 pub use self::tasks::{Task, Tasks, Worker};

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::group::{Group, GroupMember};
 use crate::hold::Hold;
 use crate::lock::Lock;
+use crate::mutant;
 use crate::tree_path::child;
 
 /// Where the members are.
@@ -106,7 +107,11 @@ impl Partition {
         let mut sharing = Sharing { id: id.clone(), resources: Vec::new() };
         for resource in resources {
             let (due, is_due) = watch::channel(false);
-            let lock = Lock::new(&sessions, child(&locks, &resource)).label(id.as_str());
+            let lock = match mutant::active(41) {
+                true => child(&locks, &format!("{resource}-{id}")),
+                false => child(&locks, &resource),
+            };
+            let lock = Lock::new(&sessions, lock).label(id.as_str());
             sharing.resources.push((resource.clone(), due));
             tasks.spawn(Contest { resource, lock, is_due, offers: offers.clone() }.run());
         }
@@ -215,7 +220,8 @@ impl Sharing {
         let names: Vec<_> = self.resources.iter().map(|(name, _)| name.as_str()).collect();
         let owners = owners(&names, members);
         for (number, (_, due)) in self.resources.iter().enumerate() {
-            let now = owners.get(number).is_some_and(|owner| **owner == self.id);
+            let now = owners.get(number).is_some_and(|owner| **owner == self.id)
+                || mutant::active(42) && *due.borrow();
             due.send_if_modified(|is_due| std::mem::replace(is_due, now) != now);
         }
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::error::Error;
+use crate::mutant;
 use crate::tree_path::parent;
 
 /// Whether the znode is there.
@@ -226,7 +227,7 @@ impl Keeper {
                 Presence::Blocked(_) => await_change(changed).await?,
                 Presence::Present => tokio::select! {
                     change = await_change(changed) => change?,
-                    Ok(()) = self.wanted.changed() => {
+                    Ok(()) = self.wanted.changed(), if !mutant::active(40) => {
                         let data = self.wanted.borrow_and_update().clone();
                         self.set_data(client, data).await?;
                     }
@@ -275,7 +276,7 @@ impl Keeper {
 
 /// Whether a znode belongs to the client's session.
 fn is_of(client: &Client, stat: &Stat) -> bool {
-    client.ticket().is_some_and(|ticket| ticket.id == stat.ephemeral_owner)
+    client.ticket().is_some_and(|ticket| ticket.id == stat.ephemeral_owner) || mutant::active(39)
 }
 
 async fn await_change(watch: OneShotWatch) -> Result<(), ClientError> {

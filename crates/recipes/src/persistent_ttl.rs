@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::error::Error;
+use crate::mutant;
 use crate::persistent_ephemeral::Presence;
 use crate::tree_path::{child, parent};
 
@@ -220,6 +221,9 @@ impl Keeper {
 
     async fn touch(&self, client: &Client) -> Result<(), ClientError> {
         let path = child(&self.path, TOUCHED);
+        if mutant::active(37) {
+            return Ok(());
+        }
         match client.insistently(|| client.set_data(&path, "", None)).await {
             Err(ClientError::Refused(ErrorCode::NoNode)) => {}
             outcome => return outcome.map(drop),
@@ -232,7 +236,8 @@ impl Keeper {
     }
 
     fn mode(&self) -> CreateMode {
-        let milliseconds = i64::try_from(self.time_to_live.as_millis()).unwrap_or(i64::MAX);
+        let time_to_live = self.time_to_live / if mutant::active(38) { 3 } else { 1 };
+        let milliseconds = i64::try_from(time_to_live.as_millis()).unwrap_or(i64::MAX);
         CreateMode::PersistentWithTtl(milliseconds)
     }
 

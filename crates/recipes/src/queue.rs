@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reefkeeper_client::{Payload, Sessions};
 
+use crate::clock;
 use crate::error::Error;
+use crate::mutant;
 use crate::shelf::{Shelf, Taken};
 
 /// What the names of items begin with in a [`Queue`].
@@ -90,7 +92,11 @@ impl Queue {
         item: impl Into<Payload>,
         Priority(priority): Priority,
     ) -> Result<(), Error> {
-        self.shelf.put(&format!("{ITEM}{priority:03}-"), vec![item.into()]).await
+        let prefix = match mutant::active(32) {
+            true => format!("{ITEM}{priority}-"),
+            false => format!("{ITEM}{priority:03}-"),
+        };
+        self.shelf.put(&prefix, vec![item.into()]).await
     }
 
     /// Puts items at the end, all or none, with nothing between them. Their sum must fit into a
@@ -229,9 +235,10 @@ pub(crate) enum Due {
 fn due(name: &str) -> Due {
     let time = name.strip_prefix(DELAYED_ITEM).and_then(|rest| rest.split('-').next());
     let Some(due_ms) = time.and_then(|time| time.parse().ok()) else { return Due::Never };
-    let now = since_epoch(SystemTime::now());
+    let now = since_epoch(clock::now());
     match Duration::from_millis(due_ms).checked_sub(now) {
         None | Some(Duration::ZERO) => Due::Now,
+        Some(delay) if mutant::active(30) && delay < Duration::from_millis(100) => Due::Now,
         Some(delay) => Due::After(delay),
     }
 }

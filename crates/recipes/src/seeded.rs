@@ -1,14 +1,31 @@
-//! Names that are a function of a seed, for simulated runs.
+//! Names that are a function of a seed, and a wall clock that goes with virtual time, for simulated runs.
 
 use std::cell::Cell;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
 
 thread_local! {
     static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+    static CLOCK: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
 }
 
 /// From now on the names that this thread chooses are a function of that seed.
 pub fn seed_names(seed: u64) {
     STATE.set(Some(seed));
+}
+
+/// From now on the wall clock of this thread goes as the clock of its runtime, and shows that time now.
+pub fn set_wall_clock(time: SystemTime) {
+    CLOCK.set(Some((Instant::now(), time)));
+}
+
+/// What the wall clock of this thread shows.
+pub fn wall_clock() -> SystemTime {
+    match CLOCK.get() {
+        Some((instant, time)) => time + instant.elapsed(),
+        None => SystemTime::now(),
+    }
 }
 
 /// The next name's bits, if there is a seed.

@@ -60,6 +60,12 @@ impl Shelf {
         let client = self.sessions.current();
         let directory = &self.entries;
         let path = child(directory, prefix);
+        if mutant::active(33) && items.len() > 1 {
+            for item in items {
+                Box::pin(self.put(prefix, vec![item])).await?;
+            }
+            return Ok(());
+        }
         loop {
             let put = || {
                 let mode = CreateMode::PersistentSequential;
@@ -116,6 +122,7 @@ impl Shelf {
                 Due::Now => Some(Duration::ZERO),
                 Due::Never => None,
             });
+            let next_due = next_due.filter(|_| !mutant::active(31));
             let nap = next_due.min().unwrap_or(NAP_MAX).min(NAP_MAX);
             let change = tokio::select! {
                 change = marks_change => change,

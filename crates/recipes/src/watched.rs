@@ -6,6 +6,7 @@ use reefkeeper_client::{CreateMode, Error as ClientError, ErrorCode, Sessions, Z
 
 use crate::cache::{Cache, CacheEvents};
 use crate::error::Error;
+use crate::mutant;
 use crate::tree_path::parent;
 
 /// A value of the program's own type, such as its configuration, that follows a znode.
@@ -105,8 +106,12 @@ impl<T> Watched<T> {
     pub async fn publish(&self, value: impl Into<Vec<u8>>) -> Result<(), Error> {
         let (client, value) = (self.sessions.current(), value.into());
         loop {
-            let set = client.patiently(|| client.set_data(&self.path, value.as_slice(), None));
-            match set.await {
+            let set = || client.set_data(&self.path, value.as_slice(), None);
+            let set = match mutant::active(44) {
+                true => client.insistently(set).await,
+                false => client.patiently(set).await,
+            };
+            match set {
                 Err(ClientError::Refused(ErrorCode::NoNode)) => {}
                 outcome => return Ok(outcome.map(drop)?),
             }

@@ -4,11 +4,14 @@
 use super::Violation;
 use crate::history::History;
 
+/// What this promise is called.
+pub const PROMISE: &str = "liveness";
+
 pub(super) fn check(history: &History) -> Result<(), Violation> {
     if history.overdue.is_empty() {
         return Ok(());
     }
-    Err(Violation::new("liveness", history.overdue.join("; ")))
+    Err(Violation::new(PROMISE, history.overdue.join("; ")))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Queues: what was put in is taken out, once, and in order by who takes alone.
+//! Queues: what was put in is taken out, once, what was put in together all or none of it, and in order by who takes
+//! alone.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +9,9 @@ use crate::history::{History, Items};
 const PROMISE: &str = "queue";
 
 pub(super) fn check(history: &History) -> Result<(), Violation> {
-    let Items { put, maybe_put, done, maybe_done, drained, is_drained } = &history.items;
-    if let Some(pair) = drained.windows(2).find(|pair| pair[0] > pair[1]) {
-        return Err(Violation::new(PROMISE, format!("{} came before {}", pair[0], pair[1])));
-    }
+    let items = &history.items;
+    check_order(items)?;
+    let Items { put, maybe_put, done, maybe_done, together, is_drained, .. } = items;
     let mut seen = BTreeSet::new();
     for item in done {
         if !seen.insert(item) {
@@ -21,16 +21,41 @@ pub(super) fn check(history: &History) -> Result<(), Violation> {
             return Err(Violation::new(PROMISE, format!("{item} was never put in")));
         }
     }
-    let is_lost = |item: &&String| !seen.contains(*item) && !maybe_done.contains(*item);
-    match put.iter().find(is_lost) {
-        Some(item) if *is_drained => Err(Violation::new(PROMISE, format!("{item} is lost"))),
-        Some(_) | None => Ok(()),
+    if !is_drained {
+        return Ok(());
     }
+    let is_lost = |item: &&String| !seen.contains(*item) && !maybe_done.contains(*item);
+    if let Some(item) = put.iter().find(is_lost) {
+        return Err(Violation::new(PROMISE, format!("{item} is lost")));
+    }
+    for together in together {
+        if let Some(item) = together.iter().find(is_lost)
+            && let Some(other) = together.iter().find(|item| seen.contains(item))
+        {
+            let detail = format!("{item} is lost, with which {other} was put in");
+            return Err(Violation::new(PROMISE, detail));
+        }
+    }
+    Ok(())
+}
+
+fn check_order(Items { drained, ranks, .. }: &Items) -> Result<(), Violation> {
+    for pair in drained.windows(2) {
+        let (one, next) = (&pair[0], &pair[1]);
+        let last = one.items.iter().filter_map(|item| ranks.get(item)).max();
+        let first = next.items.iter().filter_map(|item| ranks.get(item)).min();
+        let is_before = first.is_some_and(|first| last.is_some_and(|last| first < last));
+        if one.path > next.path || is_before {
+            return Err(Violation::new(PROMISE, format!("{one:?} came before {next:?}")));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Drained;
 
     fn check_items(
         put: &[&str],
@@ -44,8 +69,8 @@ mod tests {
             maybe_put: set(maybe_put),
             done: done.iter().map(|&item| item.to_owned()).collect(),
             maybe_done: set(maybe_done),
-            drained: Vec::new(),
             is_drained: true,
+            ..Items::default()
         };
         check(&History { items, ..History::default() })
     }
@@ -57,12 +82,37 @@ mod tests {
 
     #[test]
     fn who_takes_alone_takes_in_order() {
-        let check_drained = |drained: &[&str]| {
-            let drained = drained.iter().map(|&name| name.to_owned()).collect();
-            check(&History { items: Items { drained, ..Items::default() }, ..History::default() })
+        let check_drained = |drained: &[(&str, &str)]| {
+            let drained = drained.iter().map(|&(path, item)| Drained {
+                path: path.to_owned(),
+                items: vec![item.to_owned()],
+            });
+            let ranks = [("a".to_owned(), 7), ("b".to_owned(), 10)].into();
+            let items = Items { drained: drained.collect(), ranks, ..Items::default() };
+            check_order(&items)
         };
-        assert_eq!(check_drained(&["entry-1", "entry-2"]), Ok(()));
-        assert!(check_drained(&["entry-2", "entry-1"]).is_err());
+        assert_eq!(check_drained(&[("entry-1", "a"), ("entry-2", "b"), ("entry-3", "c")]), Ok(()));
+        assert!(check_drained(&[("entry-2", "c"), ("entry-1", "d")]).is_err());
+        assert!(check_drained(&[("entry-1", "b"), ("entry-2", "a")]).is_err());
+    }
+
+    #[test]
+    fn what_was_put_in_together_is_there_or_not() {
+        let check_together = |done: &[&str]| {
+            let own =
+                |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>();
+            let items = Items {
+                maybe_put: own(&["a", "b"]).into_iter().collect(),
+                together: vec![own(&["a", "b"])],
+                done: own(done),
+                is_drained: true,
+                ..Items::default()
+            };
+            check(&History { items, ..History::default() })
+        };
+        assert_eq!(check_together(&[]), Ok(()));
+        assert_eq!(check_together(&["b", "a"]), Ok(()));
+        assert!(check_together(&["b"]).is_err());
     }
 
     #[test]

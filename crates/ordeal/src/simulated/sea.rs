@@ -19,6 +19,18 @@ use crate::gate::{Connecting, Stream};
 /// How long to sleep when nothing is due.
 const NEVER: Duration = Duration::from_secs(3600);
 
+/// Steps of the servers after which nothing is expected anymore of participants that keep them busy.
+pub(super) const STEPS_MAX: u64 = 2_000_000;
+
+/// Why the servers are let live no longer.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// One of them broke a promise.
+    Broken(Violation),
+    /// The participants come to no end.
+    Endless,
+}
+
 /// The side of the servers.
 #[derive(Debug)]
 pub(super) struct Sea {
@@ -66,11 +78,14 @@ impl Sea {
         (Self { outside, started, messages, sender, ashore: BTreeMap::new() }, shore)
     }
 
-    /// Lets the servers live, until one of them breaks a promise.
-    pub(super) async fn run(&mut self) -> Violation {
+    /// Lets the servers live, as long as they may.
+    pub(super) async fn run(&mut self) -> Stop {
         loop {
             if let Err(violation) = self.go_on() {
-                return violation;
+                return Stop::Broken(violation);
+            }
+            if self.outside.steps() > STEPS_MAX {
+                return Stop::Endless;
             }
             let next = self.outside.next().unwrap_or(NEVER);
             let message = tokio::select! {
@@ -80,7 +95,7 @@ impl Sea {
             };
             if let Some(message) = message {
                 if let Err(violation) = self.go_on() {
-                    return violation;
+                    return Stop::Broken(violation);
                 }
                 self.take(message);
             }
