@@ -76,6 +76,7 @@ pub const ALL: &[Mutant] = &[
     mutant(24, Recipe::Queue, QUEUE, "the item that was put last is taken first"),
     mutant(25, Recipe::Tasks, TASKS, "the lost answer of a report is taken for a refusal"),
     mutant(26, Recipe::Tasks, TASKS, "what is done alone is assigned again, and reported again"),
+    mutant(27, Recipe::Barrier, GATES, "who comes to a barrier believes a server that lags behind"),
     mutant(28, Recipe::Barrier, GATES, "a lost request to close a barrier counts as closed"),
     mutant(29, Recipe::CuratorQueue, QUEUE, "of items that were put together one is taken"),
     mutant(30, Recipe::DelayQueue, DELAYS, "an item is taken when it will soon be due"),
