@@ -10,8 +10,7 @@ mod presence;
 mod queues;
 mod values;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use reefkeeper_client::{Client, Error as ClientError, OpResult, Sessions};
@@ -58,8 +57,8 @@ pub struct Actor {
     pub random: RefCell<Random>,
     /// Where its numbers come from.
     pub ids: IdGenerator,
-    /// Its sessions in which something may still be given up in the background.
-    pub untidy: RefCell<BTreeSet<i64>>,
+    /// Whether something of an earlier wish may still be given up in the background.
+    pub is_untidy: Cell<bool>,
     /// Its copy of what all may change, if the run is about that.
     pub copy: Option<Cache>,
 }

@@ -1,7 +1,7 @@
 //! One run: participants work while they are killed, cut off and held up; then there is peace, in which each
 //! must have its wish; then it is looked what is left.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ impl Performance {
             root: self.site.root.clone(),
             peace: self.peace.clone(),
             started: self.started,
-            untidy: RefCell::default(),
+            is_untidy: Cell::new(false),
             timeout: self.site.timeout,
             random: RefCell::new(Random::new(self.random.number())),
         };

@@ -105,9 +105,8 @@ impl Actor {
         let path = format!("{}/there/{at}", self.root);
         let is_last = self.is_peace();
         let data = |change: u64| format!("{}.{number}.{change}", self.who);
-        let session = self.sessions.current().ticket().map_or(0, |ticket| ticket.id.0);
-        // What an earlier wish of this session gives up in the background may be what this one has.
-        let is_tidy = self.untidy.borrow_mut().insert(session);
+        // What an earlier wish gives up in the background may be what this one has.
+        let is_tidy = !self.is_untidy.replace(true);
         let mut here = PersistentEphemeral::keep(&self.sessions, &path, data(0));
         if !is_last {
             drop(timeout(self.timeout, here.present()).await);
@@ -125,9 +124,7 @@ impl Actor {
             return Ok(());
         }
         here.remove().await?;
-        if is_tidy {
-            self.untidy.borrow_mut().remove(&session);
-        }
+        self.is_untidy.set(!is_tidy);
         Ok(())
     }
 
