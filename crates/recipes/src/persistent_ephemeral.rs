@@ -249,20 +249,23 @@ impl Keeper {
     }
 
     /// Deletes the znode if it is ours; a create that was under way is done before.
+    ///
+    /// It looks again when an answer was lost: ours may be gone, and that of who waited for this in its place.
     async fn remove_from(&self, client: &Client) -> Result<(), ClientError> {
-        if client.state().is_over() {
-            return Ok(());
+        while !client.state().is_over() {
+            client.patiently(|| client.sync(&self.path)).await?;
+            let stat = client.patiently(|| client.exists(&self.path)).await?;
+            if !stat.is_some_and(|stat| is_of(client, &stat)) {
+                return Ok(());
+            }
+            match client.delete(&self.path, None).await {
+                Err(error) if error.is_transient() => {}
+                Err(ClientError::Refused(ErrorCode::NoNode)) => return Ok(()),
+                Err(error) if error.is_session_expired() => return Ok(()),
+                outcome => return outcome,
+            }
         }
-        client.patiently(|| client.sync(&self.path)).await?;
-        let stat = client.patiently(|| client.exists(&self.path)).await?;
-        if !stat.is_some_and(|stat| is_of(client, &stat)) {
-            return Ok(());
-        }
-        match client.insistently(|| client.delete(&self.path, None)).await {
-            Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(()),
-            Err(error) if error.is_session_expired() => Ok(()),
-            outcome => outcome,
-        }
+        Ok(())
     }
 
     fn show(&self, presence: Presence) {
