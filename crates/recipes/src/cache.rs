@@ -305,11 +305,13 @@ struct Follower {
 
 impl Follower {
     async fn run(self) {
+        let mut is_renewed = false;
         loop {
             let client = self.sessions.current();
-            match self.follow(&client).await {
+            match self.follow(&client, is_renewed).await {
                 Ok(()) => debug!(path = %self.path, "sets the watch of a cache again"),
                 Err(error) if self.sessions.go_on_after(&error) => {
+                    is_renewed = true;
                     self.freshness.send_replace(Freshness::Stale);
                 }
                 Err(error) => {
@@ -322,13 +324,17 @@ impl Follower {
     }
 
     /// Follows the changes until the watch ends.
-    async fn follow(&self, client: &Client) -> Result<(), ClientError> {
+    async fn follow(&self, client: &Client, is_renewed: bool) -> Result<(), ClientError> {
         let mode = match self.scope {
             Scope::Node => WatchMode::Persistent,
             Scope::Children | Scope::Tree => WatchMode::PersistentRecursive,
         };
         let mut watch = client.patiently(|| client.add_watch(&self.path, mode)).await?;
         let mut states = client.states();
+        if is_renewed && !mutant::active(47) {
+            // A session is served by who knows what it has seen; of what the one before it has seen, nobody knows.
+            client.patiently(|| client.sync(&self.path)).await?;
+        }
         self.load(client).await?;
         loop {
             // It is fresh again when everything was read again.
