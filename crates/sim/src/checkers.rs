@@ -11,6 +11,7 @@ pub mod read_only;
 pub mod replay;
 pub mod session_order;
 pub mod sessions;
+mod shortened;
 pub mod watches;
 
 use std::fmt;
@@ -137,9 +138,9 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// A report of this breach.
+    /// A report of this breach, in which data of znodes is shortened.
     pub fn new(promise: Promise, detail: impl Into<String>) -> Self {
-        Self { promise, detail: detail.into() }
+        Self { promise, detail: shortened::shortened(&detail.into()) }
     }
 }
 
