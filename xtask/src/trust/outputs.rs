@@ -9,8 +9,8 @@ pub(super) struct Campaign {
     pub(super) per_minute: u64,
     /// How often what happened.
     pub(super) counters: BTreeMap<String, u64>,
-    /// How often which fault came while a server did what.
-    pub(super) faults: BTreeMap<(String, String), u64>,
+    /// How often which fault came while a server did what; `None` where that can not be.
+    pub(super) faults: BTreeMap<(String, String), Option<u64>>,
     /// What was broken, or not exercised enough.
     pub(super) complaints: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub(super) fn campaign(text: &str) -> Campaign {
                     campaign.faults.insert((fault.to_owned(), doing.to_owned()), times);
                 }
                 None => {
-                    campaign.counters.insert(what.to_owned(), times);
+                    campaign.counters.extend(times.map(|times| (what.to_owned(), times)));
                 }
             }
         }
@@ -61,10 +61,13 @@ pub(super) fn campaign(text: &str) -> Campaign {
     campaign
 }
 
-/// A number, two spaces, and what was counted.
-fn counter(line: &str) -> Option<(u64, &str)> {
+/// A number, two spaces, and what was counted; no number but `-` where nothing can be.
+fn counter(line: &str) -> Option<(Option<u64>, &str)> {
     let (times, what) = line.trim_start().split_once("  ")?;
-    Some((times.parse().ok()?, what))
+    match times {
+        "-" => Some((None, what)),
+        times => Some((Some(times.parse().ok()?), what)),
+    }
 }
 
 /// Reads what `sim mutants` prints. Those that nobody looks for are left out.
@@ -116,14 +119,15 @@ mod tests {
 
     #[test]
     fn campaigns_tell_counters_faults_and_speed() {
-        let text = "       17  answered requests\n           3  fault: disk lost, while looking\n\n\
+        let text = "       17  answered requests\n           3  fault: disk lost, while looking\n           -  fault: killed, while down\n\n\
                     16880 schedules from seed 70 in 60.3 s, 16794 a minute\n\
                     not exercised enough: session moved: 3 of 7\n";
         let campaign = campaign(text);
         assert_eq!((campaign.schedules, campaign.per_minute), (16_880, 16_794));
         assert_eq!(campaign.counters, [("answered requests".to_owned(), 17)].into());
-        let cell = ("disk lost".to_owned(), "looking".to_owned());
-        assert_eq!(campaign.faults, [(cell, 3)].into());
+        let cell = |fault: &str, doing: &str| (fault.to_owned(), doing.to_owned());
+        let cells = [(cell("disk lost", "looking"), Some(3)), (cell("killed", "down"), None)];
+        assert_eq!(campaign.faults, cells.into());
         assert_eq!(campaign.complaints, ["not exercised enough: session moved: 3 of 7"]);
     }
 
