@@ -12,7 +12,7 @@ use arguments::Arguments;
 use sim::campaign::{self, Budget};
 use sim::shrink;
 use sim::tape::{Script, Tail, Tape};
-use sim::world::{self, Report, Trace};
+use sim::world::{self, Missing, Report, Trace};
 use terminal::{Stop, say, tell_of_panics};
 use tracing_subscriber::EnvFilter;
 
@@ -111,8 +111,8 @@ fn campaign(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     if let Some((seed, report)) = &outcome.failure {
         return verdict(report, &run_command(*seed, budget.voters));
     }
-    let missing = outcome.counters.missing(outcome.runs);
-    for (what, seen, required) in &missing {
+    let missing = outcome.counters.missing();
+    for Missing { what, seen, required } in &missing {
         say(format_args!("not exercised enough: {what}: {seen} of {required}"))?;
     }
     Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -15,6 +15,7 @@
 //! tape.
 
 mod agenda;
+mod ambush;
 mod answer;
 mod client;
 mod clock;
@@ -28,6 +29,7 @@ mod invariants;
 mod ledger;
 mod link;
 mod log_image;
+mod matrix;
 mod members;
 mod membership_file;
 mod nemesis;
@@ -42,11 +44,14 @@ mod process;
 mod readings;
 mod receiver;
 mod record;
+mod required;
 mod serve;
 mod start;
 mod steps;
 mod streams;
+mod tallies;
 mod trace;
+mod way;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -54,13 +59,14 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use types::{Epoch, ExtendedTypes, Instant, Txn, Xid, Zxid};
+use types::{Epoch, ExtendedTypes, Instant, Zxid};
 
+pub use ambush::Ambush;
 pub use answer::decode as decode_answer;
 pub use client::WatchBook;
-pub use counters::Counters;
+pub use counters::{Counters, Missing};
 pub use outside::{Arrival, Cable, Outside};
-pub use plan::{Delays, Ensemble, Faults, MembershipIs, Plan, Servers, Workload};
+pub use plan::{Delays, Ensemble, Faults, MembershipIs, NemesisIs, Plan, Servers, Workload};
 pub use workload::{Author, credentials};
 
 use crate::checkers::{Promise, Violation};
@@ -87,6 +93,8 @@ const FAULTS_MAX: Duration = Duration::from_secs(60);
 
 /// The share of the seeds of ensembles with which the membership changes.
 const CHANGING_EVERY: u64 = 4;
+/// In so many runs of neighboring seeds the nemesis roams, then in as many it lies in wait.
+const ROAMING: u64 = 4;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -127,15 +135,19 @@ pub fn run(tape: Tape, trace: Trace) -> Report {
 }
 
 /// The tape of a seed; of a run with so many voters, if that is given. In a part of those of ensembles
-/// the membership changes.
+/// the membership changes, and in half of all the nemesis lies in wait.
 ///
 /// # Errors
 /// No run has so many: see [`Servers::VOTERS`].
 pub fn tape(seed: u64, voters: Option<usize>) -> Result<Tape, NoSuchEnsemble> {
     let Some(voters) = voters else { return Ok(Tape::from_seed(seed)) };
-    let changing = Servers::first_byte(voters, MembershipIs::Changing);
+    let nemesis = match seed / ROAMING % 2 {
+        0 => NemesisIs::Roaming,
+        _ => NemesisIs::InWait,
+    };
+    let changing = Servers::first_byte(voters, MembershipIs::Changing, nemesis);
     let changing = changing.filter(|_| seed % CHANGING_EVERY == CHANGING_EVERY - 1);
-    let first = changing.or_else(|| Servers::first_byte(voters, MembershipIs::Fixed));
+    let first = changing.or_else(|| Servers::first_byte(voters, MembershipIs::Fixed, nemesis));
     let first = first.ok_or(NoSuchEnsemble { voters })?;
     Ok(Tape::new(vec![first], Tail::Seed(seed)))
 }
@@ -247,6 +259,8 @@ struct World {
     silent_by: Instant,
     /// How often something can still go wrong.
     faults_left: u64,
+    /// How often somebody can still be waylaid.
+    ambushes_left: u64,
     links: BTreeMap<LinkId, Link>,
     next_link: u64,
     clients: Vec<Client>,
@@ -291,6 +305,7 @@ impl World {
             calm_from: Instant::default(),
             silent_by: Instant::default(),
             faults_left: plan.faults.count,
+            ambushes_left: plan.ambush.count,
             links: BTreeMap::new(),
             next_link: 0,
             clients: clients(&plan),
@@ -319,9 +334,10 @@ impl World {
 
     /// Enters what a run begins with.
     fn begin(&mut self) -> Result<(), Violation> {
-        if self.plan.servers.are_ensemble() {
-            self.counters.count(counters::ENSEMBLE);
-        }
+        self.counters.count(match self.plan.servers.are_ensemble() {
+            true => counters::ENSEMBLE,
+            false => counters::ALONE,
+        });
         if self.plan.servers.are_changing() {
             self.counters.count(counters::CHANGING);
         }
@@ -390,27 +406,6 @@ impl World {
             }
             Happening::Judgment => self.judge(),
             Happening::Silence => self.listen(),
-        }
-    }
-
-    /// Counts what the server did on its own account.
-    fn count_transactions(&mut self) {
-        let mut epoch = self.plan.start.epoch();
-        for logged in &self.history.log {
-            match logged.txn {
-                Txn::CloseSession { .. } if logged.header.cxid == Xid::INTERNAL => {
-                    self.counters.count("session expired");
-                }
-                Txn::DeleteContainer { .. } if logged.header.cxid == Xid::INTERNAL => {
-                    self.counters.count("container or TTL reaped");
-                }
-                _ => {}
-            }
-            if logged.header.zxid.epoch() != epoch {
-                epoch = logged.header.zxid.epoch();
-                let is_alone = !self.plan.servers.are_ensemble();
-                self.counters.add("epoch used up", u64::from(is_alone));
-            }
         }
     }
 

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::matrix::{self, Kind};
+use super::required;
+use super::way::Step;
+
 /// How often what happened, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
@@ -11,114 +15,30 @@ pub struct Counters {
     faults: BTreeMap<(&'static str, &'static str), u64>,
 }
 
+/// Counts the runs of a server that is alone.
+pub(super) const ALONE: &str = "run of one server";
 /// Counts the runs of ensembles.
 pub(super) const ENSEMBLE: &str = "run of an ensemble";
-
-/// What 10,000 runs of ensembles must have seen at least so often.
-const REQUIRED_OF_ENSEMBLES: &[(&str, u64)] = &[
-    ("answered requests", 500_000),
-    ("epoch begun", 15_000),
-    ("epoch begun with requests under way", 100),
-    ("learner sent a difference", 5_000),
-    ("learner told to cut", 300),
-    ("learner sent a snapshot", 1_000),
-    ("leader's snapshot received", 1_000),
-    ("snapshot installed", 1_000),
-    ("history cut", 300),
-    ("cut through several logs", 30),
-    ("crash in a cut, on a copy", 1_000),
-    ("alone from a step on", 300),
-    ("stood still at a step", 200),
-    ("vote that lies", 2_000),
-    ("learner up to date", 10_000),
-    ("session moved", 1_000),
-    ("session expired", 500),
-    ("connection between servers cut", 1_000),
-    ("servers separated", 500),
-    ("server left by all others", 50),
-    ("servers separated in one direction", 200),
-    ("servers separated but for one", 200),
-    ("process paused", 1_000),
-    ("disk slow for a while", 500),
-    ("disk lost", 100),
-    ("rot that takes something away", 100),
-    ("rot that takes nothing away", 100),
-    ("member started with a part of its history", 100),
-    ("member repaired by a leader", 100),
-    ("server away in peace", 500),
-    ("session at a read-only server", 300),
-    ("crash before accepting an epoch", 20),
-    ("crash after accepting an epoch", 20),
-    ("crash before adopting an epoch", 10),
-    ("crash after adopting an epoch", 2),
-    ("crash before a part of a leader's snapshot", 10),
-    ("crash after a part of a leader's snapshot", 10),
-    ("crash before AckEpoch", 5),
-    ("crash before AckNewLeader", 5),
-    ("crash before Ack", 20),
-    ("crash before LeaderInfo", 5),
-    ("crash before NewLeader", 5),
-    ("crash before UpToDate", 5),
-    ("crash before Proposal", 20),
-    ("crash before Commit", 20),
-    ("power lost", 10_000),
-    ("process killed", 1_000),
-    ("reign watched", 1),
-];
-
 /// Counts the runs of those whose membership changes.
 pub(super) const CHANGING: &str = "run of an ensemble that changes";
 
-/// What 10,000 runs of ensembles whose membership changes must have seen at least so often.
-const REQUIRED_OF_CHANGES: &[(&str, u64)] = &[
-    ("change of the membership answered well", 10_000),
-    ("change refused: no quorum follows", 1_000),
-    ("change refused: one is under way", 200),
-    ("change refused: of another version", 1_000),
-    ("change refused: of somebody else", 100),
-    ("membership changed", 10_000),
-    ("membership in force without its transaction", 100),
-    ("learner told of another leader", 5_000),
-    ("crash before storing memberships", 50),
-    ("crash after storing memberships", 50),
-    ("crash before CommitAndActivate", 20),
-    ("crash after CommitAndActivate came", 20),
-    ("server switched on", 5_000),
-    ("server switched off", 200),
-];
+/// The runs for which requirements are written down.
+const RUNS: u64 = 10_000;
+/// Fewer runs need not have seen anything.
+const RUNS_MIN: u64 = 1_000;
+/// Of so many runs of a kind every cell of its matrix must have been seen, in campaigns of [`RUNS`].
+const RUNS_OF_A_KIND_MIN: u64 = 2_000;
 
-/// What 10,000 runs of a server that is alone must have seen at least so often.
-const REQUIRED: &[(&str, u64)] = &[
-    ("answered requests", 100_000),
-    ("crash before append", 50),
-    ("crash after append", 50),
-    ("crash before sync", 50),
-    ("crash after sync", 50),
-    ("crash while a snapshot is written", 100),
-    ("crash in recovery", 50),
-    ("power lost", 1_000),
-    ("process killed", 1_000),
-    ("disk operation failed", 500),
-    ("sync failed", 100),
-    ("unsynced transactions lost", 200),
-    ("torn log trimmed", 200),
-    ("recovered from a snapshot and logs", 500),
-    ("snapshot finished", 2_000),
-    ("snapshot failed, server went on", 50),
-    ("log rolled", 2_000),
-    ("connection cut", 2_000),
-    ("session resumed", 2_000),
-    ("session expired", 500),
-    ("session refused", 200),
-    ("watch event", 10_000),
-    ("missed event caught up", 100),
-    ("multi refused", 500),
-    ("request left open", 2_000),
-    ("wall clock jumped", 200),
-    ("nonsense sent", 100),
-    ("epoch used up", 50),
-    ("container or TTL reaped", 50),
-];
+/// What a campaign has not seen often enough.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// Its name.
+    pub what: String,
+    /// How often it was seen.
+    pub seen: u64,
+    /// How often it should have been.
+    pub required: u64,
+}
 
 impl Counters {
     /// Counts one.
@@ -153,23 +73,74 @@ impl Counters {
         self.times.get(what).copied().unwrap_or(0)
     }
 
-    /// What a campaign of so many runs should have seen and did not: name, seen, required.
-    ///
-    /// Requirements shrink with the campaign, but not below once in a thousand runs or more.
-    pub fn missing(&self, runs: u64) -> Vec<(&'static str, u64, u64)> {
-        let of_ensembles = self.of(ENSEMBLE);
-        let alone = REQUIRED.iter().map(|required| (required, runs.saturating_sub(of_ensembles)));
-        let ensembles = REQUIRED_OF_ENSEMBLES.iter().map(|required| (required, of_ensembles));
-        let of_changes = self.of(CHANGING);
-        let changes = REQUIRED_OF_CHANGES.iter().map(|required| (required, of_changes));
-        alone
-            .chain(ensembles)
-            .chain(changes)
-            .filter_map(|(&(what, per_10_000), runs)| {
-                let required = if runs >= 1_000 { (per_10_000 * runs / 10_000).max(1) } else { 0 };
-                (self.of(what) < required).then(|| (what, self.of(what), required))
-            })
+    /// What a campaign should have seen and did not.
+    pub fn missing(&self) -> Vec<Missing> {
+        let [alone, ensembles, changes] = [ALONE, ENSEMBLE, CHANGING].map(|kind| self.of(kind));
+        let of_one = required::OF_ONE.iter().map(|it| (*it, alone));
+        let of_ensembles = required::OF_ENSEMBLES.iter().map(|it| (*it, ensembles));
+        let of_changes = required::OF_CHANGES.iter().map(|it| (*it, changes));
+        let crashes = Step::ALL.map(|it| ((it.crash(), required::CRASHES_AT_EACH_STEP), ensembles));
+        let done = ("request done", self.of("request made") * required::DONE_PERCENT / 100);
+        of_one
+            .chain(of_ensembles)
+            .chain(of_changes)
+            .chain(crashes)
+            .map(|((what, in_all), runs)| (what, share(in_all, runs)))
+            .chain([done])
+            .filter(|&(what, required)| self.of(what) < required)
+            .map(|(what, required)| (what.to_owned(), self.of(what), required))
+            .chain(self.empty_cells().map(|(fault, doing)| (cell(fault, doing), 0, 1)))
+            .map(|(what, seen, required)| Missing { what, seen, required })
             .collect()
+    }
+
+    /// The kinds of runs that there were at least so often.
+    fn kinds(&self, runs: u64) -> impl Iterator<Item = Kind> {
+        let kinds = [(Kind::Alone, self.of(ALONE)), (Kind::Ensemble, self.of(ENSEMBLE))];
+        kinds.into_iter().filter(move |(_, seen)| *seen >= runs).map(|(kind, _)| kind)
+    }
+
+    /// What never went wrong while a server did something, in campaigns that are long enough to see it.
+    fn empty_cells(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let is_long = self.of(ALONE) + self.of(ENSEMBLE) >= RUNS;
+        let kinds = self.kinds(RUNS_OF_A_KIND_MIN).filter(move |_| is_long);
+        let possible = kinds.flat_map(cells).filter(|cell| cell.why_never.is_none());
+        let possible = possible.map(|cell| (cell.fault, cell.doing));
+        possible.filter(|cell| !self.faults.contains_key(cell))
+    }
+}
+
+/// A fault, and what a server does to which it comes.
+struct Cell {
+    fault: &'static str,
+    doing: &'static str,
+    why_never: Option<&'static str>,
+}
+
+/// All cells of runs of a kind.
+fn cells(kind: Kind) -> impl Iterator<Item = Cell> {
+    let faults = matrix::FAULTS.into_iter().map(|(fault, _)| fault);
+    faults.flat_map(move |fault| {
+        let cell = move |&doing: &&'static str| {
+            let why_never = matrix::why_never(kind, fault, doing);
+            Cell { fault, doing, why_never }
+        };
+        kind.doings().iter().map(cell)
+    })
+}
+
+fn cell(fault: &str, doing: &str) -> String {
+    format!("fault: {fault}, while {doing}")
+}
+
+/// What so many runs must have seen of what is required of [`RUNS`]. Fewer of them may have had bad luck,
+/// of up to three standard deviations.
+fn share(in_all: u64, runs: u64) -> u64 {
+    let expected = in_all * runs / RUNS;
+    match runs {
+        ..RUNS_MIN => 0,
+        RUNS_MIN..RUNS => expected.saturating_sub(3 * expected.isqrt()).max(1),
+        _ => expected,
     }
 }
 
@@ -178,9 +149,103 @@ impl fmt::Display for Counters {
         for (what, times) in &self.times {
             writeln!(f, "{times:>12}  {what}")?;
         }
-        for ((fault, doing), times) in &self.faults {
-            writeln!(f, "{times:>12}  fault: {fault}, while {doing}")?;
+        let mut shown: BTreeMap<_, Option<u64>> = BTreeMap::new();
+        for Cell { fault, doing, why_never } in self.kinds(1).flat_map(cells) {
+            let times = self.faults.get(&(fault, doing)).copied().unwrap_or(0);
+            // What one kind of run can not have, another one may.
+            let cell = shown.entry((fault, doing)).or_default();
+            *cell = cell.or(why_never.is_none().then_some(times));
+        }
+        for ((fault, doing), times) in shown {
+            let times = times.map_or_else(|| "-".to_owned(), |times| times.to_string());
+            writeln!(f, "{times:>12}  {}", cell(fault, doing))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Runs of one kind in which all was seen that has to be, and no fault came.
+    fn sated(kind: &'static str, runs: u64) -> Counters {
+        let mut counters = Counters::default();
+        counters.add(kind, runs);
+        let lists = [required::OF_ONE, required::OF_ENSEMBLES, required::OF_CHANGES];
+        let required = lists.into_iter().flatten().map(|(what, _)| *what);
+        for what in required.chain(Step::ALL.map(Step::crash)).collect::<BTreeSet<_>>() {
+            counters.add(what, 10_000_000);
+        }
+        counters
+    }
+
+    fn names(missing: Vec<Missing>) -> Vec<String> {
+        missing.into_iter().map(|missing| missing.what).collect()
+    }
+
+    #[test]
+    fn what_never_happened_is_missing_from_a_thousand_runs_on() {
+        let runs = |runs| {
+            let mut counters = sated(ENSEMBLE, runs);
+            counters.times.remove(Step::QuorumFollows.crash());
+            names(counters.missing())
+        };
+        assert_eq!(runs(999), Vec::<String>::new());
+        assert_eq!(runs(1_000), ["crash of a leader: quorum of AckNewLeader came"]);
+    }
+
+    #[test]
+    fn fewer_runs_may_have_bad_luck() {
+        assert_eq!(share(200, 999), 0);
+        assert_eq!(share(200, 1_000), 8);
+        assert_eq!(share(5, 1_000), 1);
+        assert_eq!(share(200, 10_000), 200);
+        assert_eq!(share(200, 25_000), 500);
+    }
+
+    #[test]
+    fn runs_in_which_little_is_done_prove_nothing() {
+        let mut counters = sated(ALONE, 1_000);
+        counters.add("request made", 1_000);
+        counters.add("request done", 299);
+        let expected = Missing { what: "request done".to_owned(), seen: 299, required: 300 };
+        assert_eq!(counters.missing(), [expected]);
+    }
+
+    #[test]
+    fn cells_that_can_be_filled_must_be_in_long_campaigns() {
+        assert_eq!(names(sated(ALONE, 9_999).missing()), Vec::<String>::new());
+        let mut counters = sated(ALONE, 10_000);
+        let missing = names(counters.missing());
+        assert!(missing.contains(&cell("killed", "alone")));
+        assert!(!missing.contains(&cell("killed", "down")), "no process is there");
+        assert!(!missing.contains(&cell("servers separated", "alone")), "there is one only");
+        assert!(!missing.contains(&cell("killed", "leading")), "there was no ensemble");
+        counters.count_fault("killed", "alone");
+        assert!(!names(counters.missing()).contains(&cell("killed", "alone")));
+    }
+
+    #[test]
+    fn cells_are_told_apart_that_can_not_be_filled() {
+        let mut counters = Counters::default();
+        counters.count(ALONE);
+        counters.count_fault("killed", "alone");
+        let text = counters.to_string();
+        for line in [
+            "           1  fault: killed, while alone",
+            "           -  fault: killed, while down",
+            "           0  fault: disk slow, while alone",
+            "           -  fault: servers separated, while down",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in {text}");
+        }
+        assert!(!text.contains("while leading"));
+        counters.count(ENSEMBLE);
+        assert!(
+            counters.to_string().contains("           0  fault: servers separated, while down")
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::invariants::voters;
 use super::link::End;
 use super::network::far;
 use super::node::{Node, NodeId};
@@ -22,18 +23,8 @@ pub(super) enum Death {
 impl World {
     /// A moment at which the process can die; tells whether it did.
     pub(super) fn crash_point(&mut self, node: NodeId, place: &'static str) -> bool {
-        match self.fate_at(node, place) {
-            None => {}
-            Some(Fate::Dies(effects)) => self.nodes[node].crash_in = Some(effects),
-            Some(Fate::DiskFails) => self.fail_disk_soon(node),
-            Some(Fate::StandsStill) => {
-                self.counters.count("stood still at a step");
-                self.pause(node);
-            }
-            Some(Fate::IsAlone) => {
-                self.counters.count("alone from a step on");
-                self.leave_alone(node);
-            }
+        if let Some(fate) = self.fate_at(node, place) {
+            self.befall(node, fate);
         }
         let it = &mut self.nodes[node];
         let Some(left) = &mut it.crash_in else { return false };
@@ -48,9 +39,26 @@ impl World {
         true
     }
 
+    /// Something happens at a step.
+    pub(super) fn befall(&mut self, node: NodeId, fate: Fate) {
+        match fate {
+            Fate::Dies(effects) => self.nodes[node].crash_in = Some(effects),
+            Fate::DiskFails => self.fail_disk_soon(node),
+            Fate::StandsStill => {
+                self.counters.count("stood still at a step");
+                self.pause(node);
+            }
+            Fate::IsAlone => {
+                self.counters.count("alone from a step on");
+                self.leave_alone(node);
+            }
+        }
+    }
+
     /// The process dies, and is started again some time later.
     pub(super) fn die(&mut self, node: NodeId, death: Death) {
         let delay = self.agenda.duration(self.plan.tick * 4);
+        self.count_crash(node);
         if self.nodes[node].process.as_ref().is_some_and(Process::is_writing_snapshot) {
             self.counters.count("crash while a snapshot is written");
         }
@@ -75,6 +83,19 @@ impl World {
         self.agenda.at(start, Happening::Start(it.life));
         if !self.is_peaceful() && self.agenda.tape.chance(100) {
             self.plan_disk_crash(node, 30);
+        }
+    }
+
+    /// Counts a crash by the step that was taken last, and by what else is under way.
+    fn count_crash(&mut self, node: NodeId) {
+        let Some(process) = &self.nodes[node].process else { return };
+        let step = process.way.step();
+        let is_voter = voters(&self.in_force()).any(|voter| voter == node);
+        if let Some(step) = step.filter(|_| is_voter) {
+            self.counters.count(step.crash());
+        }
+        if self.is_changing() {
+            self.counters.count("crash while the membership changes");
         }
     }
 

@@ -7,10 +7,11 @@ use super::log_image::LogImage;
 use super::network::far;
 use super::node::{Life, Node, NodeId};
 use super::process::{Change, KeeperJob, LogJob, SnapshotJob, SnapshotProgress, directories};
+use super::way::Step;
 use super::{Happening, World};
 use crate::checkers::{Promise, Violation};
 use crate::history::Fault;
-use storage::Disk;
+use storage::{Disk, SimulatedDisk};
 use types::{Epoch, Zxid};
 
 /// How many times longer a slow disk takes.
@@ -65,6 +66,14 @@ fn outcome(job: &LogJob) -> Outcome {
     }
 }
 
+/// Whether a file says that an epoch is accepted, or is about to have its place.
+fn is_written(disk: &SimulatedDisk, epoch: Epoch) -> bool {
+    let names = disk.list(&directories().snapshot_dir()).unwrap_or_default();
+    let of_epoch = names.iter().filter(|name| name.ends_with("acceptedEpoch"));
+    let bytes = of_epoch.map(|name| disk.contents(&directories().snapshot_dir().join(name)));
+    bytes.flatten().any(|bytes| bytes == epoch.0.to_string().as_bytes())
+}
+
 impl World {
     /// The log's thread writes some of what waits.
     pub(super) fn write_log(&mut self, life: Life) -> Result<(), Violation> {
@@ -93,10 +102,16 @@ impl World {
             if self.crash_point(node, before) {
                 return Ok(());
             }
+            let interruption = self.interruption(node, &job);
+            self.lie_in_wait_for_job(node, &job);
             let result =
                 self.nodes[node].process.as_mut().map_or(Ok(true), |process| process.log_job(job));
+            self.end_wait(node);
             match result {
-                Err(error) => return self.log_failed(node, &error),
+                Err(error) => {
+                    self.note_interruption(node, interruption, outcome);
+                    return self.log_failed(node, &error);
+                }
                 Ok(is_done) if noted == Noted::Change => self.end_change(node, is_done)?,
                 Ok(_) => {}
             }
@@ -104,9 +119,13 @@ impl World {
                 self.nodes[node].ledger.synced();
             }
             match outcome {
-                Outcome::Accepted(epoch) => self.nodes[node].accepted_epoch = epoch,
+                Outcome::Accepted(epoch) => {
+                    self.nodes[node].accepted_epoch = epoch;
+                    self.note_own(node, Step::EpochAccepted, Step::LeaderAcceptedEpoch);
+                }
                 Outcome::Adopted(epoch, history_end) => {
                     self.nodes[node].current_epoch = epoch;
+                    self.note_own(node, Step::EpochAdopted, Step::LeaderAdoptedEpoch);
                     self.check_adoption(node, epoch, history_end)?;
                     self.is_repaired(life);
                 }
@@ -121,8 +140,56 @@ impl World {
         Ok(())
     }
 
+    /// What it is counted as if the disk fails in a job, or power is lost then.
+    fn interruption(&self, node: NodeId, job: &LogJob) -> Option<&'static str> {
+        let process = self.nodes[node].process.as_ref();
+        let is_between_logs = process.is_some_and(|process| process.is_between_logs);
+        match job {
+            LogJob::Roll => Some("crash while a log is rolled"),
+            LogJob::Append(..) if is_between_logs => Some("crash while a log is rolled"),
+            LogJob::Change(Change::AcceptEpoch(_) | Change::AdoptEpoch(..)) => {
+                Some("crash while an epoch is stored")
+            }
+            LogJob::Change(Change::Cut(_)) => Some("crash while a history is cut"),
+            LogJob::Change(Change::Install(..)) => Some("crash while a snapshot is installed"),
+            LogJob::Append(..) | LogJob::Change(Change::KeepMemberships(_)) => None,
+        }
+    }
+
+    /// A job was interrupted: the process is about to end. A follower's epoch may be written by now.
+    fn note_interruption(&mut self, node: NodeId, what: Option<&'static str>, outcome: Outcome) {
+        if let Some(what) = what {
+            self.counters.count(what);
+        }
+        if let Outcome::Accepted(epoch) = outcome
+            && !self.is_leading(node)
+            && is_written(&self.nodes[node].disk, epoch)
+        {
+            self.take_step(node, Step::EpochWritten);
+        }
+    }
+
+    /// Takes a step, as a follower or as a leader.
+    fn note_own(&mut self, node: NodeId, as_follower: Step, as_leader: Step) {
+        let step = if self.is_leading(node) { as_leader } else { as_follower };
+        self.take_step(node, step);
+    }
+
+    /// A sync failed: of whom, unless power is lost as well.
+    fn count_failed_sync(&mut self, node: NodeId) {
+        self.counters.count("sync failed");
+        if !self.nodes[node].disk_fault_is_power_loss && self.plan.servers.are_ensemble() {
+            self.counters.count(match (self.is_leading(node), self.has_leader(node)) {
+                (true, _) => "sync failed of a leader",
+                (false, true) => "sync failed of a follower",
+                (false, false) => "sync failed without a leader",
+            });
+        }
+    }
+
     /// Notes what the disk may hold from now on; syncs what is to be durable before a change.
     fn begin_log_job(&mut self, node: NodeId, job: &LogJob) -> Result<Noted, Violation> {
+        let is_leading = self.is_leading(node);
         let Node { ledger, process: Some(process), .. } = &mut self.nodes[node] else {
             return Ok(Noted::Nothing);
         };
@@ -138,12 +205,16 @@ impl World {
             LogJob::Change(_) => {}
         }
         if let Err(error) = process.sync() {
-            self.counters.count("sync failed");
+            self.count_failed_sync(node);
             self.log_failed(node, &error)?;
             return Ok(Noted::Nothing);
         }
         ledger.synced();
         match job {
+            LogJob::Change(Change::AdoptEpoch(..)) if !is_leading => {
+                self.take_step(node, Step::HistoryDurable);
+                Ok(Noted::Nothing)
+            }
             LogJob::Change(Change::Cut(keep)) => {
                 ledger.cut(*keep);
                 self.count_cut(node, *keep);
@@ -209,13 +280,15 @@ impl World {
             return Ok(());
         }
         let is_idle_work = self.agenda.tape.chance(200);
+        self.lie_in_wait_for_sync(node);
         let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
         let mut result = process.sync();
         if result.is_ok() && process.log_jobs.is_empty() && is_idle_work {
             result = process.prepare_log();
         }
+        self.end_wait(node);
         if let Err(error) = result {
-            self.counters.count("sync failed");
+            self.count_failed_sync(node);
             return self.log_failed(node, &error);
         }
         self.nodes[node].ledger.synced();
@@ -252,22 +325,31 @@ impl World {
         if self.crash_point(node, "crash before a part of a snapshot") {
             return Ok(());
         }
+        if matches!(job, SnapshotJob::End { .. }) {
+            self.lie_in_wait_for_purge(node);
+        }
         let Node { process: Some(process), ledger, .. } = &mut self.nodes[node] else {
             return Ok(());
         };
         if let SnapshotJob::End { last_applied, .. } = &job {
             ledger.has_snapshot(*last_applied);
         }
-        match process.snapshot_job(job) {
+        let progress = process.snapshot_job(job);
+        self.end_wait(node);
+        match progress {
             SnapshotProgress::Finished => self.counters.count("snapshot finished"),
-            SnapshotProgress::Failed if self.disk_fault_struck(node) => {
+            SnapshotProgress::Failed | SnapshotProgress::NotPurged
+                if self.disk_fault_struck(node) =>
+            {
                 if self.nodes[node].disk_fault_is_power_loss {
+                    let is_purge = progress == SnapshotProgress::NotPurged;
+                    self.counters.add("crash while files are removed", is_purge.into());
                     self.die(node, Death::PowerLost);
                     return Ok(());
                 }
                 self.counters.count("snapshot failed, server went on");
             }
-            SnapshotProgress::Failed => {
+            SnapshotProgress::Failed | SnapshotProgress::NotPurged => {
                 let detail = "a snapshot failed on a good disk".to_owned();
                 return Err(Violation::new(Promise::NoPanic, detail));
             }

@@ -231,6 +231,7 @@ impl World {
             }
             self.ask(at, op);
         }
+        self.lie_in_wait_for_expiry(at);
     }
 
     pub(super) fn ping_if_idle(&mut self, at: usize) {
@@ -489,8 +490,10 @@ impl World {
             self.history.push(now, Event::Unknown { client: name, conn, xid });
         }
         self.history.push(now, Event::Lost { client: name, conn });
+        self.lie_in_wait_for_absence(at);
         let Some(link) = self.links.get_mut(&id) else { return };
         link.client = None;
+        link.left_by = Some(at);
         if link.conn.is_some() {
             link.to_server.close(End::Closed);
             self.plan_arrival_at_server(id);

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use replica::FrontId;
-use types::ConnId;
+use types::{ConnId, Instant};
 
 use super::node::NodeId;
 use crate::tape::Tape;
@@ -20,6 +20,10 @@ pub(super) struct LinkId(pub(super) u64);
 pub(super) struct Link {
     /// Who has it on its side; `None` once that side is closed, and for senders of nonsense.
     pub(super) client: Option<Caller>,
+    /// Nothing that the client has sent arrives before this.
+    pub(super) held_until: Instant,
+    /// Which client had it before it called again.
+    pub(super) left_by: Option<usize>,
     /// Which server it leads to.
     pub(super) node: NodeId,
     /// Which frontend accepted it.

@@ -13,6 +13,7 @@ use super::node::{Life, NodeId};
 use super::process::{Admission, Change, KeeperJob, LogJob, News, Process};
 use super::receiver::StreamPart;
 use super::serve::piece;
+use super::way::{Assent, Step};
 use super::{Happening, World, packets, steps, trace};
 use crate::checkers::{Promise, Violation};
 use crate::history::Fault;
@@ -49,6 +50,7 @@ impl World {
         match effect {
             zab::Effect::Call { to, .. } => self.dial(node, to, Port::Election),
             zab::Effect::ConnectToLeader(leader) => {
+                self.turn_back(node);
                 self.check_election(node, leader)?;
                 self.dial(node, leader, Port::Quorum);
             }
@@ -62,22 +64,17 @@ impl World {
                 self.hang_up(node, link);
             }
             zab::Effect::AdmitLearners => {
+                self.turn_back(node);
                 self.check_election(node, node.sid())?;
                 self.set_admission(node, Admission::Admit);
             }
             zab::Effect::RefuseLearners => self.set_admission(node, Admission::Refuse),
-            zab::Effect::LetLearnersWait => self.set_admission(node, Admission::Wait),
-            zab::Effect::ToLeader { link, packet } => {
-                self.note_packet(node, link, || format!("{packet:?}"));
-                self.check_promise(node, link, packet)?;
-                self.send_to_server(link, &packets::to_leader(node.sid(), packet));
+            zab::Effect::LetLearnersWait => {
+                self.turn_back(node);
+                self.set_admission(node, Admission::Wait);
             }
-            zab::Effect::ToLearner { link, packet } => {
-                self.note_packet(node, link, || trace::describe(&packet));
-                self.note_leading(node, &packet)?;
-                self.network.answer(link);
-                self.send_to_server(link, &packets::to_learner(&packet));
-            }
+            zab::Effect::ToLeader { link, packet } => self.tell_leader(node, link, packet)?,
+            zab::Effect::ToLearner { link, packet } => self.tell_learner(node, link, &packet)?,
             zab::Effect::StoreAcceptedEpoch(epoch) => {
                 self.plan_log(node, LogJob::Change(Change::AcceptEpoch(epoch)));
             }
@@ -108,6 +105,38 @@ impl World {
             | zab::Effect::Lead { .. }
             | zab::Effect::Follow { .. }
             | zab::Effect::LeadershipConfirmed { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn tell_leader(
+        &mut self,
+        node: NodeId,
+        link: Link,
+        packet: zab::LearnerPacket,
+    ) -> Result<(), Violation> {
+        self.note_packet(node, link, || format!("{packet:?}"));
+        self.check_promise(node, link, packet)?;
+        self.send_to_server(link, &packets::to_leader(node.sid(), packet));
+        if let Some(step) = steps::told_leader(packet) {
+            self.take_step(node, step);
+        }
+        Ok(())
+    }
+
+    fn tell_learner(
+        &mut self,
+        node: NodeId,
+        link: Link,
+        packet: &zab::LeaderPacket,
+    ) -> Result<(), Violation> {
+        self.note_packet(node, link, || trace::describe(packet));
+        self.note_leading(node, packet)?;
+        self.network.answer(link);
+        self.send_to_server(link, &packets::to_learner(packet));
+        match steps::told_learner(packet) {
+            Some(step) => self.take_step(node, step),
+            None => self.go_on(node),
         }
         Ok(())
     }
@@ -193,6 +222,7 @@ impl World {
                 if self.record.leads(process.life, *epoch)? {
                     self.check_beginning(node, *epoch, config)?;
                     self.counters.count("epoch begun");
+                    self.depose_others(node);
                     self.note_fault(node, Fault::Leads(*epoch));
                     if self.clients.iter().any(|client| client.outstanding() > 0) {
                         self.counters.count("epoch begun with requests under way");
@@ -283,7 +313,10 @@ impl World {
                 self.send_to_server(near, &packets::hello(from.node.sid()));
                 zab::Input::CallThrough { link: near, to: to.sid() }
             }
-            Port::Quorum => zab::Input::LeaderReached { link: near, leader: to.sid() },
+            Port::Quorum => {
+                self.take_step(from.node, Step::LeaderCalled);
+                zab::Input::LeaderReached { link: near, leader: to.sid() }
+            }
         };
         self.tell_news(from.node, News::Of(news));
     }
@@ -330,6 +363,9 @@ impl World {
         }
         let bytes = piece(&mut self.agenda.tape, self.plan.faults.chunks, &mut socket.incoming);
         socket.inbox.extend(bytes);
+        if self.network.is_news_of_earlier(link) {
+            self.counters.count("late word of an earlier connection between servers");
+        }
         self.work_off(link)?;
         let is_over = self.network.socket(link).is_some_and(|socket| socket.incoming.is_over());
         if is_over && self.agenda.tape.chance(END_WITH_BYTES_PERMILLE) {
@@ -358,10 +394,18 @@ impl World {
         };
         socket.inbox = inbox[taken..].to_vec();
         let result = result.and_then(|()| arrived.violation.map_or(Ok(()), Err));
-        for step in arrived.steps {
-            if self.crash_point(node, step) {
+        for (place, step) in arrived.steps {
+            if self.crash_point(node, place) {
                 return result;
             }
+            self.note_arrival(node, link, step);
+        }
+        if arrived.has_part {
+            self.take_step(node, Step::HistoryPartCame);
+        }
+        for assent in arrived.assents {
+            let learner = self.network.socket(link).map(|socket| socket.other);
+            learner.into_iter().for_each(|learner| self.note_assent(node, learner, assent));
         }
         for part in arrived.parts {
             self.plan_keeper(node, KeeperJob::Receive(part));
@@ -370,6 +414,23 @@ impl World {
             self.tell_news(node, news);
         }
         result
+    }
+
+    /// A packet of its leader has come to a learner.
+    fn note_arrival(&mut self, node: NodeId, link: Link, step: Option<Step>) {
+        match step {
+            Some(step) => self.take_step(node, step),
+            None => self.go_on(node),
+        }
+        if step == Some(Step::NewLeaderCame)
+            && let Some(socket) = self.network.socket(link)
+        {
+            let way = socket.conversation.way();
+            self.counters.count(way);
+            if self.network.is_read_for(far(link)) {
+                self.counters.count("history from a leader's log");
+            }
+        }
     }
 
     /// Closes a connection on one side, and tells the process there.
@@ -423,8 +484,12 @@ impl World {
 struct Arrived {
     news: Vec<News>,
     parts: Vec<StreamPart>,
-    /// What of the protocol has come.
-    steps: Vec<&'static str>,
+    /// What of a leader has come: where somebody can die, and the step that it is.
+    steps: Vec<(&'static str, Option<Step>)>,
+    /// Whether bytes of a snapshot have.
+    has_part: bool,
+    /// What a learner has agreed to.
+    assents: Vec<Assent>,
     /// What was said out of turn.
     violation: Option<Violation>,
 }
@@ -461,6 +526,7 @@ impl Arrived {
             }
             Speech::ToLeader => {
                 let Some(bytes) = read_to_leader(input)? else { return Ok(None) };
+                self.assents.extend(steps::assent(&input[..bytes]));
                 self.news.push(News::FromLearner(link, input[..bytes].to_vec()));
                 Ok(Some(bytes))
             }
@@ -478,6 +544,7 @@ impl Arrived {
             Speech::Snapshot { is_busy } if is_busy || input.is_empty() => Ok(None),
             Speech::Snapshot { .. } => {
                 *speech = Speech::Snapshot { is_busy: true };
+                self.has_part = true;
                 self.parts.push(StreamPart::Bytes { link, bytes: input.to_vec() });
                 Ok(Some(input.len()))
             }
@@ -499,7 +566,7 @@ impl Arrived {
         if let Err(violation) = conversation.hear(&packet) {
             self.violation.get_or_insert(violation);
         }
-        self.steps.push(steps::after(&packet));
+        self.steps.push((steps::after(&packet), steps::heard(&packet, conversation.is_told())));
         let snapshot = match packet {
             ToLearner::Snapshot { last_applied } => Some(last_applied),
             _ => None,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use replica::Input;
-use replica::view::Role;
 use storage::{Fault as DiskFault, FaultKind, Operation};
 
 use super::death::Death;
 use super::link::{End, LinkId};
+use super::matrix::{self, FAULTS, Reach};
 use super::network::far;
-use super::node::{Node, NodeId};
+use super::node::NodeId;
+use super::plan::NemesisIs;
 use super::{Happening, World};
 use crate::checkers::Violation;
 use crate::history::Fault;
@@ -24,51 +25,6 @@ const ALONE_PERMILLE: u64 = 400;
 const LEFT_PERMILLE: u64 = 500;
 /// In how many of 1000 cases what goes wrong does so where the leader is, if there was one.
 const LEADER_PERMILLE: u64 = 250;
-
-/// To how many servers a fault comes.
-#[derive(Clone, Copy)]
-enum Reach {
-    One,
-    All,
-}
-
-/// The names of the faults, in the order of their weights.
-const FAULTS: [(&str, Reach); 21] = [
-    ("killed", Reach::One),
-    ("power lost", Reach::One),
-    ("crash at an effect", Reach::One),
-    ("crash in the disk", Reach::One),
-    ("sync fails", Reach::One),
-    ("disk full", Reach::One),
-    ("snapshot fails", Reach::One),
-    ("client cut off", Reach::All),
-    ("client silent", Reach::All),
-    ("wall clock jumps", Reach::One),
-    ("stands still", Reach::One),
-    ("snapshot asked for", Reach::One),
-    ("nonsense sent", Reach::One),
-    ("stopped", Reach::One),
-    ("servers cut off", Reach::All),
-    ("servers separated", Reach::All),
-    ("file rots", Reach::One),
-    ("disk lost", Reach::One),
-    ("crash at a step", Reach::One),
-    ("power lost everywhere", Reach::All),
-    ("disk slow", Reach::One),
-];
-
-/// What a server does, for the matrix of what went wrong when.
-fn doing(node: &Node) -> &'static str {
-    let Some(process) = &node.process else { return "down" };
-    match process.replica.stats().role() {
-        Role::Alone => "alone",
-        Role::Looking if node.accepted_epoch > node.current_epoch => "joining an epoch",
-        Role::Looking | Role::ReadOnly => "looking",
-        Role::Leading => "leading",
-        Role::Following => "following",
-        Role::Observing => "observing",
-    }
-}
 
 impl World {
     /// Something goes wrong, if it is time for that.
@@ -89,7 +45,7 @@ impl World {
             self.enter_in_matrix(fault, node);
             match fault {
                 0 => self.strike(node, Death::Killed),
-                1 => self.strike(node, Death::PowerLost),
+                1 => self.take_power(node),
                 2 => self.nodes[node].crash_in = Some(self.agenda.tape.range(0, 20)),
                 3 => self.plan_disk_crash(node, 12),
                 4 => self.plan_sync_error(node),
@@ -122,12 +78,21 @@ impl World {
     /// machines, with what each of them is doing.
     fn enter_in_matrix(&mut self, fault: usize, node: NodeId) {
         let Some(&(name, reach)) = FAULTS.get(fault) else { return };
-        let nodes: Vec<NodeId> = match reach {
-            Reach::One => vec![node],
-            Reach::All => self.nodes.ids().collect(),
-        };
-        for node in nodes {
-            self.counters.count_fault(name, doing(&self.nodes[node]));
+        let roams = self.plan.servers.nemesis == NemesisIs::Roaming;
+        match reach {
+            // See `take_power`.
+            Reach::One if name == "power lost" && roams && self.nodes[node].process.is_none() => {}
+            Reach::One => self.count_fault(name, node),
+            Reach::All => self.nodes.ids().for_each(|node| self.count_fault(name, node)),
+        }
+    }
+
+    /// Counts a fault that comes to one server.
+    pub(super) fn count_fault(&mut self, name: &'static str, node: NodeId) {
+        let kind = self.plan.servers.kind();
+        let doing = matrix::doing(&self.nodes[node]);
+        if matrix::why_never(kind, name, doing).is_none() {
+            self.counters.count_fault(name, doing);
         }
     }
 
@@ -145,6 +110,16 @@ impl World {
         for node in self.nodes.ids() {
             self.strike(node, Death::PowerLost);
         }
+    }
+
+    /// A machine loses its power. Where the nemesis roams, only one on which a process runs.
+    fn take_power(&mut self, node: NodeId) {
+        let is_down = self.nodes[node].process.is_none();
+        if is_down && self.plan.servers.nemesis == NemesisIs::InWait {
+            self.lose_power(node);
+            self.nodes[node].is_without_power = true;
+        }
+        self.strike(node, Death::PowerLost);
     }
 
     fn strike(&mut self, node: NodeId, death: Death) {
@@ -166,6 +141,32 @@ impl World {
             node,
             DiskFault { operation, name_prefix: String::new(), after, kind: FaultKind::Io },
         );
+    }
+
+    /// Power is lost in what the disk does now, after so many operations of this kind.
+    pub(super) fn lose_power_in(&mut self, node: NodeId, operation: Operation, after: u64) {
+        self.nodes[node].disk_fault_is_power_loss = true;
+        let name_prefix = String::new();
+        let kind = FaultKind::Io;
+        self.add_disk_fault(node, DiskFault { operation, name_prefix, after, kind });
+        self.nodes[node].is_waited_for = true;
+    }
+
+    /// The sync fails with which the disk begins now.
+    pub(super) fn fail_sync(&mut self, node: NodeId, kind: FaultKind) {
+        self.nodes[node].disk_fault_is_power_loss = false;
+        let (operation, name_prefix) = (Operation::Sync, String::new());
+        self.add_disk_fault(node, DiskFault { operation, name_prefix, after: 0, kind });
+        self.note_fault(node, Fault::SyncError);
+        self.nodes[node].is_waited_for = true;
+    }
+
+    /// The disk has done what it was waited for with: what did not fail then does not fail later.
+    pub(super) fn end_wait(&mut self, node: NodeId) {
+        let node = &mut self.nodes[node];
+        if std::mem::take(&mut node.is_waited_for) && node.disk.faults().clear() > 0 {
+            node.planned_disk_faults = 0;
+        }
     }
 
     fn plan_sync_error(&mut self, node: NodeId) {
@@ -325,7 +326,14 @@ impl World {
 
     /// The others hear at once that their connections to a server that is separated are over. It does not
     /// hear of it: if it leads, they have another leader before it gives up. Some clients come to it meanwhile.
-    fn abandon(&mut self, node: NodeId) {
+    pub(super) fn abandon(&mut self, node: NodeId) {
+        self.turn_away(node);
+        self.abandoned = Some(node);
+        self.counters.count("server left by all others");
+    }
+
+    /// The others hear at once that their connections to a server are over.
+    pub(super) fn turn_away(&mut self, node: NodeId) {
         for link in self.network.links() {
             let Some(socket) = self.network.socket(link).filter(|it| it.other == node) else {
                 continue;
@@ -333,8 +341,6 @@ impl World {
             let other = socket.life.node;
             self.hang_up(other, link);
         }
-        self.abandoned = Some(node);
-        self.counters.count("server left by all others");
     }
 
     /// Separates a server from all others for a while.
@@ -402,6 +408,15 @@ impl World {
         let pause = self.agenda.duration(longest);
         self.nodes[node].paused_until = self.agenda.now().after(pause);
         self.counters.count("process paused");
+        self.note_fault(node, Fault::Pause);
+    }
+
+    /// The process stands still as long as an election takes, and maybe longer.
+    pub(super) fn sleep(&mut self, node: NodeId) {
+        let election = self.plan.until_elected();
+        let sleep = election + self.agenda.duration(election);
+        self.nodes[node].paused_until = self.agenda.now().after(sleep);
+        self.counters.count("leader put to sleep");
         self.note_fault(node, Fault::Pause);
     }
 

@@ -28,6 +28,10 @@ pub(super) struct Socket {
     pub(super) speech: Speech,
     /// Whether a leader has said something to the learner on the other side.
     is_answered: bool,
+    /// Whether its log was read for the learner on the other side.
+    is_read_for: bool,
+    /// Whether something has come here since the other side has called again.
+    is_outlived: bool,
     /// What a learner and its leader have said.
     pub(super) conversation: Conversation,
 }
@@ -76,6 +80,8 @@ impl Socket {
             inbox: Vec::new(),
             speech,
             is_answered: false,
+            is_read_for: false,
+            is_outlived: false,
             conversation: Conversation::default(),
         }
     }
@@ -148,6 +154,36 @@ impl Network {
         if let Some(socket) = self.sockets.get_mut(&link) {
             socket.is_answered = true;
         }
+    }
+
+    /// Notes that a leader has read its log for the learner on the other side.
+    pub(super) fn read_for(&mut self, link: Link) {
+        if let Some(socket) = self.sockets.get_mut(&link) {
+            socket.is_read_for = true;
+        }
+    }
+
+    /// Whether that is so.
+    pub(super) fn is_read_for(&self, link: Link) -> bool {
+        self.sockets.get(&link).is_some_and(|socket| socket.is_read_for)
+    }
+
+    /// Whether something comes, for the first time, from who has a later connection to the same port.
+    pub(super) fn is_news_of_earlier(&mut self, link: Link) -> bool {
+        let Some(socket) = self.sockets.get(&link).filter(|socket| !socket.is_outlived) else {
+            return false;
+        };
+        let (life, other, port) = (socket.life, socket.other, socket.port());
+        let mut later = self.sockets.range(Link(link.0 + 1)..);
+        let is_outlived = later.any(|(later, it)| {
+            // Who has called has the odd number.
+            let is_same_way = later.0 % 2 == link.0 % 2;
+            is_same_way && (it.life, it.other, it.port()) == (life, other, port)
+        });
+        if let Some(socket) = self.sockets.get_mut(&link) {
+            socket.is_outlived = is_outlived;
+        }
+        is_outlived
     }
 
     /// A server to which another one, as its leader, has spoken over two connections that it has not

@@ -54,6 +54,8 @@ pub(super) struct Node {
     pub(super) ledger: Ledger,
     /// Failures of the disk that were planned and not yet taken back.
     pub(super) planned_disk_faults: usize,
+    /// Whether that is to strike in what the disk does now, or not at all.
+    pub(super) is_waited_for: bool,
     /// What happens to the machine when a planned failure of the disk strikes.
     pub(super) disk_fault_is_power_loss: bool,
     /// Effects, writes and syncs until the process dies.
@@ -94,6 +96,7 @@ impl Node {
             life: Life { node: id, number: 0 },
             ledger,
             planned_disk_faults: 0,
+            is_waited_for: false,
             disk_fault_is_power_loss: false,
             crash_in: None,
             doom: None,
@@ -125,6 +128,7 @@ impl Node {
     pub(super) fn take_back_disk_faults(&mut self) {
         self.disk.faults().clear();
         self.planned_disk_faults = 0;
+        self.is_waited_for = false;
     }
 }
 

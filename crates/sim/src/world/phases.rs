@@ -13,7 +13,7 @@ use super::node::{Node, NodeId};
 use super::plan::MembershipIs;
 use super::{Happening, Stage, World, process, rules};
 use crate::checkers::{Case, Promise, Reads, Violation};
-use crate::history::{Event, LoggedTxn};
+use crate::history::LoggedTxn;
 
 /// How often in the timeout of a session it is looked whether all is silent.
 const LISTENS_PER_TIMEOUT: u32 = 4;
@@ -231,10 +231,7 @@ impl World {
             self.check_recovered(node, &found)?;
         }
         self.history.log = self.longest_log()?;
-        let answered =
-            self.history.lines.iter().filter(|line| matches!(line.event, Event::Reply { .. }));
-        self.counters.add("answered requests", answered.count() as u64);
-        self.count_transactions();
+        self.count_at_the_end();
         let reads = match self.plan.servers.are_ensemble() {
             true => Reads::MayLag,
             false => Reads::AreFresh,

@@ -12,6 +12,8 @@ use types::membership::{Membership, Role};
 use types::{Counter, Epoch, Zxid};
 use zab::LogReading;
 
+use super::ambush::Ambush;
+use super::matrix::Kind;
 use super::node::NodeId;
 use crate::tape::Tape;
 
@@ -67,6 +69,8 @@ pub struct Plan {
     pub delays: Delays,
     /// How often what goes wrong.
     pub faults: Faults,
+    /// Where the nemesis lies in wait.
+    pub ambush: Ambush,
     /// What clients do.
     pub workload: Workload,
 }
@@ -82,6 +86,17 @@ pub struct Servers {
     pub spares: usize,
     /// Whether it changes who is in the ensemble, and who votes.
     pub membership: MembershipIs,
+    /// How it is decided when something goes wrong.
+    pub nemesis: NemesisIs,
+}
+
+/// How it is decided when something goes wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NemesisIs {
+    /// Now and then, wherever servers are.
+    Roaming,
+    /// So, and at chosen places when servers come there.
+    InWait,
 }
 
 /// Whether the membership changes in a run.
@@ -259,6 +274,7 @@ impl Plan {
                 rest: Duration::ZERO,
             },
             faults: Faults::draw(tape),
+            ambush: Ambush::default(),
             workload: Workload::draw(tape),
         };
         if servers.are_ensemble() {
@@ -271,6 +287,19 @@ impl Plan {
         if servers.are_changing() {
             plan.changes = tape.magnitude(1, CHANGES_MAX);
             plan.faults.spare_disks();
+        }
+        if servers.nemesis == NemesisIs::InWait {
+            plan.ambush = Ambush::draw(tape, servers);
+            if !servers.are_ensemble() && tape.chance(500) {
+                plan.faults.slow_disk = tape_weight(tape, 8);
+            }
+            if tape.chance(350) {
+                // Those who watch, and those who change what is watched meanwhile.
+                plan.workload.watches += 20;
+                plan.clients = plan.clients.max(2);
+                plan.workload.names = plan.workload.names.min(2);
+                plan.requests = plan.requests.min(48);
+            }
         }
         plan
     }
@@ -295,6 +324,11 @@ impl Plan {
     pub fn until_missed(&self) -> Duration {
         let Ensemble { sync_limit, notify_max, finalize, .. } = &self.ensemble;
         self.tick * *sync_limit + *notify_max / 4 + *finalize
+    }
+
+    /// About the time in which servers that know that they have no leader have one.
+    pub(super) fn until_elected(&self) -> Duration {
+        self.ensemble.finalize + self.delays.round_trip() * 2
     }
 
     /// The timeout that clients ask for: time for more than one round trip, since else no session
@@ -323,36 +357,42 @@ impl Servers {
 
     /// So many voters and nobody else, which stays so.
     pub const fn fixed(voters: usize) -> Self {
-        Self { voters, observers: 0, spares: 0, membership: MembershipIs::Fixed }
+        let (membership, nemesis) = (MembershipIs::Fixed, NemesisIs::Roaming);
+        Self { voters, observers: 0, spares: 0, membership, nemesis }
     }
 
     /// Draws: mostly one server. The higher half of the first byte says how many vote, the lower one
-    /// whether that changes.
+    /// whether that changes, and whether the nemesis lies in wait.
     pub fn draw(tape: &mut Tape) -> Self {
-        let (voters, membership) = Self::read(tape.byte());
+        let (voters, membership, nemesis) = Self::read(tape.byte());
         let observers = usize::from(voters > 1 && tape.chance(250));
         let spares = match membership {
             MembershipIs::Fixed => 0,
             MembershipIs::Changing => tape.index(SPARES_MAX + 1),
         };
-        Self { voters, observers, spares, membership }
+        Self { voters, observers, spares, membership, nemesis }
     }
 
     /// The first byte of the tapes of runs like these; `None` if there are none.
-    pub fn first_byte(voters: usize, membership: MembershipIs) -> Option<u8> {
-        (0..=u8::MAX).find(|&byte| Self::read(byte) == (voters, membership))
+    pub fn first_byte(voters: usize, membership: MembershipIs, nemesis: NemesisIs) -> Option<u8> {
+        (0..=u8::MAX).find(|&byte| Self::read(byte) == (voters, membership, nemesis))
     }
 
-    const fn read(byte: u8) -> (usize, MembershipIs) {
+    const fn read(byte: u8) -> (usize, MembershipIs, NemesisIs) {
         let voters = match byte >> 4 {
             0..=11 => 1,
             12..=14 => 3,
             _ => 5,
         };
-        match byte & 0xf {
-            12.. if voters > 1 => (voters, MembershipIs::Changing),
-            _ => (voters, MembershipIs::Fixed),
-        }
+        let membership = match byte & 0xf {
+            12.. if voters > 1 => MembershipIs::Changing,
+            _ => MembershipIs::Fixed,
+        };
+        let nemesis = match byte & 0xf {
+            6..=11 | 14.. => NemesisIs::InWait,
+            _ => NemesisIs::Roaming,
+        };
+        (voters, membership, nemesis)
     }
 
     /// All of them.
@@ -372,6 +412,11 @@ impl Servers {
         let listed = (0..self.voters + self.observers).chain(Some(of.0));
         let text: String = listed.collect::<BTreeSet<_>>().into_iter().map(line).collect();
         Membership::parse(&text).expect("somebody votes")
+    }
+
+    /// What can go wrong with them.
+    pub(super) const fn kind(self) -> Kind {
+        if self.are_ensemble() { Kind::Ensemble } else { Kind::Alone }
     }
 
     /// Whether the membership changes.
@@ -574,5 +619,31 @@ impl Workload {
             self.mistakes,
             self.closes,
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tapes_from_before_there_were_ambushes_have_none() {
+        let (fixed, changing) = (MembershipIs::Fixed, MembershipIs::Changing);
+        for (byte, voters, membership) in
+            [(0, 1, fixed), (0xc0, 3, fixed), (0xcc, 3, changing), (0xf0, 5, fixed)]
+        {
+            let roaming = NemesisIs::Roaming;
+            assert_eq!(Servers::read(byte), (voters, membership, roaming));
+            assert_eq!(Servers::first_byte(voters, membership, roaming), Some(byte));
+        }
+    }
+
+    #[test]
+    fn every_kind_of_ensemble_may_be_lain_in_wait_for() {
+        for voters in Servers::VOTERS {
+            assert!(Servers::first_byte(voters, MembershipIs::Fixed, NemesisIs::InWait).is_some());
+            let changing = Servers::first_byte(voters, MembershipIs::Changing, NemesisIs::InWait);
+            assert_eq!(changing.is_some(), voters > 1);
+        }
     }
 }

@@ -44,6 +44,7 @@ use super::node::{Life, NodeId};
 use super::plan::{Plan, Servers};
 use super::readings::Reading;
 use super::receiver::{Progress, Receiver, StreamPart};
+use super::way::Way;
 use super::workload::OPERATOR;
 
 /// Where the simulated server keeps its files.
@@ -67,6 +68,8 @@ pub(super) struct Process {
     /// Batches that are written and not synced.
     pub(super) unsynced: Vec<Arc<LogBatch>>,
     pub(super) is_log_due: bool,
+    /// Whether what is appended next comes into another file.
+    pub(super) is_between_logs: bool,
     writer: Option<SnapshotWriter<SimulatedDisk>>,
     receiver: Receiver,
     /// What the log is read for.
@@ -83,6 +86,8 @@ pub(super) struct Process {
     pub(super) heard: Heard,
     /// What is done with learners that connect.
     pub(super) admission: Admission,
+    /// How far it has come on its way into an epoch.
+    pub(super) way: Way,
     /// Connections of which it was told that they are over.
     pub(super) ended: BTreeSet<Link>,
     /// Attempts to connect to a leader. Only the last one counts.
@@ -146,6 +151,8 @@ pub(super) enum SnapshotProgress {
     Finished,
     /// It failed, and the server goes on.
     Failed,
+    /// It is complete, and what it replaces could not be removed. The server goes on.
+    NotPurged,
     /// It is of a history that was cut or replaced meanwhile.
     Outdated,
     /// It belongs to one that failed before.
@@ -259,6 +266,7 @@ impl Process {
             log_jobs: VecDeque::new(),
             unsynced: Vec::new(),
             is_log_due: false,
+            is_between_logs: false,
             writer: None,
             receiver: Receiver::new(tree_options(seed)),
             readings: BTreeMap::new(),
@@ -269,6 +277,7 @@ impl Process {
             memberships,
             heard: Heard::default(),
             admission: Admission::Wait,
+            way: Way::default(),
             ended: BTreeSet::new(),
             attempts: 0,
             links: BTreeMap::new(),
@@ -314,10 +323,12 @@ impl Process {
         match job {
             LogJob::Append(_, batch) => {
                 self.log().append(&batch)?;
+                self.is_between_logs = false;
                 self.unsynced.push(batch);
             }
             LogJob::Roll => {
                 let synced = self.log().roll()?;
+                self.is_between_logs = true;
                 self.synced(synced);
             }
             LogJob::Change(change) => {
@@ -420,8 +431,9 @@ impl Process {
                 let digest = digest.map(|digest| (last_applied, digest));
                 let finished =
                     self.writer.take().map(|writer| writer.finish(digest, Some(last_applied)));
-                match finished.map(|finished| finished.and_then(|_| self.purge())) {
-                    Some(Ok(())) => SnapshotProgress::Finished,
+                match finished.map(|finished| finished.map(|_| self.purge())) {
+                    Some(Ok(Ok(()))) => SnapshotProgress::Finished,
+                    Some(Ok(Err(_))) => SnapshotProgress::NotPurged,
                     Some(Err(storage::Error::OtherBranch { .. })) => SnapshotProgress::Outdated,
                     Some(Err(_)) => SnapshotProgress::Failed,
                     None => SnapshotProgress::Void,
@@ -438,7 +450,7 @@ impl Process {
             SnapshotProgress::Void => {}
             SnapshotProgress::Written => self.inputs.push(Input::SnapshotTakesMore),
             SnapshotProgress::Finished => self.inputs.push(Input::SnapshotOver),
-            SnapshotProgress::Failed | SnapshotProgress::Outdated => {
+            SnapshotProgress::Failed | SnapshotProgress::NotPurged | SnapshotProgress::Outdated => {
                 self.writer = None;
                 self.inputs.push(Input::SnapshotOver);
             }

@@ -106,6 +106,9 @@ impl World {
                 return Err(Violation::new(Promise::NoPanic, detail));
             }
         };
+        if matches!(input, zab::Input::LogRead { .. }) {
+            self.network.read_for(link);
+        }
         self.counters.count(match &input {
             zab::Input::LogFound { .. } => "log found for a learner",
             zab::Input::LogRead { .. } => "log read for a learner",

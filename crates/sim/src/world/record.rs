@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::membership::{ConfigVersion, Membership};
-use types::{Epoch, Instant, Txn, Zxid};
+use types::{Counter, Epoch, Instant, Txn, Zxid};
 use wire::stored::LogBatch;
 
 use super::ledger;
@@ -108,6 +108,20 @@ impl Record {
     /// Who leads in the last epoch that has begun.
     pub(super) fn last_leader(&self) -> Option<Life> {
         self.leaders.last_key_value().map(|(_, &leader)| leader)
+    }
+
+    /// How many epochs have begun in which nobody logged anything.
+    pub(super) fn empty_epochs(&self) -> u64 {
+        let is_empty = |epoch: Epoch| {
+            let next = self.txns.range(Zxid::new(epoch, Counter(0))..).next();
+            next.is_none_or(|(zxid, _)| zxid.epoch() > epoch)
+        };
+        self.leaders.keys().filter(|epoch| is_empty(**epoch)).count() as u64
+    }
+
+    /// Whether somebody has logged a change of the membership behind this transaction.
+    pub(super) fn changes_behind(&self, zxid: Zxid) -> bool {
+        self.changes.last_key_value().is_some_and(|(&last, _)| last > zxid)
     }
 
     /// The last transaction that any server gave to its log.

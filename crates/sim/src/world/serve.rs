@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use replica::{Effect, FrontId, Input};
 use types::{ConnId, Instant};
+use wire::frame;
+use wire::limits::FRAME_BYTES_MAX;
+use wire::reply::ReplyHeader;
 
+use super::client::Phase;
 use super::link::{Caller, End, Link, LinkId, Pipe};
 use super::node::{Life, NodeId};
 use super::process::{LogJob, Process, SnapshotJob};
@@ -27,17 +31,26 @@ impl World {
         self.next_link += 1;
         let conn = Some(process.accept(now, front, IpAddr::from(address), id));
         let (to_server, to_client) = (Pipe::default(), Pipe::default());
-        self.links.insert(id, Link { client, node, front, conn, to_server, to_client });
+        let (held_until, left_by) = (Instant::default(), None);
+        let link = Link { client, held_until, left_by, node, front, conn, to_server, to_client };
+        self.links.insert(id, link);
         Some(id)
     }
 
     /// A piece of bytes, or the end, arrives at the server.
     pub(super) fn arrive_at_server(&mut self, id: LinkId) {
-        let Some(node) = self.links.get(&id).map(|link| link.node) else { return };
-        let now = self.now(node);
-        if self.agenda.now() < self.nodes[node].paused_until {
-            self.agenda.at(self.nodes[node].paused_until, Happening::ToServer(id));
+        let Some((node, held_until)) = self.links.get(&id).map(|it| (it.node, it.held_until))
+        else {
             return;
+        };
+        let now = self.now(node);
+        let due = self.nodes[node].paused_until.max(held_until);
+        if self.agenda.now() < due {
+            self.agenda.at(due, Happening::ToServer(id));
+            return;
+        }
+        if self.is_serving_leader(node) && self.lie_in_wait_for_leader(node, id) {
+            return self.arrive_at_server(id);
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         link.to_server.is_due = false;
@@ -57,6 +70,10 @@ impl World {
             return;
         }
         let bytes = piece(&mut self.agenda.tape, self.plan.faults.chunks, &mut link.to_server);
+        if link.left_by.is_some_and(|client| self.clients[client].phase == Phase::Online) {
+            link.left_by = None;
+            self.counters.count("late word of an earlier connection of a client");
+        }
         process.fronts[front.0].receive(now, conn, &bytes);
         self.forward(node, front);
         self.flush(node, front);
@@ -131,6 +148,12 @@ impl World {
                     self.record.logs(instant, life, &batch)?;
                 }
                 self.plan_log(node, LogJob::Append(instant, batch));
+                if self.is_leading(node) {
+                    self.lie_in_wait_for_branch(node);
+                }
+                if self.plan.servers.are_changing() && self.is_changing() {
+                    self.lie_in_wait_for_change(node);
+                }
             }
             Effect::RollLog => self.plan_log(node, LogJob::Roll),
             Effect::BeginSnapshot(head) => self.plan_snapshot(node, SnapshotJob::Begin(head)),
@@ -155,14 +178,18 @@ impl World {
 
     /// Sends what a frontend has to send, in one or two pieces.
     fn flush(&mut self, node: NodeId, front: FrontId) {
+        let is_leading = self.is_leading(node);
         let Some(process) = &mut self.nodes[node].process else { return };
-        let mut touched = Vec::new();
+        let (mut touched, mut is_answering) = (Vec::new(), false);
         process.fronts[front.0].take_touched(&mut touched);
         for conn in touched {
             let Some(process) = &mut self.nodes[node].process else { return };
             let Some(&id) = process.links.get(&(front, conn)) else { continue };
             let Some(link) = self.links.get_mut(&id) else { continue };
             let frontend = &mut process.fronts[front.0];
+            if is_leading && link.client.is_some() && has_answers(frontend.output(conn)) {
+                is_answering = true;
+            }
             let bytes = frontend.output(conn).len();
             link.to_client.push(frontend.output(conn));
             let first = match bytes {
@@ -182,6 +209,9 @@ impl World {
                 self.forward(node, front);
             }
             self.plan_arrival_at_client(id);
+        }
+        if is_answering {
+            self.note_answers(node);
         }
     }
 
@@ -246,6 +276,18 @@ impl World {
             self.agenda.within(self.plan.delays.wire, Happening::ToClient(id));
         }
     }
+}
+
+/// Whether a client is told what became of a request of its own, and not only that it is heard.
+fn has_answers(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Ok(Some((body, length))) = frame::split(rest, FRAME_BYTES_MAX) {
+        if ReplyHeader::decode(body).is_ok_and(|(header, _)| header.xid.0 > 0) {
+            return true;
+        }
+        rest = &rest[length..];
+    }
+    false
 }
 
 /// The piece of a stream that arrives next: all of it, or less.

@@ -5,10 +5,12 @@
 //! step: the next time that the server takes it, it dies, stands still, is alone, or its disk fails.
 
 use replica::Effect;
-use wire::quorum::ToLearner;
+use wire::limits::PACKET_BYTES_MAX;
+use wire::quorum::{ToLeader, ToLearner};
 
 use super::World;
 use super::node::NodeId;
+use super::way::{Assent, Step};
 use crate::tape::Tape;
 
 /// Every step that can be chosen.
@@ -200,5 +202,52 @@ pub(super) fn after(packet: &ToLearner<'_>) -> &'static str {
         ToLearner::Commit { .. } => "crash after Commit came",
         ToLearner::CommitAndActivate { .. } => "crash after CommitAndActivate came",
         _ => "crash after another packet came",
+    }
+}
+
+/// The step that a learner takes by sending something to its leader.
+pub(super) const fn told_leader(packet: zab::LearnerPacket) -> Option<Step> {
+    match packet {
+        zab::LearnerPacket::Info { .. } => Some(Step::FollowerInfoSent),
+        zab::LearnerPacket::AckEpoch { .. } => Some(Step::AckEpochSent),
+        zab::LearnerPacket::AckNewLeader(_) => Some(Step::AckNewLeaderSent),
+        zab::LearnerPacket::Acks { .. } => None,
+    }
+}
+
+/// The step that a leader takes by sending something to the first of its learners.
+pub(super) const fn told_learner(packet: &zab::LeaderPacket) -> Option<Step> {
+    match packet {
+        zab::LeaderPacket::LeaderInfo(_) => Some(Step::LeaderInfoSent),
+        zab::LeaderPacket::Diff { .. } | zab::LeaderPacket::Truncate { .. } => {
+            Some(Step::DirectionSent)
+        }
+        zab::LeaderPacket::NewLeader { .. } => Some(Step::NewLeaderSent),
+        zab::LeaderPacket::UpToDate => Some(Step::UpToDateSent),
+        _ => None,
+    }
+}
+
+/// The step that it is for a learner when something comes from its leader, by whether it has been told all
+/// of the history.
+pub(super) const fn heard(packet: &ToLearner<'_>, is_told: bool) -> Option<Step> {
+    match packet {
+        ToLearner::LeaderInfo { .. } => Some(Step::LeaderInfoCame),
+        ToLearner::Diff { .. } | ToLearner::Truncate { .. } | ToLearner::Snapshot { .. } => {
+            Some(Step::DirectionCame)
+        }
+        ToLearner::Proposal(_) | ToLearner::Inform(_) if !is_told => Some(Step::HistoryPartCame),
+        ToLearner::NewLeader { .. } => Some(Step::NewLeaderCame),
+        ToLearner::UpToDate => Some(Step::UpToDateCame),
+        _ => None,
+    }
+}
+
+/// What a learner agrees to with a packet.
+pub(super) fn assent(bytes: &[u8]) -> Option<Assent> {
+    match ToLeader::decode(bytes, PACKET_BYTES_MAX) {
+        Ok(Some((ToLeader::AckEpoch { .. }, _))) => Some(Assent::ToEpoch),
+        Ok(Some((ToLeader::AckNewLeader { .. }, _))) => Some(Assent::ToHistory),
+        _ => None,
     }
 }

@@ -13,6 +13,7 @@ use super::network::Speech;
 use super::node::{Life, NodeId};
 use super::process::{Change, LogJob};
 use super::receiver::{Progress, StreamPart};
+use super::way::Step;
 use super::{Happening, World, packets};
 use crate::checkers::{Promise, Violation};
 
@@ -44,6 +45,7 @@ impl World {
         let mut bytes = packets::snapshot(last_applied);
         storage::put_head(&mut bytes, head);
         self.go_on_with_stream(link, &bytes);
+        self.take_step(node, Step::DirectionSent);
         Ok(())
     }
 

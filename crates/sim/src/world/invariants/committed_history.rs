@@ -51,6 +51,11 @@ impl Reigns {
         before.map(|(_, membership)| membership).expect("there is one from the start")
     }
 
+    /// The last transaction that a leader has committed.
+    pub(in crate::world) fn last_committed(&self) -> Zxid {
+        self.committed.last_key_value().map_or(Zxid::ZERO, |(&zxid, _)| zxid)
+    }
+
     /// Whether a leader has committed this.
     pub(in crate::world) fn has_committed(&self, zxid: Zxid) -> bool {
         self.committed.contains_key(&zxid)

@@ -15,6 +15,12 @@ pub(in crate::world) struct Conversation {
     has_agreed: bool,
     /// Whether the leader has chosen a way to its history.
     is_under_way: bool,
+    /// Whether the learner had to cut its own.
+    is_cut: bool,
+    /// Whether it has got a snapshot.
+    is_snapshot: bool,
+    /// Whether it has got transactions before it was told that this is all.
+    has_difference: bool,
     /// The end of the learner's history with all that was sent so far; `None` if it has none.
     received: Option<Zxid>,
     /// The last transaction that was said to be committed.
@@ -36,8 +42,14 @@ impl Conversation {
                 self.epoch = Some(*epoch);
             }
             ToLearner::Diff { .. } => self.get_under_way(self.received)?,
-            ToLearner::Truncate { keep } => self.get_under_way(Some(*keep))?,
-            ToLearner::Snapshot { last_applied } => self.get_under_way(Some(*last_applied))?,
+            ToLearner::Truncate { keep } => {
+                self.get_under_way(Some(*keep))?;
+                self.is_cut = true;
+            }
+            ToLearner::Snapshot { last_applied } => {
+                self.get_under_way(Some(*last_applied))?;
+                self.is_snapshot = true;
+            }
             ToLearner::Proposal(proposal) | ToLearner::Inform(proposal) => {
                 self.receive(proposal.zxid())?;
             }
@@ -60,6 +72,22 @@ impl Conversation {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What the way to the leader's history is counted as.
+    pub(in crate::world) const fn way(&self) -> &'static str {
+        match (self.is_snapshot, self.is_cut, self.has_difference) {
+            (true, ..) => "history by a snapshot",
+            (false, true, true) => "history by a cut and a difference",
+            (false, true, false) => "history by a cut",
+            (false, false, true) => "history by a difference",
+            (false, false, false) => "history that was there",
+        }
+    }
+
+    /// Whether the leader has said that it has told all of its history.
+    pub(in crate::world) const fn is_told(&self) -> bool {
+        self.history_end.is_some()
     }
 
     /// Where the history ends with which this epoch began, once the leader has said that it is all.
@@ -110,6 +138,7 @@ impl Conversation {
         let is_new = self.history_end.is_none() || self.epoch == Some(zxid.epoch());
         require(Promise::Z12, is_new, &format!("{zxid} comes before NewLeader"), self)?;
         self.received = Some(zxid);
+        self.has_difference |= self.history_end.is_none();
         Ok(())
     }
 }

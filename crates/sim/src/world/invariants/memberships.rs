@@ -21,6 +21,11 @@ impl World {
         Arc::clone(self.reigns.memberships().next().expect("there is one from the start"))
     }
 
+    /// Whether another membership is logged somewhere, and not committed yet.
+    pub(in crate::world) fn is_changing(&self) -> bool {
+        self.record.changes_behind(self.reigns.last_committed())
+    }
+
     /// Every membership with which some server may decide something from now on: the one in force; that
     /// before it, which counts for who does not know that it is over; and those that somebody takes for
     /// pending.
