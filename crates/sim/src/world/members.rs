@@ -154,16 +154,21 @@ impl World {
         }
     }
 
-    /// Lets a vote say something else than its sender meant.
-    fn twist(&mut self, announcement: &mut zab::Announcement) {
+    /// Lets a vote say something else than its sender meant. But who has forgotten which epochs it has
+    /// accepted goes by what others say of whom they follow: to it that is true.
+    fn twist(&mut self, link: Link, announcement: &mut zab::Announcement) {
         if self.is_peaceful() || !self.agenda.tape.chance(self.plan.ensemble.lies_permille) {
             return;
         }
+        let hearer = self.network.socket(link).map(|socket| socket.other);
+        let has_forgotten =
+            hearer.is_some_and(|hearer| self.nodes[hearer].forgetful_since.is_some());
+        let truth = announcement.leader;
         self.counters.count("vote that lies");
         match self.agenda.tape.index(3) {
             0 => {
                 let voter = NodeId(self.agenda.tape.index(self.plan.servers.voters));
-                announcement.leader = Some(voter.sid());
+                announcement.leader = if has_forgotten { truth } else { Some(voter.sid()) };
             }
             1 => announcement.epoch = Some(Epoch::default()),
             _ => announcement.last_logged = LastLogged::Zxid(Zxid::ZERO),
@@ -206,7 +211,7 @@ impl World {
                 result => result?,
             }
         }
-        self.twist(&mut announcement);
+        self.twist(link, &mut announcement);
         self.note_packet(node, link, || format!("{announcement:?}"));
         self.send_to_server(link, &packets::notification(&announcement));
         Ok(())
