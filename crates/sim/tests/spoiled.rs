@@ -3,7 +3,7 @@
 #[path = "spoiled/scenario.rs"]
 mod scenario;
 
-use scenario::{ALICE, Scenario, create, good, rules, set};
+use scenario::{ALICE, Scenario, create, good, long_sync, rules, set};
 use sim::checkers::{Case, Promise, Reads, Violation, linearizability};
 use sim::history::{Answer, ClientId, Event, Fault, PartAnswer};
 use types::{
@@ -575,5 +575,17 @@ fn the_search_finds_lies_without_trusting_zxids() {
             .expect("replies are in place");
         let verdict = linearizability::check(&case);
         assert_eq!(verdict.map_err(|broken| broken.promise), Err(Promise::P1), "{name}");
+    }
+}
+
+#[test]
+fn a_read_may_be_as_old_as_the_sync_before_it() {
+    for (value, version, is_fine) in [("3", 3, true), ("1", 1, true), ("1", 2, false)] {
+        let mut scenario = long_sync();
+        *data_of(scenario.answer_mut("get after sync")) = Some(value.into());
+        stat_of(scenario.answer_mut("get after sync")).version = version;
+        let case = Case::new(&scenario.history, rules(), Zxid::ZERO, Reads::MayLag)
+            .expect("replies are in place");
+        assert_eq!(linearizability::check(&case).is_ok(), is_fine, "{value} at {version}");
     }
 }

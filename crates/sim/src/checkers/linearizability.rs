@@ -39,7 +39,9 @@ pub fn check(case: &Case<'_>) -> Result<(), Violation> {
             }
         }
     }
-    for (path, calls) in registers {
+    for (path, mut calls) in registers {
+        // A read behind a sync may have been done since long before it was asked for.
+        calls.sort_by_key(|call| call.called);
         if let Verdict::NoOrder { stuck } = Search::new(&calls).run() {
             let call = &calls[stuck];
             let detail = format!(
@@ -345,7 +347,7 @@ enum Verdict {
 
 /// The search for an order of one register's calls.
 struct Search<'c, 'h> {
-    /// In the order in which they were sent.
+    /// In the order of the lines since which they may have been done.
     calls: &'c [Call<'h>],
     taken: Vec<bool>,
     left: usize,

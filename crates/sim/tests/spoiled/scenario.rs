@@ -382,6 +382,22 @@ pub(crate) fn good() -> Scenario {
     s
 }
 
+/// Alice writes while a sync of Bob takes long. Then he reads.
+pub(crate) fn long_sync() -> Scenario {
+    let mut s = Scenario::new();
+    s.open("alice", ALICE, 1);
+    s.open("bob", BOB, 2);
+    s.call("create r", 1, created("/r", CreateMode::Persistent));
+    s.send("sync", 2, sync());
+    s.call("set r 1", 1, set("/r", "1", None));
+    s.call("set r 2", 1, set("/r", "2", None));
+    s.call("set r 3", 1, set("/r", "3", None));
+    let result = s.execute("sync");
+    s.reply("sync", result);
+    s.call("get after sync", 2, get("/r", false));
+    s
+}
+
 fn sync() -> Op<'static> {
     Op::Sync { path: "/".into() }
 }
