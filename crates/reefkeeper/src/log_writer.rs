@@ -205,9 +205,15 @@ mod tests {
         put(&log, "the last\n");
         log.flush();
         let said: String = lines.try_iter().collect();
-        let (before, after) = said.split_once("... ").unwrap();
-        let (missing, last) = after.split_once(" lines are missing here").unwrap();
-        assert!(before.lines().all(|it| it.len() == 1023) && last.ends_with("\nthe last\n"));
-        assert_eq!(before.lines().count() + missing.parse::<usize>().unwrap(), count);
+        assert!(said.ends_with("\nthe last\n"), "it ends with {:?}", said.lines().last());
+        // How often it is told depends on when the thread took its first lines.
+        let missing: usize = said.lines().filter_map(missing_lines).sum();
+        let written = said.lines().filter(|it| it.len() == 1023).count();
+        assert!(missing > 0 && written >= count / 3, "{written} were written, {missing} were not");
+        assert_eq!(written + missing, count);
+    }
+
+    fn missing_lines(line: &str) -> Option<usize> {
+        line.strip_prefix("... ")?.split_once(" lines are missing here")?.0.parse().ok()
     }
 }
