@@ -106,4 +106,10 @@ pub const ALL: &[Mutant] = &[
     ),
     mutant(45, Recipe::RevocableLock, LIVENESS, "who was asked before it looks gives nothing up"),
     mutant(46, Recipe::Tasks, &["tasks", "liveness"], "what is done is assigned again and again"),
+    mutant(
+        47,
+        Recipe::Watched,
+        &["values"],
+        "a copy in a new session believes a server that lags behind",
+    ),
 ];

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use replica::LocalSessions;
 use types::Instant;
 
 use super::link::{Caller, End, LinkId};
@@ -80,6 +81,10 @@ impl Outside {
         plan.faults.spare_disks();
         // There is no client of the world that could fall silent.
         plan.faults.silence = 0;
+        if tape.chance(300) {
+            // They see the tree as it is at their server, though what they were before has seen more.
+            plan.ensemble.local_sessions = LocalSessions::Upgradable;
+        }
         let mut world = World::of_plan(tape, plan, Trace::Off);
         world.begin()?;
         Ok(Self { world, steps: Steps::default() })

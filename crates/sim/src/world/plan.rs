@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use replica::LONG_ANSWER_BYTES;
+use replica::{LONG_ANSWER_BYTES, LocalSessions};
 use types::membership::{Membership, Role};
 use types::{Counter, Epoch, Zxid};
 use zab::LogReading;
@@ -131,6 +131,8 @@ pub struct Ensemble {
     pub finalize: Duration,
     /// How long a server has no leader before it serves clients that are content with reads.
     pub read_only_after: Option<Duration>,
+    /// Whether sessions are known only to the server of their client.
+    pub local_sessions: LocalSessions,
     /// Chance in 1000 that a vote says something else than its sender meant, so that anybody may be
     /// elected: what is committed must not depend on who is.
     pub lies_permille: u64,
@@ -443,6 +445,7 @@ impl Ensemble {
             notify_max: Duration::ZERO,
             finalize: Duration::ZERO,
             read_only_after: None,
+            local_sessions: LocalSessions::Off,
             lies_permille: 0,
         }
     }
@@ -473,6 +476,7 @@ impl Ensemble {
             read_only_after: tape
                 .chance(300)
                 .then(|| tick * u32::try_from(tape.range(1, 12)).unwrap_or(1)),
+            local_sessions: LocalSessions::Off,
         }
     }
 }

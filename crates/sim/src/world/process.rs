@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 use replica::access::{AccessOptions, DigestAlgorithm, Secret, digest_id};
 use replica::{
-    Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, LocalSessions, Options,
-    Outstanding, PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions,
-    first_session, membership_in,
+    Effect, EnsembleOptions, FrontId, Frontend, FrontendOptions, Input, Options, Outstanding,
+    PrepareOptions, ReapOptions, Replica, RequestThrottleOptions, SnapshotOptions, first_session,
+    membership_in,
 };
 use storage::{
     Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions, Memory,
@@ -636,7 +636,7 @@ fn ensemble_options(
         peer,
         memberships,
         recovered,
-        local_sessions: LocalSessions::Off,
+        local_sessions: limits.local_sessions,
         leader_serves: true,
         read_only_after: limits.read_only_after,
     }
