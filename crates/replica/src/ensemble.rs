@@ -17,6 +17,7 @@ use crate::asked::Asked;
 use crate::behind_syncs::BehindSyncs;
 use crate::between_states::BetweenStates;
 use crate::effect::Effect;
+use crate::ended::Ended;
 use crate::outage::Outage;
 use crate::published::Address;
 use crate::relayed::Relayed;
@@ -91,6 +92,8 @@ pub(crate) struct Ensemble {
     pub(crate) standing: Standing,
     pub(crate) local_sessions: LocalSessions,
     pub(crate) leader_serves: bool,
+    /// On a leader: which global sessions have ended that a learner may take for alive.
+    pub(crate) ended: Ended,
     read_only_after: Option<Duration>,
     /// When it begins to serve reads, unless it has a leader before.
     pub(crate) read_only_at: Option<Instant>,
@@ -187,6 +190,7 @@ impl Ensemble {
             standing: if options.is_some() { Standing::Looking } else { Standing::Leading },
             local_sessions: options.map_or(LocalSessions::Off, |it| it.local_sessions),
             leader_serves: options.is_none_or(|it| it.leader_serves),
+            ended: Ended::new(options.and_then(notice_of_ends_max)),
             read_only_after: options.and_then(|it| it.read_only_after),
             read_only_at: None,
             asked: Asked::new(seed),
@@ -280,4 +284,12 @@ impl Ensemble {
             _ => unreachable!("just put there"),
         }
     }
+}
+
+/// How long a learner can stay one without having heard of what was committed: in so many ticks a leader
+/// wants to be answered, and what it sent before its question is heard before it. Twice over, for what was
+/// heard and is still on its way to the tree.
+fn notice_of_ends_max(options: &EnsembleOptions) -> Option<Duration> {
+    let limit = options.peer.tick * options.peer.sync_limit;
+    (options.local_sessions != LocalSessions::Off).then(|| limit * 4)
 }

@@ -41,6 +41,7 @@ mod connection_throttle;
 mod digests;
 mod eager;
 mod effect;
+mod ended;
 mod ensemble;
 mod frontend;
 mod input;

@@ -78,6 +78,7 @@ impl Core {
             (_, Origin::Handshake(_) | Origin::Server | Origin::Learner) => {}
         }
         if ends {
+            self.ensemble.ended.note(now.instant, header.session);
             self.end(post, header.session);
         }
         for waiting in behind {

@@ -98,7 +98,10 @@ impl Core {
 
     /// Whether a session that this leader does not know may be a local one of another server.
     pub(super) fn may_be_local_elsewhere(&self, id: SessionId) -> bool {
-        self.opens_local() && !self.comes_from_here(id) && !self.sessions.is_tracked(id)
+        self.opens_local()
+            && !self.comes_from_here(id)
+            && !self.sessions.is_tracked(id)
+            && !self.ensemble.ended.has(id)
     }
 
     /// Whether a session was opened at this server.

@@ -336,6 +336,7 @@ impl Replica {
         core.last_logged = core.last_logged.max(start);
         core.pending = Pending::new(tree.digest().unwrap_or_default(), core.options.seed);
         core.sessions.keep_local(now.instant);
+        core.ensemble.ended.clear();
         let heard = match mutant::active(47) {
             true => Now { instant: types::Instant::default(), ..now },
             false => now,

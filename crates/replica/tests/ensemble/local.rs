@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use replica::LocalSessions;
-use types::{CreateMode, MultiOp, Op, Write};
+use types::{CreateMode, MultiOp, Op, Write, Xid};
+use wire::quorum::{AuthInfo, ForwardedRequest, ToLeader};
+use wire::request::Request;
 
 use crate::world::{Plan, TIMEOUT, World};
 use crate::{create, get, sync};
@@ -86,6 +88,25 @@ fn an_upgraded_session_owns_ephemerals_and_moves_with_them() {
             assert_eq!(world.state(1).sessions, 0);
         }
     }
+}
+
+#[test]
+fn a_write_that_is_late_is_not_done_for_an_upgraded_session_that_has_ended() {
+    let mut world = world(LocalSessions::Upgradable);
+    let client = world.client(1);
+    world.ask(client, [create("/lock", CreateMode::Ephemeral)]);
+    let session = world.ticket(client).session;
+    let elsewhere = world.dial(2);
+    world.greet(elsewhere, Some(world.ticket(client)));
+    world.ask(elsewhere, [Op::CloseSession]);
+    let other = world.client(3);
+    assert!(world.ask(other, [get("/lock")]).contains("NoNode"));
+    // It was on its way when the client went elsewhere.
+    let mut frame = Vec::new();
+    Request { xid: Xid(9), op: create("/late", CreateMode::Persistent) }.encode(&mut frame);
+    let (body, auth) = (&frame[4..], AuthInfo::NULL);
+    world.overhear(1, &ToLeader::Request(ForwardedRequest { session, body, auth }));
+    assert!(world.ask(other, [get("/late")]).contains("NoNode"));
 }
 
 #[test]
