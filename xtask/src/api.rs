@@ -39,9 +39,8 @@ pub(crate) fn listing(repository: &Repository, sources: &str) -> String {
     let mut lines = BTreeSet::new();
     let mut handed_on = BTreeSet::new();
     for (module, item) in read(repository, sources) {
-        if let Some(names) = item.text.strip_prefix("pub use types::") {
-            let names = names.split(|c: char| !c.is_alphanumeric() && c != '_');
-            handed_on.extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+        if item.text.starts_with("pub use types::") {
+            handed_on.extend(used_names(&item.text).map(str::to_owned));
         }
         lines.insert(format!("{module}{item}"));
     }
@@ -51,6 +50,24 @@ pub(crate) fn listing(repository: &Repository, sources: &str) -> String {
         }
     }
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// The names that a crate hands on and that are defined nowhere, as far as this reader sees: it does not
+/// expand macros, so that what they define would be missing from the listing without a word.
+pub(crate) fn undefined(repository: &Repository, sources: &str) -> Vec<String> {
+    let own = read(repository, sources);
+    let others = read(repository, TYPES);
+    let definitions = own.iter().chain(&others).filter(|(_, item)| item.is_definition);
+    let defined: BTreeSet<_> = definitions.map(|(_, item)| item.owner.as_str()).collect();
+    let uses = own.iter().filter(|(_, item)| item.text.starts_with("pub use "));
+    let names = uses.flat_map(|(_, item)| used_names(&item.text));
+    names.filter(|name| !defined.contains(name)).map(str::to_owned).collect()
+}
+
+/// What `pub use path::{A, B}` or `pub use path::A` makes public.
+fn used_names(text: &str) -> impl Iterator<Item = &str> {
+    let names = text.rsplit("::").next().unwrap_or_default();
+    names.trim_matches(['{', '}']).split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// What is public below a folder, with the public module that it is in: others are no part of a name.
@@ -104,6 +121,19 @@ mod tests {
     }
 
     #[test]
+    fn values_of_several_lines_are_left_out() {
+        check(
+            "pub struct Key;\n\nimpl Key {\n    /// All.\n    pub const ALL: &'static [Self] = &[\n        Self,\n        \
+             Self,\n    ];\n\n    pub const NONE: [u8; 0] = [];\n}\n",
+            &[
+                "Key: pub const ALL: &'static [Self]",
+                "Key: pub const NONE: [u8; 0] = []",
+                "Key: pub struct Key",
+            ],
+        );
+    }
+
+    #[test]
     fn variants_are_listed_with_their_fields() {
         check(
             "pub enum Change {\n    /// None.\n    Nothing,\n    Moved {\n        /// Where.\n        to: Place,\n    \
@@ -139,6 +169,37 @@ mod tests {
                 "Opens: pub trait Opens: Send",
             ],
         );
+    }
+
+    #[test]
+    fn what_is_hidden_is_promised_to_nobody() {
+        check(
+            "#[doc(hidden)]\npub mod inner;\n\n/// A.\n#[doc(hidden)]\n#[derive(Debug)]\npub struct Bolt;\n\n\
+             impl Bolt {\n    pub fn slide(&self) {}\n}\n\npub struct Door;\n\nimpl Door {\n    /// B.\n    \
+             #[doc(hidden)]\n    #[must_use]\n    pub fn unhinge(self) {\n    }\n\n    fn own(&self) {}\n\n    \
+             pub fn open(&self) {}\n}\n",
+            &["Door: pub fn open(&self)", "Door: pub struct Door"],
+        );
+    }
+
+    #[test]
+    fn names_that_are_handed_on_without_a_definition_are_found() {
+        let file = |path: &str, text: &str| crate::repository::File {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        };
+        let files = vec![
+            file(
+                "crates/client/src/lib.rs",
+                "mod door;\n\npub use types::lock::Key;\npub use types::{\n    Bolt, Hinge,\n};\n\n\
+                 pub use self::door::{Door, knock};\n",
+            ),
+            file("crates/client/src/door.rs", "pub struct Door;\n\npub fn knock() {\n}\n"),
+            file("crates/types/src/lock.rs", "pub struct Key;\n\npub struct Bolt;\n"),
+            file("crates/types/src/hinge.rs", "hinges! {\n    Hinge,\n}\n"),
+        ];
+        let repository = Repository { root: std::path::PathBuf::new(), files };
+        assert_eq!(undefined(&repository, CRATES[0].1), ["Hinge"]);
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::repository::File;
 
+/// The attribute of what is public for other crates of this workspace, and of no concern to programs.
+const HIDDEN: &str = "#[doc(hidden)]";
+
 /// Something that is public if its owner is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Item {
@@ -24,13 +27,17 @@ impl fmt::Display for Item {
     }
 }
 
-/// Everything at the outermost level that is public, and what is public inside of it.
+/// Everything at the outermost level that is public, and what is public inside of it. What is hidden in
+/// the documentation is promised to nobody.
 pub(super) fn items(file: &File) -> Vec<Item> {
     let mut found = Vec::new();
     let mut attributes = String::new();
+    let mut is_hidden = false;
     let mut lines = file.code().map(|(_, line)| line).peekable();
     while let Some(line) = lines.next() {
-        if is_kept_attribute(line) {
+        if line == HIDDEN {
+            is_hidden = true;
+        } else if is_kept_attribute(line) {
             attributes = format!("{attributes}{line} ");
         } else if line.starts_with("pub ") || line.starts_with("impl") {
             let mut text = line.to_owned();
@@ -40,16 +47,17 @@ pub(super) fn items(file: &File) -> Vec<Item> {
             }
             let has_body = text.ends_with('{');
             let header = Header::of(&text, std::mem::take(&mut attributes));
-            if let Some(item) = header.item() {
-                found.push(item);
-            }
             let mut body = Vec::new();
             while has_body && let Some(line) = lines.next_if(|line| *line != "}") {
                 body.push(line);
             }
-            found.extend(header.members(&body));
+            if !std::mem::take(&mut is_hidden) {
+                found.extend(header.item());
+                found.extend(header.members(&body));
+            }
         } else if !line.starts_with("///") && !line.starts_with("#[") {
             attributes.clear();
+            is_hidden = false;
         }
     }
     found
@@ -71,7 +79,8 @@ fn is_whole_member(text: &str) -> bool {
     if text.contains("fn ") {
         return text.ends_with(['{', '}', ';']);
     }
-    let (opened, closed) = (text.matches(['(', '{']).count(), text.matches([')', '}']).count());
+    let opened = text.matches(['(', '{', '[']).count();
+    let closed = text.matches([')', '}', ']']).count();
     opened == closed && text.ends_with([',', ';'])
 }
 
@@ -133,11 +142,14 @@ impl Header {
             return Vec::new();
         }
         let mut found = Vec::new();
+        let mut is_hidden = false;
         let mut lines = body.iter().copied().peekable();
         while let Some(line) = lines.next() {
             let Some(member) = line.strip_prefix("    ") else { continue };
+            is_hidden |= member == HIDDEN;
             let is_code = !member.starts_with([' ', '/', '#', '}', ')', ']', '"']);
             if !is_code || !(all_are_public || member.starts_with("pub ")) {
+                is_hidden &= !is_code;
                 continue;
             }
             let mut text = member.to_owned();
@@ -147,7 +159,13 @@ impl Header {
                     text = format!("{text} {}", more.trim());
                 }
             }
-            found.push(self.with(false, tidied(&text)));
+            // A value that fills several lines is no part of what is promised.
+            if member.starts_with("pub const ") && text != member {
+                text.truncate(text.find(" = ").unwrap_or(text.len()));
+            }
+            if !std::mem::take(&mut is_hidden) {
+                found.push(self.with(false, tidied(&text)));
+            }
         }
         found
     }

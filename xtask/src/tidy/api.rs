@@ -1,12 +1,23 @@
-//! The public API of the published crates is what `docs/api/` says.
+//! The public API of the published crates is what `docs/api/` says, and all of it is there.
 
 use super::Finding;
-use crate::api::{CRATES, listing, path};
+use crate::api::{CRATES, listing, path, undefined};
 use crate::repository::Repository;
 
-/// Where a listing and the sources part.
+/// Where a listing and the sources part, and what no listing would have.
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
-    CRATES.iter().filter_map(|(name, sources)| compare(repository, &path(name), sources)).collect()
+    let unread = CRATES.iter().flat_map(|(_, sources)| {
+        let names = undefined(repository, sources).into_iter();
+        names.map(move |name| {
+            let problem = format!(
+                "`{name}` is handed on, and no line defines it: what a macro makes is not in the listing"
+            );
+            Finding::new(&format!("{sources}lib.rs"), 1, problem)
+        })
+    });
+    let compared =
+        CRATES.iter().filter_map(|(name, sources)| compare(repository, &path(name), sources));
+    unread.chain(compared).collect()
 }
 
 fn compare(repository: &Repository, path: &str, sources: &str) -> Option<Finding> {
@@ -40,6 +51,20 @@ mod tests {
         let findings = check(&repository(&files));
         let lines: Vec<_> = findings.iter().map(|finding| finding.line).collect();
         assert_eq!(lines, expected, "{}", shown(&findings));
+    }
+
+    #[test]
+    fn what_is_handed_on_is_defined_somewhere() {
+        let source = "pub use types::Door;\n";
+        let listing = "pub use types::Door\n";
+        let files =
+            [("crates/client/src/lib.rs", source), ("docs/api/reefkeeper-client.txt", listing)];
+        let findings = check(&repository(&files));
+        assert!(shown(&findings).contains("`Door` is handed on"), "{}", shown(&findings));
+        let defined = ("crates/types/src/door.rs", "pub struct Door;\n");
+        let listing = "Door: pub struct Door\npub use types::Door\n";
+        let files = [files[0], ("docs/api/reefkeeper-client.txt", listing), defined];
+        assert_eq!(shown(&check(&repository(&files))), "");
     }
 
     #[test]
