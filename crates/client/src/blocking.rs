@@ -45,7 +45,8 @@ pub use self::watch::{OneShotWatch, PersistentWatch};
 /// A session with an ensemble: [`crate::Client`] whose methods return when they are done.
 ///
 /// Cheap to clone, all clones share the session. When the last one is dropped the thread closes the
-/// session and ends. At the end of a program that may be too late: call [`Self::close`].
+/// session and ends, also if something asynchronous still uses it. At the end of a program that may be
+/// too late: call [`Self::close`].
 ///
 /// ```
 /// # fixture::blocking_example(|ensemble| {
@@ -60,7 +61,6 @@ pub use self::watch::{OneShotWatch, PersistentWatch};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    // Dropped before the reactor, which then waits for the session's end.
     inner: client::Client,
     reactor: Arc<Reactor>,
 }
@@ -108,14 +108,16 @@ impl Client {
     /// # Panics
     /// On a thread that runs async code.
     pub fn open(builder: Builder) -> Result<Self, ConnectError> {
-        let (handle, last_states) = start_thread().map_err(|_| ConnectError::NoThread)?;
+        let (handle, last_word) = start_thread().map_err(|_| ConnectError::NoThread)?;
         let inner = handle.block_on(builder.connect())?;
-        let states = inner.states();
-        let reactor = Reactor { handle, states, last_states: Some(last_states) };
+        let reactor = Reactor { handle, client: inner.clone(), last_word: Some(last_word) };
         Ok(Self { inner, reactor: Arc::new(reactor) })
     }
 
     /// The client behind this one, for what is async.
+    ///
+    /// Its clones keep neither the thread nor the session: when the last blocking client is dropped they
+    /// see [`SessionState::Closed`].
     ///
     /// ```
     /// # fixture::blocking_example(|ensemble| {
@@ -131,6 +133,10 @@ impl Client {
     }
 
     /// Runs a future to its end; it may use this client's session, and timers.
+    ///
+    /// What it returns may use the session, too, such as the lock of a recipe: for as long as a blocking
+    /// client is there. With the last of them the session is closed, and a lock that is still held is lost
+    /// and says so.
     ///
     /// ```
     /// # fixture::blocking_example(|ensemble| {

@@ -228,7 +228,9 @@ impl Driver {
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Request(Call { id, op, answer, watch }) => {
-                self.answers.insert(id, Awaited { answer, sets_watch: watch.is_some() });
+                let may_change = matches!(op, Op::Write(_) | Op::CloseSession);
+                let sets_watch = watch.is_some();
+                self.answers.insert(id, Awaited { answer, sets_watch, may_change });
                 if let Some(watch) = watch {
                     self.watches.insert(id, watch);
                 }
@@ -359,7 +361,9 @@ impl Driver {
 
     /// Whether it was a request of a handle.
     fn complete(&mut self, id: RequestId, outcome: Result<Response, Error>) -> bool {
-        let Some(Awaited { answer, sets_watch }) = self.answers.remove(&id) else { return false };
+        let Some(Awaited { answer, sets_watch, .. }) = self.answers.remove(&id) else {
+            return false;
+        };
         if sets_watch && !self.watches.contains_key(&id) {
             // Its owner was gone before it was there.
             self.orphans.push(id);
@@ -407,8 +411,33 @@ impl Driver {
             | SessionState::ConnectedReadOnly
             | SessionState::Disconnected => Error::Closed,
         };
-        for (_, watch) in self.watches {
+        for (_, watch) in std::mem::take(&mut self.watches) {
             watch.end(error.clone());
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// Nobody speaks for a session without a driver, so it is over for those who hold it, however the
+    /// driver ended: they must not take it for alive when the runtime was shut down, or when what the
+    /// program brought along (a connector, a mechanism) has panicked here.
+    fn drop(&mut self) {
+        // First, so that whoever meets one of the errors below finds the session over.
+        self.status.send_if_modified(|status| {
+            if status.state.is_over() {
+                return false;
+            }
+            let state = self.session.state();
+            status.state = if state.is_over() { state } else { SessionState::Closed };
+            status.server = None;
+            true
+        });
+        self.permits.close();
+        for Awaited { answer, may_change, .. } in std::mem::take(&mut self.answers).into_values() {
+            let lost = Error::ConnectionLost { may_have_happened: true };
+            let error = if may_change { lost } else { Error::Closed };
+            // One that nobody waits for anymore is no loss.
+            drop(answer.send(Err(error)));
         }
     }
 }
@@ -418,6 +447,8 @@ impl Driver {
 struct Awaited {
     answer: oneshot::Sender<Result<Response, Error>>,
     sets_watch: bool,
+    /// Whether the request can change znodes or the session.
+    may_change: bool,
 }
 
 /// A question to a server, beside the connection.

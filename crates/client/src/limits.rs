@@ -62,7 +62,7 @@ pub(crate) const DELETES_MAX: usize = 128;
 /// How often the deletion of a subtree starts over because others create in it.
 pub(crate) const DELETE_ROUNDS_MAX: u32 = 100;
 
-/// How long the thread of a blocking client stays for the end of its session when no client is left.
+/// How long the thread of a blocking client tries to close its session when no client is left.
 pub(crate) const LINGER_MAX: Duration = Duration::from_secs(5);
 
 const _: () = assert!(SET_WATCHES_BYTES_MAX < FRAME_BYTES_MAX / 2);

@@ -117,6 +117,25 @@ fn the_last_clone_closes_the_session() {
 }
 
 #[test]
+fn the_last_clone_takes_the_session_from_asynchronous_handles() {
+    let server = Standalone::start();
+    let (first, other) = (client(&server), client(&server));
+    first.create("/e", "", CreateMode::Ephemeral).expect("created");
+    let (_, gone) = other.exists_and_watch("/e").expect("answered");
+    let handle = first.asynchronous().clone();
+    let mut states = handle.states();
+    drop(first);
+    other.block_on(async {
+        while !states.current().is_over() {
+            states.changed().await.expect("the end is a state, too");
+        }
+    });
+    assert_eq!(handle.state(), SessionState::Closed);
+    assert_eq!(other.block_on(handle.exists("/e")), Err(Error::Closed));
+    assert_eq!(gone.wait().map(|event| event.kind), Ok(EventKind::NodeDeleted));
+}
+
+#[test]
 fn the_end_of_a_session_is_told() {
     let server = Standalone::start();
     let client = client(&server);

@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reefkeeper_client::{Client, ConnectError, CreateMode, Host, Sasl, SaslStep};
+use reefkeeper_client::{
+    Client, ConnectError, CreateMode, Error, Host, Sasl, SaslStep, SessionState,
+};
 use tokio::io::BufStream;
 use tokio::net::TcpStream;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 
 use self::fixture::{Fixture, Wire};
@@ -150,4 +153,106 @@ async fn a_mechanism_that_gives_up_ends_the_session() {
     let fixture = Fixture::start();
     let connected = Client::builder(&fixture.address).sasl(|_: &Host| NoTicket).connect().await;
     assert_eq!(connected.expect_err("refused"), ConnectError::AuthFailed);
+}
+
+#[tokio::test]
+async fn a_connector_that_panics_ends_the_session() {
+    let fixture = Fixture::start();
+    let wire = Wire::to(&fixture.address).await;
+    let (gateway, dials) = (wire.address(), AtomicUsize::new(0));
+    let client = Client::builder("one.invalid")
+        .connector(move |_: Host| {
+            assert_eq!(dials.fetch_add(1, Ordering::SeqCst), 0, "this connector dials once");
+            TcpStream::connect(gateway.clone())
+        })
+        .connect()
+        .await
+        .expect("connected");
+    let (_, watch) = client.exists_and_watch("/never").await.expect("answered");
+    let mut states = client.states();
+    wire.cut();
+    while !states.current().is_over() {
+        states.changed().await.expect("the end is a state, too");
+    }
+    assert_eq!(states.current(), SessionState::Closed);
+    assert_eq!(client.server(), None);
+    assert_eq!(watch.await, Err(Error::Closed));
+    assert_eq!(client.patiently(|| client.exists("/")).await, Err(Error::Closed));
+    assert_eq!(client.connected().await, Err(Error::Closed));
+}
+
+/// Panics when it is asked a second time.
+struct OnlyOnce(Arc<AtomicUsize>);
+
+impl Sasl for OnlyOnce {
+    fn begin(&mut self) -> io::Result<Vec<u8>> {
+        assert_eq!(self.0.fetch_add(1, Ordering::SeqCst), 0, "this mechanism begins once");
+        Ok(Vec::new())
+    }
+
+    fn answer(&mut self, _token: Option<&[u8]>) -> io::Result<SaslStep> {
+        Ok(SaslStep::Done)
+    }
+}
+
+#[tokio::test]
+async fn a_mechanism_that_panics_ends_the_session() {
+    let fixture = Fixture::start();
+    let wire = Wire::to(&fixture.address).await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let client = Client::builder(wire.address())
+        .sasl(move |_: &Host| OnlyOnce(Arc::clone(&begun)))
+        .connect()
+        .await
+        .expect("connected");
+    let mut states = client.states();
+    wire.cut();
+    while states.current().is_connected() {
+        states.changed().await.expect("not over");
+    }
+    // It waits for the next connection, which comes to nothing.
+    let (asked, ()) = tokio::join!(client.exists("/"), async { wire.mend() });
+    assert!(asked.is_err(), "{asked:?}");
+    while !states.current().is_over() {
+        states.changed().await.expect("the end is a state, too");
+    }
+    assert_eq!(client.state(), SessionState::Closed);
+}
+
+fn runtime() -> Runtime {
+    runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn a_runtime_that_is_shut_down_ends_its_sessions() {
+    let fixture = Fixture::start();
+    let doomed = runtime();
+    let (client, wire, write, read) = doomed.block_on(async {
+        let wire = Wire::to(&fixture.address).await;
+        let builder = Client::builder(wire.address()).outstanding_max(1);
+        let client = builder.connect().await.expect("connected");
+        let other = fixture.client().await;
+        let (_, created) = other.exists_and_watch("/p").await.expect("answered");
+        wire.deafen();
+        let (writer, reader) = (client.clone(), client.clone());
+        let mut write =
+            Box::pin(async move { writer.create("/p", "", CreateMode::Persistent).await });
+        // It is not its turn before the write is done.
+        let mut read = Box::pin(async move { reader.exists("/p").await });
+        tokio::select! {
+            biased;
+            outcome = &mut write => panic!("{outcome:?} was held back"),
+            outcome = &mut read => panic!("{outcome:?} came too early"),
+            event = created => drop(event.expect("told")),
+        }
+        (client, wire, write, read)
+    });
+    drop(doomed);
+    assert_eq!(client.state(), SessionState::Closed);
+    let runtime = runtime();
+    let lost = Err(Error::ConnectionLost { may_have_happened: true });
+    assert_eq!(runtime.block_on(write), lost);
+    assert_eq!(runtime.block_on(read), Err(Error::Closed));
+    assert_eq!(runtime.block_on(client.exists("/p")), Err(Error::Closed));
+    drop(wire);
 }

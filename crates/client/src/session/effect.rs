@@ -124,7 +124,8 @@ pub enum SessionState {
     Expired,
     /// The session is over: a server refused the credentials.
     AuthFailed,
-    /// The session is over for this client: the application closed it, or left it to another.
+    /// The session is over for this client: the application closed it, left it to another, or shut
+    /// down the runtime that it ran in.
     Closed,
 }
 
