@@ -28,7 +28,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{AclList, CreateMode, ReconfigRequest, Stat, WatcherKind};
+use types::{AclList, ReconfigRequest, Stat, WatcherKind};
 
 use self::reactor::{Reactor, start_thread};
 use crate::address::Host;
@@ -583,8 +583,8 @@ impl Client {
     ///
     /// # Errors
     /// The same.
-    pub fn ensure(&self, path: &str, mode: CreateMode) -> Result<(), Error> {
-        self.block_on(self.inner.ensure(path, mode))
+    pub fn ensure(&self, path: &str, options: impl Into<CreateOptions>) -> Result<(), Error> {
+        self.block_on(self.inner.ensure(path, options))
     }
 
     /// Lists a znode and everything below it; as [`crate::Client::list_subtree`].

@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use types::{CreateMode, ErrorCode, path};
+use types::{ErrorCode, path};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -15,7 +15,11 @@ impl Client {
     /// Creates a znode without data, and those above it, unless they are there.
     ///
     /// Safe to repeat, so a connection that is lost meanwhile is waited for. With
-    /// [`CreateMode::Container`] the server removes what has become empty again.
+    /// [`CreateMode::Container`](crate::CreateMode::Container) the server removes what has become empty
+    /// again. All that are created get the same access control list.
+    ///
+    /// "/" is the znode of the chroot. Those above it are out of reach: a client without a chroot
+    /// creates them.
     ///
     /// ```
     /// # fixture::example(async |ensemble| {
@@ -29,14 +33,18 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorCode::NoAuth`] where one may not be created,
-    /// [`ErrorCode::NoChildrenForEphemerals`] below an ephemeral znode, and those of every
-    /// operation.
-    pub async fn ensure(&self, path: &str, mode: CreateMode) -> Result<(), Error> {
+    /// [`ErrorCode::BadArguments`] for an ephemeral or a sequential mode, which can not be that of what
+    /// is above others: nothing is asked then. [`ErrorCode::NoAuth`] where one may not be created,
+    /// [`ErrorCode::NoChildrenForEphemerals`] below an ephemeral znode, [`ErrorCode::NoNode`] if the
+    /// znodes above the chroot are missing, and those of every operation.
+    pub async fn ensure(&self, path: &str, options: impl Into<CreateOptions>) -> Result<(), Error> {
+        let options = options.into();
+        if options.mode.is_ephemeral() || options.mode.is_sequential() {
+            return Err(Error::Refused(ErrorCode::BadArguments));
+        }
         // From the deepest up as far as they are missing, and down again.
         let mut missing = vec![path];
         while let Some(&deepest) = missing.last() {
-            let options = CreateOptions::new(mode);
             match self.insistently(|| self.create(deepest, "", options.clone())).await {
                 Ok(_) | Err(Error::Refused(ErrorCode::NodeExists)) => {
                     missing.pop();

@@ -3,10 +3,17 @@
 mod fixture;
 
 use std::cell::Cell;
+use std::time::Duration;
 
-use reefkeeper_client::{AclList, Client, CreateMode, Error, ErrorCode, Payload, SessionState};
+use reefkeeper_client::{
+    AclList, Client, CreateMode, CreateOptions, Error, ErrorCode, Payload, SessionState,
+};
+use tokio::time::timeout;
 
 use self::fixture::{Fixture, Wire};
+
+/// Plenty for what is refused at once.
+const ENSURED_WITHIN: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn patience_asks_again_until_there_is_an_answer() {
@@ -116,7 +123,7 @@ async fn a_client_has_a_default_for_who_may_do_what() {
     client.ensure("/mine/deep", CreateMode::Persistent).await.expect("created");
     let transaction = client.transaction().create("/mine/too", "", CreateMode::Persistent);
     transaction.commit().await.expect("committed");
-    let open = reefkeeper_client::CreateOptions::new(CreateMode::Persistent).acl(AclList::open());
+    let open = CreateOptions::new(CreateMode::Persistent).acl(AclList::open());
     client.create("/mine/open", "", open).await.expect("created");
     let other = fixture.client().await;
     for path in ["/mine", "/mine/deep", "/mine/too"] {
@@ -124,6 +131,13 @@ async fn a_client_has_a_default_for_who_may_do_what() {
         assert_eq!(read, Err(Error::Refused(ErrorCode::NoAuth)), "{path}");
     }
     assert!(other.get_data("/mine/open").await.is_ok());
+    let sealed = CreateOptions::new(CreateMode::Container).acl(AclList::read_only());
+    client.ensure("/sealed/deep", sealed).await.expect_err("nobody may create below");
+    let open = CreateOptions::new(CreateMode::Persistent).acl(AclList::open());
+    client.ensure("/open/deep", open).await.expect("created");
+    for path in ["/open", "/open/deep"] {
+        assert_eq!(other.get_acl(path).await.expect("readable").acl, AclList::open(), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -149,6 +163,23 @@ async fn subtrees_are_created_listed_and_deleted() {
     client.create("/e", "", CreateMode::Ephemeral).await.expect("created");
     let below = client.ensure("/e/x", CreateMode::Persistent).await;
     assert_eq!(below, Err(Error::Refused(ErrorCode::NoChildrenForEphemerals)));
+}
+
+#[tokio::test]
+async fn what_can_not_be_a_parent_is_not_ensured() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    for mode in [
+        CreateMode::Ephemeral,
+        CreateMode::EphemeralSequential,
+        CreateMode::PersistentSequential,
+        CreateMode::PersistentSequentialWithTtl(60_000),
+    ] {
+        let ensured = timeout(ENSURED_WITHIN, client.ensure("/x/y", mode)).await;
+        let refused = Err(Error::Refused(ErrorCode::BadArguments));
+        assert_eq!(ensured.expect("no round without end"), refused, "{mode:?}");
+    }
+    assert_eq!(client.get_children("/").await.expect("there").names, ["zookeeper"]);
 }
 
 #[tokio::test]
