@@ -134,7 +134,8 @@ impl Builder {
         self
     }
 
-    /// The longest frame in bytes to send or accept. A larger answer ends the connection. Default:
+    /// The longest frame in bytes to send or accept. A larger answer is
+    /// [`crate::Error::AnswerTooLarge`] to whoever asked for it, and ends the connection. Default:
     /// 1,048,575, as on servers (`jute.maxbuffer`).
     pub const fn frame_bytes_max(mut self, bytes: usize) -> Self {
         self.frame_bytes_max = bytes;

@@ -78,6 +78,20 @@ pub enum Error {
         /// The most that is allowed.
         max: usize,
     },
+    /// The answer does not fit into a frame of this client, see
+    /// [`Builder::frame_bytes_max`](crate::Builder::frame_bytes_max); another try would end in the same way.
+    #[error(
+        "answer of {bytes} bytes is over the limit of {max}{}",
+        if *.may_have_happened { ", the operation may have happened" } else { "" }
+    )]
+    AnswerTooLarge {
+        /// Its size in bytes.
+        bytes: usize,
+        /// The most that is allowed.
+        max: usize,
+        /// Whether the operation may have changed something: it is a write.
+        may_have_happened: bool,
+    },
 }
 
 impl Error {
@@ -97,7 +111,8 @@ impl Error {
             | Self::AuthFailed
             | Self::Closed
             | Self::InvalidPath { .. }
-            | Self::RequestTooLarge { .. } => None,
+            | Self::RequestTooLarge { .. }
+            | Self::AnswerTooLarge { .. } => None,
         }
     }
 
@@ -107,6 +122,7 @@ impl Error {
             self,
             Self::ConnectionLost { may_have_happened: true }
                 | Self::TimedOut { may_have_happened: true }
+                | Self::AnswerTooLarge { may_have_happened: true, .. }
         )
     }
 }

@@ -17,8 +17,9 @@
 //!
 //! - **Pipelining** is the default: operations whose futures run at the same time share the
 //!   connection, in order, without waiting for one another.
-//! - **Errors say what may have happened.** [`Error::ConnectionLost`] and [`Error::TimedOut`] carry
-//!   whether the operation may have changed something; every other error means that it did not.
+//! - **Errors say what may have happened.** [`Error::ConnectionLost`], [`Error::TimedOut`] and
+//!   [`Error::AnswerTooLarge`] carry whether the operation may have changed something; every other error
+//!   means that it did not.
 //! - **Nothing is repeated** behind the caller's back. [`Client::patiently`] repeats what did not
 //!   happen, [`Client::insistently`] what may happen twice.
 //! - **Reconnecting** to another server is automatic and keeps the session, its watches and its

@@ -18,6 +18,8 @@
 //!
 //! - Requests are sent in the order in which they came, at once while a connection is there; their
 //!   answers come in the same order, and an answer that is out of order ends the connection.
+//! - An answer that is over the client's own limit fails its request with [`Error::AnswerTooLarge`] and
+//!   ends the connection.
 //! - A request that was sent and not answered when the connection ends fails with
 //!   [`Error::ConnectionLost`], which says whether it may have happened. One that was not sent yet
 //!   waits for the next connection; it fails, having never happened, when a whole round over the

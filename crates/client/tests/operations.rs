@@ -10,6 +10,7 @@ use reefkeeper_client::{
     ReadResult, digest_id,
 };
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use self::fixture::Fixture;
 
@@ -259,4 +260,29 @@ async fn an_impatient_client_says_what_may_have_happened() {
     let written = client.set_data("/", "x", None).await;
     assert_eq!(written, Err(Error::TimedOut { may_have_happened: true }));
     assert_eq!(client.exists("/").await, Err(Error::TimedOut { may_have_happened: false }));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_fails_once_and_alone() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    other.create("/names", "", CreateMode::Persistent).await.expect("created");
+    for thousands in 0..3 {
+        let names = (0..1000).map(|number| format!("/names/{thousands}-{number:060}"));
+        let creates = names
+            .fold(other.transaction(), |all, path| all.create(&path, "", CreateMode::Persistent));
+        creates.commit().await.expect("created");
+    }
+    let max = 64 * 1024;
+    let builder = Client::builder(fixture.address.as_str()).frame_bytes_max(max);
+    let client = builder.connect().await.expect("connected");
+    let ticket = client.ticket();
+    let listed =
+        timeout(Duration::from_secs(10), client.patiently(|| client.get_children("/names")));
+    let bytes = 16 + 4 + 3000 * (4 + 62) + 68;
+    let too_large = Err(Error::AnswerTooLarge { bytes, max, may_have_happened: false });
+    assert_eq!(listed.await.expect("an end"), too_large);
+    let found = client.patiently(|| client.exists("/names")).await.expect("answered");
+    assert_eq!(found.map(|stat| stat.num_children), Some(3000));
+    assert_eq!(client.ticket(), ticket);
 }

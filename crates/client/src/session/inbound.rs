@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use types::{ConnId, ErrorCode, Instant, Op, Read, Xid};
 use wire::connect::ConnectResponse;
-use wire::frame;
+use wire::frame::{self, FrameError};
 use wire::reply::ReplyHeader;
 use wire::request::Request;
 
@@ -73,8 +73,10 @@ impl Session {
         if self.conn().is_none() {
             return Ok(None);
         }
-        let Some((body, used)) = frame::split(input, self.config.frame_bytes_max)? else {
-            return Ok(None);
+        let (body, used) = match frame::split(input, self.config.frame_bytes_max) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(None),
+            Err(error) => return self.on_unacceptable_frame(error, input, effects),
         };
         match &self.link {
             Link::Handshaking { conn, sasl: None, .. } => {
@@ -85,6 +87,33 @@ impl Session {
             Link::Pausing { .. } | Link::Dialing { .. } | Link::Over(_) => {}
         }
         Ok(Some(used))
+    }
+
+    /// An answer that is too large ends the connection, for its bytes are not to be kept. Whoever asked
+    /// for it is told so as soon as the number of the request is there: asking again would not help.
+    fn on_unacceptable_frame(
+        &mut self,
+        error: FrameError,
+        input: &[u8],
+        effects: &mut Effects,
+    ) -> Result<Option<usize>, ServerMisbehaved> {
+        let (FrameError::TooLong { length, bytes_max: max }, Link::Established(connection)) =
+            (error, &mut self.link)
+        else {
+            return Err(error.into());
+        };
+        let Some(pending) = connection.pending.front() else { return Err(error.into()) };
+        let Some(xid) = input[size_of::<i32>()..].first_chunk() else { return Ok(None) };
+        if pending.xid == Xid(i32::from_be_bytes(*xid))
+            && let Then::Complete { id, may_change: may_have_happened, .. } = pending.then
+        {
+            connection.pending.pop_front();
+            connection.is_proven = true;
+            self.hosts.succeeded();
+            let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+            effects.complete(id, Err(Error::AnswerTooLarge { bytes, max, may_have_happened }));
+        }
+        Err(error.into())
     }
 
     fn on_connect_response(

@@ -323,6 +323,47 @@ fn an_oversized_frame_ends_the_connection() {
 }
 
 #[test]
+fn an_oversized_answer_fails_its_request_for_good() {
+    const BYTES: i32 = 0x10_0000;
+    let mut answer = BYTES.to_be_bytes().to_vec();
+    answer.extend(1_i32.to_be_bytes());
+    let too_large = |may_have_happened| {
+        let max = 0xf_ffff;
+        Err(Error::AnswerTooLarge { bytes: 0x10_0000, max, may_have_happened })
+    };
+    for (op, may_have_happened) in [(get("/a", true), false), (create("/a"), true)] {
+        let mut script = Script::connected("");
+        script.ask(1, op);
+        script.ask(2, create("/b"));
+        script.ask(3, get("/b", false));
+        let (first, second) = answer.split_at(6);
+        script.receive(first);
+        assert_eq!((script.completed(), script.hung_up.take()), (Vec::new(), None));
+        script.receive(second);
+        let others = [(2, lost(true)), (3, lost(false))];
+        let failed = [(1, too_large(may_have_happened))].into_iter().chain(others);
+        assert_eq!(script.completed(), failed.collect::<Vec<_>>());
+        let error = FrameError::TooLong { length: BYTES, bytes_max: 0xf_ffff };
+        assert_eq!(script.hung_up, Some(HangUp::Misbehaved(error.into())));
+        // The next connection is made at once, and has no watch to set again.
+        script.accept();
+        assert_eq!(script.session.state(), SessionState::Connected);
+        assert_eq!(script.sent(), []);
+    }
+}
+
+#[test]
+fn an_oversized_frame_that_answers_nobody_fails_nobody_for_good() {
+    for xid in [2, Xid::NOTIFICATION.0, Xid::PING.0] {
+        let mut script = Script::connected("");
+        script.ask(1, get("/a", false));
+        script.receive(&[0x10_0000_i32.to_be_bytes(), xid.to_be_bytes()].concat());
+        assert_eq!(script.completed(), [(1, lost(false))]);
+        assert!(matches!(script.hung_up, Some(HangUp::Misbehaved(_))));
+    }
+}
+
+#[test]
 fn only_writes_that_were_sent_may_have_happened() {
     let mut script = Script::connected("");
     script.ask(1, create("/a"));
