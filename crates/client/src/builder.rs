@@ -14,14 +14,16 @@ use types::AclList;
 use crate::address::{Ensemble, Host};
 use crate::client::{Client, Shared};
 use crate::connector::Connector;
+use crate::credentials::Secret;
 use crate::driver::{Command, Driver, Status};
 use crate::error::{AddressError, ConnectError};
 use crate::host_source::HostSource;
 use crate::limits::{FRAME_BYTES_MAX, OUTSTANDING_MAX};
 use crate::sasl::{Authenticator, Mechanism, Sasl};
-use crate::session::{Config, Session, SessionState, Ticket};
+use crate::session::{Chroot, Config, Session, SessionState, Ticket};
 use crate::sessions::Sessions;
 use crate::states::States;
+use crate::told::{Told, Words};
 
 /// The session timeout that is asked for, unless another is.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,16 +62,6 @@ pub struct Builder {
     connector: Connector,
     sasl: Option<Mechanism>,
     seed: Option<u64>,
-}
-
-/// Stays out of debug output.
-#[derive(Clone)]
-struct Secret(Vec<u8>);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
 }
 
 impl Builder {
@@ -269,7 +261,8 @@ impl Builder {
         self
     }
 
-    /// Sessions one after the other: when one expires, the next is opened.
+    /// Sessions one after the other: when one expires, the next is opened, with the last list of servers
+    /// and all credentials that the one before was told.
     ///
     /// # Errors
     /// When the text that names the servers can not be understood.
@@ -313,7 +306,8 @@ impl Builder {
     /// Outside of a tokio runtime with I/O and time enabled.
     pub fn start(self) -> Result<Client, AddressError> {
         let ensemble = self.parse()?;
-        Ok(self.start_with(&ensemble))
+        let words = self.words(&ensemble);
+        Ok(self.start_with(ensemble.chroot, words))
     }
 
     /// What the servers and the chroot are.
@@ -326,13 +320,18 @@ impl Builder {
         Self { resume: None, ..self }
     }
 
-    /// As [`Self::start`], with the text already read.
-    pub(crate) fn start_with(self, ensemble: &Ensemble) -> Client {
+    /// What a session is told to begin with.
+    pub(crate) fn words(&self, ensemble: &Ensemble) -> Words {
+        Words { hosts: ensemble.hosts().to_vec(), credentials: self.auth.clone() }
+    }
+
+    /// As [`Self::start`], with the text already read. Servers and credentials are those of `words`.
+    pub(crate) fn start_with(self, chroot: Chroot, words: Words) -> Client {
         let seed = self.seed.unwrap_or_else(|| random_seed(&self.ensemble));
         let mut session = Session::new(Config {
-            hosts: ensemble.hosts().len(),
+            hosts: words.hosts.len(),
             timeout: self.session_timeout,
-            chroot: ensemble.chroot.clone(),
+            chroot,
             read_only: self.read_only,
             resume: self.resume,
             frame_bytes_max: self.frame_bytes_max,
@@ -344,30 +343,32 @@ impl Builder {
         let (commands, received) = mpsc::unbounded_channel::<Command>();
         let permits = Arc::new(Semaphore::new(self.outstanding_max));
         let (status_sender, status) = watch::channel(Status::of(&session));
-        let hosts = ensemble.hosts().to_vec();
         let permits_of_driver = Arc::clone(&permits);
         let driver = Driver::new(
             session,
-            hosts.clone(),
+            words.hosts.clone(),
             self.connector,
             self.sasl.map(Authenticator::new),
             received,
             permits_of_driver,
             status_sender,
         );
+        let told = Arc::new(Told::new(words));
         if let Some(source) = self.host_source {
             let states = States::of(status.clone());
-            tokio::spawn(source.follow(hosts, commands.downgrade(), states));
+            tokio::spawn(source.follow(Arc::clone(&told), commands.downgrade(), states));
         }
+        let Words { credentials, .. } = told.words();
         let client = Client::new(Shared {
             commands,
             permits,
             status,
+            told,
             last_id: AtomicU64::new(0),
             request_timeout: self.request_timeout,
             default_acl: self.default_acl,
         });
-        for (scheme, Secret(auth)) in self.auth {
+        for (scheme, Secret(auth)) in credentials {
             client.present(scheme, auth);
         }
         driver.start();

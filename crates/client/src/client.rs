@@ -20,6 +20,7 @@ use crate::error::{ConnectError, Error};
 use crate::response::{Acls, Children, Created, Data, Identity, Response};
 use crate::session::{RequestId, SessionState};
 use crate::span;
+use crate::told::Told;
 use crate::transaction::{ReadBatch, Transaction};
 use crate::watch::{self as watches, OneShotWatch, PersistentWatch, WatchSender};
 use crate::written::{CreateOptions, Payload};
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     /// One for each request under way; the driver gives them back.
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) status: watch::Receiver<Status>,
+    /// For the session that follows, if any.
+    pub(crate) told: Arc<Told>,
     pub(crate) last_id: AtomicU64,
     pub(crate) request_timeout: Option<Duration>,
     /// Of what is created without a list of its own.
@@ -568,7 +571,10 @@ impl Client {
         expect_response!(self.call(op).await, Response::Done => ())
     }
 
-    /// Presents credentials, now and on every later connection of this session.
+    /// Presents credentials, now and on every later connection of this session; of [`Sessions`] also in
+    /// those that follow.
+    ///
+    /// [`Sessions`]: crate::Sessions
     ///
     /// ```
     /// # fixture::example(async |ensemble| {
@@ -584,7 +590,9 @@ impl Client {
     /// [`Error::AuthFailed`] if the server refuses them, which ends the session on this side; and
     /// those of every operation.
     pub async fn add_auth(&self, scheme: &str, auth: impl Into<Vec<u8>>) -> Result<(), Error> {
-        let response = self.call(auth_op(scheme.to_owned(), auth.into())).await;
+        let auth = auth.into();
+        self.shared.told.credential(scheme, &auth);
+        let response = self.call(auth_op(scheme.to_owned(), auth)).await;
         expect_response!(response, Response::Done => ())
     }
 

@@ -1,8 +1,20 @@
 //! Who a password stands for.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use types::Id;
+
+/// Stays out of debug output.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
 
 /// The identity of the scheme `digest` that servers take those for who present `user:password`.
 ///

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use crate::address::Host;
 use crate::driver::Command;
 use crate::states::States;
+use crate::told::{Told, Words};
 
 type Found = Pin<Box<dyn Future<Output = io::Result<Vec<Host>>> + Send>>;
 
@@ -44,12 +45,13 @@ impl HostSource {
     /// It holds the driver's commands weakly: who only looks for servers does not keep a session.
     pub(crate) async fn follow(
         self,
-        mut hosts: Vec<Host>,
+        told: Arc<Told>,
         commands: mpsc::WeakUnboundedSender<Command>,
         mut states: States,
     ) {
         let over = async { while states.changed().await.is_some() {} };
         let mut over = std::pin::pin!(over);
+        let Words { mut hosts, .. } = told.words();
         loop {
             let found = tokio::select! {
                 found = (self.look_up)() => found,
@@ -62,6 +64,7 @@ impl HostSource {
                     let Some(commands) = commands.upgrade() else { return };
                     debug!(count = found.len(), "the servers are others");
                     hosts.clone_from(&found);
+                    told.hosts(&found);
                     // A session that is over has no servers.
                     drop(commands.send(Command::Hosts(found)));
                 }

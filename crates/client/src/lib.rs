@@ -60,6 +60,7 @@ mod sessions;
 mod span;
 mod states;
 mod subtree;
+mod told;
 mod transaction;
 mod watch;
 mod written;

@@ -116,6 +116,7 @@ impl Client {
         if hosts.is_empty() {
             return Err(AddressError::NoHost(String::new()));
         }
+        self.shared.told.hosts(&hosts);
         // A session that is over has no servers.
         drop(self.shared.commands.send(Command::Hosts(hosts)));
         Ok(())

@@ -6,7 +6,7 @@ use crate::address::Ensemble;
 use crate::builder::Builder;
 use crate::client::Client;
 use crate::error::{AddressError, Error};
-use crate::session::SessionState;
+use crate::session::{Chroot, SessionState};
 
 /// Where to get a client from, now and when its session has expired.
 ///
@@ -39,21 +39,22 @@ enum Kind {
 #[derive(Debug)]
 struct Renewed {
     builder: Builder,
-    ensemble: Ensemble,
+    chroot: Chroot,
     /// Held only to look and to replace.
     current: Mutex<Client>,
 }
 
 impl Sessions {
     pub(crate) fn opened_by(builder: Builder) -> Result<Self, AddressError> {
-        let ensemble = builder.parse()?;
-        let current = Mutex::new(builder.clone().start_with(&ensemble));
+        let Ensemble { chroot, .. } = builder.parse()?;
+        let current = Mutex::new(builder.clone().start()?);
         let builder = builder.for_a_new_session();
-        Ok(Self(Kind::Renewed(Arc::new(Renewed { builder, ensemble, current }))))
+        Ok(Self(Kind::Renewed(Arc::new(Renewed { builder, chroot, current }))))
     }
 
     /// The client whose session goes on; a new one, which is still looking for a server, if the
-    /// last session expired.
+    /// last session expired. It has the last list of servers and all credentials that the client before
+    /// it was told, also those of [`Client::update_hosts`] and [`Client::add_auth`].
     ///
     /// A session that was closed, or whose credentials were refused, is not followed by another.
     ///
@@ -109,7 +110,8 @@ impl Renewed {
         // Nothing panics while it is held.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.state() == SessionState::Expired {
-            *current = self.builder.clone().start_with(&self.ensemble);
+            let words = current.shared.told.words();
+            *current = self.builder.clone().start_with(self.chroot.clone(), words);
         }
         current.clone()
     }

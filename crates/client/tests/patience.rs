@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use reefkeeper_client::{
-    AclList, Client, CreateMode, CreateOptions, Error, ErrorCode, Payload, SessionState,
+    AclList, Client, CreateMode, CreateOptions, Error, ErrorCode, Host, Payload, SessionState,
 };
 use tokio::time::timeout;
 
@@ -99,6 +99,32 @@ async fn a_session_that_expired_is_followed_by_another() {
 
     sessions.close().await.expect("closed");
     assert_eq!(sessions.current().state(), SessionState::Closed);
+}
+
+#[tokio::test]
+async fn the_next_session_knows_what_was_told_to_the_last() {
+    let (old, new) = (Fixture::start(), Fixture::start());
+    let sessions = Client::builder(old.address.as_str()).sessions().expect("an address");
+    let first = sessions.current();
+    first.add_auth("digest", "me:secret").await.expect("authenticated");
+    // The session is unknown there.
+    first.update_hosts([new.address.parse().expect("an address")]).expect("a list");
+    let mut states = first.states();
+    while states.current() != SessionState::Expired {
+        states.changed().await.expect("the end is a state, too");
+    }
+    let address = new.address.parse().expect("an address");
+    for _ in 0..2 {
+        let next = sessions.current();
+        next.connected().await.expect("a server");
+        assert_eq!(next.server(), Some(Host::clone(&address)));
+        let identities = next.whoami().await.expect("answered");
+        let mine = identities.iter().filter(|identity| identity.user == "me");
+        assert_eq!(mine.count(), 1, "{identities:?}");
+        // Programs that had to say it to each session may go on with that.
+        next.add_auth("digest", "me:secret").await.expect("authenticated");
+        new.expire(&next).await;
+    }
 }
 
 #[tokio::test]
