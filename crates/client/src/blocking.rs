@@ -644,6 +644,25 @@ impl Client {
         self.block_on(self.inner.connected())
     }
 
+    /// Waits until a server that serves writes serves the session; as [`crate::Client::writable`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::SessionState;
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// client.writable()?;
+    /// assert_eq!(client.state(), SessionState::Connected);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// The same.
+    pub fn writable(&self) -> Result<(), Error> {
+        self.block_on(self.inner.writable())
+    }
+
     /// Closes the session: its ephemeral znodes vanish at once; as [`crate::Client::close`].
     ///
     /// ```

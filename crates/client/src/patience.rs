@@ -23,23 +23,52 @@ impl Client {
     /// [`Error::SessionExpired`], [`Error::AuthFailed`] or [`Error::Closed`] when the session is
     /// over, for then no server ever will.
     pub async fn connected(&self) -> Result<(), Error> {
+        self.reaches(SessionState::is_connected).await
+    }
+
+    /// Waits until a server that serves writes serves the session; returns at once if one does. It is
+    /// another wait than [`Self::connected`] only with [`Builder::read_only`](crate::Builder::read_only):
+    /// a server without a quorum refuses writes, and [`Self::sync`], with [`ErrorCode::NotReadOnly`].
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use reefkeeper_client::{Client, SessionState};
+    ///
+    /// let client = Client::builder(ensemble).read_only(true).connect().await?;
+    /// // Until then it may be a server without a quorum that answers.
+    /// client.writable().await?;
+    /// assert_eq!(client.state(), SessionState::Connected);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Self::connected`].
+    pub async fn writable(&self) -> Result<(), Error> {
+        self.reaches(|state| state == SessionState::Connected).await
+    }
+
+    async fn reaches(&self, is_wanted: impl Fn(SessionState) -> bool) -> Result<(), Error> {
         let mut states = self.states();
         let mut state = states.current();
         loop {
             match state {
-                SessionState::Connected | SessionState::ConnectedReadOnly => return Ok(()),
+                state if is_wanted(state) => return Ok(()),
                 SessionState::Expired => return Err(Error::SessionExpired),
                 SessionState::AuthFailed => return Err(Error::AuthFailed),
                 SessionState::Closed => return Err(Error::Closed),
-                SessionState::Connecting | SessionState::Disconnected => {}
+                SessionState::Connecting
+                | SessionState::Connected
+                | SessionState::ConnectedReadOnly
+                | SessionState::Disconnected => {}
             }
             let Some(next) = states.changed().await else { return Err(self.end()) };
             state = next;
         }
     }
 
-    /// Does something again and again while the connection is lost before it could have happened;
-    /// in between it waits for a server.
+    /// Does something again and again while the connection is lost before it could have happened, or a
+    /// server without a quorum refuses it; in between it waits for a server, or for one that serves
+    /// writes.
     ///
     /// A read never changes anything, so this asks until there is an answer. A write is done at
     /// most once: when it may have happened and nobody knows, the error says so and it is for the
@@ -57,7 +86,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of the operation, but for those that tell of a lost connection and that nothing
-    /// happened.
+    /// happened, and [`ErrorCode::NotReadOnly`].
     pub async fn patiently<T, F>(&self, mut operation: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -67,6 +96,7 @@ impl Client {
                 Err(error) if error.is_transient() && !error.may_have_happened() => {
                     self.connected().await?;
                 }
+                Err(Error::Refused(ErrorCode::NotReadOnly)) => self.writable().await?,
                 outcome => return outcome,
             }
         }
@@ -91,7 +121,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of the operation, but for those that tell of a lost connection.
+    /// Those of the operation, but for those that tell of a lost connection, and
+    /// [`ErrorCode::NotReadOnly`].
     pub async fn insistently<T, F>(&self, mut operation: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -99,6 +130,7 @@ impl Client {
         loop {
             match operation().await {
                 Err(error) if error.is_transient() => self.connected().await?,
+                Err(Error::Refused(ErrorCode::NotReadOnly)) => self.writable().await?,
                 outcome => return outcome,
             }
         }

@@ -159,6 +159,10 @@ impl Client {
                     self.connected().await?;
                     return Ok(Listed::Stale);
                 }
+                Err(Error::Refused(ErrorCode::NotReadOnly)) => {
+                    self.writable().await?;
+                    return Ok(Listed::Stale);
+                }
                 Err(error) => return Err(error),
             }
         }

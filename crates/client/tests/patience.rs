@@ -6,9 +6,16 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use reefkeeper_client::{
-    AclList, Client, CreateMode, CreateOptions, Error, ErrorCode, Host, Payload, SessionState,
+    AclList, Client, CreateMode, CreateOptions, Error, ErrorCode, Host, Payload, SessionId,
+    SessionPassword, SessionState, Zxid,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
+use types::Xid;
+use wire::connect::ConnectResponse;
+use wire::reply::Reply;
 
 use self::fixture::{Fixture, Wire};
 
@@ -124,6 +131,64 @@ async fn the_next_session_knows_what_was_told_to_the_last() {
         // Programs that had to say it to each session may go on with that.
         next.add_auth("digest", "me:secret").await.expect("authenticated");
         new.expire(&next).await;
+    }
+}
+
+/// Answers as a server without a quorum does, which refuses writes; says when it has.
+async fn refuse_writes(listener: TcpListener, refused: oneshot::Sender<()>) {
+    let (mut stream, _) = listener.accept().await.expect("a connection");
+    let mut handshake = [0; 4 + 4 + 8 + 4 + 8 + 4 + 16 + 1];
+    stream.read_exact(&mut handshake).await.expect("a handshake");
+    let mut answer = Vec::new();
+    let (session, password) = (SessionId(7), SessionPassword([7; 16]));
+    ConnectResponse { timeout_ms: 30_000, session, password, read_only: Some(true) }
+        .encode(&mut answer);
+    stream.write_all(&answer).await.expect("a client");
+    let mut refused = Some(refused);
+    while let Ok(bytes) = stream.read_i32().await {
+        let mut request = vec![0; usize::try_from(bytes).expect("a length")];
+        stream.read_exact(&mut request).await.expect("a request");
+        let xid = Xid(i32::from_be_bytes(*request.first_chunk().expect("a number")));
+        let mut answer = Vec::new();
+        let result = Err(ErrorCode::NotReadOnly);
+        Reply { xid, zxid: Zxid::ZERO, result }.encode(&mut answer);
+        stream.write_all(&answer).await.expect("a client");
+        if let Some(refused) = refused.take() {
+            refused.send(()).expect("somebody waits for it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn patience_waits_for_a_server_that_writes() {
+    for insists in [false, true] {
+        let fixture = Fixture::start();
+        let working = Wire::to(&fixture.address).await;
+        working.cut();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let reads_only = listener.local_addr().expect("bound");
+        let (refusing, refused) = oneshot::channel();
+        let serving = tokio::spawn(refuse_writes(listener, refusing));
+        let ensemble = format!("{reads_only},{}", working.address());
+        let client = Client::builder(ensemble).read_only(true).connect().await.expect("connected");
+        assert_eq!(client.state(), SessionState::ConnectedReadOnly);
+        let tries = Cell::new(0);
+        let write = || {
+            tries.set(tries.get() + 1);
+            client.create("/a", "", CreateMode::Persistent)
+        };
+        let write = async {
+            if insists { client.insistently(write).await } else { client.patiently(write).await }
+        };
+        let find_a_quorum = async {
+            refused.await.expect("a write");
+            working.mend();
+        };
+        let (written, ()) = tokio::join!(write, find_a_quorum);
+        assert_eq!(written.expect("created").path, "/a");
+        assert_eq!(client.state(), SessionState::Connected);
+        assert_eq!(tries.get(), 2, "one for each server");
+        serving.await.expect("ran");
     }
 }
 
