@@ -34,7 +34,7 @@ use self::reactor::{Reactor, start_thread};
 use crate::address::Host;
 use crate::builder::Builder;
 use crate::client;
-use crate::error::{ConnectError, Error};
+use crate::error::{AddressError, ConnectError, Error};
 use crate::response::{Acls, Children, Created, Data, Identity};
 use crate::session::{SessionState, Ticket};
 use crate::written::{CreateOptions, Payload};
@@ -210,6 +210,24 @@ impl Client {
     /// ```
     pub fn server(&self) -> Option<Host> {
         self.inner.server()
+    }
+
+    /// Replaces the list of servers; as [`crate::Client::update_hosts`].
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble.as_str())?;
+    /// client.update_hosts(["localhost:2999".parse()?, ensemble.parse()?])?;
+    /// assert!(client.exists("/zookeeper")?.is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// The same.
+    pub fn update_hosts(&self, hosts: impl IntoIterator<Item = Host>) -> Result<(), AddressError> {
+        self.inner.update_hosts(hosts)
     }
 
     /// Waits until the session is in another state than the given one; returns that.

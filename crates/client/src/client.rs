@@ -614,6 +614,29 @@ impl Client {
         self.get_data(path::CONFIG).await
     }
 
+    /// As [`Self::config`], with a watch for the next change of the membership.
+    ///
+    /// ```
+    /// # fixture::example(async |ensemble| {
+    /// use std::time::Duration;
+    ///
+    /// use reefkeeper_client::Client;
+    ///
+    /// let client = Client::connect(ensemble).await?;
+    /// let (members, changed) = client.config_and_watch().await?;
+    /// println!("{}", String::from_utf8_lossy(members.bytes()));
+    /// if let Ok(event) = tokio::time::timeout(Duration::from_millis(10), changed).await {
+    ///     println!("not anymore: {event:?}");
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of every operation; there is no watch then.
+    pub async fn config_and_watch(&self) -> Result<(Data, OneShotWatch), Error> {
+        self.get_data_and_watch(path::CONFIG).await
+    }
+
     /// Changes the membership of the ensemble; returns the new one.
     ///
     /// ```

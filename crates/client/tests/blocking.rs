@@ -6,8 +6,8 @@ use std::time::Duration;
 use fixture::Standalone;
 use reefkeeper_client::blocking::Client;
 use reefkeeper_client::{
-    Change, ConnectError, CreateMode, Error, ErrorCode, EventKind, OpResult, ReadResult,
-    SessionState, WatchMode, WatcherKind,
+    AddressError, Change, ConnectError, CreateMode, Error, ErrorCode, EventKind, OpResult,
+    ReadResult, SessionState, WatchMode, WatcherKind,
 };
 
 fn client(server: &Standalone) -> Client {
@@ -39,9 +39,43 @@ fn every_operation_returns_with_its_answer() {
 }
 
 #[test]
+fn a_client_follows_its_servers() {
+    let (old, new) = (Standalone::start(), Standalone::start());
+    let client = client(&old);
+    assert_eq!(client.update_hosts([]), Err(AddressError::NoHost(String::new())));
+    client.update_hosts([new.address().parse().expect("an address")]).expect("a list");
+    // It moves, and its session is unknown there.
+    let mut state = SessionState::Connected;
+    while state != SessionState::Expired {
+        state = client.wait_for_change(state);
+    }
+}
+
+#[test]
+fn changes_of_the_membership_are_waited_for() {
+    let digest = "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+    let server = Standalone::start_with(&[digest]);
+    let operator = client(&server);
+    operator.add_auth("digest", "super:test").expect("authenticated");
+    let client = Client::connect(format!("{}/app", server.address())).expect("connected");
+    let (members, mut changed) = client.config_and_watch().expect("answered");
+    assert_eq!(Ok(members), client.config());
+    assert_eq!(changed.wait_for(Duration::ZERO), Ok(None));
+    operator.set_data("/zookeeper/config", "others", None).expect("set");
+    let event = changed.wait().expect("told");
+    assert_eq!(
+        (event.kind, event.path.as_str()),
+        (EventKind::NodeDataChanged, "/zookeeper/config")
+    );
+    assert_eq!(client.config().expect("answered").bytes(), b"others");
+}
+
+#[test]
 fn transactions_and_batches_have_their_builders() {
     let server = Standalone::start();
     let client = client(&server);
+    assert!(client.transaction().is_empty());
+    assert_eq!(client.transaction().delete("/a", None).check("/b", 1).len(), 2);
     let results = client
         .transaction()
         .create("/a", "1", CreateMode::Persistent)

@@ -136,6 +136,30 @@ impl Transaction<'_> {
         self
     }
 
+    /// How many operations it has.
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// let client = reefkeeper_client::blocking::Client::connect(ensemble)?;
+    /// assert_eq!(client.transaction().check("/", None).len(), 1);
+    /// # Ok(()) });
+    /// ```
+    pub const fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Whether it has none.
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// let client = reefkeeper_client::blocking::Client::connect(ensemble)?;
+    /// assert!(client.transaction().is_empty());
+    /// # Ok(()) });
+    /// ```
+    pub const fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
     /// Does it; returns the results, one for each operation, in their order.
     ///
     /// ```

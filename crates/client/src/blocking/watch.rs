@@ -56,6 +56,30 @@ impl Client {
         Ok((data, self.one_shot(watch)))
     }
 
+    /// As [`Self::config`], with a watch for the next change of the membership.
+    ///
+    /// ```
+    /// # fixture::blocking_example(|ensemble| {
+    /// use std::time::Duration;
+    ///
+    /// use reefkeeper_client::blocking::Client;
+    ///
+    /// let client = Client::connect(ensemble)?;
+    /// let (members, mut changed) = client.config_and_watch()?;
+    /// println!("{}", String::from_utf8_lossy(members.bytes()));
+    /// if let Some(event) = changed.wait_for(Duration::from_millis(10))? {
+    ///     println!("not anymore: {event:?}");
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::Client::config_and_watch`].
+    pub fn config_and_watch(&self) -> Result<(Data, OneShotWatch), Error> {
+        let (members, watch) = self.block_on(self.inner.config_and_watch())?;
+        Ok((members, self.one_shot(watch)))
+    }
+
     /// As [`Self::get_children`], with a watch for the names and for the znode's deletion.
     ///
     /// ```
