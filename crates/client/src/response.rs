@@ -7,6 +7,7 @@ use crate::error::Error;
 
 /// The result of an operation that succeeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Response {
     /// There is nothing to say: deleted, checked, synchronized, watched, authenticated, closed.
     Done,
@@ -121,6 +122,7 @@ pub struct Identity {
 
 /// The result of one operation of a transaction that succeeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum OpResult {
     /// A znode was created.
     Created {
@@ -139,6 +141,7 @@ pub enum OpResult {
 
 /// The result of one read of several.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ReadResult {
     /// Data.
     Data(Data),

@@ -4,9 +4,10 @@ use std::fmt;
 
 /// Why a request was not done. A reply, not a failure of the server.
 ///
-/// The numbers are fixed by the client protocol; clients refuse codes they do not know, so
-/// none is ever added.
+/// The numbers are fixed by the client protocol. Java clients refuse codes that they do not know, so
+/// servers have none to add; a client may still meet one of a newer server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
 #[repr(i32)]
 pub enum ErrorCode {
     /// A range mark; never sent.

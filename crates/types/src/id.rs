@@ -39,17 +39,20 @@ impl SessionId {
     ///
     /// Ids of two runs of a server differ because time has passed; ids of two servers differ in
     /// their top byte. The result is never the container marker `i64::MIN`.
+    #[doc(hidden)]
     pub fn first(sid: Sid, elapsed_ms: i64) -> Self {
         let id = (((elapsed_ms << 24) as u64) >> 8) as i64 | (sid.0 << 56);
         if id == i64::MIN { Self(id + 1) } else { Self(id) }
     }
 
     /// The byte of the id of the server that opened it.
+    #[doc(hidden)]
     pub const fn server_byte(self) -> u8 {
         self.0.to_be_bytes()[0]
     }
 
     /// The id after this one.
+    #[doc(hidden)]
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
@@ -59,6 +62,7 @@ impl SessionId {
     /// the output of `java.util.Random` seeded with the id and a fixed number.
     ///
     /// It is no secret to those who know the id; see `docs/glossary.md`, "session password".
+    #[doc(hidden)]
     pub fn password(self) -> SessionPassword {
         const MULTIPLIER: u64 = 0x5_DEEC_E66D;
         const MASK: u64 = (1 << 48) - 1;

@@ -13,6 +13,8 @@ pub struct Counter(pub u32);
 /// A transaction's place in the one total order: epoch ≪ 32 | counter.
 ///
 /// Compared as a signed number, as every implementation of the protocol does.
+///
+/// What is hidden in the documentation is for servers: programs compare zxids, and take none apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Zxid(i64);
 
@@ -21,6 +23,7 @@ impl Zxid {
     pub const ZERO: Self = Self(0);
 
     /// A zxid from its parts.
+    #[doc(hidden)]
     pub const fn new(epoch: Epoch, counter: Counter) -> Self {
         Self(((epoch.0 as i64) << 32) | counter.0 as i64)
     }
@@ -36,11 +39,13 @@ impl Zxid {
     }
 
     /// The reign it belongs to.
+    #[doc(hidden)]
     pub const fn epoch(self) -> Epoch {
         Epoch((self.0 >> 32) as i32)
     }
 
     /// Its position in that reign.
+    #[doc(hidden)]
     #[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
     pub const fn counter(self) -> Counter {
         Counter(self.0 as u32)
@@ -48,6 +53,7 @@ impl Zxid {
 
     /// The next position in the same epoch, or `None` when the epoch is used up and a new one has
     /// to be elected (the counter never spills into the epoch).
+    #[doc(hidden)]
     pub const fn next(self) -> Option<Self> {
         match self.counter().0 {
             u32::MAX => None,
@@ -57,6 +63,7 @@ impl Zxid {
 
     /// The zxid after this one in the order of numbers, across an epoch's end if need be; for
     /// choosing where a replay starts, never for a new transaction.
+    #[doc(hidden)]
     #[must_use]
     pub const fn successor(self) -> Self {
         Self(self.0.saturating_add(1))

@@ -20,7 +20,8 @@ pub struct Effects {
     pub outgoing: Vec<u8>,
 }
 
-/// One thing to do.
+/// One thing to do. A driver has to do whatever it is told: nothing here may be passed over, so a new kind of
+/// thing is one that drivers must not build without.
 #[derive(Debug)]
 pub enum Effect {
     /// Connect to a server, and report [`super::Input::Connected`] or
@@ -148,6 +149,7 @@ impl SessionState {
 
 /// Why a connection was given up.
 #[derive(Clone, PartialEq, Eq, Debug, ThisError)]
+#[non_exhaustive]
 pub enum HangUp {
     /// No connection, or no answer to the handshake, in time.
     #[error("no answer to the attempt to connect")]
@@ -169,6 +171,7 @@ pub enum HangUp {
 
 /// What no correct server sends.
 #[derive(Clone, PartialEq, Eq, Debug, ThisError)]
+#[non_exhaustive]
 pub enum ServerMisbehaved {
     /// A length that no frame can have; also one over this client's own limit.
     #[error("unacceptable frame")]

@@ -13,6 +13,7 @@ pub struct RequestId(pub u64);
 /// Inputs that name a connection which the session has given up are ignored, so that a driver need
 /// not take care of what is still on its way.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Input<'a> {
     /// The application asks for something.
     ///
