@@ -79,6 +79,9 @@ struct Handshake {
 
 /// Puts the requests of a history together with their replies, in the order in which they were
 /// sent.
+///
+/// # Errors
+/// S5: a reply to nothing that was asked. P0: one that does not say of which state it is, and must.
 pub(crate) fn pair<'h>(
     history: &'h History,
     rules: &Rules,
@@ -111,6 +114,7 @@ pub(crate) fn pair<'h>(
                     return Err(Violation::new(Promise::S5, detail));
                 };
                 operations[asked].reply = Some(Reply { came: moment, zxid: *zxid, result });
+                require_place(&operations[asked])?;
             }
             Event::Unknown { .. }
             | Event::Watch { .. }
@@ -122,6 +126,22 @@ pub(crate) fn pair<'h>(
     }
     identify(&mut operations, &handshakes, rules);
     Ok(operations)
+}
+
+/// P0: what was done has its place in the order, and the reply says which. Checkers leave replies alone that
+/// name no state, so that all of them depend on this.
+fn require_place(operation: &Operation<'_>) -> Result<(), Violation> {
+    let has_place = match operation.op {
+        Op::Read(_) | Op::Write(_) | Op::Sync { .. } | Op::CloseSession => true,
+        // Credentials are between a connection and its server, and pings say what a thread has seen.
+        Op::Auth(_) | Op::Sasl(_) | Op::Ping => false,
+    };
+    let is_done = operation.reply.is_some_and(|reply| reply.result.is_ok());
+    if has_place && is_done && operation.zxid().is_none() && !operation.is_aside {
+        let detail = format!("{} {:?} was done nowhere", operation.label(), operation.op);
+        return Err(Violation::new(Promise::P0, detail));
+    }
+    Ok(())
 }
 
 fn handshakes(history: &History) -> BTreeMap<ConnId, Handshake> {

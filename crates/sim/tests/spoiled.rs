@@ -117,6 +117,13 @@ fn rejects_answers_that_are_not_the_model_s() {
             let zxid = before(s.zxid("set r 2"));
             *s.reply_mut("bob gets r again").0 = Some(zxid);
         };
+        "stale data under no zxid" breaks P0: |s| {
+            *data_of(s.answer_mut("bob gets r again")) = Some(b"1".to_vec());
+            *s.reply_mut("bob gets r again").0 = None;
+        };
+        "write done under no zxid" breaks P0: |s| *s.reply_mut("set r 1").0 = None;
+        "sync done under no zxid" breaks P0: |s| *s.reply_mut("sync").0 = None;
+        "session ended under no zxid" breaks P0: |s| *s.reply_mut("alice ends").0 = None;
         "version off by one" breaks P0: |s| {
             stat_of(s.answer_mut("bob gets r again")).version += 1;
         };
