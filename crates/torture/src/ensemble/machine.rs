@@ -139,6 +139,21 @@ impl Desk {
     }
 }
 
+impl Order {
+    /// Whether a server may end that meets what comes of it.
+    pub(super) const fn is_to_fail(&self) -> bool {
+        match self {
+            Self::Fail { .. } => true,
+            Self::Seed(_)
+            | Self::Lie
+            | Self::Mutant(_)
+            | Self::SyncTime(_)
+            | Self::Clear
+            | Self::Clock(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -38,6 +38,8 @@ const UNUSABLE_DIRECTORIES: i32 = 3;
 /// Syncs of a machine that is told what to do take at most so long: between a write and its sync there is
 /// time for something to happen.
 const SYNC_MS_MAX: u64 = 20;
+/// A failure of a machine from before it was mended ends a server within this, if at all.
+const EXCUSED_FOR: Duration = Duration::from_secs(1);
 /// What a server says when it panics.
 const DEFECT: &str = "a defect, please report it";
 
@@ -59,10 +61,22 @@ struct Member {
     is_paused: bool,
     /// It has fewer descriptors than it would like to have.
     is_limited: bool,
-    /// It has been told of faults, or lacks something: it may end by itself, and be started again.
-    may_fail: bool,
+    /// Its machine was told to be other than it is at a start.
+    is_told: bool,
+    excuse: Excuse,
     /// Files of it were damaged while it was down.
     was_damaged: bool,
+}
+
+/// Whether a member may end by itself once, and be started again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Excuse {
+    /// Nothing was done to it by which a server ends.
+    None,
+    /// Its machine fails, or lacks something.
+    Failing,
+    /// Its machine does not fail since then. What has failed before may still be on its way.
+    Mended(Instant),
 }
 
 /// What the members have been through.
@@ -165,7 +179,8 @@ impl Members {
                 process: None,
                 is_paused: false,
                 is_limited: false,
-                may_fail: false,
+                is_told: false,
+                excuse: Excuse::None,
                 was_damaged: false,
             });
         }
@@ -214,7 +229,7 @@ impl Members {
         let script = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
         shell.args(["-c", &script]).arg(&self.binary);
         let member = &mut self.members[index];
-        (member.is_limited, member.may_fail) = (true, true);
+        (member.is_limited, member.excuse) = (true, Excuse::Failing);
         self.run_as(index, shell)
     }
 
@@ -256,6 +271,7 @@ impl Members {
         for &index in group {
             let member = &mut self.members[index];
             (member.is_paused, member.is_limited) = (false, false);
+            (member.is_told, member.excuse) = (false, Excuse::None);
             let Some(mut child) = member.process.take() else { continue };
             child.kill().map_err(Failure::io("a server can not be killed"))?;
             dying.push((index, child));
@@ -268,13 +284,18 @@ impl Members {
         Ok(())
     }
 
-    /// Tells a member's machine what to do, if it runs; it may fail from now on.
+    /// Tells a member's machine what to do, if it runs. If that is to fail, the member may end by itself from
+    /// now on.
     pub(crate) fn tell(&mut self, index: usize, orders: &[Order]) -> Result<(), Failure> {
-        self.members[index].may_fail = true;
         // What it was told at its start comes first.
         self.wait_until_told(index)?;
-        if self.members[index].process.is_some() {
-            self.members[index].desk().put(orders.iter().cloned())?;
+        let member = &mut self.members[index];
+        if member.process.is_some() {
+            member.is_told = true;
+            if orders.iter().any(Order::is_to_fail) {
+                member.excuse = Excuse::Failing;
+            }
+            member.desk().put(orders.iter().cloned())?;
         }
         self.wait_until_told(index)
     }
@@ -367,15 +388,29 @@ impl Members {
                 self.kill(index)?;
             }
             self.reap(index)?;
-            if self.members[index].may_fail && self.machine != Machine::Sound {
+            self.end_excuse(index);
+            if self.members[index].is_told {
                 self.tell(
                     index,
                     &[Order::Clear, Order::Clock(0), Order::SyncTime(Duration::ZERO)],
                 )?;
+                let member = &mut self.members[index];
+                member.is_told = false;
+                if member.excuse == Excuse::Failing {
+                    member.excuse = Excuse::Mended(Instant::now());
+                }
             }
             self.run(index)?;
         }
         Ok(())
+    }
+
+    /// Who serves long after its machine was mended has no reason to end.
+    fn end_excuse(&mut self, index: usize) {
+        let Excuse::Mended(since) = self.members[index].excuse else { return };
+        if since.elapsed() > EXCUSED_FOR && self.mode(index) != Mode::Away {
+            self.members[index].excuse = Excuse::None;
+        }
     }
 
     /// Who leads, if anybody says so.
@@ -390,7 +425,7 @@ impl Members {
     pub(crate) fn wait_until_whole(&mut self) -> Result<(), Failure> {
         let all: Vec<_> = (0..self.count()).collect();
         self.wait_until_serving(&all)?;
-        self.members.iter_mut().for_each(|member| member.may_fail = false);
+        self.members.iter_mut().for_each(|member| member.excuse = Excuse::None);
         Ok(())
     }
 
@@ -468,7 +503,9 @@ impl Members {
     /// When nothing that was done to it makes a server end.
     fn reap(&mut self, index: usize) -> Result<(), Failure> {
         let Some(status) = self.end_of(index)? else { return Ok(()) };
-        if !self.members[index].may_fail || status.code() != Some(FAILED) {
+        let member = &mut self.members[index];
+        let excuse = std::mem::replace(&mut member.excuse, Excuse::None);
+        if excuse == Excuse::None || status.code() != Some(FAILED) {
             return Err(Failure::WrongEnd { status });
         }
         self.toll.failed += 1;
@@ -481,7 +518,7 @@ impl Members {
         let Some(child) = &mut member.process else { return Ok(None) };
         let status = child.try_wait().map_err(Failure::io("a server can not be waited for"))?;
         if status.is_some() {
-            (member.process, member.is_limited) = (None, false);
+            (member.process, member.is_limited, member.is_told) = (None, false, false);
             self.count_losses(index)?;
         }
         Ok(status)
