@@ -27,6 +27,7 @@ mod ensemble;
 mod failure;
 mod ledger;
 mod line;
+mod ports;
 mod power;
 mod process;
 mod random;

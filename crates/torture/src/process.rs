@@ -1,7 +1,7 @@
 //! The server under torture.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -12,6 +12,8 @@ use types::Zxid;
 use crate::Options;
 use crate::failure::Failure;
 use crate::line::Line;
+use crate::ports::free_port;
+use crate::random::Random;
 
 /// A server answers its first client within this.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,14 +39,16 @@ pub(crate) struct Running {
 }
 
 impl Host {
-    /// A host with a port that is free now.
-    pub(crate) fn new(options: &Options, directory: &Path) -> Result<Self, Failure> {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let address = free.and_then(|listener| listener.local_addr());
+    /// A host with a port that is free now, and stays so between two servers.
+    pub(crate) fn new(
+        options: &Options,
+        directory: &Path,
+        random: &mut Random,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             options: options.clone(),
             directory: directory.to_owned(),
-            address: address.map_err(Failure::io("there is no free port"))?,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(random)?)),
         })
     }
 

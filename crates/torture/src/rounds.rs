@@ -60,8 +60,8 @@ pub(crate) fn run(options: &Options, ending: Ending) -> Result<Report, Failure> 
 }
 
 fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report, Failure> {
-    let host = Host::new(options, directory)?;
     let mut random = Random::new(options.seed);
+    let host = Host::new(options, directory, &mut random)?;
     let mut server = host.start()?;
     let mut clients = (0..options.clients)
         .map(|number| Client::start(host.address(), number, options.seed))

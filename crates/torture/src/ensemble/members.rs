@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use super::machine::{Desk, Machine, Order};
 use super::network::Network;
 use super::rot;
 use crate::failure::Failure;
+use crate::ports::free_port;
 use crate::random::Random;
 
 /// Within this an ensemble whose members all run and reach each other serves.
@@ -27,10 +28,6 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(10);
 /// A server answers an operator's question within this, or is busy with something else.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(500);
-/// Ports are chosen below those that systems choose by themselves, so that no connection takes one
-/// between its choice and its use.
-const PORTS: std::ops::Range<u16> = 10_000..30_000;
-const PORT_ATTEMPTS_MAX: usize = 1_000;
 /// How a server ends that can not write what it must write.
 const FAILED: i32 = 1;
 /// How a server ends that can not use what is in its directories.
@@ -590,20 +587,6 @@ fn write_home(home: &Path, sid: usize, lines: &str) -> std::io::Result<()> {
     fs::create_dir(home)?;
     fs::write(home.join("myid"), format!("{sid}\n"))?;
     fs::write(home.join("zoo.cfg"), lines)
-}
-
-fn free_port(random: &mut Random) -> Result<u16, Failure> {
-    let mut refusal = None;
-    for _ in 0..PORT_ATTEMPTS_MAX {
-        let span = u64::from(PORTS.end - PORTS.start);
-        let port = PORTS.start + u16::try_from(random.below(span)).unwrap_or(0);
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(_) => return Ok(port),
-            Err(error) => refusal = Some(error),
-        }
-    }
-    let refusal = refusal.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into());
-    Err(Failure::io("there is no free port")(refusal))
 }
 
 fn ask(address: SocketAddr, word: &str) -> std::io::Result<String> {
