@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use types::{CreateMode, Op, Read, Write, Zxid};
 use wire::reply::{self, MultiResult};
@@ -76,22 +77,25 @@ impl Client {
         format!("{}-alive", self.owner)
     }
 
-    /// Writes until the server is gone.
+    /// Writes until the server is gone, which may happen once `may_end` is set.
     ///
     /// # Errors
-    /// When it answers what it must not.
-    pub(crate) fn write_until_the_end(&mut self) -> Result<(), Failure> {
+    /// When it answers what it must not, or not at all, or is gone sooner.
+    pub(crate) fn write_until_the_end(&mut self, may_end: &AtomicBool) -> Result<(), Failure> {
         loop {
             let count = self.random.below(PIPELINE_MAX) + 1;
             for _ in 0..count {
                 let op = self.ledger.ask(&mut self.random);
                 self.line.push(op);
             }
-            if self.line.flush().is_err() {
-                return Ok(());
+            if let Err(error) = self.line.flush() {
+                return self.accept_end(error, may_end);
             }
             for _ in 0..count {
-                let Ok((header, record)) = self.line.answer() else { return Ok(()) };
+                let (header, record) = match self.line.answer() {
+                    Ok(answer) => answer,
+                    Err(error) => return self.accept_end(error, may_end),
+                };
                 self.check(header.code, &record)?;
                 if header.zxid <= self.last_zxid {
                     let (before, after) = (self.last_zxid, header.zxid);
@@ -102,6 +106,21 @@ impl Client {
                 self.acknowledged += 1;
             }
         }
+    }
+
+    /// A connection is over: as it must be when the server is, or a failure.
+    fn accept_end(&self, source: io::Error, may_end: &AtomicBool) -> Result<(), Failure> {
+        let is_end = match source.kind() {
+            // Something came that is no answer, or nothing came as long as the client waits.
+            io::ErrorKind::InvalidData | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                false
+            }
+            _ => may_end.load(Ordering::Acquire),
+        };
+        if is_end {
+            return Ok(());
+        }
+        Err(Failure::ConnectionLost { owner: self.owner.clone(), source })
     }
 
     /// Whether the answer is the one that the oldest request must have.

@@ -201,7 +201,8 @@ fn run_round_in(
     report.toll.add(members.toll());
     // Whatever was broken: this is what it comes to.
     let writes = evidence::acknowledged(&history);
-    report.count(&history, writes.len());
+    let acknowledged = writes.len();
+    report.count(&history, acknowledged);
     let checked = match evidence::lost(writes, members.homes()) {
         Ok(lost) => {
             report.lost += lost.len() as u64;
@@ -211,6 +212,11 @@ fn run_round_in(
             }
         }
         Err(failure) => checked.and(Err(failure)),
+    };
+    // Nothing can be lost of nothing.
+    let checked = match checked {
+        Ok(()) if acknowledged == 0 => Err(Failure::NothingDone),
+        checked => checked,
     };
     if checked.is_err() {
         save(&history, directory)?;

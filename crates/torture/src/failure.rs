@@ -54,6 +54,19 @@ pub(crate) enum Failure {
         /// Which and how.
         answer: String,
     },
+    /// The connection of a client has ended, or said nothing, while its server was to go on; or what came is
+    /// no answer.
+    #[error("{owner} lost its connection to a server that was to serve it")]
+    ConnectionLost {
+        /// The client's znode.
+        owner: String,
+        /// How.
+        #[source]
+        source: io::Error,
+    },
+    /// A server has done nothing, so that nothing is known of it.
+    #[error("no write was acknowledged")]
+    NothingDone,
     /// A checker of histories has found something.
     #[error("broken: {0}")]
     Broken(#[from] Violation),

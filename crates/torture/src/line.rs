@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use types::{Op, SessionId, SessionPassword, Xid, Zxid};
 use wire::connect::{ConnectRequest, ConnectResponse};
+use wire::jute::DecodeError;
+use wire::limits::REPLY_BYTES_MAX;
 use wire::reply::ReplyHeader;
 use wire::request::Request;
 
@@ -26,6 +28,7 @@ pub(crate) struct Ticket {
 pub(crate) struct Line {
     stream: BufReader<TcpStream>,
     last_xid: Xid,
+    last_answered: Xid,
     out: Vec<u8>,
 }
 
@@ -39,7 +42,10 @@ impl Line {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut line = Self { stream: BufReader::new(stream), last_xid: Xid(0), out: Vec::new() };
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = BufReader::new(stream);
+        let (last_xid, last_answered) = (Xid(0), Xid(0));
+        let mut line = Self { stream, last_xid, last_answered, out: Vec::new() };
         ConnectRequest {
             last_zxid_seen,
             timeout_ms: TIMEOUT_MS,
@@ -67,24 +73,78 @@ impl Line {
         sent
     }
 
-    /// The next answer.
+    /// The next answer, which is one to the oldest request that has none.
     pub(crate) fn answer(&mut self) -> io::Result<(ReplyHeader, Vec<u8>)> {
         let body = self.frame()?;
         let (header, record) = ReplyHeader::decode(&body).map_err(invalid)?;
+        let expected = Xid(self.last_answered.0 + 1);
+        if header.xid != expected {
+            let detail = format!("an answer to {:?} instead of {expected:?}", header.xid);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, detail));
+        }
+        self.last_answered = expected;
         Ok((header, record.to_vec()))
     }
 
     fn frame(&mut self) -> io::Result<Vec<u8>> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length)?;
-        let length = usize::try_from(i32::from_be_bytes(length)).map_err(invalid)?;
-        let mut body = vec![0; length];
+        let mut body = vec![0; frame_bytes(length)?];
         self.stream.read_exact(&mut body)?;
         Ok(body)
     }
 }
 
+/// How long a frame is that begins like this.
+pub(crate) fn frame_bytes(prefix: [u8; 4]) -> io::Result<usize> {
+    let length = i32::from_be_bytes(prefix);
+    let bytes = usize::try_from(length).ok().filter(|bytes| *bytes <= REPLY_BYTES_MAX);
+    bytes.ok_or_else(|| invalid(DecodeError::UnreasonableLength { offset: 0, length }))
+}
+
 /// Bytes that make no sense, as an error of the connection.
 pub(crate) fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+
+    use types::Read;
+
+    use super::*;
+
+    /// What a client makes of an answer with this beginning.
+    fn answered(prefix: [u8; 4], xid: i32) -> io::Result<(ReplyHeader, Vec<u8>)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        thread::scope(|scope| {
+            let server = scope.spawn(move || {
+                let mut stream = listener.accept()?.0;
+                let (xid, zxid, code) = (xid.to_be_bytes(), 7_i64.to_be_bytes(), [0; 4]);
+                stream.write_all(&[&prefix[..], &xid, &zxid, &code].concat())
+            });
+            let stream = BufReader::new(TcpStream::connect(address)?);
+            let (last_xid, last_answered) = (Xid(0), Xid(0));
+            let mut line = Line { stream, last_xid, last_answered, out: Vec::new() };
+            line.push(Op::Read(Read::WhoAmI));
+            let answer = line.answer();
+            server.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            answer
+        })
+    }
+
+    #[test]
+    fn an_answer_is_one_to_the_oldest_request() {
+        let header = [0, 0, 0, 16];
+        assert!(answered(header, 1).is_ok());
+        let kind = |answer: io::Result<_>| answer.map(drop).map_err(|error| error.kind());
+        assert_eq!(kind(answered(header, 2)), Err(io::ErrorKind::InvalidData));
+        assert_eq!(kind(answered([0xff; 4], 1)), Err(io::ErrorKind::InvalidData));
+        assert_eq!(kind(answered([0x7f; 4], 1)), Err(io::ErrorKind::InvalidData));
+        assert_eq!(kind(answered([0, 0, 0, 3], 1)), Err(io::ErrorKind::InvalidData));
+        assert_eq!(kind(answered([0, 0, 0, 17], 1)), Err(io::ErrorKind::UnexpectedEof));
+    }
 }

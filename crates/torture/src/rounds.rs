@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -74,12 +75,16 @@ fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report,
             clients.iter_mut().try_for_each(|client| client.verify(host.address()))?;
         }
         let load = Duration::from_millis(random.below(options.load_ms.max(1)) + 1);
-        write_until_the_end(&mut clients, || match ending {
+        write_until_the_end(&mut clients, |may_end| match ending {
             Ending::Killed => {
                 thread::sleep(load);
+                may_end.store(true, Ordering::Release);
                 server.kill()
             }
-            Ending::DiskFull => server.wait_for_failure(),
+            Ending::DiskFull => {
+                may_end.store(true, Ordering::Release);
+                server.wait_for_failure()
+            }
         })?;
         server = host.start()?;
         restarts.push(server.start);
@@ -92,6 +97,10 @@ fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report,
     server.kill()?;
     check_digests(&host.data_dir())?;
     let sum = |of: fn(&Client) -> u64| clients.iter().map(of).sum();
+    // In one round there may be no time for any; not in all of them.
+    if sum(|client| client.acknowledged) == 0 && options.rounds > 0 {
+        return Err(Failure::NothingDone);
+    }
     Ok(Report {
         rounds: options.rounds,
         acknowledged: sum(|client| client.acknowledged),
@@ -102,15 +111,18 @@ fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report,
     })
 }
 
-/// Lets all clients write until `end` has ended the server.
+/// Lets all clients write until `end` has ended the server. It sets what it is given before that.
 fn write_until_the_end(
     clients: &mut [Client],
-    end: impl FnOnce() -> Result<(), Failure>,
+    end: impl FnOnce(&AtomicBool) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let may_end = AtomicBool::new(false);
     thread::scope(|scope| {
-        let writers: Vec<_> =
-            clients.iter_mut().map(|client| scope.spawn(|| client.write_until_the_end())).collect();
-        end()?;
+        let writers: Vec<_> = clients
+            .iter_mut()
+            .map(|client| scope.spawn(|| client.write_until_the_end(&may_end)))
+            .collect();
+        end(&may_end)?;
         writers.into_iter().try_for_each(|writer| {
             writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })

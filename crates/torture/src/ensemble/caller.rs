@@ -17,13 +17,12 @@ use sim::world::{Author, Plan, WatchBook, decode_answer};
 use types::{AuthPacket, ConnId, ErrorCode, Op, Read, SessionId, SessionPassword, Sid, Xid, Zxid};
 use wire::connect::{ConnectRequest, ConnectResponse};
 use wire::event::WatchEvent;
-use wire::limits::FRAME_BYTES_MAX;
 use wire::reply::ReplyHeader;
 use wire::request::Request;
 
 use super::recorder::Recorder;
 use crate::failure::Failure;
-use crate::line::invalid;
+use crate::line::frame_bytes;
 
 /// The session timeout that is asked for.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -156,7 +155,8 @@ impl<'s> Caller<'s> {
             read_only: Some(false),
         }
         .encode(&mut line.out);
-        let Ok(body) = line.flush().and_then(|()| line.frame()) else { return Ok(None) };
+        let answered = line.flush().and_then(|()| line.frame());
+        let Some(body) = unless_lost(answered)? else { return Ok(None) };
         let response = ConnectResponse::decode(&body).map_err(nonsense)?;
         let (client, resumed) = (self.id, resumed.map(|(session, _)| session));
         if response.is_refusal() {
@@ -284,7 +284,7 @@ impl<'s> Caller<'s> {
             return Ok(Err(End::Lost));
         }
         while !line.pending.is_empty() {
-            let Ok(body) = line.frame() else { return Ok(Err(End::Lost)) };
+            let Some(body) = unless_lost(line.frame())? else { return Ok(Err(End::Lost)) };
             if self.understand(line, &body)? == Some(Op::CloseSession) {
                 return Ok(Err(End::Closed));
             }
@@ -360,11 +360,7 @@ impl Line {
     fn frame(&mut self) -> io::Result<Vec<u8>> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length)?;
-        let length = usize::try_from(u32::from_be_bytes(length)).map_err(invalid)?;
-        if length > FRAME_BYTES_MAX {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let mut body = vec![0; length];
+        let mut body = vec![0; frame_bytes(length)?];
         self.stream.read_exact(&mut body)?;
         Ok(body)
     }
@@ -376,6 +372,15 @@ fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     stream.set_write_timeout(Some(SILENCE_MAX))?;
     Ok(stream)
+}
+
+/// What came, or `None` if the connection is over. A frame that can not be one did come.
+fn unless_lost(frame: io::Result<Vec<u8>>) -> Result<Option<Vec<u8>>, Failure> {
+    match frame {
+        Ok(body) => Ok(Some(body)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(nonsense(error)),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What no server may say.
