@@ -4,12 +4,15 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echo::Echo;
 use loadgen::{Error, Options, Refusals, Report, Workload};
 
 const VALUE_BYTES: usize = 100;
+
+/// No machine needs so long for what is measured here.
+const MEASURED_MAX: Duration = Duration::from_secs(20);
 
 /// The address of an echo server that lives as long as the test's process.
 fn echo() -> String {
@@ -46,6 +49,19 @@ fn run(options: &Options) -> Result<Report, Error> {
     loadgen::run(options, |_| {})
 }
 
+/// Runs for longer and longer, until enough was measured: a machine that is busy with something else takes its
+/// time.
+fn run_until(mut options: Options, is_enough: impl Fn(&Report) -> bool) -> Report {
+    loop {
+        let report = run(&options).expect("it runs");
+        if is_enough(&report) {
+            return report;
+        }
+        options.measured *= 2;
+        assert!(options.measured < MEASURED_MAX, "{}", report.cells[0]);
+    }
+}
+
 #[test]
 fn measures_every_cell() {
     let options = Options {
@@ -55,10 +71,10 @@ fn measures_every_cell() {
         ..options(echo(), Workload::Get)
     };
     let mut seen = 0;
-    let report = loadgen::run(&options, |_| seen += 1).unwrap();
+    loadgen::run(&options, |_| seen += 1).unwrap();
+    let report = run_until(options, |report| report.cells.iter().all(|cell| cell.ops > 100));
     assert_eq!((seen, report.cells.len()), (16, 16));
     for cell in &report.cells {
-        assert!(cell.ops > 100, "{cell}");
         assert_eq!(cell.latency.count, cell.ops, "{cell}");
         assert!(cell.errors.is_empty(), "{cell}");
         assert!(cell.latency.p50_us > 0.0, "{cell}");
@@ -75,7 +91,9 @@ fn measures_every_cell() {
 
 #[test]
 fn mixes_reads_and_writes() {
-    let report = run(&options(echo(), Workload::Mixed)).unwrap();
+    let mixed = options(echo(), Workload::Mixed);
+    // Of few requests the kinds may be anything.
+    let report = run_until(mixed, |report| report.cells[0].ops > 1_000);
     let requests = &report.cells[0].requests;
     let [gets, sets] = ["get", "set"].map(|name| requests[name].count);
     assert!(sets > 0);
@@ -95,8 +113,7 @@ fn creates_and_removes_as_many() {
 #[test]
 fn threads_share_the_connections() {
     let options = Options { threads: 2, conns: vec![5], ..options(echo(), Workload::Create) };
-    let report = run(&options).unwrap();
-    assert!(report.cells[0].ops > 100);
+    run_until(options, |report| report.cells[0].ops > 100);
 }
 
 #[test]
@@ -135,10 +152,15 @@ fn keeps_to_the_offered_rate() {
         measured: Duration::from_millis(500),
         ..options(echo(), Workload::Get)
     };
-    let report = run(&options).unwrap();
-    assert_eq!(report.cells[0].offered_per_s, Some(2000.0));
-    let ops_per_s = report.cells[0].ops_per_s;
-    assert!((1500.0..2500.0).contains(&ops_per_s), "{ops_per_s}");
+    // What was late is made up for, so that there may be more at times, and never more than were due.
+    run_until(options.clone(), |report| {
+        assert_eq!(report.cells[0].offered_per_s, Some(2000.0));
+        (1500.0..2500.0).contains(&report.cells[0].ops_per_s)
+    });
+    let begun = Instant::now();
+    let ops = run(&options).unwrap().cells[0].ops;
+    let due = 2000.0 * begun.elapsed().as_secs_f64();
+    assert!(ops as f64 <= due, "{ops}, of {due} that were due");
 }
 
 #[test]
