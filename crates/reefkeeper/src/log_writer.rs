@@ -151,8 +151,12 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Instant;
 
     use super::*;
+
+    /// No machine needs so many times what the end of a process waits for.
+    const FLUSHES_MAX: usize = 60;
 
     /// Takes a buffer whenever it is let.
     struct Reader {
@@ -174,6 +178,23 @@ mod tests {
         }
     }
 
+    /// Waits until everything is written, however long that takes.
+    fn flush(log: &LogWriter) {
+        let is_busy = || {
+            let state = log.0.lock();
+            state.is_writing || !state.waiting.is_empty()
+        };
+        for _ in 0..FLUSHES_MAX {
+            let begun = Instant::now();
+            log.flush();
+            if !is_busy() {
+                return;
+            }
+            assert!(begun.elapsed() >= FLUSH_MAX, "it is not waited for");
+        }
+        panic!("it is never written");
+    }
+
     fn put(log: &LogWriter, line: &str) {
         log.make_writer().write_all(line.as_bytes()).unwrap();
     }
@@ -186,7 +207,7 @@ mod tests {
         (0..100).for_each(|_| let_take.send(()).unwrap());
         let said: String = (0..100).map(|number| format!("line {number}\n")).collect();
         said.lines().for_each(|line| put(&log, &format!("{line}\n")));
-        log.flush();
+        flush(&log);
         assert_eq!(lines.try_iter().collect::<String>(), said);
     }
 
@@ -201,9 +222,9 @@ mod tests {
         log.flush();
         assert!(lines.try_recv().is_err(), "nobody has read, and nobody has waited for that");
         (0..10).for_each(|_| let_take.send(()).unwrap());
-        log.flush();
+        flush(&log);
         put(&log, "the last\n");
-        log.flush();
+        flush(&log);
         let said: String = lines.try_iter().collect();
         assert!(said.ends_with("\nthe last\n"), "it ends with {:?}", said.lines().last());
         // How often it is told depends on when the thread took its first lines.

@@ -210,11 +210,19 @@ fn servers_end_with_a_playground_that_is_killed() {
 
 #[test]
 fn servers_that_do_not_start_are_told_of_at_once() {
+    // On a machine that is busy it may take long once. A playground that waits for servers does so each time.
+    let is_at_once = (0..3).any(|_| {
+        let begun = Instant::now();
+        look_at_servers_that_do_not_start();
+        begun.elapsed() < Duration::from_secs(15)
+    });
+    assert!(is_at_once, "it waited for them");
+}
+
+fn look_at_servers_that_do_not_start() {
     let home = tempfile::tempdir().unwrap();
-    let begun = Instant::now();
     let mut playground = Playground::spawn(home.path(), &["-n", "2", "--set", "sslQuorum=true"]);
     let said = playground.read_until("Ctrl-C ends all.");
-    assert!(begun.elapsed() < Duration::from_secs(15), "it waited for them");
     for server in ["1", "2"] {
         let ended = format!("server {server} ended (exit status: ");
         assert!(said.contains(&ended) && said.contains("sslQuorum"), "{said}");
