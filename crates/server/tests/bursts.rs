@@ -13,7 +13,7 @@ use server::Server;
 /// The longest frame that is accepted, in bytes.
 const FRAME_BYTES_MAX: usize = 1_048_575;
 /// How often each is tried.
-const SESSIONS: u32 = 10;
+const SESSIONS: u32 = 20;
 /// Nothing here takes so long unless it never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,7 +50,7 @@ fn the_longest_frame_behind_a_handshake_is_read_at_once() {
     let data = framed(&[&vec![7; FRAME_BYTES_MAX - 8 - 5 - 4 - 4]]);
     let request = framed(&[&1_i32.to_be_bytes(), &set_data, &framed(&[b"/"]), &data, &any_version]);
     assert_eq!(request.len(), 4 + FRAME_BYTES_MAX);
-    let (mut one_by_one, mut at_once) = (Duration::ZERO, Duration::ZERO);
+    let (mut one_by_one, mut at_once) = (Vec::new(), Vec::new());
     for _ in 0..SESSIONS {
         let begin = Instant::now();
         let mut stream = connect(&server);
@@ -58,20 +58,27 @@ fn the_longest_frame_behind_a_handshake_is_read_at_once() {
         stream.read_exact(&mut [0; 41]).unwrap();
         stream.write_all(&request).unwrap();
         stream.read_exact(&mut [0; 4 + 16 + 68]).unwrap();
-        one_by_one += begin.elapsed();
+        one_by_one.push(begin.elapsed());
 
         let begin = Instant::now();
         let mut stream = connect(&server);
         stream.write_all(&[&handshake()[..], &request].concat()).unwrap();
         let mut replies = [0; 41 + 4 + 16 + 68];
         stream.read_exact(&mut replies).unwrap();
-        at_once += begin.elapsed();
+        at_once.push(begin.elapsed());
         assert_eq!(replies[41 + 4..41 + 8], [0, 0, 0, 1], "the number of the request");
         assert_eq!(replies[41 + 16..41 + 20], [0; 4], "no error");
     }
-    // A server without news sleeps for up to a second, as often as not for half of it.
-    let slept_through = SESSIONS * Duration::from_millis(300);
+    // A server without news sleeps for up to a second, as often as not for half of it. Medians do not know of
+    // moments in which the machine did something else.
+    let (one_by_one, at_once) = (median(one_by_one), median(at_once));
+    let slept_through = Duration::from_millis(250);
     assert!(at_once < 3 * one_by_one + slept_through, "{at_once:?}, one by one {one_by_one:?}");
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 #[test]

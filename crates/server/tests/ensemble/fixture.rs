@@ -54,11 +54,12 @@ struct Files {
 
 impl Ensemble {
     /// Starts a server for each of these, numbered from 1 for each other and from 0 here, with these
-    /// settings.
+    /// settings. Half a minute of silence is needed until one gives up another, so that nobody loses a leader
+    /// because the machine is busy.
     pub(crate) fn start(kinds: &[Kind], settings: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mut lines = String::from(
-            "tickTime=500\ninitLimit=20\nsyncLimit=10\nclientPort=0\nclientPortAddress=127.0.0.1\n\
+            "tickTime=500\ninitLimit=60\nsyncLimit=60\nclientPort=0\nclientPortAddress=127.0.0.1\n\
              electionPortBindRetry=0\n",
         );
         // One setting is about a port that all of them have.

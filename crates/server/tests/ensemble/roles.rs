@@ -4,13 +4,12 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use reefkeeper_client::{Client, CreateMode, Error, ErrorCode, ReconfigRequest};
 
 use crate::fixture::{Ensemble, Kind, PATIENCE};
 use crate::ports::free_ports;
-use crate::{read, write};
+use crate::{lives_as_long_as_its_client, read, write};
 
 /// What a server that serves nobody says.
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
@@ -216,24 +215,13 @@ async fn an_observer_learns_from_a_follower_and_from_another_one_if_that_is_gone
 
 #[tokio::test]
 async fn a_session_at_an_observer_of_a_follower_lives_as_long_as_its_client() {
-    // A client gives a connection up after two thirds of that, also if the machine is busy.
-    const TIMEOUT: Duration = Duration::from_secs(3);
     let port = format!("observerMasterPort={}", free_ports::<1>()[0]);
     let kinds = [Kind::Voter, Kind::Voter, Kind::Voter, Kind::Observer];
     let ensemble = Ensemble::start(&kinds, &[&port, "4lw.commands.whitelist=*"]);
     let leader = ensemble.leader();
     assert_ne!(master(&ensemble), leader);
-    let builder = Client::builder(ensemble.address(3).to_string());
-    let builder = builder.session_timeout(TIMEOUT).connect_timeout(PATIENCE);
-    let client = builder.connect().await.expect("connected");
-    client.create("/mine", "1", CreateMode::Ephemeral).await.expect("created");
-    let other = ensemble.client(leader).await;
-    tokio::time::sleep(2 * TIMEOUT).await;
-    let (stat, watch) = other.exists_and_watch("/mine").await.expect("looked");
-    assert!(stat.is_some(), "the follower tells of it");
-    client.detach();
-    let change = tokio::time::timeout(PATIENCE, watch).await.expect("the session expires");
-    assert!(change.is_ok(), "{change:?}");
+    // Its client is heard of by the observer only, which has to tell the follower, which tells the leader.
+    lives_as_long_as_its_client(&ensemble, 3, leader).await;
 }
 
 /// Four servers whose membership may change, of which the last one observes.

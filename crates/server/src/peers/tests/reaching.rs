@@ -67,20 +67,36 @@ fn a_name_that_takes_long_delays_only_its_own_server() {
     let (release, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     let mut options = options(2);
-    options.call_timeout = Duration::from_millis(300);
     options.resolve = Resolve::new(move |_, _| {
-        assert!(gate.lock().expect("one thread").recv().is_err(), "released by the end");
+        assert!(gate.lock().expect("one thread").recv().is_err(), "released below");
         Ok(Vec::new())
     });
     let (first, second) = (Station::start(1), Station::with(options));
     second.run(Errand::Call { to: Sid(3), addresses: vec!["slow:1".to_owned()] });
     second.call(&first);
-    check_failure(&second.next(), 3, CallFailure::Unknown);
-    // Once more: the thread that looks it up is still there, and stays the only one.
-    second.run(Errand::Call { to: Sid(3), addresses: vec!["slow:1".to_owned()] });
-    check_failure(&second.next(), 3, CallFailure::Unknown);
     drop(release);
+    check_failure(&second.next(), 3, CallFailure::Unknown);
     assert!(second.stop().is_empty());
+}
+
+#[test]
+fn a_name_that_takes_too_long_is_given_up() {
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let mut options = options(2);
+    options.call_timeout = Duration::from_millis(100);
+    options.resolve = Resolve::new(move |_, _| {
+        assert!(gate.lock().expect("one thread").recv().is_err(), "released by the end");
+        Ok(Vec::new())
+    });
+    let station = Station::with(options);
+    // The second time the thread that looks it up is still there, and stays the only one.
+    for _ in 0..2 {
+        station.run(Errand::Call { to: Sid(3), addresses: vec!["slow:1".to_owned()] });
+        check_failure(&station.next(), 3, CallFailure::Unknown);
+    }
+    drop(release);
+    assert!(station.stop().is_empty());
 }
 
 #[test]

@@ -211,8 +211,20 @@ fn alone(name: &str, test: impl FnOnce()) {
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
-fn count_in(directory: &str) -> usize {
-    fs::read_dir(directory).expect("on Linux").count()
+/// How many descriptors and threads there are.
+fn descriptors_and_threads() -> (usize, usize) {
+    let count_in = |directory| fs::read_dir(directory).expect("on Linux").count();
+    (count_in("/proc/self/fd"), count_in("/proc/self/task"))
+}
+
+/// Waits until there are so many again: a thread that was joined is in the list for a moment longer.
+#[track_caller]
+fn await_descriptors_and_threads(expected: (usize, usize)) {
+    let started = std::time::Instant::now();
+    while descriptors_and_threads() != expected {
+        assert!(started.elapsed() < PATIENCE, "{:?}", descriptors_and_threads());
+        thread::yield_now();
+    }
 }
 
 #[test]
@@ -234,9 +246,9 @@ fn reconnecting_leaves_neither_descriptors_nor_threads() {
             assert!(matches!(called.next(), News::ElectionLinkClosed { .. }));
         };
         reconnect();
-        let before = (count_in("/proc/self/fd"), count_in("/proc/self/task"));
+        let before = descriptors_and_threads();
         (0..TIMES).for_each(|_| reconnect());
-        assert_eq!((count_in("/proc/self/fd"), count_in("/proc/self/task")), before);
+        await_descriptors_and_threads(before);
         assert_eq!(called.peers.stats().accepted.value(), TIMES + 1);
     });
 }
@@ -244,11 +256,11 @@ fn reconnecting_leaves_neither_descriptors_nor_threads() {
 #[test]
 fn nothing_is_left_of_a_server_that_stops() {
     alone("nothing_is_left_of_a_server_that_stops", || {
-        let before = (count_in("/proc/self/fd"), count_in("/proc/self/task"));
+        let before = descriptors_and_threads();
         let busy = Busy::start();
         let other = Station::start(10);
         other.call(&busy.station);
         drop((other, busy));
-        assert_eq!((count_in("/proc/self/fd"), count_in("/proc/self/task")), before);
+        await_descriptors_and_threads(before);
     });
 }
