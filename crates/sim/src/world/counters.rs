@@ -29,6 +29,9 @@ const RUNS_MIN: u64 = 1_000;
 /// Of so many runs of a kind every cell of its matrix must have been seen, in campaigns of [`RUNS`].
 const RUNS_OF_A_KIND_MIN: u64 = 2_000;
 
+/// Of what is expected less often than that nothing may come.
+const EXPECTED_MIN: u64 = 9;
+
 /// What a campaign has not seen often enough.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Missing {
@@ -139,6 +142,8 @@ fn share(in_all: u64, runs: u64) -> u64 {
     let expected = in_all * runs / RUNS;
     match runs {
         ..RUNS_MIN => 0,
+        // Of so few things it is no wonder if there is none.
+        RUNS_MIN..RUNS if expected < EXPECTED_MIN => 0,
         RUNS_MIN..RUNS => expected.saturating_sub(3 * expected.isqrt()).max(1),
         _ => expected,
     }
@@ -201,7 +206,9 @@ mod tests {
     fn fewer_runs_may_have_bad_luck() {
         assert_eq!(share(200, 999), 0);
         assert_eq!(share(200, 1_000), 8);
-        assert_eq!(share(5, 1_000), 1);
+        assert_eq!(share(5, 1_000), 0);
+        assert_eq!(share(20, 4_499), 0);
+        assert_eq!(share(20, 4_500), 1);
         assert_eq!(share(200, 10_000), 200);
         assert_eq!(share(200, 25_000), 500);
     }
