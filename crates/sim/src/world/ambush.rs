@@ -231,7 +231,6 @@ impl World {
     }
 
     fn waylay(&mut self, node: NodeId) {
-        self.count_fault("crash at a step", node);
         match self.agenda.tape.weighted(&FATES) {
             0 => {
                 let effects = self.agenda.tape.range(0, EFFECTS_AFTER_MAX);
@@ -254,7 +253,6 @@ impl World {
             LogJob::Append(..) | LogJob::Change(_) => return,
         };
         if self.is_waylaid(place) {
-            self.count_fault("crash in the disk", node);
             let operation = *self.agenda.tape.pick(operations);
             self.lose_power_in(node, operation, 0);
         }
@@ -264,7 +262,6 @@ impl World {
     pub(super) fn lie_in_wait_for_sync(&mut self, node: NodeId) {
         let place = if self.is_leading(node) { Place::SyncOfLeader } else { Place::SyncOfOthers };
         if self.is_waylaid(place) {
-            self.count_fault("sync fails", node);
             let kind = *self.agenda.tape.pick(&[FaultKind::Io, FaultKind::PagesDropped]);
             self.fail_sync(node, kind);
         }
@@ -273,7 +270,6 @@ impl World {
     /// A snapshot is about to be finished, and what it replaces to be removed.
     pub(super) fn lie_in_wait_for_purge(&mut self, node: NodeId) {
         if self.is_waylaid(Place::Purge) {
-            self.count_fault("crash in the disk", node);
             let after = self.agenda.tape.range(0, 2);
             self.lose_power_in(node, Operation::Unlink, after);
         }

@@ -26,7 +26,8 @@ pub(super) const CHANGING: &str = "run of an ensemble that changes";
 const RUNS: u64 = 10_000;
 /// Fewer runs need not have seen anything.
 const RUNS_MIN: u64 = 1_000;
-/// Of so many runs of a kind every cell of its matrix must have been seen, in campaigns of [`RUNS`].
+/// Of so many runs of a kind every cell of its matrix must have been seen, in campaigns of [`RUNS`]; of those that
+/// are seldom, in [`RUNS`] of the kind.
 const RUNS_OF_A_KIND_MIN: u64 = 2_000;
 
 /// Of what is expected less often than that nothing may come.
@@ -107,9 +108,13 @@ impl Counters {
     fn empty_cells(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let is_long = self.of(ALONE) + self.of(ENSEMBLE) >= RUNS;
         let kinds = self.kinds(RUNS_OF_A_KIND_MIN).filter(move |_| is_long);
-        let possible = kinds.flat_map(cells).filter(|cell| cell.why_never.is_none());
-        let possible = possible.map(|cell| (cell.fault, cell.doing));
-        possible.filter(|cell| !self.faults.contains_key(cell))
+        let cells = kinds.flat_map(|kind| cells(kind).map(move |cell| (kind, cell)));
+        let possible = cells.filter(|(_, cell)| cell.why_never.is_none());
+        let expected = possible.filter(|(kind, cell)| {
+            !matrix::is_seldom(cell.fault, cell.doing) || self.kinds(RUNS).any(|it| it == *kind)
+        });
+        let expected = expected.map(|(_, cell)| (cell.fault, cell.doing));
+        expected.filter(|cell| !self.faults.contains_key(cell))
     }
 }
 
@@ -233,6 +238,19 @@ mod tests {
         assert!(!missing.contains(&cell("killed", "leading")), "there was no ensemble");
         counters.count_fault("killed", "alone");
         assert!(!names(counters.missing()).contains(&cell("killed", "alone")));
+    }
+
+    #[test]
+    fn cells_that_are_seldom_are_asked_for_in_more_runs() {
+        let mut counters = sated(ALONE, 8_000);
+        counters.add(ENSEMBLE, 9_999);
+        let is_missing = |counters: &Counters, doing| {
+            names(counters.missing()).contains(&cell("disk lost", doing))
+        };
+        assert!(!is_missing(&counters, "observing"));
+        assert!(is_missing(&counters, "leading"));
+        counters.count(ENSEMBLE);
+        assert!(is_missing(&counters, "observing"));
     }
 
     #[test]

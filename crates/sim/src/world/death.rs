@@ -27,13 +27,15 @@ impl World {
             self.befall(node, fate);
         }
         let it = &mut self.nodes[node];
-        let Some(left) = &mut it.crash_in else { return false };
+        let Some((left, fault)) = &mut it.crash_in else { return false };
         if *left > 0 {
             *left -= 1;
             return false;
         }
+        let fault = *fault;
         it.crash_in = None;
         self.counters.count(place);
+        self.count_fault(fault, node);
         let death = if self.agenda.tape.chance(700) { Death::PowerLost } else { Death::Killed };
         self.die(node, death);
         true
@@ -42,14 +44,18 @@ impl World {
     /// Something happens at a step.
     pub(super) fn befall(&mut self, node: NodeId, fate: Fate) {
         match fate {
-            Fate::Dies(effects) => self.nodes[node].crash_in = Some(effects),
+            Fate::Dies(effects) => {
+                self.nodes[node].crash_in = Some((effects, "crash at a step"));
+            }
             Fate::DiskFails => self.fail_disk_soon(node),
             Fate::StandsStill => {
                 self.counters.count("stood still at a step");
+                self.count_fault("stands still", node);
                 self.pause(node);
             }
             Fate::IsAlone => {
                 self.counters.count("alone from a step on");
+                self.count_fault("servers separated", node);
                 self.leave_alone(node);
             }
         }

@@ -14,6 +14,7 @@ use super::World;
 use super::death::Death;
 use super::ledger::CONFIG_PATH;
 use super::log_image::{LogImage, watermark};
+use super::matrix;
 use super::node::{Life, Node, NodeId};
 use super::process::{directories, recover};
 use crate::checkers::{Promise, Violation};
@@ -38,6 +39,7 @@ impl World {
         if !self.may_forget(node) {
             return Ok(());
         }
+        let doing = matrix::doing(&self.nodes[node]);
         self.cut_off_power(node);
         let sound = self.nodes[node].disk.fork();
         let Some(before) = self.look_at(&sound).filter(|found| found.loss.is_none()) else {
@@ -79,6 +81,7 @@ impl World {
             true => "rot that takes something away",
             false => "rot that takes nothing away",
         });
+        self.count_fault_while("file rots", doing);
         self.note_fault(node, Fault::Rot);
         self.nodes[node].disk.plant(&path, &bytes);
         self.nodes[node].ledger.damaged();
@@ -96,7 +99,9 @@ impl World {
             return Ok(());
         }
         self.nodes[node].has_lost_disk = true;
+        let doing = matrix::doing(&self.nodes[node]);
         self.cut_off_power(node);
+        self.count_fault_while("disk lost", doing);
         self.counters.count("disk lost");
         self.note_fault(node, Fault::DiskLoss);
         let it = &mut self.nodes[node];

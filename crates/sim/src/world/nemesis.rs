@@ -1,5 +1,6 @@
 //! What goes wrong, and when.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use replica::Input;
@@ -7,7 +8,7 @@ use storage::{Fault as DiskFault, FaultKind, Operation};
 
 use super::death::Death;
 use super::link::{End, LinkId};
-use super::matrix::{self, FAULTS, Reach};
+use super::matrix::{self, Comes, FAULTS};
 use super::network::far;
 use super::node::NodeId;
 use super::plan::NemesisIs;
@@ -42,11 +43,14 @@ impl World {
         if weights.iter().any(|&weight| weight > 0) {
             let fault = self.agenda.tape.weighted(&weights);
             let node = self.some_victim();
-            self.enter_in_matrix(fault, node);
+            self.count_if_at_once(fault, node);
             match fault {
                 0 => self.strike(node, Death::Killed),
                 1 => self.take_power(node),
-                2 => self.nodes[node].crash_in = Some(self.agenda.tape.range(0, 20)),
+                2 => {
+                    let effects = self.agenda.tape.range(0, 20);
+                    self.nodes[node].crash_in = Some((effects, "crash at an effect"));
+                }
                 3 => self.plan_disk_crash(node, 12),
                 4 => self.plan_sync_error(node),
                 5 => self.plan_full_disk(node),
@@ -74,23 +78,25 @@ impl World {
         Ok(())
     }
 
-    /// Counts a fault with what the server is doing to which it comes; one of connections, or of all
-    /// machines, with what each of them is doing.
-    fn enter_in_matrix(&mut self, fault: usize, node: NodeId) {
-        let Some(&(name, reach)) = FAULTS.get(fault) else { return };
+    /// Counts a fault that is there as soon as it is chosen. Others are counted where they strike.
+    fn count_if_at_once(&mut self, fault: usize, node: NodeId) {
+        let Some((name, Comes::AtOnce)) = FAULTS.get(fault) else { return };
         let roams = self.plan.servers.nemesis == NemesisIs::Roaming;
-        match reach {
-            // See `take_power`.
-            Reach::One if name == "power lost" && roams && self.nodes[node].process.is_none() => {}
-            Reach::One => self.count_fault(name, node),
-            Reach::All => self.nodes.ids().for_each(|node| self.count_fault(name, node)),
+        // See `take_power`.
+        let is_nothing = *name == "power lost" && roams && self.nodes[node].process.is_none();
+        if !is_nothing {
+            self.count_fault(name, node);
         }
     }
 
-    /// Counts a fault that comes to one server.
+    /// Counts a fault that strikes a server, with what it does.
     pub(super) fn count_fault(&mut self, name: &'static str, node: NodeId) {
+        self.count_fault_while(name, matrix::doing(&self.nodes[node]));
+    }
+
+    /// Counts a fault that strikes a server while it does something.
+    pub(super) fn count_fault_while(&mut self, name: &'static str, doing: &'static str) {
         let kind = self.plan.servers.kind();
-        let doing = matrix::doing(&self.nodes[node]);
         if matrix::why_never(kind, name, doing).is_none() {
             self.counters.count_fault(name, doing);
         }
@@ -108,6 +114,7 @@ impl World {
     fn black_out(&mut self) {
         self.counters.count("power lost everywhere");
         for node in self.nodes.ids() {
+            self.count_fault("power lost everywhere", node);
             self.strike(node, Death::PowerLost);
         }
     }
@@ -137,10 +144,9 @@ impl World {
             return;
         }
         self.nodes[node].disk_fault_is_power_loss = true;
-        self.add_disk_fault(
-            node,
-            DiskFault { operation, name_prefix: String::new(), after, kind: FaultKind::Io },
-        );
+        let (name_prefix, kind) = (String::new(), FaultKind::Io);
+        let fault = DiskFault { operation, name_prefix, after, kind };
+        self.add_disk_fault(node, "crash in the disk", fault);
     }
 
     /// Power is lost in what the disk does now, after so many operations of this kind.
@@ -148,7 +154,8 @@ impl World {
         self.nodes[node].disk_fault_is_power_loss = true;
         let name_prefix = String::new();
         let kind = FaultKind::Io;
-        self.add_disk_fault(node, DiskFault { operation, name_prefix, after, kind });
+        let fault = DiskFault { operation, name_prefix, after, kind };
+        self.add_disk_fault(node, "crash in the disk", fault);
         self.nodes[node].is_waited_for = true;
     }
 
@@ -156,7 +163,8 @@ impl World {
     pub(super) fn fail_sync(&mut self, node: NodeId, kind: FaultKind) {
         self.nodes[node].disk_fault_is_power_loss = false;
         let (operation, name_prefix) = (Operation::Sync, String::new());
-        self.add_disk_fault(node, DiskFault { operation, name_prefix, after: 0, kind });
+        let fault = DiskFault { operation, name_prefix, after: 0, kind };
+        self.add_disk_fault(node, "sync fails", fault);
         self.note_fault(node, Fault::SyncError);
         self.nodes[node].is_waited_for = true;
     }
@@ -165,14 +173,14 @@ impl World {
     pub(super) fn end_wait(&mut self, node: NodeId) {
         let node = &mut self.nodes[node];
         if std::mem::take(&mut node.is_waited_for) && node.disk.faults().clear() > 0 {
-            node.planned_disk_faults = 0;
+            node.planned_disk_fault = None;
         }
     }
 
     fn plan_sync_error(&mut self, node: NodeId) {
         let kind = *self.agenda.tape.pick(&[FaultKind::Io, FaultKind::PagesDropped]);
         let operation = *self.agenda.tape.pick(&[Operation::Sync, Operation::SyncDir]);
-        self.plan_disk_error(node, operation, "", kind);
+        self.plan_disk_error(node, "sync fails", operation, "", kind);
     }
 
     fn plan_full_disk(&mut self, node: NodeId) {
@@ -182,7 +190,7 @@ impl World {
             _ => FaultKind::Io,
         };
         let operation = *self.agenda.tape.pick(&[Operation::Write, Operation::Create]);
-        self.plan_disk_error(node, operation, "", kind);
+        self.plan_disk_error(node, "disk full", operation, "", kind);
     }
 
     fn plan_snapshot_error(&mut self, node: NodeId) {
@@ -192,12 +200,14 @@ impl World {
             Operation::Create,
             Operation::Rename,
         ]);
-        self.plan_disk_error(node, operation, "unfinished-snapshot", FaultKind::NoSpace);
+        let prefix = "unfinished-snapshot";
+        self.plan_disk_error(node, "snapshot fails", operation, prefix, FaultKind::NoSpace);
     }
 
     fn plan_disk_error(
         &mut self,
         node: NodeId,
+        name: &'static str,
         operation: Operation,
         prefix: &str,
         kind: FaultKind,
@@ -208,7 +218,7 @@ impl World {
         let after = self.agenda.tape.range(0, 8);
         self.nodes[node].disk_fault_is_power_loss = false;
         let name_prefix = prefix.to_owned();
-        self.add_disk_fault(node, DiskFault { operation, name_prefix, after, kind });
+        self.add_disk_fault(node, name, DiskFault { operation, name_prefix, after, kind });
         let fault = match kind {
             FaultKind::NoSpace | FaultKind::Short(_) => Fault::DiskFull,
             FaultKind::Io | FaultKind::PagesDropped => Fault::SyncError,
@@ -228,29 +238,36 @@ impl World {
             Operation::Rename,
         ]);
         let after = self.agenda.tape.range(0, 2);
-        self.nodes[node].disk_fault_is_power_loss = self.agenda.tape.chance(500);
+        let is_power_loss = self.agenda.tape.chance(500);
+        self.nodes[node].disk_fault_is_power_loss = is_power_loss;
+        let name = match operation {
+            _ if is_power_loss => "crash in the disk",
+            Operation::Sync | Operation::SyncDir => "sync fails",
+            _ => "disk full",
+        };
         let name_prefix = String::new();
         let fault = DiskFault { operation, name_prefix, after, kind: FaultKind::Io };
-        self.add_disk_fault(node, fault);
+        self.add_disk_fault(node, name, fault);
         self.note_fault(node, Fault::SyncError);
     }
 
-    /// One failure at a time: what a failure means depends on how it was planned.
-    fn add_disk_fault(&mut self, node: NodeId, fault: DiskFault) {
+    /// One failure at a time: what a failure means depends on how it was planned. When it strikes, it has this
+    /// name in the matrix.
+    fn add_disk_fault(&mut self, node: NodeId, name: &'static str, fault: DiskFault) {
         let node = &mut self.nodes[node];
         node.take_back_disk_faults();
         node.disk.faults().add(fault);
-        node.planned_disk_faults = 1;
+        node.planned_disk_fault = Some(name);
     }
 
     /// Whether the planned failure has struck; it is forgotten then.
     pub(super) fn disk_fault_struck(&mut self, node: NodeId) -> bool {
-        let planned = std::mem::take(&mut self.nodes[node].planned_disk_faults);
+        let planned = self.nodes[node].planned_disk_fault.take();
         let left = self.nodes[node].disk.faults().clear();
-        if left < planned {
-            self.counters.count("disk operation failed");
-        }
-        left < planned
+        let Some(name) = planned.filter(|_| left == 0) else { return false };
+        self.counters.count("disk operation failed");
+        self.count_fault(name, node);
+        true
     }
 
     /// Cuts a connection after any byte, seen by both sides or by one.
@@ -264,7 +281,9 @@ impl World {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.to_server.cut(&mut self.agenda.tape, ends.0);
         link.to_client.cut(&mut self.agenda.tape, ends.1);
+        let node = link.node;
         self.counters.count("connection cut");
+        self.count_fault("client cut off", node);
         self.plan_arrival_at_server(id);
         self.plan_arrival_at_client(id);
     }
@@ -280,6 +299,8 @@ impl World {
         for (link, end) in [(link, ends.0), (far(link), ends.1)] {
             if let Some(socket) = self.network.socket(link) {
                 socket.incoming.cut(&mut self.agenda.tape, end);
+                let node = socket.life.node;
+                self.count_fault("servers cut off", node);
             }
             self.plan_arrival_from_server(link);
         }
@@ -300,6 +321,7 @@ impl World {
         let inside = |id: NodeId| ((id.0 + count - first.0) % count) < size;
         let (from_inside, from_outside) =
             *self.agenda.tape.pick(&[(true, true), (true, true), (true, false), (false, true)]);
+        let mut touched = BTreeSet::new();
         // Sometimes one server still reaches both sides.
         let bridge = if self.agenda.tape.chance(250) { Some(self.some_node()) } else { None };
         for from in self.nodes.ids().filter(|&from| Some(from) != bridge) {
@@ -307,8 +329,12 @@ impl World {
             for to in others.filter(|&to| Some(to) != bridge) {
                 if (inside(from) && from_inside) || (inside(to) && from_outside) {
                     self.network.separate(from, to);
+                    touched.extend([from, to]);
                 }
             }
+        }
+        for node in touched {
+            self.count_fault("servers separated", node);
         }
         let is_alone = size == 1 && from_inside && from_outside && bridge.is_none();
         if is_alone && self.agenda.tape.chance(LEFT_PERMILLE) {
@@ -382,6 +408,10 @@ impl World {
 
     fn silence_a_client(&mut self) {
         let at = self.agenda.tape.index(self.clients.len());
+        let link = self.clients[at].link.and_then(|link| self.links.get(&link));
+        if let Some(node) = link.map(|link| link.node) {
+            self.count_fault("client silent", node);
+        }
         let timeout = self.plan.timeout();
         let silence = self.agenda.duration(timeout * 3);
         self.clients[at].silent_until = self.agenda.now().after(silence);

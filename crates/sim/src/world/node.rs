@@ -52,14 +52,14 @@ pub(super) struct Node {
     pub(super) life: Life,
     /// What it gave to its log.
     pub(super) ledger: Ledger,
-    /// Failures of the disk that were planned and not yet taken back.
-    pub(super) planned_disk_faults: usize,
+    /// The failure of the disk that was planned and not yet taken back, by its name in the matrix.
+    pub(super) planned_disk_fault: Option<&'static str>,
     /// Whether that is to strike in what the disk does now, or not at all.
     pub(super) is_waited_for: bool,
     /// What happens to the machine when a planned failure of the disk strikes.
     pub(super) disk_fault_is_power_loss: bool,
-    /// Effects, writes and syncs until the process dies.
-    pub(super) crash_in: Option<u64>,
+    /// Effects, writes and syncs until the process dies, and the name of that in the matrix.
+    pub(super) crash_in: Option<(u64, &'static str)>,
     /// The step at which that begins to be counted.
     pub(super) doom: Option<Doom>,
     /// Nobody there can say that no process is there.
@@ -95,7 +95,7 @@ impl Node {
             process: None,
             life: Life { node: id, number: 0 },
             ledger,
-            planned_disk_faults: 0,
+            planned_disk_fault: None,
             is_waited_for: false,
             disk_fault_is_power_loss: false,
             crash_in: None,
@@ -127,7 +127,7 @@ impl Node {
 
     pub(super) fn take_back_disk_faults(&mut self) {
         self.disk.faults().clear();
-        self.planned_disk_faults = 0;
+        self.planned_disk_fault = None;
         self.is_waited_for = false;
     }
 }
