@@ -22,6 +22,7 @@ use types::{ErrorCode, Txn, Xid, Zxid};
 use crate::history::History;
 use crate::model::{Model, Rules};
 use crate::operations::{self, Operation};
+use linearizability::Searches;
 
 /// A promise of the server. The letters are those of the plan in `docs/design/0002-simulator.md`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -190,11 +191,11 @@ impl<'h> Case<'h> {
         Ok(Self { history, rules, start, reads, operations, aside })
     }
 
-    /// Runs every checker and returns the first violation.
+    /// Runs every checker and returns the first violation; tells what could not be looked at.
     ///
     /// # Errors
     /// The violation.
-    pub fn check(&self) -> Result<(), Violation> {
+    pub fn check(&self) -> Result<Searches, Violation> {
         durability::check(self)?;
         session_order::check(self)?;
         sessions::check(self)?;

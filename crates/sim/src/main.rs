@@ -12,7 +12,7 @@ use arguments::Arguments;
 use sim::campaign::{self, Budget};
 use sim::shrink;
 use sim::tape::{Script, Tail, Tape};
-use sim::world::{self, Missing, Report, Trace};
+use sim::world::{self, Excess, Missing, Report, Trace};
 use terminal::{Stop, say, tell_of_panics};
 use tracing_subscriber::EnvFilter;
 
@@ -115,7 +115,12 @@ fn campaign(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     for Missing { what, seen, required } in &missing {
         say(format_args!("not exercised enough: {what}: {seen} of {required}"))?;
     }
-    Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let excess = outcome.counters.excess();
+    for Excess { what, seen, allowed } in &excess {
+        say(format_args!("seen too often: {what}: {seen}, at most {allowed}"))?;
+    }
+    let is_sound = missing.is_empty() && excess.is_empty();
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn shrink(mut arguments: Arguments) -> Result<ExitCode, Stop> {

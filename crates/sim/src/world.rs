@@ -64,7 +64,7 @@ use types::{Epoch, ExtendedTypes, Instant, Zxid};
 pub use ambush::Ambush;
 pub use answer::decode as decode_answer;
 pub use client::WatchBook;
-pub use counters::{Counters, Missing};
+pub use counters::{Counters, Excess, Missing};
 pub use outside::{Arrival, Cable, Outside};
 pub use plan::{Delays, Ensemble, Faults, MembershipIs, NemesisIs, Plan, Servers, Workload};
 pub use workload::{Author, credentials};

@@ -12,7 +12,10 @@ use types::{
 };
 
 fn check(scenario: &Scenario) -> Result<(), Violation> {
-    Case::new(&scenario.history, rules(), Zxid::ZERO, Reads::AreFresh)?.check()
+    let case = Case::new(&scenario.history, rules(), Zxid::ZERO, Reads::AreFresh)?;
+    let searches = case.check()?;
+    assert!(searches.made > 0 && searches.given_up == 0, "{searches:?}");
+    Ok(())
 }
 
 /// One way of lying.

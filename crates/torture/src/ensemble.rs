@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sim::checkers::linearizability::Searches;
 use sim::checkers::{Case, Reads};
 use sim::history::{Event, History};
 use sim::model::Rules;
@@ -101,6 +102,8 @@ pub(crate) struct Report {
     unknown: u64,
     events: u64,
     transactions: u64,
+    /// For orders of what was done to a znode.
+    searches: Searches,
     pub(crate) took: Duration,
 }
 
@@ -196,7 +199,8 @@ fn run_round_in(
         ends.fold(broken, Result::and)
     });
     let mut history = scene.recorder.into_history();
-    let checked = result.and_then(|()| members.stop()).and_then(|()| check(&members, &mut history));
+    let ended = result.and_then(|()| members.stop());
+    let checked = ended.and_then(|()| check(&members, &mut history, &mut report.searches));
     members.kill_together(&(0..count).collect::<Vec<_>>())?;
     report.toll.add(members.toll());
     // Whatever was broken: this is what it comes to.
@@ -225,12 +229,15 @@ fn run_round_in(
 }
 
 /// Looks at what clients saw and what members have.
-fn check(members: &Members, history: &mut History) -> Result<(), Failure> {
+fn check(members: &Members, history: &mut History, searches: &mut Searches) -> Result<(), Failure> {
     members.require_no_panic()?;
     history.log = evidence::transactions(members.homes())?;
     evidence::require_sound_trees(members.homes(), &history.log)?;
     let reads = if members.count() == 1 { Reads::AreFresh } else { Reads::MayLag };
-    Ok(Case::new(history, rules(), Zxid::ZERO, reads)?.check()?)
+    let Searches { made, given_up } = Case::new(history, rules(), Zxid::ZERO, reads)?.check()?;
+    searches.made += made;
+    searches.given_up += given_up;
+    Ok(())
 }
 
 /// One fault after the other, until the time is over; then all is mended.
@@ -300,6 +307,9 @@ impl fmt::Display for Report {
         writeln!(f, "requests left open   {}", self.unknown)?;
         writeln!(f, "watch events         {}", self.events)?;
         writeln!(f, "transactions         {}", self.transactions)?;
+        let Searches { made, given_up } = self.searches;
+        writeln!(f, "orders searched      {made}")?;
+        writeln!(f, "  in vain            {given_up}")?;
         writeln!(f, "writes acknowledged  {}", self.acknowledged)?;
         writeln!(f, "acknowledged, lost   {}", self.lost)?;
         writeln!(f, "{}", self.toll)?;

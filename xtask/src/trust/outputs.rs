@@ -41,7 +41,8 @@ pub(super) struct Scope {
 pub(super) fn campaign(text: &str) -> Campaign {
     let mut campaign = Campaign::default();
     for line in text.lines() {
-        if line.starts_with("BROKEN ") || line.starts_with("not exercised enough") {
+        let is_complaint = ["BROKEN ", "not exercised enough", "seen too often"];
+        if is_complaint.iter().any(|begin| line.starts_with(begin)) {
             campaign.complaints.push(line.to_owned());
         } else if let Some((schedules, rest)) = line.split_once(" schedules from seed ") {
             let per_minute = rest.strip_suffix(" a minute").and_then(|it| it.rsplit(' ').next());

@@ -18,11 +18,25 @@ use crate::operations::Operation;
 /// Configurations looked at for one znode before the search gives up without a verdict.
 const CONFIGURATIONS_MAX: usize = 200_000;
 
+/// For how many znodes an order was searched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Searches {
+    /// All that are plain registers.
+    pub made: u64,
+    /// Those among them of which nothing is known, as the search was too long.
+    pub given_up: u64,
+}
+
 /// Searches an order for every znode.
 ///
 /// # Errors
 /// There is none for one of them.
-pub fn check(case: &Case<'_>) -> Result<(), Violation> {
+pub fn check(case: &Case<'_>) -> Result<Searches, Violation> {
+    check_within(case, CONFIGURATIONS_MAX)
+}
+
+fn check_within(case: &Case<'_>, configurations_max: usize) -> Result<Searches, Violation> {
+    let mut searches = Searches::default();
     let mut registers: BTreeMap<&str, Vec<Call<'_>>> = BTreeMap::new();
     let excluded = Excluded::of(case);
     for (index, operation) in case.operations.iter().enumerate() {
@@ -42,7 +56,10 @@ pub fn check(case: &Case<'_>) -> Result<(), Violation> {
     for (path, mut calls) in registers {
         // A read behind a sync may have been done since long before it was asked for.
         calls.sort_by_key(|call| call.called);
-        if let Verdict::NoOrder { stuck } = Search::new(&calls).run() {
+        let verdict = Search::new(&calls, configurations_max).run();
+        searches.made += 1;
+        searches.given_up += u64::from(verdict == Verdict::Unknown);
+        if let Verdict::NoOrder { stuck } = verdict {
             let call = &calls[stuck];
             let detail = format!(
                 "{path}: no order of its {} operations explains {} {:?} (reply {:?})",
@@ -54,7 +71,7 @@ pub fn check(case: &Case<'_>) -> Result<(), Violation> {
             return Err(Violation::new(Promise::P1, detail));
         }
     }
-    Ok(())
+    Ok(searches)
 }
 
 /// Since which line an operation may have been done; `None` if it does not take part. Reads do where
@@ -336,9 +353,12 @@ impl<'h> Call<'h> {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
-    /// There is an order, or the search was too long to tell.
+    /// There is an order.
     Fine,
+    /// The search was too long to tell.
+    Unknown,
     NoOrder {
         /// The call at which the longest try ended.
         stuck: usize,
@@ -352,20 +372,24 @@ struct Search<'c, 'h> {
     taken: Vec<bool>,
     left: usize,
     seen: BTreeSet<(Vec<u64>, State<'h>)>,
+    configurations_max: usize,
     /// The fewest answered calls that were left over, and the first of them.
     best: (usize, usize),
 }
 
 impl<'c, 'h> Search<'c, 'h> {
-    fn new(calls: &'c [Call<'h>]) -> Self {
+    fn new(calls: &'c [Call<'h>], configurations_max: usize) -> Self {
         let left = calls.iter().filter(|call| call.returned.is_some()).count();
         let taken = vec![false; calls.len()];
-        Self { calls, taken, left, seen: BTreeSet::new(), best: (usize::MAX, 0) }
+        let (seen, best) = (BTreeSet::new(), (usize::MAX, 0));
+        Self { calls, taken, left, seen, configurations_max, best }
     }
 
     fn run(mut self) -> Verdict {
-        if self.extend(None) || self.seen.len() >= CONFIGURATIONS_MAX {
+        if self.extend(None) {
             Verdict::Fine
+        } else if self.seen.len() >= self.configurations_max {
+            Verdict::Unknown
         } else {
             Verdict::NoOrder { stuck: self.best.1 }
         }
@@ -376,7 +400,7 @@ impl<'c, 'h> Search<'c, 'h> {
         if self.left == 0 {
             return true;
         }
-        if self.seen.len() >= CONFIGURATIONS_MAX || !self.seen.insert((self.bits(), state)) {
+        if self.seen.len() >= self.configurations_max || !self.seen.insert((self.bits(), state)) {
             return false;
         }
         let candidates = self.candidates();
@@ -422,5 +446,64 @@ impl<'c, 'h> Search<'c, 'h> {
             bits.iter().enumerate().fold(0, |word, (at, &bit)| word | u64::from(bit) << at)
         };
         self.taken.chunks(64).map(word).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use types::{ConnId, ExtendedTypes, Instant, SessionId, Sid, Xid, Zxid};
+
+    use super::*;
+    use crate::history::{ClientId, Event, History};
+    use crate::model::Rules;
+
+    /// Two creations of one znode at a time, and whether the second one was done as well.
+    fn creations(second: Result<Answer, ErrorCode>) -> History {
+        let (session, server) = (SessionId(1), Sid(1));
+        let mut history = History::default();
+        let results = [Ok(Answer::Path("/r".to_owned())), second];
+        let create = Create {
+            call: types::CreateCall::Create,
+            mode: CreateMode::Persistent,
+            path: "/r".into(),
+            data: None,
+            acl: types::AclList::open(),
+        };
+        for (conn, _) in (1..).zip(&results) {
+            let (client, conn, xid) = (ClientId(conn), ConnId(conn.into()), Xid(1));
+            let op = Op::Write(Write::Create(create.clone()));
+            let invoke = Event::Invoke { client, session, conn, server, xid, op };
+            history.push(Instant::default(), invoke);
+        }
+        for (conn, result) in (1..).zip(results) {
+            let (client, conn, xid) = (ClientId(conn), ConnId(conn.into()), Xid(1));
+            let zxid = Some(Zxid::from_raw(7));
+            history.push(Instant::default(), Event::Reply { client, conn, xid, zxid, result });
+        }
+        history
+    }
+
+    fn search(history: &History, configurations_max: usize) -> Result<Searches, Promise> {
+        let rules = Rules {
+            extended_types: ExtendedTypes::Disabled,
+            membership: None,
+            credentials: Vec::new(),
+        };
+        let case = Case::new(history, Rc::new(rules), Zxid::ZERO, Reads::AreFresh);
+        let found = check_within(&case.expect("replies are in place"), configurations_max);
+        found.map_err(|broken| broken.promise)
+    }
+
+    #[test]
+    fn a_search_that_is_too_long_is_counted_and_no_verdict() {
+        let honest = creations(Err(ErrorCode::NodeExists));
+        assert_eq!(search(&honest, 100), Ok(Searches { made: 1, given_up: 0 }));
+        let spoiled = creations(Ok(Answer::Path("/r".to_owned())));
+        assert_eq!(search(&spoiled, 100), Err(Promise::P1));
+        for history in [honest, spoiled] {
+            assert_eq!(search(&history, 1), Ok(Searches { made: 1, given_up: 1 }));
+        }
     }
 }

@@ -44,6 +44,17 @@ pub struct Missing {
     pub required: u64,
 }
 
+/// What a campaign has seen too often.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Excess {
+    /// Its name.
+    pub what: &'static str,
+    /// How often it was seen.
+    pub seen: u64,
+    /// How often it may have been.
+    pub allowed: u64,
+}
+
 impl Counters {
     /// Counts one.
     pub fn count(&mut self, what: &'static str) {
@@ -95,6 +106,20 @@ impl Counters {
             .map(|(what, required)| (what.to_owned(), self.of(what), required))
             .chain(self.empty_cells().map(|(fault, doing)| (cell(fault, doing), 0, 1)))
             .map(|(what, seen, required)| Missing { what, seen, required })
+            .collect()
+    }
+
+    /// What a campaign has seen more often than it should: what keeps checks from looking at something.
+    pub fn excess(&self) -> Vec<Excess> {
+        let of_ensembles = required::OF_ENSEMBLES_AT_MOST.iter();
+        let of_ensembles = of_ensembles.map(|it| (*it, self.of(ENSEMBLE)));
+        let searched = self.of("order searched of a znode");
+        let given_up = ("order searched in vain", searched * required::IN_VAIN_PERCENT / 100);
+        of_ensembles
+            .map(|((what, in_all), runs)| (what, most(in_all, runs)))
+            .chain([given_up])
+            .map(|(what, allowed)| Excess { what, seen: self.of(what), allowed })
+            .filter(|it| it.seen > it.allowed)
             .collect()
     }
 
@@ -150,6 +175,16 @@ fn share(in_all: u64, runs: u64) -> u64 {
         // Of so few things it is no wonder if there is none.
         RUNS_MIN..RUNS if expected < EXPECTED_MIN => 0,
         RUNS_MIN..RUNS => expected.saturating_sub(3 * expected.isqrt()).max(1),
+        _ => expected,
+    }
+}
+
+/// What so many runs may have seen of what [`RUNS`] may. Fewer of them may have had bad luck, of up to three
+/// standard deviations, and some more where little is expected.
+fn most(in_all: u64, runs: u64) -> u64 {
+    let expected = (in_all * runs).div_ceil(RUNS);
+    match runs {
+        ..RUNS => expected + 3 * expected.isqrt().max(1),
         _ => expected,
     }
 }
@@ -216,6 +251,34 @@ mod tests {
         assert_eq!(share(20, 4_500), 1);
         assert_eq!(share(200, 10_000), 200);
         assert_eq!(share(200, 25_000), 500);
+    }
+
+    #[test]
+    fn what_keeps_checks_from_looking_is_seldom() {
+        let seen = |runs, times| {
+            let mut counters = sated(ENSEMBLE, runs);
+            let (what, _) = required::OF_ENSEMBLES_AT_MOST[0];
+            counters.add(what, times);
+            counters.excess().iter().map(|it| it.what).collect::<Vec<_>>()
+        };
+        let (what, in_all) = required::OF_ENSEMBLES_AT_MOST[0];
+        assert_eq!(seen(10_000, in_all), Vec::<&str>::new());
+        assert_eq!(seen(10_000, in_all + 1), [what]);
+        assert_eq!(seen(1_000, most(in_all, 1_000)), Vec::<&str>::new());
+        assert_eq!(seen(1_000, most(in_all, 1_000) + 1), [what]);
+        assert_eq!(most(100, 1_000), 19);
+        assert_eq!(most(1, 10), 4);
+    }
+
+    #[test]
+    fn searches_in_vain_prove_nothing() {
+        let mut counters = Counters::default();
+        counters.add("order searched of a znode", 1_000);
+        counters.add("order searched in vain", 10);
+        assert_eq!(counters.excess(), []);
+        counters.count("order searched in vain");
+        let what = "order searched in vain";
+        assert_eq!(counters.excess(), [Excess { what, seen: 11, allowed: 10 }]);
     }
 
     #[test]

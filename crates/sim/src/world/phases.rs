@@ -236,7 +236,11 @@ impl World {
             true => Reads::MayLag,
             false => Reads::AreFresh,
         };
-        Case::new(&self.history, rules(self.plan.servers), self.plan.start, reads)?.check()
+        let rules = rules(self.plan.servers);
+        let searches = Case::new(&self.history, rules, self.plan.start, reads)?.check()?;
+        self.counters.add("order searched of a znode", searches.made);
+        self.counters.add("order searched in vain", searches.given_up);
+        Ok(())
     }
 
     /// Z3, P14: the history that all servers share at the end. Each state that was recovered is the
