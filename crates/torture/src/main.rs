@@ -80,7 +80,8 @@ struct Options {
     /// The longest time in milliseconds from the start of the load to the kill.
     #[arg(long, default_value_t = 400)]
     load_ms: u64,
-    /// Transactions between two snapshots; few make kills hit snapshots and new logs.
+    /// Transactions between two snapshots; few make kills hit snapshots and new logs. `full` goes without, as
+    /// new logs have room.
     #[arg(long, default_value_t = 2000)]
     snap_count: u64,
     /// Decides what is written and when the server is killed, as far as it can be decided.

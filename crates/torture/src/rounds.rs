@@ -26,6 +26,9 @@ const BLOCKS_MIN: u64 = 600;
 /// By how much the limits differ.
 const BLOCKS_RANGE: u64 = 800;
 
+/// Each snapshot begins a new log: so many transactions between two, and logs grow until they are full.
+const SNAP_COUNT_OF_FULL: u64 = 1_000_000;
+
 /// How the server ends in each round.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ending {
@@ -62,7 +65,11 @@ pub(crate) fn run(options: &Options, ending: Ending) -> Result<Report, Failure> 
 
 fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report, Failure> {
     let mut random = Random::new(options.seed);
-    let host = Host::new(options, directory, &mut random)?;
+    let snap_count = match ending {
+        Ending::Killed => options.snap_count,
+        Ending::DiskFull => SNAP_COUNT_OF_FULL,
+    };
+    let host = Host::new(&Options { snap_count, ..options.clone() }, directory, &mut random)?;
     let mut server = host.start()?;
     let mut clients = (0..options.clients)
         .map(|number| Client::start(host.address(), number, options.seed))
@@ -83,7 +90,12 @@ fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report,
             }
             Ending::DiskFull => {
                 may_end.store(true, Ordering::Release);
-                server.wait_for_failure()
+                let ended = server.wait_for_failure();
+                if ended.is_err() {
+                    // Clients write as long as it is there.
+                    server.kill()?;
+                }
+                ended
             }
         })?;
         server = host.start()?;
