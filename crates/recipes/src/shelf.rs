@@ -9,6 +9,7 @@
 //! there until its work is done, and nobody but the owner of the mark deletes it. A
 //! [`CuratorQueue`](crate::CuratorQueue) has the two directories elsewhere.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -177,11 +178,44 @@ fn free<'n>(items: &'n Children, marks: &Children) -> Vec<&'n str> {
     let marked: HashSet<&str> = marks.names.iter().map(String::as_str).collect();
     let names = items.names.iter().map(String::as_str);
     let mut free: Vec<&str> = names.filter(|name| !marked.contains(name)).collect();
-    free.sort_unstable();
+    sort(&mut free);
     if mutant::active(24) {
         free.reverse();
     }
     free
+}
+
+/// Sorts names of items by what stands before their numbers, and those that have the same there by their numbers.
+///
+/// The counter of the directory may have wrapped between two items, but no queue is half as long as its range.
+fn sort(names: &mut [&str]) {
+    let Some(first) = names.first().map(|name| parted(name).1) else { return };
+    names.sort_by_key(|name| {
+        let (prefix, number) = parted(name);
+        (prefix, Reverse(first.wrapping_sub(number)), *name)
+    });
+}
+
+/// The part of a name before its number, and the number, which the server has made at least ten characters wide; one
+/// that has wrapped begins with a sign. What has no number counts as one of 0.
+fn parted(name: &str) -> (&str, i32) {
+    let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count().min(10);
+    let (before, _) = name.split_at(name.len() - digits);
+    let signed = before.strip_suffix('-').filter(|before| is_before_a_number(before));
+    let prefix = match signed {
+        Some(prefix) if digits >= 9 => prefix,
+        _ if digits == 10 => before,
+        _ => return (name, 0),
+    };
+    (prefix, name[prefix.len()..].parse().unwrap_or(0))
+}
+
+/// Whether a number can follow, so that a hyphen that does is its sign: all have a hyphen there, but for Curator's
+/// `DistributedPriorityQueue` with its nine digits.
+fn is_before_a_number(prefix: &str) -> bool {
+    let priority = prefix.strip_prefix("queue-").unwrap_or_default();
+    prefix.ends_with('-')
+        || priority.len() == 9 && priority.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// An item of a [`crate::Queue`] or a [`crate::DelayQueue`] that this participant works on. Nobody
@@ -379,5 +413,64 @@ async fn unmark(client: &Client, mark: &str, guid: &str) -> Result<(), ClientErr
         Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(()),
         Err(error) if error.is_session_expired() => Ok(()),
         outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(mut names: Vec<&str>) -> Vec<&str> {
+        sort(&mut names);
+        names
+    }
+
+    #[test]
+    fn a_counter_that_wrapped_goes_on() {
+        let prefixes = [
+            "entry-100-",
+            "due-00000000001790000000-",
+            "queue-",
+            "queue-1000000AC",
+            "queue-100000064",
+        ];
+        for prefix in prefixes {
+            let numbers = ["2147483646", "2147483647", "-2147483648", "-2147483647", "-1999999999"];
+            let expected = numbers.map(|number| format!("{prefix}{number}"));
+            for first in 0..numbers.len() {
+                let mut turned: Vec<&str> = expected.iter().map(String::as_str).collect();
+                turned.rotate_left(first);
+                assert_eq!(sorted(turned.clone()), expected);
+                turned.reverse();
+                assert_eq!(sorted(turned), expected);
+            }
+        }
+        // Nine digits and a sign are as wide as ten digits.
+        let names = ["entry-100--000000001", "entry-100-0000000000", "entry-100-0000000001"];
+        assert_eq!(sorted(vec![names[2], names[0], names[1]]), names);
+    }
+
+    #[test]
+    fn what_stands_before_the_number_decides_first() {
+        let names = [
+            "entry-001--2147483648",
+            "entry-002-2147483647",
+            "entry-002--2147483648",
+            "entry-100-2147483646",
+        ];
+        assert_eq!(sorted(vec![names[3], names[2], names[1], names[0]]), names);
+        let names = [
+            "queue-0FFFFFFFF0000000007",
+            "queue-1000000990000000008",
+            "queue-1000000AC0000000002",
+            "queue-1000000AC0000000005",
+        ];
+        assert_eq!(sorted(vec![names[3], names[2], names[1], names[0]]), names);
+    }
+
+    #[test]
+    fn names_of_others_are_in_some_order() {
+        let names = ["", "a", "entry-100-x", "é-1"];
+        assert_eq!(sorted(vec![names[3], names[2], names[1], names[0]]), names);
     }
 }
