@@ -52,6 +52,10 @@ pub enum Presence {
 /// - *Somebody deletes it*: it is created again.
 /// - *Another session has a znode there*, perhaps this program's before it was started again: it is left
 ///   alone, and ours comes when that goes.
+/// - *It is deleted, and another session's comes, just when data is set*: data is set only where the znode has
+///   the version that ours had. That tells the two apart unless both were changed as often, most likely never: then
+///   the other's holds our data until that sets its own again.
+/// - *A session is resumed that has the znode already*: it is given what is wanted now.
 /// - *This is dropped*: the znode is deleted in the background.
 ///
 /// As Curator's `PersistentNode`, but that never takes over, nor deletes, what is not its own.
@@ -203,36 +207,42 @@ impl Keeper {
     async fn keep_in(&mut self, client: &Client) -> Result<(), ClientError> {
         let data = self.wanted.borrow_and_update().clone();
         let create = || client.create(&self.path, data.clone(), CreateMode::Ephemeral);
-        match client.insistently(create).await {
+        // Whether it holds what is wanted. One of this session that is there already may be from before, with
+        // other data: a session can be resumed.
+        let mut is_written = match client.insistently(create).await {
             Ok(_) => {
                 info!(path = %self.path, "present");
                 self.show(Presence::Present);
+                true
             }
-            Err(ClientError::Refused(ErrorCode::NodeExists)) => {}
+            Err(ClientError::Refused(ErrorCode::NodeExists)) => false,
             Err(ClientError::Refused(ErrorCode::NoNode)) => {
                 return client.ensure(parent(&self.path), CreateMode::Container).await;
             }
             Err(error) => return Err(error),
-        }
+        };
         loop {
             let (stat, changed) = self.look(client).await?;
-            let presence = match stat {
-                None => Presence::Absent,
-                Some(stat) if is_of(client, &stat) => Presence::Present,
-                Some(stat) => Presence::Blocked(stat.ephemeral_owner),
+            let Some(stat) = stat else {
+                self.show(Presence::Absent);
+                return Ok(());
             };
-            self.show(presence.clone());
-            match presence {
-                Presence::Absent | Presence::Over(_) => return Ok(()),
-                Presence::Blocked(_) => await_change(changed).await?,
-                Presence::Present => tokio::select! {
-                    change = await_change(changed) => change?,
-                    Ok(()) = self.wanted.changed(), if !mutant::active(40) => {
-                        let data = self.wanted.borrow_and_update().clone();
-                        self.set_data(client, data).await?;
-                    }
-                },
+            if !is_of(client, &stat) {
+                self.show(Presence::Blocked(stat.ephemeral_owner));
+                await_change(changed).await?;
+                continue;
             }
+            if is_written {
+                self.show(Presence::Present);
+                tokio::select! {
+                    change = await_change(changed) => {
+                        change?;
+                        continue;
+                    }
+                    Ok(()) = self.wanted.changed(), if !mutant::active(40) => {}
+                }
+            }
+            is_written = self.write(client, stat.version).await?;
         }
     }
 
@@ -240,10 +250,15 @@ impl Keeper {
         client.patiently(|| client.exists_and_watch(&self.path)).await
     }
 
-    async fn set_data(&self, client: &Client, data: Payload) -> Result<(), ClientError> {
-        match client.insistently(|| client.set_data(&self.path, data.clone(), None)).await {
-            // It is created again with the new data.
-            Ok(_) | Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(()),
+    /// Writes what is wanted now, provided that the znode has that version; returns whether it did. If not, or if
+    /// nobody knows, it is to be looked at again: what has the path then may be another's.
+    async fn write(&mut self, client: &Client, version: i32) -> Result<bool, ClientError> {
+        let data = self.wanted.borrow_and_update().clone();
+        match client.set_data(&self.path, data, Some(version)).await {
+            Ok(_) => Ok(true),
+            Err(ClientError::Refused(ErrorCode::BadVersion | ErrorCode::NoNode)) => Ok(false),
+            // The look waits for a server.
+            Err(error) if error.is_transient() => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -9,7 +9,7 @@ use reefkeeper_recipes::{
     CacheEvent, Error, Group, GroupMember, IdGenerator, PersistentEphemeral, Presence, Watched,
 };
 
-use self::fixture::{Fixture, children, gone};
+use self::fixture::{Fixture, children, gone, settled};
 
 const PATH: &str = "/presence/a";
 
@@ -116,6 +116,72 @@ async fn a_create_whose_answer_is_lost_is_recognized() {
     wire.mend();
     znode.present().await.expect("present");
     holds(&other, &client, "here").await;
+}
+
+#[tokio::test]
+async fn data_is_not_set_where_another_has_taken_the_place() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let (wire, client) = fixture.wired_client().await;
+    let mut znode = PersistentEphemeral::keep(&client, PATH, "1");
+    znode.present().await.expect("present");
+    znode.set_data("2");
+    holds(&other, &client, "2").await;
+    settled(&client).await;
+    // It does not learn that its znode is gone before it sets data again.
+    wire.deafen();
+    other.delete(PATH, None).await.expect("deleted");
+    other.create(PATH, "theirs", CreateMode::Ephemeral).await.expect("created");
+    znode.set_data("3");
+    tokio::task::yield_now().await;
+    // What is asked for after that is done after that.
+    let marked = client.create("/mark", "", CreateMode::Persistent);
+    let mend = async {
+        let (stat, created) = other.exists_and_watch("/mark").await.expect("answered");
+        if stat.is_none() {
+            created.await.expect("told");
+        }
+        wire.mend();
+    };
+    let (marked, ()) = tokio::join!(marked, mend);
+    marked.expect("created");
+    let theirs = other.ticket().expect("a session").id;
+    until(&mut znode, &Presence::Blocked(theirs)).await;
+    assert_eq!(other.get_data(PATH).await.expect("answered").bytes(), b"theirs");
+    other.delete(PATH, None).await.expect("deleted");
+    holds(&other, &client, "3").await;
+}
+
+#[tokio::test]
+async fn data_whose_setting_is_unknown_is_set_all_the_same() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let (wire, client) = fixture.wired_client().await;
+    let mut znode = PersistentEphemeral::keep(&client, PATH, "1");
+    znode.present().await.expect("present");
+    settled(&client).await;
+    wire.deafen();
+    znode.set_data("2");
+    holds(&other, &client, "2").await;
+    // Neither what was done without an answer nor what is wanted since is lost.
+    znode.set_data("3");
+    wire.cut();
+    wire.mend();
+    holds(&other, &client, "3").await;
+}
+
+#[tokio::test]
+async fn a_resumed_session_has_the_znode_with_what_is_wanted_now() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let mut before = PersistentEphemeral::keep(&client, PATH, "old");
+    before.present().await.expect("present");
+    let ticket = client.detach().expect("a session");
+    let resumed = Client::builder(fixture.address.as_str()).resume(ticket).connect();
+    let resumed = resumed.await.expect("resumed");
+    let mut now = PersistentEphemeral::keep(&resumed, PATH, "new");
+    now.present().await.expect("present");
+    assert_eq!(resumed.get_data(PATH).await.expect("answered").bytes(), b"new");
 }
 
 #[tokio::test]

@@ -168,7 +168,8 @@ impl Actor {
         let text = String::from_utf8_lossy(&held);
         let who = text.split('.').next().and_then(|who| who.parse().ok()).unwrap_or(0);
         let token = stat.czxid.raw().cast_unsigned();
-        let seen = Incarnation { token, owner: stat.ephemeral_owner.0, who };
+        let owner = stat.ephemeral_owner.0;
+        let seen = Incarnation { token, owner, who, version: stat.version };
         let mut book = self.book.open();
         book.count(match who == self.who {
             true => "seen at the own place",

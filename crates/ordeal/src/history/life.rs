@@ -69,4 +69,6 @@ pub struct Incarnation {
     pub owner: i64,
     /// Who wrote what it holds.
     pub who: u32,
+    /// How often it was written since it was made.
+    pub version: i32,
 }
