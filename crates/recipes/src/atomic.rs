@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::mutant;
 use crate::renewed::in_each;
 use crate::tree_path;
+use crate::waiting::{is_passing, synced, writable};
 
 /// What a counter's znode holds.
 const COUNT: &str = "number of eight bytes";
@@ -134,7 +135,7 @@ impl AtomicValue {
     /// Before another try: the read may have been from a server that has not caught up with the one
     /// that refused the write.
     async fn catch_up(&self, client: &Client) -> Result<(), ClientError> {
-        client.patiently(|| client.sync(&self.path)).await
+        synced(client, &self.path).await
     }
 
     /// Sets it once, and finds out what became of it when the answer is lost.
@@ -163,14 +164,14 @@ impl AtomicValue {
                 Err(ClientError::Refused(
                     ErrorCode::BadVersion | ErrorCode::NoNode | ErrorCode::NodeExists,
                 )) => return Ok(Set::Stale),
-                Err(error) if error.is_transient() => {
+                Err(error) if is_passing(&error) => {
                     if error.may_have_happened()
                         && !mutant::active(9)
                         && !self.is_unchanged(client, expected, value, &error).await?
                     {
                         return Ok(Set::Stale);
                     }
-                    client.connected().await?;
+                    writable(client).await?;
                 }
                 outcome => return outcome,
             }
@@ -189,7 +190,7 @@ impl AtomicValue {
         lost: &ClientError,
     ) -> Result<bool, ClientError> {
         let settled = async {
-            client.patiently(|| client.sync(&self.path)).await?;
+            synced(client, &self.path).await?;
             read(client, &self.path).await
         };
         // Without the session nobody will ever know: what it sent may still be done.

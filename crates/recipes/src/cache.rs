@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use reefkeeper_client::{
-    Change, Client, Data, Error as ClientError, ErrorCode, EventKind, Sessions, WatchEvent,
-    WatchMode,
+    Change, Client, Data, Error as ClientError, ErrorCode, EventKind, SessionState, Sessions,
+    WatchEvent, WatchMode,
 };
 use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use crate::error::Error;
 use crate::mutant;
 use crate::tree_path::{child, parent};
+use crate::waiting::is_not_read_only;
 
 /// Events kept for a subscriber that does not take them; what comes on top is told as one gap.
 const EVENTS_MAX: usize = 1024;
@@ -101,6 +102,8 @@ pub enum CacheEvent {
 ///   found it reads everything again, and tells the difference as events.
 /// - *The session expires*: the same, in the next one, if the [`Sessions`] are renewed.
 /// - *A znode may not be read*: the cache does not have it.
+/// - *The server has no quorum*, and the client was built to be content with that: the cache has what that
+///   server knows, which may be older than what the session before has seen.
 ///
 /// Needs servers of release 3.6 or newer, for its watch stays set. As Curator's `CuratorCache`, which
 /// replaced its `NodeCache`, `PathChildrenCache` and `TreeCache`.
@@ -333,7 +336,7 @@ impl Follower {
         let mut states = client.states();
         if is_renewed && !mutant::active(47) {
             // A session is served by who knows what it has seen; of what the one before it has seen, nobody knows.
-            client.patiently(|| client.sync(&self.path)).await?;
+            synced_unless_read_only(client, &self.path).await?;
         }
         self.load(client).await?;
         loop {
@@ -414,6 +417,21 @@ impl Follower {
         match listed {
             Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(Vec::new()),
             listed => listed,
+        }
+    }
+}
+
+/// Waits until this session knows what the leader does, if it is one of a server that can ask the leader.
+async fn synced_unless_read_only(client: &Client, path: &str) -> Result<(), ClientError> {
+    loop {
+        client.connected().await?;
+        if client.state() == SessionState::ConnectedReadOnly {
+            return Ok(());
+        }
+        match client.sync(path).await {
+            Err(error) if is_not_read_only(&error) => return Ok(()),
+            Err(error) if error.is_transient() => {}
+            outcome => return outcome,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::cache::{Cache, CacheEvent, CacheEvents, Freshness};
 use crate::error::Error;
 use crate::mutant;
 use crate::tree_path::child;
+use crate::waiting::{is_not_read_only, writable};
 
 /// What is known of a member of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -142,6 +143,12 @@ impl FailureDetector {
         };
         match look.await {
             Ok(stat) => Ok(stat.is_none()),
+            // Without a leader nobody knows.
+            Err(error) if is_not_read_only(&error) => match writable(&client).await {
+                Ok(()) => Ok(false),
+                Err(end) if self.sessions.go_on_after(&end) => Ok(false),
+                Err(end) => Err(end.into()),
+            },
             Err(error) if error.is_transient() || self.sessions.go_on_after(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -52,8 +52,9 @@ impl fmt::Display for FencingToken {
 pub enum Certainty {
     /// A server serves the session.
     Held,
-    /// The connection is lost. The session may go on, or may have expired on the servers already,
-    /// so that somebody else is the holder: pause what must not be done by two.
+    /// The connection is lost, or leads to a server without a quorum. The session may go on, or may have
+    /// expired on the servers already, so that somebody else is the holder: pause what must not be done
+    /// by two.
     InDoubt,
     /// The session is over.
     Lost,
@@ -104,8 +105,11 @@ impl Hold {
     /// How sure it is that it is still held, as far as the connection tells.
     pub fn certainty(&self) -> Certainty {
         match self.client().state() {
-            SessionState::Connected | SessionState::ConnectedReadOnly => Certainty::Held,
-            SessionState::Connecting | SessionState::Disconnected => Certainty::InDoubt,
+            SessionState::Connected => Certainty::Held,
+            // A server without a quorum does not hear of the end of a session either.
+            SessionState::ConnectedReadOnly
+            | SessionState::Connecting
+            | SessionState::Disconnected => Certainty::InDoubt,
             SessionState::Expired | SessionState::AuthFailed | SessionState::Closed => {
                 Certainty::Lost
             }
@@ -117,7 +121,7 @@ impl Hold {
         let mut states = self.client().states();
         let disconnected = async {
             let mut state = Some(states.current());
-            while state.is_some_and(SessionState::is_connected) {
+            while state == Some(SessionState::Connected) {
                 state = states.changed().await;
             }
         };
@@ -125,6 +129,16 @@ impl Hold {
             () = disconnected => {}
             _ = self.lost() => {}
         }
+    }
+
+    /// Waits until a server serves the session that would know of its end; `false` when it is over.
+    pub(crate) async fn certain(&self) -> bool {
+        let mut states = self.client().states();
+        let mut state = Some(states.current());
+        while state.is_some_and(|state| state != SessionState::Connected && !state.is_over()) {
+            state = states.changed().await;
+        }
+        state == Some(SessionState::Connected)
     }
 
     /// Waits until it is certain that it is not held anymore, and says why.

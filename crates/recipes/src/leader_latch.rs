@@ -1,6 +1,6 @@
 //! One of many leads, and all know whether it is them.
 
-use reefkeeper_client::{Client, Payload, Sessions};
+use reefkeeper_client::{Client, Payload, SessionState, Sessions};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -21,8 +21,8 @@ pub enum Leadership {
     Standby,
     /// This participant leads.
     Leading(FencingToken),
-    /// It led when the connection was lost: it does again when a server is found in time, with the
-    /// same token; otherwise it stands by.
+    /// It led when the connection was lost, or a server without a quorum was found: it does again when
+    /// one that serves writes is found in time, with the same token; otherwise it stands by.
     InDoubt(FencingToken),
     /// It takes part no longer: it left, or this error made it.
     Over(Option<Error>),
@@ -233,7 +233,7 @@ impl Participant {
             let mut states = hold.client().states();
             let mut state = states.current();
             loop {
-                self.show(if state.is_connected() || mutant::active(14) {
+                self.show(if state == SessionState::Connected || mutant::active(14) {
                     Leadership::Leading(token)
                 } else {
                     Leadership::InDoubt(token)

@@ -113,7 +113,7 @@ impl LeaderSelector {
             hold.in_doubt().await;
             let found = async {
                 tokio::select! {
-                    connected = hold.client().connected() => connected.is_ok(),
+                    is_certain = hold.certain() => is_certain,
                     _ = hold.lost() => false,
                 }
             };

@@ -88,6 +88,7 @@ mod shelf;
 mod tasks;
 mod tree_path;
 mod two_phase_commit;
+mod waiting;
 mod watched;
 mod worker_ids;
 

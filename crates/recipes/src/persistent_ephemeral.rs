@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use crate::error::Error;
 use crate::mutant;
 use crate::tree_path::parent;
+use crate::waiting::{is_not_read_only, is_passing, synced, writable};
 
 /// Whether the znode is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -186,7 +187,7 @@ impl Keeper {
         loop {
             let client = self.sessions.current();
             let kept = tokio::select! {
-                kept = self.keep_in(&client) => kept,
+                kept = self.keep_while_writable(&client) => kept,
                 _ = &mut removed => {
                     let outcome = self.remove_from(&client).await;
                     return self.show(Presence::Over(outcome.err().map(Error::from)));
@@ -200,6 +201,14 @@ impl Keeper {
                     return self.show(Presence::Over(Some(error.into())));
                 }
             }
+        }
+    }
+
+    /// As [`Self::keep_in`]; also until a server is found that takes writes.
+    async fn keep_while_writable(&mut self, client: &Client) -> Result<(), ClientError> {
+        match self.keep_in(client).await {
+            Err(error) if is_not_read_only(&error) => writable(client).await,
+            kept => kept,
         }
     }
 
@@ -268,13 +277,13 @@ impl Keeper {
     /// It looks again when an answer was lost: ours may be gone, and that of who waited for this in its place.
     async fn remove_from(&self, client: &Client) -> Result<(), ClientError> {
         while !client.state().is_over() {
-            client.patiently(|| client.sync(&self.path)).await?;
+            synced(client, &self.path).await?;
             let stat = client.patiently(|| client.exists(&self.path)).await?;
             if !stat.is_some_and(|stat| is_of(client, &stat)) {
                 return Ok(());
             }
             match client.delete(&self.path, None).await {
-                Err(error) if error.is_transient() => {}
+                Err(error) if is_passing(&error) => {}
                 Err(ClientError::Refused(ErrorCode::NoNode)) => return Ok(()),
                 Err(error) if error.is_session_expired() => return Ok(()),
                 outcome => return outcome,

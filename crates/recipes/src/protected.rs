@@ -9,6 +9,7 @@ use reefkeeper_client::{Client, CreateMode, Created, Error, ErrorCode, Payload};
 use crate::guid::Guid;
 use crate::mutant;
 use crate::tree_path::child;
+use crate::waiting::{is_passing, synced, writable};
 
 /// What a protected name begins with, before the GUID.
 const MARK: &str = "_c_";
@@ -44,8 +45,8 @@ impl Protection {
                 Err(Error::Refused(ErrorCode::NoNode)) => {
                     client.ensure(directory, CreateMode::Container).await?;
                 }
-                Err(error) if error.is_transient() => {
-                    client.connected().await?;
+                Err(error) if is_passing(&error) => {
+                    writable(client).await?;
                     if error.may_have_happened()
                         && !mutant::active(8)
                         && let Some(created) = self.find(client, directory).await?
@@ -67,7 +68,7 @@ impl Protection {
         // A request of an earlier connection may be on its way through the ensemble: what this
         // session asks the leader comes after it, and a later one is refused since the session has
         // moved.
-        client.patiently(|| client.sync(directory)).await?;
+        synced(client, directory).await?;
         let children = match client.patiently(|| client.get_children(directory)).await {
             Err(Error::Refused(ErrorCode::NoNode)) => return Ok(None),
             children => children?,

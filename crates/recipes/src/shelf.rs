@@ -26,6 +26,7 @@ use crate::mutant;
 use crate::queue::Due;
 use crate::renewed::in_each;
 use crate::tree_path::child;
+use crate::waiting::{is_passing, synced, writable};
 
 /// Where the items are.
 const ENTRIES: &str = "entries";
@@ -284,11 +285,11 @@ impl Taken {
             let transaction = if mutant::active(11) { mark } else { mark.delete(&self.item, None) };
             match transaction.commit().await {
                 Ok(_) => break,
-                Err(error) if error.is_transient() => {
+                Err(error) if is_passing(&error) => {
                     if error.may_have_happened() && !mutant::active(10) {
                         lost = Some(error);
                     }
-                    client.connected().await.map_err(|end| lost.clone().unwrap_or(end))?;
+                    writable(&client).await.map_err(|end| lost.clone().unwrap_or(end))?;
                 }
                 // Nobody else deletes the mark, so this did before.
                 Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) if lost.is_some() => {
@@ -333,7 +334,7 @@ impl Taken {
                     self.is_marked = self.find_mark().await?;
                     return Ok(self.is_marked);
                 }
-                Err(error) if error.is_transient() => client.connected().await?,
+                Err(error) if is_passing(&error) => writable(&client).await?,
                 Err(error) => {
                     self.is_marked = false;
                     return Err(error);
@@ -345,7 +346,7 @@ impl Taken {
     /// Whether the mark that is there is ours.
     async fn find_mark(&mut self) -> Result<bool, ClientError> {
         let client = self.client.clone();
-        client.patiently(|| client.sync(&self.mark)).await?;
+        synced(&client, &self.mark).await?;
         match client.patiently(|| client.get_data(&self.mark)).await {
             Ok(data) => {
                 let is_ours = data.bytes() == self.guid.as_bytes() || mutant::active(12);
@@ -397,7 +398,7 @@ impl Drop for Taken {
 async fn unmark(client: &Client, mark: &str, guid: &str) -> Result<(), ClientError> {
     let outcome = loop {
         let found = async {
-            client.patiently(|| client.sync(mark)).await?;
+            synced(client, mark).await?;
             client.patiently(|| client.get_data(mark)).await
         };
         match found.await {
@@ -405,7 +406,7 @@ async fn unmark(client: &Client, mark: &str, guid: &str) -> Result<(), ClientErr
             found => break found.map(drop),
         }
         match client.delete(mark, None).await {
-            Err(error) if error.is_transient() => {}
+            Err(error) if is_passing(&error) => {}
             outcome => break outcome,
         }
     };

@@ -31,6 +31,7 @@ use crate::mutant;
 use crate::protected::Protection;
 use crate::renewed::in_each;
 use crate::tree_path::{child, name};
+use crate::waiting::{is_passing, writable};
 
 pub use self::worker::{Task, Worker};
 
@@ -161,7 +162,7 @@ impl Tasks {
                 Ok(Led::Finished(Err(error))) | Err(Error::Client(error)) => error,
                 Err(error) => return Err(error),
             };
-            if !error.is_transient() && !self.sessions.go_on_after(&error) {
+            if !is_passing(&error) && !self.sessions.go_on_after(&error) {
                 return Err(error.into());
             }
         }
@@ -174,8 +175,8 @@ impl Tasks {
         let mut changes = client.patiently(|| client.add_watch(&self.path, mode)).await?;
         loop {
             match self.hand_out(hold).await {
-                Err(error) if error.is_transient() => {
-                    client.connected().await?;
+                Err(error) if is_passing(&error) => {
+                    writable(client).await?;
                     continue;
                 }
                 outcome => outcome?,

@@ -2,10 +2,10 @@
 
 mod fixture;
 
-use reefkeeper_client::{Client, CreateMode, Error as ClientError};
+use reefkeeper_client::{Client, CreateMode, Error as ClientError, SessionState};
 use reefkeeper_recipes::{Cache, CacheEvent, CacheEvents, Error, Freshness};
 
-use self::fixture::{Fixture, disconnected};
+use self::fixture::{Clerk, Fixture, disconnected, in_state};
 
 const PATH: &str = "/caches/a";
 
@@ -186,4 +186,29 @@ async fn who_waits_for_changes_learns_that_there_will_be_none() {
     // What happened before is told first.
     assert_eq!(told(&mut late).await, format!("+ {PATH} 1"));
     assert_eq!(late.next().await, None);
+}
+
+#[tokio::test]
+async fn a_next_session_without_a_quorum_reads_what_there_is() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    create(&other, "/a", "1").await;
+    let clerk = Clerk::at(&fixture.address).await;
+    let sessions = Client::builder(clerk.address()).read_only(true).sessions().expect("an address");
+    let first = sessions.current();
+    let cache = Cache::of_node(&sessions, "/a");
+    cache.synced().await.expect("synced");
+    let mut events = cache.events();
+    clerk.lose_the_quorum();
+    fixture.expire(&first).await;
+    other.set_data("/a", "2", None).await.expect("set");
+    assert_eq!(told(&mut events).await, "~ /a 1 -> 2");
+    cache.synced().await.expect("synced");
+    assert_eq!(sessions.current().state(), SessionState::ConnectedReadOnly);
+    other.set_data("/a", "3", None).await.expect("set");
+    assert_eq!(told(&mut events).await, "~ /a 2 -> 3");
+    clerk.find_the_quorum();
+    in_state(&sessions.current(), SessionState::Connected).await;
+    other.set_data("/a", "4", None).await.expect("set");
+    assert_eq!(told(&mut events).await, "~ /a 3 -> 4");
 }

@@ -4,13 +4,13 @@ mod fixture;
 
 use std::time::Duration;
 
-use reefkeeper_client::{Error as ClientError, Sessions};
+use reefkeeper_client::{Client, Error as ClientError, SessionState, Sessions};
 use reefkeeper_recipes::{
     Error, FencingToken, LeaderLatch, LeaderSelector, Leadership, Led, Naming,
 };
 use tokio::sync::oneshot;
 
-use self::fixture::{Fixture, children, disconnected, gone};
+use self::fixture::{Clerk, Fixture, children, disconnected, gone, in_state};
 
 const PATH: &str = "/elections/a";
 
@@ -251,4 +251,39 @@ async fn a_candidate_with_names_of_kazoo_leads_before_those_who_came_later() {
     assert_eq!(led, Ok(Led::Finished(())));
     let following = following.expect("it led").await.expect("ran");
     assert_eq!(following, Ok(Led::Finished("done")));
+}
+
+#[tokio::test]
+async fn a_server_without_a_quorum_is_waited_out() {
+    let fixture = Fixture::start();
+    let clerk = Clerk::at(&fixture.address).await;
+    clerk.lose_the_quorum();
+    let sessions = Client::builder(clerk.address()).read_only(true).sessions().expect("an address");
+    let mut latch = LeaderLatch::join(&sessions, PATH, "leader");
+    clerk.refused_a_write().await;
+    clerk.find_the_quorum();
+    let token = led(&mut latch).await;
+    // The end of its session would not be heard of there.
+    clerk.lose_the_quorum();
+    until(&mut latch, |part| *part == Leadership::InDoubt(token)).await;
+    in_state(&sessions.current(), SessionState::ConnectedReadOnly).await;
+    assert_eq!(latch.leadership(), Leadership::InDoubt(token));
+    clerk.find_the_quorum();
+    until(&mut latch, |part| *part == Leadership::Leading(token)).await;
+}
+
+#[tokio::test]
+async fn a_leader_is_interrupted_by_a_server_without_a_quorum() {
+    let fixture = Fixture::start();
+    let (clerk, client) = fixture.client_of_a_clerk().await;
+    let selector = LeaderSelector::new(&client, PATH, "leader").grace(Duration::from_millis(20));
+    let find = async {
+        children(&client, PATH, 1).await;
+        clerk.lose_the_quorum();
+        in_state(&client, SessionState::ConnectedReadOnly).await;
+        clerk.refused_a_write().await;
+        clerk.find_the_quorum();
+    };
+    let (led, ()) = tokio::join!(selector.lead(async |_| std::future::pending::<()>().await), find);
+    assert_eq!(led, Ok(Led::Interrupted));
 }

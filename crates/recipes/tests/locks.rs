@@ -8,10 +8,14 @@ use std::time::Duration;
 use reefkeeper_client::{CreateMode, Error as ClientError, SessionState};
 use reefkeeper_recipes::{Certainty, Error, FencingToken, Lock, Loss, MultiLock, Naming};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use self::fixture::{Fixture, Room, children, disconnected, gone};
+use self::fixture::{Fixture, Room, children, disconnected, gone, in_state};
 
 const PATH: &str = "/locks/a";
+
+/// Longer than any of this takes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn one_at_a_time_holds_it_and_tokens_grow() {
@@ -320,5 +324,21 @@ async fn several_locks_are_held_together() {
     let hold = third.acquire().await.expect("held");
     assert!(other.try_acquire().await.expect("answered").is_none());
     children(&one, "/locks/a", 0).await;
+    hold.release().await.expect("released");
+}
+
+#[tokio::test]
+async fn a_server_without_a_quorum_leaves_a_holder_in_doubt() {
+    let fixture = Fixture::start();
+    let (clerk, client) = fixture.client_of_a_clerk().await;
+    let hold = Lock::new(&client, PATH).acquire().await.expect("held");
+    assert_eq!(hold.certainty(), Certainty::Held);
+    clerk.lose_the_quorum();
+    in_state(&client, SessionState::ConnectedReadOnly).await;
+    assert_eq!(hold.certainty(), Certainty::InDoubt);
+    timeout(LONG, hold.in_doubt()).await.expect("at once");
+    clerk.find_the_quorum();
+    in_state(&client, SessionState::Connected).await;
+    assert_eq!(hold.certainty(), Certainty::Held);
     hold.release().await.expect("released");
 }

@@ -4,12 +4,12 @@ mod fixture;
 
 use std::collections::BTreeSet;
 
-use reefkeeper_client::{Client, CreateMode, Error as ClientError};
+use reefkeeper_client::{Client, CreateMode, Error as ClientError, SessionState};
 use reefkeeper_recipes::{
     CacheEvent, Error, Group, GroupMember, IdGenerator, PersistentEphemeral, Presence, Watched,
 };
 
-use self::fixture::{Fixture, children, gone, settled};
+use self::fixture::{Clerk, Fixture, children, gone, in_state, settled};
 
 const PATH: &str = "/presence/a";
 
@@ -182,6 +182,28 @@ async fn a_resumed_session_has_the_znode_with_what_is_wanted_now() {
     let mut now = PersistentEphemeral::keep(&resumed, PATH, "new");
     now.present().await.expect("present");
     assert_eq!(resumed.get_data(PATH).await.expect("answered").bytes(), b"new");
+}
+
+#[tokio::test]
+async fn a_server_without_a_quorum_is_not_the_end() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let clerk = Clerk::at(&fixture.address).await;
+    clerk.lose_the_quorum();
+    let sessions = Client::builder(clerk.address()).read_only(true).sessions().expect("an address");
+    let mut znode = PersistentEphemeral::keep(&sessions, PATH, "here");
+    clerk.refused_a_write().await;
+    clerk.find_the_quorum();
+    znode.present().await.expect("present");
+    let client = sessions.current();
+    holds(&other, &client, "here").await;
+    // Its session goes on, and what is set meanwhile is written later.
+    clerk.lose_the_quorum();
+    in_state(&client, SessionState::ConnectedReadOnly).await;
+    znode.set_data("changed");
+    clerk.find_the_quorum();
+    holds(&other, &client, "changed").await;
+    znode.remove().await.expect("removed");
 }
 
 #[tokio::test]

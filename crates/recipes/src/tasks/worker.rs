@@ -15,6 +15,7 @@ use crate::line::in_order;
 use crate::mutant;
 use crate::persistent_ephemeral::{PersistentEphemeral, Presence};
 use crate::tree_path::child;
+use crate::waiting::{is_passing, writable};
 
 /// One who does [`Tasks`], as long as it lives.
 ///
@@ -212,11 +213,11 @@ impl Task {
                 .create(&path, outcome.as_slice(), CreateMode::Persistent);
             match report.commit().await {
                 Ok(_) => return Ok(()),
-                Err(error) if error.is_transient() => {
+                Err(error) if is_passing(&error) => {
                     if error.may_have_happened() && !mutant::active(25) {
                         lost = Some(error);
                     }
-                    client.connected().await.map_err(|end| lost.clone().unwrap_or(end))?;
+                    writable(client).await.map_err(|end| lost.clone().unwrap_or(end))?;
                 }
                 Err(ClientError::Aborted { index: 2, code: ErrorCode::NoNode }) => {
                     client.ensure(&self.done, CreateMode::Container).await?;
