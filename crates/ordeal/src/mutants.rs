@@ -112,4 +112,10 @@ pub const ALL: &[Mutant] = &[
         &["values"],
         "a copy in a new session believes a server that lags behind",
     ),
+    mutant(
+        48,
+        Recipe::LeaderSelector,
+        LEADERS,
+        "a leader without a connection goes on for as long as it likes",
+    ),
 ];

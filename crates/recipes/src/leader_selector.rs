@@ -10,6 +10,10 @@ use crate::lock::Lock;
 use crate::mutant;
 use crate::naming::Naming;
 
+/// The part of the session timeout for which a leader may go on without a connection: what is left of it
+/// when its client notices that a server is silent.
+const GRACE_SHARE: u32 = 3;
+
 /// How the work of a leader ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Led<T> {
@@ -67,9 +71,10 @@ impl LeaderSelector {
         Self { lock: Lock::new(sessions, path).label(id), grace: Duration::ZERO }
     }
 
-    /// How long a leader whose connection is lost goes on. Keep it below two thirds of the session
-    /// timeout: so long the session lives at least when a client notices that its server is silent.
-    /// Default: not at all.
+    /// How long a leader whose connection is lost goes on: a third of the session timeout at most, however
+    /// much is given here. A client notices after two thirds of it that its server is silent, so that the
+    /// session, and with it the leadership, may be over a third later. Less is safer, where answers take
+    /// long. Default: not at all.
     #[must_use]
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -111,13 +116,16 @@ impl LeaderSelector {
     async fn interrupted(&self, hold: &Hold) {
         loop {
             hold.in_doubt().await;
+            // What the server has decided on, which may be another for each session.
+            let longest = hold.client().session_timeout() / GRACE_SHARE;
+            let grace = if mutant::active(48) { self.grace } else { self.grace.min(longest) };
             let found = async {
                 tokio::select! {
                     is_certain = hold.certain() => is_certain,
                     _ = hold.lost() => false,
                 }
             };
-            let is_found = tokio::time::timeout(self.grace, found).await;
+            let is_found = tokio::time::timeout(grace, found).await;
             if !is_found.unwrap_or(false) {
                 return;
             }

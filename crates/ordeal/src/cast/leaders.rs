@@ -1,6 +1,7 @@
 //! Recipes that let one of many lead.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use reefkeeper_client::{Client, States};
 use reefkeeper_recipes::{Error, FencingToken, Hold, LeaderLatch, LeaderSelector, Leadership};
@@ -12,6 +13,9 @@ use crate::history::Share;
 /// A part of the session timeout in which everybody in a program learns that the connection is lost. The
 /// session lasts for a third of it at least when a client notices that its server is silent.
 const MOMENT: u32 = 16;
+
+/// A part of the session timeout for which a leader may go on without a connection.
+const GRACE_SHARE: u32 = 3;
 
 impl Actor {
     pub(super) async fn lead_for_a_while(&self) -> Result<(), Error> {
@@ -25,7 +29,7 @@ impl Actor {
             tokio::select! {
                 biased;
                 () = turn => {}
-                _ = self.watch_doubts(&client, || latch.leadership().token() == Some(token)) => {}
+                _ = self.watch_doubts(&client, Duration::ZERO, || latch.leadership().token() == Some(token)) => {}
             }
         }
         if client.state().is_over() {
@@ -37,7 +41,10 @@ impl Actor {
 
     pub(super) async fn lead(&self) -> Result<(), Error> {
         let path = self.line();
-        let selector = LeaderSelector::new(&self.sessions, &path, self.who.to_string());
+        // Some ask for nearly twice as much as is given.
+        let grace = if self.chance(500) { self.timeout * 6 / 10 } else { Duration::ZERO };
+        let selector =
+            LeaderSelector::new(&self.sessions, &path, self.who.to_string()).grace(grace);
         let led = selector.lead(async |hold: &Hold| {
             let token = hold.token().to_u64();
             let turn = self.use_turn(&path, Share::Alone, token, hold.path(), hold.client());
@@ -45,14 +52,21 @@ impl Actor {
                 biased;
                 () = turn => {}
                 // Who asks that is at work.
-                _ = self.watch_doubts(hold.client(), || true) => {}
+                _ = self.watch_doubts(hold.client(), grace, || true) => {}
             }
         });
         led.await.map(drop)
     }
 
-    /// Looks each time when the connection has been lost for a moment whether this still leads for sure.
-    async fn watch_doubts(&self, client: &Client, leads: impl Fn() -> bool) -> Infallible {
+    /// Looks each time when the connection has been lost for that long, at most for as long as a session lasts then,
+    /// and a moment more, whether this still leads for sure.
+    async fn watch_doubts(
+        &self,
+        client: &Client,
+        grace: Duration,
+        leads: impl Fn() -> bool,
+    ) -> Infallible {
+        let grace = grace.min(client.session_timeout() / GRACE_SHARE);
         let mut states = client.states();
         loop {
             let found = async {
@@ -60,8 +74,11 @@ impl Actor {
                     changed(&mut states).await;
                 }
             };
-            if timeout(self.timeout / MOMENT, found).await.is_err() {
-                self.book.open().count("leaders in doubt");
+            if timeout(grace + self.timeout / MOMENT, found).await.is_err() {
+                self.book.open().count(match grace.is_zero() {
+                    true => "leaders in doubt",
+                    false => "leaders in doubt whose grace is over",
+                });
                 self.require(!leads(), "it leads for sure without a connection");
             }
             changed(&mut states).await;
