@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 use tracing::debug;
 
 use crate::mutant;
-use crate::protected::Protection;
+use crate::protected::{NotCreated, Protection};
 use crate::tree_path;
 use crate::waiting::{is_passing, writable};
 
@@ -45,10 +45,17 @@ impl Claim {
             is_ours: true,
         };
         let mode = CreateMode::EphemeralSequential;
-        let created = claim.protection.create(client, directory, kind, data, mode).await;
-        claim.is_ours = created.is_ok();
-        claim.created = Some(created?);
-        Ok(claim)
+        match claim.protection.create(client, directory, kind, data, mode).await {
+            Ok(created) => {
+                claim.created = Some(created);
+                Ok(claim)
+            }
+            Err(NotCreated { error, lost }) => {
+                // Who could not look for it now can perhaps a moment later.
+                claim.is_ours = lost.is_some();
+                Err(error)
+            }
+        }
     }
 
     /// Whose it is.

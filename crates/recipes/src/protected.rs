@@ -18,6 +18,22 @@ const MARK: &str = "_c_";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Protection(String);
 
+/// Why there is no znode, as far as anybody knows.
+#[derive(Debug)]
+pub(crate) struct NotCreated {
+    /// What ended it.
+    pub(crate) error: Error,
+    /// The loss of an answer, if it could not be found out afterwards whether the znode is there.
+    pub(crate) lost: Option<Error>,
+}
+
+impl NotCreated {
+    /// What to say of a znode that outlives its session: that it may be there comes first.
+    pub(crate) fn of_persistent(self) -> Error {
+        self.lost.unwrap_or(self.error)
+    }
+}
+
 impl Protection {
     /// One that no znode has.
     pub(crate) fn random() -> Self {
@@ -30,7 +46,7 @@ impl Protection {
     /// [`Self::find`].
     ///
     /// # Errors
-    /// Those of a create, but none after which it is unknown whether it happened.
+    /// Those of a create. That an answer was lost is one only where nobody can say what became of it.
     pub(crate) async fn create(
         &self,
         client: &Client,
@@ -38,23 +54,31 @@ impl Protection {
         name: &str,
         data: &Payload,
         mode: CreateMode,
-    ) -> Result<Created, Error> {
+    ) -> Result<Created, NotCreated> {
         let path = child(directory, &[&self.0, name].concat());
         loop {
-            match client.create(&path, data.clone(), mode).await {
+            let failed = match client.create(&path, data.clone(), mode).await {
                 Err(Error::Refused(ErrorCode::NoNode)) => {
-                    client.ensure(directory, CreateMode::Container).await?;
+                    let ensured = client.ensure(directory, CreateMode::Container).await;
+                    ensured.map_err(|error| NotCreated { error, lost: None })?;
+                    continue;
                 }
-                Err(error) if is_passing(&error) => {
-                    writable(client).await?;
-                    if error.may_have_happened()
-                        && !mutant::active(8)
-                        && let Some(created) = self.find(client, directory).await?
-                    {
-                        return Ok(created);
-                    }
+                Err(error) if is_passing(&error) => error,
+                outcome => return outcome.map_err(|error| NotCreated { error, lost: None }),
+            };
+            let lost =
+                Some(failed).filter(|failed| failed.may_have_happened() && !mutant::active(8));
+            let found = async {
+                writable(client).await?;
+                match lost {
+                    Some(_) => self.find(client, directory).await,
+                    None => Ok(None),
                 }
-                outcome => return outcome,
+            };
+            match found.await {
+                Ok(Some(created)) => return Ok(created),
+                Ok(None) => {}
+                Err(error) => return Err(NotCreated { error, lost }),
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::hold::Hold;
 use crate::leader_selector::{LeaderSelector, Led};
 use crate::line::{self, Kinds};
 use crate::mutant;
-use crate::protected::Protection;
+use crate::protected::{NotCreated, Protection};
 use crate::renewed::in_each;
 use crate::tree_path::{child, name};
 use crate::waiting::{is_passing, writable};
@@ -103,12 +103,13 @@ impl Tasks {
     /// Submits a task; returns its name.
     ///
     /// # Errors
-    /// The end of the session, after which the task may have been submitted; and those of every create.
+    /// The end of the session, and those of every create; see [`Error::may_have_happened`].
     pub async fn submit(&self, task: impl Into<Payload>) -> Result<String, Error> {
         let (task, protection) = (task.into(), Protection::random());
         let (client, directory) = (self.sessions.current(), self.tasks());
         let mode = CreateMode::PersistentSequential;
-        let created = protection.create(&client, &directory, KINDS[0], &task, mode).await?;
+        let created = protection.create(&client, &directory, KINDS[0], &task, mode).await;
+        let created = created.map_err(NotCreated::of_persistent)?;
         Ok(name(&created.path).to_owned())
     }
 

@@ -5,12 +5,14 @@ mod fixture;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reefkeeper_client::{CreateMode, Error as ClientError, SessionState};
+use reefkeeper_client::{CreateMode, Error as ClientError, ErrorCode, SessionState};
 use reefkeeper_recipes::{Certainty, Error, FencingToken, Lock, Loss, MultiLock, Naming};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::fixture::{Fixture, Room, children, disconnected, gone, in_state};
+use self::fixture::{
+    CREATE, Fixture, GET_CHILDREN, Room, THROTTLED, children, disconnected, gone, in_state,
+};
 
 const PATH: &str = "/locks/a";
 
@@ -341,4 +343,24 @@ async fn a_server_without_a_quorum_leaves_a_holder_in_doubt() {
     in_state(&client, SessionState::Connected).await;
     assert_eq!(hold.certainty(), Certainty::Held);
     hold.release().await.expect("released");
+}
+
+#[tokio::test]
+async fn a_place_that_could_not_be_looked_for_is_given_up() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let (clerk, client) = fixture.client_of_a_clerk().await;
+    client.ensure(PATH, CreateMode::Persistent).await.expect("created");
+    clerk.keep_the_answer(CREATE);
+    clerk.refuse(GET_CHILDREN, THROTTLED);
+    let lock = Lock::new(&client, PATH);
+    let disturb = async {
+        clerk.played(1).await;
+        clerk.cut();
+        clerk.mend();
+    };
+    let (hold, ()) = tokio::join!(lock.acquire(), disturb);
+    let refused = ClientError::Refused(ErrorCode::ThrottledOp);
+    assert_eq!(hold.map(drop), Err(Error::Client(refused)));
+    timeout(LONG, children(&other, PATH, 0)).await.expect("nothing is left behind");
 }

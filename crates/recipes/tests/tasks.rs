@@ -5,7 +5,7 @@ mod fixture;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use reefkeeper_client::{CreateMode, Error as ClientError, Sessions};
+use reefkeeper_client::{Client, CreateMode, Error as ClientError, Sessions};
 use reefkeeper_recipes::{Error, Presence, Task, Tasks, Worker};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -244,4 +244,27 @@ async fn every_task_is_done_once_while_workers_and_masters_are_lost() {
     }
     assert_eq!(done.len(), 60);
     assert_eq!(tasks.names().await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_task_whose_submission_is_unknown_when_the_session_expires_may_be_there() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let (wire, client) = fixture.wired_client().await;
+    let tasks = Tasks::new(&client, PATH);
+    tasks.submit("first").await.expect("submitted");
+    let directory = format!("{PATH}/tasks");
+    wire.deafen();
+    let expire = async {
+        children(&other, &directory, 2).await;
+        wire.cut();
+        let ticket = client.ticket().expect("a session");
+        let resumed = Client::builder(fixture.address.as_str()).resume(ticket).connect().await;
+        resumed.expect("resumed").close().await.expect("closed");
+        wire.mend();
+    };
+    let (submitted, ()) = tokio::join!(tasks.submit("second"), expire);
+    let error = submitted.expect_err("nobody knows");
+    assert!(error.may_have_happened(), "{error:?}");
+    assert_eq!(Tasks::new(&other, PATH).names().await.expect("answered").len(), 2);
 }
