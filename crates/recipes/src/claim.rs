@@ -4,6 +4,7 @@ use reefkeeper_client::{Client, CreateMode, Created, Error, ErrorCode, Payload};
 use tokio::runtime::Handle;
 use tracing::debug;
 
+use crate::departure::Pass;
 use crate::mutant;
 use crate::protected::{NotCreated, Protection};
 use crate::tree_path;
@@ -24,17 +25,21 @@ pub(crate) struct Claim {
     runtime: Handle,
     /// Whether there may be something to delete.
     is_ours: bool,
+    /// Who waits until it is given up.
+    pass: Option<Pass>,
 }
 
 impl Claim {
     /// Takes the last place of the line in that directory.
     ///
-    /// The name of the znode ends with `kind` and the sequence number.
+    /// The name of the znode ends with `kind` and the sequence number. Who has given out the pass can wait until
+    /// the place is given up.
     pub(crate) async fn stake(
         client: &Client,
         directory: &str,
         kind: &str,
         data: &Payload,
+        pass: Option<Pass>,
     ) -> Result<Self, Error> {
         let mut claim = Self {
             client: client.clone(),
@@ -43,6 +48,7 @@ impl Claim {
             created: None,
             runtime: Handle::current(),
             is_ours: true,
+            pass,
         };
         let mode = CreateMode::EphemeralSequential;
         match claim.protection.create(client, directory, kind, data, mode).await {
@@ -56,6 +62,11 @@ impl Claim {
                 Err(error)
             }
         }
+    }
+
+    /// From now on nobody but its owner waits until it is given up.
+    pub(crate) fn forget_pass(&mut self) {
+        self.pass = None;
     }
 
     /// Whose it is.
@@ -94,9 +105,18 @@ impl Drop for Claim {
         }
         let (client, directory) = (self.client.clone(), std::mem::take(&mut self.directory));
         let (protection, created) = (self.protection.clone(), self.created.take());
+        let pass = self.pass.take();
         self.runtime.spawn(async move {
-            if let Err(error) = clean_up(&client, &directory, &protection, created).await {
-                debug!(%error, %directory, "a place in line was left to the end of the session");
+            match clean_up(&client, &directory, &protection, created).await {
+                // It is as good as given up.
+                Err(_) if client.state().is_over() => {}
+                Err(error) => {
+                    debug!(%error, %directory, "a place in line was left to the end of the session");
+                    if let Some(pass) = pass {
+                        pass.failed(error);
+                    }
+                }
+                Ok(()) => {}
             }
         });
     }

@@ -87,6 +87,11 @@ impl Hold {
         Self { claim }
     }
 
+    /// From now on nobody but its owner waits until it is given up.
+    pub(crate) fn forget_pass(&mut self) {
+        self.claim.forget_pass();
+    }
+
     /// What to show to the services that are written to.
     pub fn token(&self) -> FencingToken {
         FencingToken(self.claim.created().stat.czxid)

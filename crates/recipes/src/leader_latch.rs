@@ -6,6 +6,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::claim::Claim;
+use crate::departure::{Departure, Pass};
 use crate::error::Error;
 use crate::hold::{Contender, FencingToken, Hold, Loss, contenders};
 use crate::line::{self, Kinds, Turn};
@@ -175,10 +176,14 @@ struct Participant {
 
 impl Participant {
     async fn run(self, mut left: oneshot::Receiver<()>) {
+        let departure = Departure::new();
         loop {
             let client = self.sessions.current();
-            match self.take_part(&client, &mut left).await {
-                Ok(Outcome::Left) => return self.end(None),
+            match self.take_part(&client, departure.pass(), &mut left).await {
+                Ok(Outcome::Left) => {
+                    // A place in line that was dropped is given up in the background.
+                    return self.end(departure.complete().await.err().map(Error::from));
+                }
                 Ok(Outcome::JoinAgain) => self.show(Leadership::Standby),
                 Err(Error::Client(error)) if self.sessions.go_on_after(&error) => {
                     self.show(Leadership::Standby);
@@ -192,10 +197,12 @@ impl Participant {
     async fn take_part(
         &self,
         client: &Client,
+        pass: Pass,
         left: &mut oneshot::Receiver<()>,
     ) -> Result<Outcome, Error> {
         let waited = async {
-            let claim = Claim::stake(client, &self.path, KINDS[0], &self.id).await?;
+            let pass = Some(pass);
+            let claim = Claim::stake(client, &self.path, KINDS[0], &self.id, pass).await?;
             match line::wait(&claim, KINDS, Turn::First).await {
                 Ok(()) => Ok(Some(Hold::new(claim))),
                 Err(Error::Removed { .. }) => Ok(None),

@@ -58,6 +58,7 @@ mod cache;
 mod claim;
 mod clock;
 mod curator_queue;
+mod departure;
 mod discovery;
 mod double_barrier;
 mod error;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reefkeeper_client::{Client, Error as ClientError, ErrorCode, Payload, Sessions};
 
 use crate::claim::Claim;
+use crate::departure::Pass;
 use crate::error::Error;
 use crate::hold::{Contender, Hold, REVOKE, contenders};
 use crate::line::{self, Kinds, Turn};
@@ -56,13 +57,15 @@ pub struct Lock {
     path: String,
     label: Payload,
     naming: Naming,
+    /// Who waits until places in line are given up.
+    pass: Option<Pass>,
 }
 
 impl Lock {
     /// The lock at that path, which need not exist.
     pub fn new(sessions: impl Into<Sessions>, path: impl Into<String>) -> Self {
-        let label = Payload::from("");
-        Self { sessions: sessions.into(), path: path.into(), label, naming: Naming::default() }
+        let (label, naming) = (Payload::from(""), Naming::default());
+        Self { sessions: sessions.into(), path: path.into(), label, naming, pass: None }
     }
 
     /// What others see of this contender, for example a host name. Default: nothing.
@@ -76,6 +79,12 @@ impl Lock {
     #[must_use]
     pub const fn naming(mut self, naming: Naming) -> Self {
         self.naming = naming;
+        self
+    }
+
+    /// Lets who has given out that pass wait until this contender has given up everything.
+    pub(crate) fn with_pass(mut self, pass: Pass) -> Self {
+        self.pass = Some(pass);
         self
     }
 
@@ -146,7 +155,8 @@ impl Lock {
     }
 
     async fn stake(&self, client: &Client) -> Result<Claim, ClientError> {
-        Claim::stake(client, &self.path, self.naming.kind(KINDS), &self.label).await
+        Claim::stake(client, &self.path, self.naming.kind(KINDS), &self.label, self.pass.clone())
+            .await
     }
 
     async fn acquire_in(&self, client: &Client) -> Result<Hold, Error> {

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use crate::departure::Departure;
 use crate::error::Error;
 use crate::group::{Group, GroupMember};
 use crate::hold::Hold;
@@ -81,6 +82,8 @@ pub struct Partition {
     shares: mpsc::Receiver<Result<Share, Error>>,
     /// One that follows the list of members, and one for each resource.
     tasks: JoinSet<()>,
+    /// Of what the program has not taken.
+    departure: Departure,
 }
 
 impl Partition {
@@ -103,6 +106,7 @@ impl Partition {
         let (members, locks) = (child(path, MEMBERS), child(path, LOCKS));
         // What waits to be taken by the program can still be given up.
         let (offers, shares) = mpsc::channel(1);
+        let departure = Departure::new();
         let mut tasks = JoinSet::new();
         let mut sharing = Sharing { id: id.clone(), resources: Vec::new() };
         for resource in resources {
@@ -111,12 +115,13 @@ impl Partition {
                 true => child(&locks, &format!("{resource}-{id}")),
                 false => child(&locks, &resource),
             };
-            let lock = Lock::new(&sessions, lock).label(id.as_str());
+            let lock = Lock::new(&sessions, lock).label(id.as_str()).with_pass(departure.pass());
             sharing.resources.push((resource.clone(), due));
             tasks.spawn(Contest { resource, lock, is_due, offers: offers.clone() }.run());
         }
         tasks.spawn(sharing.run(Group::of(&sessions, &members), offers));
-        Self { member: GroupMember::join(sessions, members, id, ""), shares, tasks }
+        let member = GroupMember::join(sessions, members, id, "");
+        Self { member, shares, tasks, departure }
     }
 
     /// Waits for a resource that this member has from now on; also again, after it was given up. A program
@@ -125,25 +130,32 @@ impl Partition {
     /// # Errors
     /// What ended its part: the end of the session, and those of every create and read.
     pub async fn next(&mut self) -> Result<Share, Error> {
-        let next = tokio::select! {
+        let mut next = tokio::select! {
             biased;
             next = self.shares.recv() => next.unwrap_or_else(|| Err(ClientError::Closed.into())),
             error = self.member.over() => Err(error),
         };
-        if next.is_err() {
-            self.tasks.abort_all();
+        match &mut next {
+            // It is for the program to give it up from now on.
+            Ok(share) => share.hold.forget_pass(),
+            Err(_) => self.tasks.abort_all(),
         }
         next
     }
 
-    /// Leaves, and waits until that is done. What the program still has is recalled, and its own to give
-    /// up.
+    /// Leaves, and waits until that is done: the member is gone, and so are its places in lines. What the program
+    /// still has is recalled, and its own to give up.
     ///
     /// # Errors
     /// What made that uncertain, or ended its part before.
-    pub async fn leave(mut self) -> Result<(), Error> {
-        self.tasks.shutdown().await;
-        self.member.leave().await
+    pub async fn leave(self) -> Result<(), Error> {
+        let Self { member, shares, mut tasks, departure } = self;
+        tasks.shutdown().await;
+        // What was offered and not taken is given up, too.
+        drop(shares);
+        let left = member.leave().await;
+        departure.complete().await?;
+        left
     }
 }
 

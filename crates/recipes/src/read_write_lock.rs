@@ -117,7 +117,7 @@ impl ReadWriteLock {
 
     async fn acquire_in(&self, client: &Client, kinds: Kinds, turn: Turn) -> Result<Hold, Error> {
         let kind = self.naming.kind(kinds);
-        let claim = Claim::stake(client, &self.path, kind, &self.label).await?;
+        let claim = Claim::stake(client, &self.path, kind, &self.label, None).await?;
         line::wait(&claim, KINDS, turn).await?;
         Ok(Hold::new(claim))
     }
@@ -137,7 +137,7 @@ impl ReadWriteLock {
         turn: Turn,
     ) -> Result<Option<Hold>, Error> {
         let kind = self.naming.kind(kinds);
-        let claim = Claim::stake(client, &self.path, kind, &self.label).await?;
+        let claim = Claim::stake(client, &self.path, kind, &self.label, None).await?;
         if line::obstacle(&claim, KINDS, turn).await?.is_none() {
             return Ok(Some(Hold::new(claim)));
         }

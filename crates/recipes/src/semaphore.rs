@@ -108,7 +108,7 @@ impl Semaphore {
 
     async fn acquire_in(&self, client: &Client) -> Result<Hold, Error> {
         let first_in_line = self.waiting(client).acquire().await?;
-        let claim = Claim::stake(client, &self.holding(), KINDS[0], &self.label).await?;
+        let claim = Claim::stake(client, &self.holding(), KINDS[0], &self.label, None).await?;
         self.wait_for_room(&claim).await?;
         first_in_line.release().await?;
         Ok(Hold::new(claim))
@@ -118,7 +118,7 @@ impl Semaphore {
         let Some(first_in_line) = self.waiting(client).try_acquire().await? else {
             return Ok(None);
         };
-        let claim = Claim::stake(client, &self.holding(), KINDS[0], &self.label).await?;
+        let claim = Claim::stake(client, &self.holding(), KINDS[0], &self.label, None).await?;
         let line = line::look(client, claim.directory(), KINDS).await?;
         let is_held = self.has_room(&claim, &line)?;
         if !is_held {

@@ -2,6 +2,7 @@
 
 mod fixture;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use reefkeeper_client::{Client, Error as ClientError, SessionState, Sessions};
@@ -10,7 +11,7 @@ use reefkeeper_recipes::{
 };
 use tokio::sync::oneshot;
 
-use self::fixture::{Clerk, Fixture, children, disconnected, gone, in_state};
+use self::fixture::{Clerk, Fixture, children, disconnected, gone, in_state, settled};
 
 const PATH: &str = "/elections/a";
 
@@ -251,6 +252,52 @@ async fn a_candidate_with_names_of_kazoo_leads_before_those_who_came_later() {
     assert_eq!(led, Ok(Led::Finished(())));
     let following = following.expect("it led").await.expect("ran");
     assert_eq!(following, Ok(Led::Finished("done")));
+}
+
+#[tokio::test]
+async fn who_leaves_the_line_has_left_it() {
+    let fixture = Fixture::start();
+    let mut leader = LeaderLatch::join(fixture.client().await, PATH, "leader");
+    led(&mut leader).await;
+    let (wire, client) = fixture.wired_client().await;
+    let other = fixture.client().await;
+    let waiting = LeaderLatch::join(&client, PATH, "waiting");
+    children(&other, PATH, 2).await;
+    settled(&client).await;
+    wire.deafen();
+    let mut leaving = pin!(waiting.leave());
+    // Nobody has answered yet.
+    let so_long = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        left = &mut leaving => panic!("{left:?}"),
+        () = so_long => {}
+    }
+    wire.mend();
+    leaving.await.expect("left");
+    assert_eq!(client.get_children(PATH).await.expect("answered").names.len(), 1);
+}
+
+#[tokio::test]
+async fn who_leaves_while_it_joins_has_left() {
+    let fixture = Fixture::start();
+    let mut leader = LeaderLatch::join(fixture.client().await, PATH, "leader");
+    led(&mut leader).await;
+    let (wire, client) = fixture.wired_client().await;
+    let other = fixture.client().await;
+    wire.deafen();
+    let joining = LeaderLatch::join(&client, PATH, "joining");
+    children(&other, PATH, 2).await;
+    let mend = async {
+        tokio::task::yield_now().await;
+        wire.mend();
+    };
+    let (left, ()) = tokio::join!(joining.leave(), mend);
+    left.expect("left");
+    assert_eq!(client.get_children(PATH).await.expect("answered").names.len(), 1);
 }
 
 #[tokio::test]

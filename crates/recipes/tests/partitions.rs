@@ -240,3 +240,17 @@ async fn what_somebody_deleted_is_asked_for_again() {
     let next = take(&mut one, 1).await.remove(0);
     assert!(next.hold().token() > contenders[1].token);
 }
+
+#[tokio::test]
+async fn who_leaves_has_left_every_line() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let path = lock("a");
+    let held = Lock::new(&other, &path).acquire().await.expect("held");
+    let client = fixture.client().await;
+    let leaving = Partition::join(&client, PATH, "leaving", ["a"]);
+    children(&other, &path, 2).await;
+    leaving.leave().await.expect("left");
+    assert_eq!(client.get_children(&path).await.expect("answered").names.len(), 1);
+    held.release().await.expect("released");
+}
