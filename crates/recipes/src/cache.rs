@@ -101,7 +101,7 @@ pub enum CacheEvent {
 /// - *The connection is lost*: the cache keeps what it has and is [`Freshness::Stale`]. When a server is
 ///   found it reads everything again, and tells the difference as events.
 /// - *The session expires*: the same, in the next one, if the [`Sessions`] are renewed.
-/// - *A znode may not be read*: the cache does not have it.
+/// - *A znode may not be read*: the cache does not have it, and need not have what is below it.
 /// - *The server has no quorum*, and the client was built to be content with that: the cache has what that
 ///   server knows, which may be older than what the session before has seen.
 ///
@@ -405,19 +405,31 @@ impl Follower {
 
     /// The paths of all znodes in scope.
     async fn list(&self, client: &Client) -> Result<Vec<String>, ClientError> {
-        let listed = match self.scope {
-            Scope::Node => return Ok(vec![self.path.clone()]),
-            Scope::Children => {
-                let children = client.patiently(|| client.get_children(&self.path)).await;
-                let path = |name: &String| child(&self.path, name);
-                children.map(|children| children.names.iter().map(path).collect())
-            }
-            Scope::Tree => client.list_subtree(&self.path).await,
-        };
-        match listed {
-            Err(ClientError::Refused(ErrorCode::NoNode)) => Ok(Vec::new()),
-            listed => listed,
+        match self.scope {
+            Scope::Node => Ok(vec![self.path.clone()]),
+            Scope::Children => children(client, &self.path).await,
+            Scope::Tree => self.list_tree(client).await,
         }
+    }
+
+    /// As [`Client::list_subtree`], but without what is below znodes that may not be read.
+    async fn list_tree(&self, client: &Client) -> Result<Vec<String>, ClientError> {
+        let mut listed = vec![self.path.clone()];
+        let mut next = 0;
+        while next < listed.len() {
+            let mut lists = JoinSet::new();
+            for path in listed.iter().skip(next).take(READS_MAX) {
+                let (client, path) = (client.clone(), path.clone());
+                lists.spawn(async move { children(&client, &path).await });
+            }
+            next += lists.len();
+            while let Some(outcome) = lists.join_next().await {
+                // They do not panic, and end only with this future.
+                let Ok(children) = outcome else { continue };
+                listed.extend(children?);
+            }
+        }
+        Ok(listed)
     }
 }
 
@@ -433,6 +445,15 @@ async fn synced_unless_read_only(client: &Client, path: &str) -> Result<(), Clie
             Err(error) if error.is_transient() => {}
             outcome => return outcome,
         }
+    }
+}
+
+/// The paths of the children of a znode; none if it is not there, or may not be read.
+async fn children(client: &Client, path: &str) -> Result<Vec<String>, ClientError> {
+    match client.patiently(|| client.get_children(path)).await {
+        Ok(children) => Ok(children.names.iter().map(|name| child(path, name)).collect()),
+        Err(ClientError::Refused(ErrorCode::NoNode | ErrorCode::NoAuth)) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

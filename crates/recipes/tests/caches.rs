@@ -2,7 +2,9 @@
 
 mod fixture;
 
-use reefkeeper_client::{Client, CreateMode, Error as ClientError, SessionState};
+use reefkeeper_client::{
+    AclList, Client, CreateMode, CreateOptions, Error as ClientError, SessionState,
+};
 use reefkeeper_recipes::{Cache, CacheEvent, CacheEvents, Error, Freshness};
 
 use self::fixture::{Clerk, Fixture, disconnected, in_state};
@@ -186,6 +188,35 @@ async fn who_waits_for_changes_learns_that_there_will_be_none() {
     // What happened before is told first.
     assert_eq!(told(&mut late).await, format!("+ {PATH} 1"));
     assert_eq!(late.next().await, None);
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_is_left_out() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    other.add_auth("digest", "other:secret").await.expect("authenticated");
+    for path in ["/a", "/a/open"] {
+        create(&other, path, "1").await;
+    }
+    let secret = CreateOptions::new(CreateMode::Persistent).acl(AclList::creator());
+    other.create("/a/secret", "1", secret).await.expect("created");
+    create(&other, "/a/secret/below", "1").await;
+    let (wire, client) = fixture.wired_client().await;
+    let cache = Cache::of_tree(&client, "/a");
+    cache.synced().await.expect("synced");
+    assert_eq!(paths(&cache), ["/a", "/a/open"]);
+    // And when everything is read again.
+    wire.cut();
+    disconnected(&client).await;
+    create(&other, "/a/later", "1").await;
+    wire.mend();
+    let mut events = cache.events();
+    assert_eq!(told(&mut events).await, "+ /a/later 1");
+    cache.synced().await.expect("synced");
+    assert_eq!(paths(&cache), ["/a", "/a/later", "/a/open"]);
+    let of_children = Cache::of_children(&client, "/a/secret");
+    of_children.synced().await.expect("synced");
+    assert_eq!(paths(&of_children), Vec::<String>::new());
 }
 
 #[tokio::test]
