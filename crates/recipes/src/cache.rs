@@ -1,11 +1,12 @@
 //! A copy of a part of the tree that follows its changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use reefkeeper_client::{
     Change, Client, Data, Error as ClientError, ErrorCode, EventKind, SessionState, Sessions,
-    WatchEvent, WatchMode,
+    States, WatchEvent, WatchMode,
 };
 use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -312,10 +313,13 @@ impl Follower {
         loop {
             let client = self.sessions.current();
             match self.follow(&client, is_renewed).await {
-                Ok(()) => debug!(path = %self.path, "sets the watch of a cache again"),
+                Ok(()) => {
+                    debug!(path = %self.path, "sets the watch of a cache again");
+                    self.show_stale();
+                }
                 Err(error) if self.sessions.go_on_after(&error) => {
                     is_renewed = true;
-                    self.freshness.send_replace(Freshness::Stale);
+                    self.show_stale();
                 }
                 Err(error) => {
                     warn!(path = %self.path, %error, "a cache follows no changes anymore");
@@ -326,33 +330,57 @@ impl Follower {
         }
     }
 
-    /// Follows the changes until the watch ends.
+    /// Follows the changes until the watch ends. Whether the connection is lost is seen to all the time, for
+    /// whatever is read may wait for a server.
     async fn follow(&self, client: &Client, is_renewed: bool) -> Result<(), ClientError> {
+        tokio::select! {
+            outcome = self.follow_changes(client, is_renewed) => outcome,
+            never = self.show_lost_connections(client.states()) => match never {},
+        }
+    }
+
+    async fn show_lost_connections(&self, mut states: States) -> Infallible {
+        loop {
+            // It is fresh again when everything was read again.
+            if !states.current().is_connected() {
+                self.show_stale();
+            }
+            if states.changed().await.is_none() {
+                // The end of the session ends what is read.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn follow_changes(&self, client: &Client, is_renewed: bool) -> Result<(), ClientError> {
         let mode = match self.scope {
             Scope::Node => WatchMode::Persistent,
             Scope::Children | Scope::Tree => WatchMode::PersistentRecursive,
         };
         let mut watch = client.patiently(|| client.add_watch(&self.path, mode)).await?;
-        let mut states = client.states();
         if is_renewed && !mutant::active(47) {
             // A session is served by who knows what it has seen; of what the one before it has seen, nobody knows.
             synced_unless_read_only(client, &self.path).await?;
         }
         self.load(client).await?;
         loop {
-            // It is fresh again when everything was read again.
-            if !states.current().is_connected() {
-                self.freshness.send_replace(Freshness::Stale);
-            }
-            tokio::select! {
-                change = watch.next() => match change {
-                    Some(Change::Event(event)) => self.on_event(client, &event).await?,
-                    Some(Change::Gap) => self.load(client).await?,
-                    None => return client.connected().await,
-                },
-                _ = states.changed(), if !states.current().is_over() => {}
+            match watch.next().await {
+                Some(Change::Event(event)) => self.on_event(client, &event).await?,
+                Some(Change::Gap) => self.load(client).await?,
+                None => return client.connected().await,
             }
         }
+    }
+
+    /// What was never fresh is not stale.
+    fn show_stale(&self) {
+        self.freshness.send_if_modified(|freshness| {
+            let is_fresh = *freshness == Freshness::Fresh;
+            if is_fresh {
+                *freshness = Freshness::Stale;
+            }
+            is_fresh
+        });
     }
 
     async fn on_event(&self, client: &Client, event: &WatchEvent) -> Result<(), ClientError> {
@@ -379,6 +407,9 @@ impl Follower {
 
     /// Reads everything, and tells what has changed since the last time.
     async fn load(&self, client: &Client) -> Result<(), ClientError> {
+        let mut states = client.states();
+        // Only what comes after this matters.
+        has_moved(&mut states).await;
         let paths = self.list(client).await?;
         let mut found = BTreeSet::new();
         for some in paths.chunks(READS_MAX) {
@@ -399,7 +430,10 @@ impl Follower {
         if !mutant::active(23) {
             self.shared.retain(&found);
         }
-        self.freshness.send_replace(Freshness::Fresh);
+        // Of changes between two connections no watch tells: a gap follows, and everything is read again.
+        if !has_moved(&mut states).await {
+            self.freshness.send_replace(Freshness::Fresh);
+        }
         Ok(())
     }
 
@@ -445,6 +479,16 @@ async fn synced_unless_read_only(client: &Client, path: &str) -> Result<(), Clie
             Err(error) if error.is_transient() => {}
             outcome => return outcome,
         }
+    }
+}
+
+/// Whether the connection was lost, or found, since this was asked last.
+async fn has_moved(states: &mut States) -> bool {
+    tokio::select! {
+        biased;
+        // Without a pause for others, which would look as if nothing had happened.
+        _ = tokio::task::unconstrained(states.changed()) => true,
+        () = std::future::ready(()) => false,
     }
 }
 

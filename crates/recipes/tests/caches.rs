@@ -2,14 +2,20 @@
 
 mod fixture;
 
+use std::time::Duration;
+
 use reefkeeper_client::{
     AclList, Client, CreateMode, CreateOptions, Error as ClientError, SessionState,
 };
 use reefkeeper_recipes::{Cache, CacheEvent, CacheEvents, Error, Freshness};
+use tokio::time::timeout;
 
-use self::fixture::{Clerk, Fixture, disconnected, in_state};
+use self::fixture::{Clerk, Fixture, GET_DATA, disconnected, in_state};
 
 const PATH: &str = "/caches/a";
+
+/// Longer than any of this takes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
 
 async fn create(client: &Client, path: &str, data: &str) {
     client.create(path, data, CreateMode::Persistent).await.expect("created");
@@ -217,6 +223,32 @@ async fn what_may_not_be_read_is_left_out() {
     let of_children = Cache::of_children(&client, "/a/secret");
     of_children.synced().await.expect("synced");
     assert_eq!(paths(&of_children), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn it_is_stale_while_an_answer_is_missing_and_the_connection_lost() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    create(&other, "/a", "1").await;
+    let (clerk, client) = fixture.client_of_a_clerk().await;
+    let cache = Cache::of_node(&client, "/a");
+    cache.synced().await.expect("synced");
+    let mut events = cache.events();
+    clerk.keep_the_answer(GET_DATA);
+    other.set_data("/a", "2", None).await.expect("set");
+    clerk.played(1).await;
+    assert_eq!(cache.freshness(), Freshness::Fresh);
+    clerk.cut();
+    let stale = async {
+        while cache.freshness() != Freshness::Stale {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, stale).await.expect("it says so during the outage");
+    other.set_data("/a", "3", None).await.expect("set");
+    clerk.mend();
+    assert_eq!(told(&mut events).await, "~ /a 1 -> 3");
+    cache.synced().await.expect("synced");
 }
 
 #[tokio::test]
