@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use reefkeeper_client::{
     Change, Client, Data, Error as ClientError, ErrorCode, EventKind, SessionState, Sessions,
-    States, WatchEvent, WatchMode,
+    States, WatchEvent, WatchMode, Zxid,
 };
 use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -288,6 +288,14 @@ impl Shared {
         }
     }
 
+    /// Removes what was there before that transaction deleted it; not what was read of the time after it.
+    fn remove_as_of(&self, path: &str, deleted: Zxid) {
+        let is_gone = |entry: &Arc<Entry>| entry.data.stat.czxid < deleted;
+        if self.read().get(path).is_some_and(is_gone) {
+            self.remove(path);
+        }
+    }
+
     /// Removes everything that is not among these.
     fn retain(&self, paths: &BTreeSet<String>) {
         let gone: Vec<String> =
@@ -392,15 +400,18 @@ impl Follower {
         if !is_in_scope {
             return Ok(());
         }
-        match event.kind {
-            EventKind::NodeCreated | EventKind::NodeDataChanged => {
+        match (event.kind, event.zxid) {
+            // What was read for an event before may be the znode that came after this one had gone.
+            (EventKind::NodeDeleted, Some(deleted)) => {
+                self.shared.remove_as_of(&event.path, deleted);
+            }
+            (EventKind::NodeCreated | EventKind::NodeDataChanged | EventKind::NodeDeleted, _) => {
                 match read(client, &event.path).await? {
                     Some(data) => self.shared.put(&event.path, data),
                     None => self.shared.remove(&event.path),
                 }
             }
-            EventKind::NodeDeleted => self.shared.remove(&event.path),
-            EventKind::NodeChildrenChanged => {}
+            (EventKind::NodeChildrenChanged, _) => {}
         }
         Ok(())
     }

@@ -252,6 +252,33 @@ async fn it_is_stale_while_an_answer_is_missing_and_the_connection_lost() {
 }
 
 #[tokio::test]
+async fn a_znode_that_was_made_again_is_not_told_to_be_gone() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    create(&other, "/a", "1").await;
+    let (wire, client) = fixture.wired_client().await;
+    let cache = Cache::of_node(&client, "/a");
+    cache.synced().await.expect("synced");
+    let mut events = cache.events();
+    // All in one transaction.
+    let transaction = other.transaction().set_data("/a", "2", None).delete("/a", None);
+    let made = transaction.create("/a", "3", CreateMode::Persistent).commit().await;
+    made.expect("committed");
+    assert_eq!(told(&mut events).await, "~ /a 1 -> 3");
+    other.set_data("/a", "4", None).await.expect("set");
+    assert_eq!(told(&mut events).await, "~ /a 3 -> 4");
+    // One after the other, before the cache hears of the first.
+    wire.deafen();
+    other.set_data("/a", "5", None).await.expect("set");
+    other.delete("/a", None).await.expect("deleted");
+    create(&other, "/a", "6").await;
+    wire.mend();
+    assert_eq!(told(&mut events).await, "~ /a 4 -> 6");
+    other.delete("/a", None).await.expect("deleted");
+    assert_eq!(told(&mut events).await, "- /a");
+}
+
+#[tokio::test]
 async fn a_next_session_without_a_quorum_reads_what_there_is() {
     let fixture = Fixture::start();
     let other = fixture.client().await;
