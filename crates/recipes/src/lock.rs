@@ -18,7 +18,7 @@ const KINDS: Kinds = &["lock-", "__lock__"];
 /// A lock that one at a time holds, in the order in which they came.
 ///
 /// Each contender has an ephemeral sequential znode below the lock's path, and waits for the one
-/// before to go. Not reentrant: who holds it and asks again waits for itself.
+/// before to go. Not reentrant, other than Curator's mutex: who holds it and asks again waits for itself.
 ///
 /// ```
 /// # fixture::example(async |ensemble| {

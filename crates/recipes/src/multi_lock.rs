@@ -24,7 +24,8 @@ use crate::mutant;
 /// ```
 ///
 /// What happens when things go wrong is as with [`Lock`], for each of them: one may be lost while
-/// the others are held.
+/// the others are held. Who waits no longer drops the future, as `tokio::time::timeout` does: what
+/// was held until then, and the place in line for the next, are given up.
 #[derive(Clone, Debug)]
 pub struct MultiLock {
     /// In the order of their paths, each path once.

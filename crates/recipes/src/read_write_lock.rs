@@ -36,7 +36,11 @@ const KINDS: Kinds = &["__WRIT__", "__lock__", "__READ__", "__rlock__"];
 /// ```
 ///
 /// What happens when things go wrong is as with [`crate::Lock`]. A writer's token is higher than
-/// those of all readers and writers before it.
+/// those of all readers and writers before it. Not reentrant, other than Curator's: a holder that asks
+/// again waits for itself, unless it reads and nobody is in between.
+///
+/// Who waits no longer drops the future, as `tokio::time::timeout` does: the place in line is given up,
+/// also when the answer to its creation is still missing.
 ///
 /// The layout is that of Curator's `InterProcessReadWriteLock`, with which it can be shared; with
 /// [`Naming::Kazoo`] it is that of kazoo's `ReadLock` and `WriteLock`. For all three at the same time

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reefkeeper_client::{CreateMode, Error as ClientError, ErrorCode, SessionState};
-use reefkeeper_recipes::{Certainty, Error, FencingToken, Lock, Loss, MultiLock, Naming};
+use reefkeeper_recipes::{
+    Certainty, Error, FencingToken, Lock, Loss, MultiLock, Naming, ReadWriteLock,
+};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -363,4 +365,36 @@ async fn a_place_that_could_not_be_looked_for_is_given_up() {
     let refused = ClientError::Refused(ErrorCode::ThrottledOp);
     assert_eq!(hold.map(drop), Err(Error::Client(refused)));
     timeout(LONG, children(&other, PATH, 0)).await.expect("nothing is left behind");
+}
+
+#[tokio::test]
+async fn time_limits_from_outside_leave_nothing_behind() {
+    let fixture = Fixture::start();
+    let other = fixture.client().await;
+    let (wire, client) = fixture.wired_client().await;
+    let (one, two, three) = ("/locks/one", "/locks/two", "/locks/three");
+    let held = Lock::new(&other, two).acquire().await.expect("held");
+    let writing = ReadWriteLock::new(&other, three).write().await.expect("held");
+    let both = MultiLock::new([one, two].map(|path| Lock::new(&client, path)));
+    let shared = ReadWriteLock::new(&client, three);
+    let brief = Duration::from_millis(20);
+    assert!(timeout(brief, both.acquire()).await.is_err());
+    assert!(timeout(brief, shared.read()).await.is_err());
+    for (path, count) in [(one, 0), (two, 1), (three, 1)] {
+        children(&other, path, count).await;
+    }
+    // Nor when it is over before an answer has come.
+    wire.deafen();
+    assert!(timeout(brief, both.acquire()).await.is_err());
+    assert!(timeout(brief, shared.write()).await.is_err());
+    for (path, count) in [(one, 1), (two, 1), (three, 2)] {
+        children(&other, path, count).await;
+    }
+    wire.cut();
+    wire.mend();
+    for (path, count) in [(one, 0), (two, 1), (three, 1)] {
+        children(&other, path, count).await;
+    }
+    held.release().await.expect("released");
+    writing.release().await.expect("released");
 }
