@@ -10,7 +10,7 @@ use ordeal::simulated;
 use crate::{number, option, say};
 
 /// Runs in which a bug has to be found.
-const SCHEDULES: u64 = 2000;
+const SCHEDULES: u64 = 6000;
 
 /// How a search ended.
 struct Fate {

@@ -81,7 +81,7 @@ impl Outside {
         plan.faults.spare_disks();
         // There is no client of the world that could fall silent.
         plan.faults.silence = 0;
-        if tape.chance(300) {
+        if tape.chance(500) {
             // They see the tree as it is at their server, though what they were before has seen more.
             plan.ensemble.local_sessions = LocalSessions::Upgradable;
         }

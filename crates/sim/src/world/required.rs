@@ -89,7 +89,7 @@ pub(super) const OF_CHANGES: &[(&str, u64)] = &[
     ("crash before storing memberships", 50),
     ("crash after storing memberships", 50),
     ("crash before CommitAndActivate", 20),
-    ("crash after CommitAndActivate came", 20),
+    ("crash after CommitAndActivate came", 12),
     ("server switched on", 5_000),
     ("server switched off", 200),
 ];
