@@ -4,9 +4,9 @@ use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, Ses
 
 use crate::error::Error;
 use crate::mutant;
+use crate::passing::is_passing;
 use crate::renewed::in_each;
 use crate::tree_path;
-use crate::waiting::{is_passing, synced, writable};
 
 /// What a counter's znode holds.
 const COUNT: &str = "number of eight bytes";
@@ -135,7 +135,7 @@ impl AtomicValue {
     /// Before another try: the read may have been from a server that has not caught up with the one
     /// that refused the write.
     async fn catch_up(&self, client: &Client) -> Result<(), ClientError> {
-        synced(client, &self.path).await
+        client.patiently(|| client.sync(&self.path)).await
     }
 
     /// Sets it once, and finds out what became of it when the answer is lost.
@@ -171,7 +171,7 @@ impl AtomicValue {
                     {
                         return Ok(Set::Stale);
                     }
-                    writable(client).await?;
+                    client.writable().await?;
                 }
                 outcome => return outcome,
             }
@@ -190,7 +190,7 @@ impl AtomicValue {
         lost: &ClientError,
     ) -> Result<bool, ClientError> {
         let settled = async {
-            synced(client, &self.path).await?;
+            client.patiently(|| client.sync(&self.path)).await?;
             read(client, &self.path).await
         };
         // Without the session nobody will ever know: what it sent may still be done.

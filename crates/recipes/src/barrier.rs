@@ -5,7 +5,6 @@ use reefkeeper_client::{Client, CreateMode, Error as ClientError, ErrorCode, Eve
 use crate::error::Error;
 use crate::mutant;
 use crate::renewed::in_each;
-use crate::waiting::synced;
 
 /// A gate that holds everybody up who comes to it, from when somebody closes it until somebody opens
 /// it.
@@ -92,7 +91,7 @@ impl Barrier {
     async fn passed_in(&self, client: &Client) -> Result<(), ClientError> {
         if !mutant::active(27) {
             // A server that lags behind may not know yet that it is closed.
-            synced(client, &self.path).await?;
+            client.patiently(|| client.sync(&self.path)).await?;
         }
         loop {
             let (stat, watch) = client.patiently(|| client.exists_and_watch(&self.path)).await?;

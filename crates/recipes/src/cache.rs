@@ -14,8 +14,8 @@ use tracing::{debug, warn};
 
 use crate::error::Error;
 use crate::mutant;
+use crate::passing::is_not_read_only;
 use crate::tree_path::{child, parent};
-use crate::waiting::is_not_read_only;
 
 /// Events kept for a subscriber that does not take them; what comes on top is told as one gap.
 const EVENTS_MAX: usize = 1024;

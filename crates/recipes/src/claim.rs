@@ -8,7 +8,6 @@ use crate::departure::Pass;
 use crate::mutant;
 use crate::protected::{NotCreated, Protection};
 use crate::tree_path;
-use crate::waiting::{is_passing, writable};
 
 /// A place in a line that is given up when it is dropped, at the latest.
 ///
@@ -141,17 +140,7 @@ async fn clean_up(
 
 /// Deletes what only this session creates, whatever becomes of the connection.
 async fn delete(client: &Client, path: &str) -> Result<(), Error> {
-    let outcome = loop {
-        match client.delete(path, None).await {
-            Err(error) if is_passing(&error) => {
-                if let Err(end) = writable(client).await {
-                    break Err(end);
-                }
-            }
-            outcome => break outcome,
-        }
-    };
-    match outcome {
+    match client.insistently(|| client.delete(path, None)).await {
         Err(Error::Refused(ErrorCode::NoNode) | Error::Closed) => Ok(()),
         Err(error) if error.is_session_expired() => Ok(()),
         outcome => outcome,

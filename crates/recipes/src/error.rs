@@ -3,6 +3,19 @@
 use thiserror::Error;
 
 /// Why a recipe has no result.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::{Client, CreateMode};
+/// use reefkeeper_recipes::{Counter, Error};
+///
+/// let client = Client::connect(ensemble).await?;
+/// client.create("/visits", "many", CreateMode::Persistent).await?;
+/// let Err(error) = Counter::new(&client, "/visits").add(1).await else { panic!("no number") };
+/// assert!(matches!(error, Error::Unreadable { .. }) && !error.may_have_happened());
+/// assert_eq!(error.to_string(), "/visits holds no number of eight bytes");
+/// # Ok(()) });
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -8,8 +8,8 @@ use tokio::time::sleep;
 use crate::cache::{Cache, CacheEvent, CacheEvents, Freshness};
 use crate::error::Error;
 use crate::mutant;
+use crate::passing::is_not_read_only;
 use crate::tree_path::child;
-use crate::waiting::{is_not_read_only, writable};
 
 /// What is known of a member of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -144,7 +144,7 @@ impl FailureDetector {
         match look.await {
             Ok(stat) => Ok(stat.is_none()),
             // Without a leader nobody knows.
-            Err(error) if is_not_read_only(&error) => match writable(&client).await {
+            Err(error) if is_not_read_only(&error) => match client.writable().await {
                 Ok(()) => Ok(false),
                 Err(end) if self.sessions.go_on_after(&end) => Ok(false),
                 Err(end) => Err(end.into()),

@@ -21,6 +21,20 @@ pub(crate) const REVOKE: &[u8] = b"__REVOKE__";
 ///
 /// It is the czxid of the holder's znode. Of two holders of an exclusive lock the later one has the
 /// higher token, also across elections and reconfigurations of the ensemble.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::Client;
+/// use reefkeeper_recipes::Lock;
+///
+/// let client = Client::connect(ensemble).await?;
+/// let lock = Lock::new(&client, "/locks/printer");
+/// let first = lock.acquire().await?;
+/// let before = first.token();
+/// first.release().await?;
+/// assert!(lock.acquire().await?.token() > before, "the printer takes nothing lower anymore");
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FencingToken(Zxid);
 
@@ -76,6 +90,23 @@ pub enum Loss {
 /// can know: see [`Self::certainty`] and [`Self::in_doubt`].
 ///
 /// Dropping it gives it up in the background; [`Self::release`] waits for that.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::Client;
+/// use reefkeeper_recipes::{Certainty, Lock};
+///
+/// let client = Client::connect(ensemble).await?;
+/// let hold = Lock::new(&client, "/locks/report").acquire().await?;
+/// assert_eq!(hold.certainty(), Certainty::Held);
+/// tokio::select! {
+///     // The token goes along with each write, so that who takes it can refuse one that comes too late.
+///     () = write_report(hold.token().to_u64()) => hold.release().await?,
+///     why = hold.lost() => println!("somebody else may write it: {why:?}"),
+/// }
+/// # Ok(()) });
+/// # async fn write_report(_: u64) {}
+/// ```
 #[derive(Debug)]
 #[must_use = "it is given up when it is dropped"]
 pub struct Hold {

@@ -75,6 +75,7 @@ mod multi_lock;
 mod mutant;
 mod naming;
 mod partition;
+mod passing;
 mod persistent_ephemeral;
 mod persistent_ttl;
 mod protected;
@@ -89,7 +90,6 @@ mod shelf;
 mod tasks;
 mod tree_path;
 mod two_phase_commit;
-mod waiting;
 mod watched;
 mod worker_ids;
 

@@ -6,6 +6,17 @@ use crate::line::Kinds;
 /// know their own library's names only.
 ///
 /// Participants of this crate know both, so that they get on with one another whatever each has chosen.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::Client;
+/// use reefkeeper_recipes::{Lock, Naming};
+///
+/// let client = Client::connect(ensemble).await?;
+/// let lock = Lock::new(&client, "/locks/shared-with-python").naming(Naming::Kazoo);
+/// assert!(lock.acquire().await?.path().contains("__lock__"));
+/// # Ok(()) });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Naming {
     /// The names of Curator: `lock-` for locks, `__WRIT__` and `__READ__` for writers and readers.

@@ -10,8 +10,8 @@ use tracing::{info, warn};
 
 use crate::error::Error;
 use crate::mutant;
+use crate::passing::{is_not_read_only, is_passing};
 use crate::tree_path::parent;
-use crate::waiting::{is_not_read_only, is_passing, synced, writable};
 
 /// Whether the znode is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -207,7 +207,7 @@ impl Keeper {
     /// As [`Self::keep_in`]; also until a server is found that takes writes.
     async fn keep_while_writable(&mut self, client: &Client) -> Result<(), ClientError> {
         match self.keep_in(client).await {
-            Err(error) if is_not_read_only(&error) => writable(client).await,
+            Err(error) if is_not_read_only(&error) => client.writable().await,
             kept => kept,
         }
     }
@@ -277,7 +277,7 @@ impl Keeper {
     /// It looks again when an answer was lost: ours may be gone, and that of who waited for this in its place.
     async fn remove_from(&self, client: &Client) -> Result<(), ClientError> {
         while !client.state().is_over() {
-            synced(client, &self.path).await?;
+            client.patiently(|| client.sync(&self.path)).await?;
             let stat = client.patiently(|| client.exists(&self.path)).await?;
             if !stat.is_some_and(|stat| is_of(client, &stat)) {
                 return Ok(());

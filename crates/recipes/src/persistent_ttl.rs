@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::mutant;
 use crate::persistent_ephemeral::Presence;
 use crate::tree_path::{child, parent};
-use crate::waiting::synced;
 
 /// The child whose data is set again and again: Curator's name for it.
 const TOUCHED: &str = "touch";
@@ -130,7 +129,7 @@ impl PersistentTtl {
         drop((&mut self.task).await);
         let client = self.sessions.current();
         // What the task has asked for is done before.
-        synced(&client, &self.path).await?;
+        client.patiently(|| client.sync(&self.path)).await?;
         for path in [child(&self.path, TOUCHED), self.path.clone()] {
             match client.insistently(|| client.delete(&path, None)).await {
                 Ok(()) | Err(ClientError::Refused(ErrorCode::NoNode)) => {}

@@ -8,8 +8,8 @@ use reefkeeper_client::{Client, CreateMode, Created, Error, ErrorCode, Payload};
 
 use crate::guid::Guid;
 use crate::mutant;
+use crate::passing::is_passing;
 use crate::tree_path::child;
-use crate::waiting::{is_passing, synced, writable};
 
 /// What a protected name begins with, before the GUID.
 const MARK: &str = "_c_";
@@ -69,7 +69,7 @@ impl Protection {
             let lost =
                 Some(failed).filter(|failed| failed.may_have_happened() && !mutant::active(8));
             let found = async {
-                writable(client).await?;
+                client.writable().await?;
                 match lost {
                     Some(_) => self.find(client, directory).await,
                     None => Ok(None),
@@ -92,7 +92,7 @@ impl Protection {
         // A request of an earlier connection may be on its way through the ensemble: what this
         // session asks the leader comes after it, and a later one is refused since the session has
         // moved.
-        synced(client, directory).await?;
+        client.patiently(|| client.sync(directory)).await?;
         let children = match client.patiently(|| client.get_children(directory)).await {
             Err(Error::Refused(ErrorCode::NoNode)) => return Ok(None),
             children => children?,

@@ -23,10 +23,10 @@ use crate::error::Error;
 use crate::guid::Guid;
 use crate::hold::FencingToken;
 use crate::mutant;
+use crate::passing::is_passing;
 use crate::queue::Due;
 use crate::renewed::in_each;
 use crate::tree_path::child;
-use crate::waiting::{is_passing, synced, writable};
 
 /// Where the items are.
 const ENTRIES: &str = "entries";
@@ -223,6 +223,22 @@ fn is_before_a_number(prefix: &str) -> bool {
 /// else takes it as long as the session goes on.
 ///
 /// Dropping it gives it back in the background.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::Client;
+/// use reefkeeper_recipes::Queue;
+///
+/// let client = Client::connect(ensemble).await?;
+/// let mails = Queue::new(&client, "/outbox");
+/// mails.put("hello").await?;
+/// mails.take().await?.give_back().await?;
+/// let mail = mails.take().await?;
+/// assert_eq!(mail.data(), b"hello");
+/// mail.done().await?;
+/// assert!(mails.is_empty().await?);
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 #[must_use = "an item that is dropped is given back"]
 pub struct Taken {
@@ -289,7 +305,7 @@ impl Taken {
                     if error.may_have_happened() && !mutant::active(10) {
                         lost = Some(error);
                     }
-                    writable(&client).await.map_err(|end| lost.clone().unwrap_or(end))?;
+                    client.writable().await.map_err(|end| lost.clone().unwrap_or(end))?;
                 }
                 // Nobody else deletes the mark, so this did before.
                 Err(ClientError::Aborted { code: ErrorCode::NoNode, .. }) if lost.is_some() => {
@@ -334,7 +350,7 @@ impl Taken {
                     self.is_marked = self.find_mark().await?;
                     return Ok(self.is_marked);
                 }
-                Err(error) if is_passing(&error) => writable(&client).await?,
+                Err(error) if is_passing(&error) => client.writable().await?,
                 Err(error) => {
                     self.is_marked = false;
                     return Err(error);
@@ -346,7 +362,7 @@ impl Taken {
     /// Whether the mark that is there is ours.
     async fn find_mark(&mut self) -> Result<bool, ClientError> {
         let client = self.client.clone();
-        synced(&client, &self.mark).await?;
+        client.patiently(|| client.sync(&self.mark)).await?;
         match client.patiently(|| client.get_data(&self.mark)).await {
             Ok(data) => {
                 let is_ours = data.bytes() == self.guid.as_bytes() || mutant::active(12);
@@ -398,7 +414,7 @@ impl Drop for Taken {
 async fn unmark(client: &Client, mark: &str, guid: &str) -> Result<(), ClientError> {
     let outcome = loop {
         let found = async {
-            synced(client, mark).await?;
+            client.patiently(|| client.sync(mark)).await?;
             client.patiently(|| client.get_data(mark)).await
         };
         match found.await {

@@ -28,10 +28,10 @@ use crate::hold::Hold;
 use crate::leader_selector::{LeaderSelector, Led};
 use crate::line::{self, Kinds};
 use crate::mutant;
+use crate::passing::is_passing;
 use crate::protected::{NotCreated, Protection};
 use crate::renewed::in_each;
 use crate::tree_path::{child, name};
-use crate::waiting::{is_passing, writable};
 
 pub use self::worker::{Task, Worker};
 
@@ -177,7 +177,7 @@ impl Tasks {
         loop {
             match self.hand_out(hold).await {
                 Err(error) if is_passing(&error) => {
-                    writable(client).await?;
+                    client.writable().await?;
                     continue;
                 }
                 outcome => outcome?,

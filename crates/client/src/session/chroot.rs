@@ -10,6 +10,15 @@ use crate::error::Error;
 /// A prefix for every path a client sends, hidden from every path it gets.
 ///
 /// Purely a matter of the client: servers know nothing of it, and the znode need not exist.
+///
+/// ```
+/// use reefkeeper_client::session::Chroot;
+///
+/// let chroot = Chroot::new("/app")?;
+/// assert_eq!(chroot.strip("/app/config"), "/config");
+/// assert_eq!(chroot.strip("/app"), "/");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Chroot {
     /// Empty, or a valid path other than "/".

@@ -13,14 +13,28 @@ use crate::error::Error;
 use crate::hold::FencingToken;
 use crate::line::in_order;
 use crate::mutant;
+use crate::passing::is_passing;
 use crate::persistent_ephemeral::{PersistentEphemeral, Presence};
 use crate::tree_path::child;
-use crate::waiting::{is_passing, writable};
 
 /// One who does [`Tasks`], as long as it lives.
 ///
 /// A task of the runtime keeps it there, so that this must be made inside of a tokio runtime. When it is
 /// dropped it leaves in the background, and what is assigned to it is taken back.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::Client;
+/// use reefkeeper_recipes::{Tasks, Worker};
+///
+/// let sessions = Client::builder(ensemble).sessions()?;
+/// let worker = Worker::join(&sessions, "/jobs", "host-3");
+/// // Without a master nothing is assigned to it.
+/// let master = tokio::spawn(async move { Tasks::new(&sessions, "/jobs").assign("host-1").await });
+/// worker.leave().await?;
+/// master.abort();
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 pub struct Worker {
     sessions: Sessions,
@@ -159,6 +173,27 @@ impl Desk {
 
 /// A task that is assigned to a [`Worker`]. Dropped, it is the worker's next again, unless the master has
 /// taken it back.
+///
+/// ```
+/// # fixture::example(async |ensemble| {
+/// use reefkeeper_client::Client;
+/// use reefkeeper_recipes::{Tasks, Worker};
+///
+/// let sessions = Client::builder(ensemble).sessions()?;
+/// let jobs = Tasks::new(&sessions, "/jobs");
+/// let master = jobs.clone();
+/// tokio::spawn(async move { master.assign("host-1").await });
+/// jobs.submit("the first").await?;
+///
+/// let mut worker = Worker::join(&sessions, "/jobs", "host-3");
+/// let job = worker.next().await?;
+/// drop(job);
+/// // It is the worker's next again.
+/// let job = worker.next().await?;
+/// assert_eq!(job.data(), b"the first");
+/// job.done("").await?;
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 #[must_use = "a task that is dropped is not done"]
 pub struct Task {
@@ -217,7 +252,7 @@ impl Task {
                     if error.may_have_happened() && !mutant::active(25) {
                         lost = Some(error);
                     }
-                    writable(client).await.map_err(|end| lost.clone().unwrap_or(end))?;
+                    client.writable().await.map_err(|end| lost.clone().unwrap_or(end))?;
                 }
                 Err(ClientError::Aborted { index: 2, code: ErrorCode::NoNode }) => {
                     client.ensure(&self.done, CreateMode::Container).await?;
