@@ -120,29 +120,47 @@ impl FailureDetector {
             if mutant::active(36) {
                 changed(&mut events, &path).await;
             }
-            let is_over = tokio::select! {
-                () = changed(&mut events, &path) => false,
-                () = self.cache.stale() => false,
-                () = sleep(if mutant::active(35) { Duration::ZERO } else { self.grace }) => true,
-            };
-            if is_over && self.is_confirmed(&path).await? {
+            if self.stays_away(&path).await? {
                 return Ok(());
             }
         }
     }
 
-    /// Whether the leader knows no znode there; not if that can not be found out now.
-    async fn is_confirmed(&self, path: &str) -> Result<bool, Error> {
-        if mutant::active(34) {
-            return Ok(true);
-        }
+    /// Whether a member is missing for the period of grace, without interruption as far as the leader knows; not
+    /// if that can not be found out.
+    ///
+    /// A server that lags behind shows a member that came and went as one that was away all the time. But it
+    /// tells of the creation, to who has set a watch there, before it answers a sync.
+    async fn stays_away(&self, path: &str) -> Result<bool, Error> {
         let client = self.sessions.current();
-        let look = async {
+        let stayed = async {
+            if !mutant::active(34) {
+                client.sync(path).await?;
+            }
+            let (stat, mut came) = client.exists_and_watch(path).await?;
+            if stat.is_some() {
+                return Ok(false);
+            }
+            tokio::select! {
+                _ = &mut came => return Ok(false),
+                () = self.cache.stale() => return Ok(false),
+                () = sleep(if mutant::active(35) { Duration::ZERO } else { self.grace }) => {}
+            }
+            if mutant::active(34) {
+                return Ok(true);
+            }
             client.sync(path).await?;
-            client.exists(path).await
+            let is_back = client.exists(path).await?.is_some();
+            let has_been_back = tokio::select! {
+                biased;
+                // Without a pause for others, which would look as if nothing had happened.
+                _ = tokio::task::unconstrained(&mut came) => true,
+                () = std::future::ready(()) => false,
+            };
+            Ok(!is_back && !has_been_back)
         };
-        match look.await {
-            Ok(stat) => Ok(stat.is_none()),
+        match stayed.await {
+            Ok(stayed) => Ok(stayed),
             // Without a leader nobody knows.
             Err(error) if is_not_read_only(&error) => match client.writable().await {
                 Ok(()) => Ok(false),
@@ -150,7 +168,7 @@ impl FailureDetector {
                 Err(end) => Err(end.into()),
             },
             Err(error) if error.is_transient() || self.sessions.go_on_after(&error) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(Error::from(error)),
         }
     }
 }
