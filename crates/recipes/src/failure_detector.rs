@@ -139,6 +139,11 @@ impl FailureDetector {
             }
             let (stat, mut came) = client.exists_and_watch(path).await?;
             if stat.is_some() {
+                // The copy does not have it, or not yet: it may be one that may not be read.
+                tokio::select! {
+                    _ = &mut came => {}
+                    () = self.cache.stale() => {}
+                }
                 return Ok(false);
             }
             tokio::select! {
