@@ -41,8 +41,8 @@ use crate::failure::Failure;
 use crate::random::Random;
 use caller::{Caller, Scene};
 pub(crate) use machine::{Machine, Plant};
-pub(crate) use members::Members;
 use members::Toll;
+pub(crate) use members::{Members, UNUSABLE_DIRECTORIES};
 pub(crate) use nemesis::Nemesis;
 use recorder::Recorder;
 

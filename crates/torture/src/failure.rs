@@ -96,10 +96,12 @@ pub(crate) enum Failure {
         log: String,
     },
     /// The server ended, but not as it must when its log can not be written.
-    #[error("the server ended with {status}")]
+    #[error("the server ended with {status}; its output is in {log}")]
     WrongEnd {
         /// How.
         status: ExitStatus,
+        /// Its standard error.
+        log: String,
     },
     /// The server can not write its log and is still there.
     #[error("the server was still there {patience_s} s after its log could not be written")]

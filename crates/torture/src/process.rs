@@ -13,7 +13,6 @@ use crate::Options;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::ports::free_port;
-use crate::random::Random;
 
 /// A server answers its first client within this.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,21 +33,19 @@ pub(crate) struct Host {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
+    /// Where its standard error goes.
+    log: PathBuf,
     /// From its start to its first answer.
     pub(crate) start: Duration,
 }
 
 impl Host {
     /// A host with a port that is free now, and stays so between two servers.
-    pub(crate) fn new(
-        options: &Options,
-        directory: &Path,
-        random: &mut Random,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(options: &Options, directory: &Path) -> Result<Self, Failure> {
         Ok(Self {
             options: options.clone(),
             directory: directory.to_owned(),
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(random)?)),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)),
         })
     }
 
@@ -93,7 +90,7 @@ impl Host {
             .stderr(output)
             .spawn()
             .map_err(Failure::io("the server's program can not be run"))?;
-        let mut running = Running { child, start: Duration::ZERO };
+        let mut running = Running { child, log, start: Duration::ZERO };
         while start.elapsed() < PATIENCE {
             if let Ok(Some(_)) = Line::open(self.address, None, Zxid::ZERO) {
                 running.start = start.elapsed();
@@ -101,7 +98,7 @@ impl Host {
             }
             thread::sleep(ATTEMPT_PAUSE);
         }
-        let log = log.display().to_string();
+        let log = running.log.display().to_string();
         Err(Failure::NotServing { patience_s: PATIENCE.as_secs(), log })
     }
 }
@@ -123,7 +120,10 @@ impl Running {
             let status = self.child.try_wait();
             match status.map_err(Failure::io("the server can not be waited for"))? {
                 Some(status) if status.code() == Some(FAILED) => return Ok(()),
-                Some(status) => return Err(Failure::WrongEnd { status }),
+                Some(status) => {
+                    let log = self.log.display().to_string();
+                    return Err(Failure::WrongEnd { status, log });
+                }
                 None => thread::sleep(ATTEMPT_PAUSE),
             }
         }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::ensemble::{Machine, Members, Nemesis};
+use crate::ensemble::{Machine, Members, Nemesis, UNUSABLE_DIRECTORIES};
 use crate::failure::Failure;
 use crate::random::Random;
 
@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// An ensemble that runs already, to which nothing is done: only participants fail.
     #[arg(long)]
     connect: Option<String>,
+    /// The exit status with which a server refuses to start with damaged files; Apache's has 1.
+    #[arg(long, default_value_t = UNUSABLE_DIRECTORIES)]
+    refusal: i32,
     /// How long the run takes at least, in seconds; the last round is ended.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -88,27 +91,44 @@ pub(crate) fn run(options: &Options) -> Result<Report, Failure> {
 }
 
 fn run_round(options: &Options, seed: u64, report: &mut Report) -> Result<Vec<History>, Failure> {
-    let (herald, mended) = watch::channel(false);
     let Some(ensemble) = &options.connect else {
         let directory =
             tempfile::tempdir().map_err(Failure::io("there is no room for a directory"))?;
-        let mut random = Random::new(seed);
-        let (binary, machine) = (&options.binary, Machine::Sound);
-        let mut members = Members::start(binary, machine, directory.path(), SERVERS, &mut random)?;
-        members.wait_until_whole()?;
-        let addresses: Vec<_> = members.addresses().iter().map(SocketAddr::to_string).collect();
-        let ensemble = addresses.join(",");
-        return thread::scope(|scope| {
-            let performed = scope.spawn(|| act(options, seed, &ensemble, mended));
-            let broken = break_things(options, &mut members, &mut random, report);
-            herald.send_replace(true);
-            let performed = performed.join();
-            let performed = performed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            broken.and(performed)
-        });
+        let result = run_round_in(directory.path(), options, seed, report);
+        if result.is_err() {
+            let kept = directory.keep();
+            eprintln!("torture: seed {seed}; the directory is kept: {}", kept.display());
+        }
+        return result;
     };
+    let (herald, mended) = watch::channel(false);
     herald.send_replace(true);
     act(options, seed, ensemble, mended)
+}
+
+/// A round with an ensemble of its own.
+fn run_round_in(
+    directory: &Path,
+    options: &Options,
+    seed: u64,
+    report: &mut Report,
+) -> Result<Vec<History>, Failure> {
+    let mut random = Random::new(seed);
+    let (binary, machine) = (&options.binary, Machine::Sound);
+    let mut members = Members::start(binary, machine, directory, SERVERS, &mut random)?;
+    members.refuse_with(options.refusal);
+    members.wait_until_whole()?;
+    let addresses: Vec<_> = members.addresses().iter().map(SocketAddr::to_string).collect();
+    let ensemble = addresses.join(",");
+    let (herald, mended) = watch::channel(false);
+    thread::scope(|scope| {
+        let performed = scope.spawn(|| act(options, seed, &ensemble, mended));
+        let broken = break_things(options, &mut members, &mut random, report);
+        herald.send_replace(true);
+        let performed = performed.join();
+        let performed = performed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        broken.and(performed)
+    })
 }
 
 /// One fault after the other, until the time is over; then all is mended.

@@ -69,7 +69,7 @@ fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report,
         Ending::Killed => options.snap_count,
         Ending::DiskFull => SNAP_COUNT_OF_FULL,
     };
-    let host = Host::new(&Options { snap_count, ..options.clone() }, directory, &mut random)?;
+    let host = Host::new(&Options { snap_count, ..options.clone() }, directory)?;
     let mut server = host.start()?;
     let mut clients = (0..options.clients)
         .map(|number| Client::start(host.address(), number, options.seed))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const ANSWER_PATIENCE: Duration = Duration::from_millis(500);
 /// How a server ends that can not write what it must write.
 const FAILED: i32 = 1;
-/// How a server ends that can not use what is in its directories.
-const UNUSABLE_DIRECTORIES: i32 = 3;
+/// How a server of ours ends that can not use what is in its directories.
+pub(crate) const UNUSABLE_DIRECTORIES: i32 = 3;
 /// Syncs of a machine that is told what to do take at most so long: between a write and its sync there is
 /// time for something to happen.
 const SYNC_MS_MAX: u64 = 20;
@@ -49,6 +49,8 @@ pub(crate) struct Members {
     members: Vec<Member>,
     network: Arc<Network>,
     toll: Toll,
+    /// How a server ends that can not use what is in its directories.
+    refusal: i32,
 }
 
 struct Member {
@@ -149,7 +151,7 @@ impl Members {
         let network = Network::new(count);
         let mut ports = Vec::new();
         while ports.len() < count * 3 {
-            let port = free_port(random)?;
+            let port = free_port()?;
             if !ports.contains(&port) {
                 ports.push(port);
             }
@@ -183,9 +185,15 @@ impl Members {
         }
         let (seeds, toll) = (Random::new(random.below(u64::MAX)), Toll::default());
         let binary = binary.to_owned();
-        let mut members = Self { binary, machine, seeds, members, network, toll };
+        let refusal = UNUSABLE_DIRECTORIES;
+        let mut members = Self { binary, machine, seeds, members, network, toll, refusal };
         (0..count).try_for_each(|index| members.run(index))?;
         Ok(members)
+    }
+
+    /// They are not ours, and refuse what is in their directories with another status.
+    pub(crate) const fn refuse_with(&mut self, status: i32) {
+        self.refusal = status;
     }
 
     /// How many there are.
@@ -336,17 +344,22 @@ impl Members {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             match self.end_of(index)? {
-                Some(status) if status.code() == Some(UNUSABLE_DIRECTORIES) => {
+                Some(status) if status.code() == Some(self.refusal) => {
                     self.toll.refused += 1;
                     rot::remove_all(&home).map_err(Failure::io("files can not be removed"))?;
                     self.run(index)?;
                 }
-                Some(status) => return Err(Failure::WrongEnd { status }),
+                Some(status) => return Err(self.members[index].wrong_end(status)),
                 None if self.mode(index) != Mode::Away => return Ok(()),
                 None => thread::sleep(PAUSE),
             }
         }
         Err(self.not_serving(index))
+    }
+
+    /// A line between those that all members write.
+    pub(crate) fn note_all(&self, line: &str) -> Result<(), Failure> {
+        (0..self.count()).try_for_each(|index| self.note(index, line))
     }
 
     /// A line between those that a member writes.
@@ -477,7 +490,7 @@ impl Members {
                 }
             };
             if !status.success() {
-                return Err(Failure::WrongEnd { status });
+                return Err(member.wrong_end(status));
             }
         }
         Ok(())
@@ -508,7 +521,7 @@ impl Members {
         let member = &mut self.members[index];
         let excuse = std::mem::replace(&mut member.excuse, Excuse::None);
         if excuse == Excuse::None || status.code() != Some(FAILED) {
-            return Err(Failure::WrongEnd { status });
+            return Err(member.wrong_end(status));
         }
         self.toll.failed += 1;
         Ok(())
@@ -567,7 +580,13 @@ impl Member {
         let sent =
             Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
         let status = sent.map_err(Failure::io("`kill` can not be run"))?;
-        if status.success() { Ok(()) } else { Err(Failure::WrongEnd { status }) }
+        let failed = || io::Error::other(format!("it ended with {status}"));
+        let signalled = if status.success() { Ok(()) } else { Err(failed()) };
+        signalled.map_err(Failure::io("a server can not be signalled"))
+    }
+
+    fn wrong_end(&self, status: ExitStatus) -> Failure {
+        Failure::WrongEnd { status, log: self.output().display().to_string() }
     }
 }
 
@@ -583,13 +602,13 @@ fn settings(home: &Path, client_port: u16) -> String {
     )
 }
 
-fn write_home(home: &Path, sid: usize, lines: &str) -> std::io::Result<()> {
+fn write_home(home: &Path, sid: usize, lines: &str) -> io::Result<()> {
     fs::create_dir(home)?;
     fs::write(home.join("myid"), format!("{sid}\n"))?;
     fs::write(home.join("zoo.cfg"), lines)
 }
 
-fn ask(address: SocketAddr, word: &str) -> std::io::Result<String> {
+fn ask(address: SocketAddr, word: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, ANSWER_PATIENCE)?;
     stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
     stream.write_all(word.as_bytes())?;

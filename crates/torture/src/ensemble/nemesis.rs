@@ -136,6 +136,7 @@ impl Nemesis {
 
     /// Breaks something, waits, and mends it.
     pub(crate) fn strike(self, members: &mut Members, random: &mut Random) -> Result<(), Failure> {
+        members.note_all(&format!("{self} begins"))?;
         let leader = members.leader();
         let count = members.count();
         let any = pick(random, count);
@@ -187,6 +188,7 @@ impl Nemesis {
         }
         let stay = FAULT_MS.start + random.below(FAULT_MS.end - FAULT_MS.start);
         thread::sleep(Duration::from_millis(stay));
+        members.note_all(&format!("{self} ends"))?;
         members.heal()
     }
 
