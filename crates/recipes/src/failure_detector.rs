@@ -52,6 +52,9 @@ pub enum Health {
 /// - *This program's connection is lost, or its session expires*: everybody is [`Health::Unknown`], and no
 ///   period of grace goes on; it begins again with the connection.
 /// - *Its server lags behind*: before a failure is told it is asked whether the leader knows the same.
+/// - *A member's znode may not be read*: [`Cache`] does not have it, so [`health`](Self::health) says
+///   [`Health::Missing`], wrongly. [`failed`](Self::failed) is refused, or waits where the server lets one ask
+///   whether the znode is there (Apache's before 3.8.4 and 3.9.3).
 #[derive(Debug)]
 pub struct FailureDetector {
     sessions: Sessions,
@@ -139,7 +142,7 @@ impl FailureDetector {
             }
             let (stat, mut came) = client.exists_and_watch(path).await?;
             if stat.is_some() {
-                // The copy does not have it, or not yet: it may be one that may not be read.
+                // The copy does not have it, or not yet: at an older server it may be one that may not be read.
                 tokio::select! {
                     _ = &mut came => {}
                     () = self.cache.stale() => {}

@@ -6,7 +6,7 @@ mod fixture;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use reefkeeper_client::{CreateMode, Error as ClientError, ErrorCode};
+use reefkeeper_client::{AclList, CreateMode, CreateOptions, Error as ClientError, ErrorCode};
 use reefkeeper_recipes::{
     Certainty, Error, FailureDetector, GroupMember, Health, PersistentTtl, Presence, WorkerIds,
 };
@@ -182,4 +182,22 @@ async fn the_loss_of_ones_own_connection_is_nobodys_failure() {
         () = seen => {}
     }
     assert!(observer.state().is_connected());
+}
+
+#[tokio::test]
+async fn of_who_may_not_be_read_no_failure_is_told() {
+    let fixture = Fixture::start();
+    let (observer, member) = (fixture.client().await, fixture.client().await);
+    member.add_auth("digest", "member:secret").await.expect("authenticated");
+    member.create("/liveness", "", CreateMode::Persistent).await.expect("created");
+    member.create(PATH, "", CreateMode::Persistent).await.expect("created");
+    let one = CreateOptions::new(CreateMode::Ephemeral).acl(AclList::creator());
+    member.create("/liveness/a/one", "", one).await.expect("created");
+
+    let detector = FailureDetector::of(&observer, PATH);
+    let refused = Err(Error::Client(ClientError::Refused(ErrorCode::NoAuth)));
+    assert_eq!(timeout(LONG, detector.failed("one")).await.expect("in time"), refused);
+    assert_eq!(detector.health("one"), Health::Missing);
+    member.close().await.expect("closed");
+    timeout(LONG, detector.failed("one")).await.expect("in time").expect("failed");
 }
