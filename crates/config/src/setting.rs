@@ -378,8 +378,8 @@ settings! {
             "fastleader.maxNotificationInterval", Prefixed, POSITIVE_MILLISECONDS, "60000";
     }
     Synchronization {
-        /// Ticks that a learner may take to connect and to get the leader's history. A member of an
-        /// ensemble must be given it.
+        /// Ticks that a learner may take to connect and to get the leader's history, and a new leader to be followed by
+        /// a quorum; each part of a snapshot or log gives them anew. A member of an ensemble must be given it.
         INIT_LIMIT: Option<u32> = "initLimit", None, TICKS, "0";
         /// Ticks that a learner may be silent, or behind. A member of an ensemble must be given it.
         SYNC_LIMIT: Option<u32> = "syncLimit", None, TICKS, "0";

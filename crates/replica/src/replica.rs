@@ -218,6 +218,9 @@ impl Replica {
         }
         for input in snapshot_moves {
             self.on_snapshot_move(&input, effects);
+            if let Input::StreamTakesMore(link) = input {
+                self.take(now, zab::Input::SnapshotTakesMore { link }, effects);
+            }
         }
         self.settle(now, effects);
     }

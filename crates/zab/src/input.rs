@@ -90,6 +90,11 @@ pub enum Input<'a> {
         /// Which.
         link: Link,
     },
+    /// A learner has been sent a part of the snapshot, and takes more.
+    SnapshotTakesMore {
+        /// The learner's connection.
+        link: Link,
+    },
     /// A learner has been sent the whole snapshot.
     SnapshotSent {
         /// The learner's connection.

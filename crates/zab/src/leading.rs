@@ -153,6 +153,16 @@ impl Leading {
         let Stage::TakesSnapshot { last_applied } = learner.stage else { return };
         learner.heard = now.instant;
         self.send_history(core, link, last_applied, effects);
+        self.wait_for(core, now, link);
+    }
+
+    /// A learner takes what it lacks. However long that is, a leader without a quorum waits for the voters that it
+    /// may have soon: the next one would have to begin again.
+    pub(crate) fn wait_for(&mut self, core: &Core, now: Now, link: Link) {
+        let is_needed = self.learners.get(&link).is_some_and(Learner::may_vote);
+        if is_needed && matches!(self.phase, Phase::Synchronizing(_)) {
+            self.patience_ends = now.instant.after(core.patience());
+        }
     }
 
     /// Derives what follows from everything that was taken in.

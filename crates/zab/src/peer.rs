@@ -321,6 +321,11 @@ impl Peer {
             | Input::AcceptedEpochStored(_)
             | Input::CurrentEpochStored(_)
             | Input::Truncated { .. } => self.core.take_from_storage(&input),
+            Input::SnapshotTakesMore { link } => {
+                if let Role::Leading(leading) = &mut self.role {
+                    leading.wait_for(&self.core, now, link);
+                }
+            }
             Input::SnapshotPart { .. }
             | Input::SnapshotInstalled { .. }
             | Input::SnapshotGivenUp { .. } => self.take_of_snapshot(now, &input, effects),

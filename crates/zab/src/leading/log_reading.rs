@@ -118,6 +118,7 @@ impl Leading {
         assert!(last <= up_to, "{last} was read, {up_to} is the last that was wanted");
         learner.stage = Stage::ReadsLog { after: last, up_to, is_told: true, is_kept };
         send(link, LeaderPacket::Committed { batch, first, last }, effects);
+        self.wait_for(core, now, link);
         if last < up_to {
             effects.push(Effect::ReadOn { link });
         } else {

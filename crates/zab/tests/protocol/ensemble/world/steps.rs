@@ -109,9 +109,10 @@ impl World {
     fn on_event_of_a_running_server(&mut self, event: Event) {
         match event {
             Event::DiskDone { sid, run } => self.on_disk_done(sid, run),
-            Event::StreamPartSent { link, .. } => {
+            Event::StreamPartSent { sid, link, .. } => {
                 if self.network.other_end(link).is_some() {
                     self.network.send(link, Item::StreamPart);
+                    self.step(sid, "SnapshotTakesMore", Input::SnapshotTakesMore { link });
                 }
             }
             Event::StreamSent { sid, link, last_applied, entries, .. } => {
