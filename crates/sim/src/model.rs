@@ -36,6 +36,17 @@ pub struct Rules {
     pub membership: Option<Rc<Membership>>,
     /// Credentials that the server accepts, and the identity each gives.
     pub credentials: Vec<Credentials>,
+    /// Who knows of sessions.
+    pub sessions: Sessions,
+}
+
+/// Who knows of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sessions {
+    /// Every server, from its first moment on.
+    Global,
+    /// The server of its client; all others when it first creates an ephemeral znode.
+    Local,
 }
 
 /// A znode.
@@ -53,8 +64,10 @@ pub struct Model {
     rules: Rc<Rules>,
     /// By path; the root's is "/".
     nodes: BTreeMap<Rc<str>, Rc<ModelNode>>,
-    /// Live sessions and their timeouts in milliseconds.
+    /// Live sessions and their timeouts in milliseconds, as far as all servers know of them.
     sessions: BTreeMap<SessionId, i32>,
+    /// Those that all servers knew of, and that are over.
+    ended: BTreeSet<SessionId>,
     /// Who is in the ensemble; `None` if that can not change.
     membership: Option<Rc<Membership>>,
     last_applied: Zxid,
@@ -106,6 +119,7 @@ impl Model {
             rules,
             nodes: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            ended: BTreeSet::new(),
             last_applied,
             digest: 0,
         };
@@ -154,7 +168,13 @@ impl Model {
         self.digest
     }
 
-    /// Whether a session is open.
+    /// Whether a session may write: one that was never heard of may be a local one.
+    fn may_write(&self, session: SessionId) -> bool {
+        let may_be_local = self.rules.sessions == Sessions::Local && !self.ended.contains(&session);
+        self.is_live(session) || may_be_local
+    }
+
+    /// Whether a session is open, and all servers know of it.
     pub fn is_live(&self, session: SessionId) -> bool {
         self.sessions.contains_key(&session)
     }
@@ -289,6 +309,7 @@ impl Model {
             self.delete(header, &path, triggers);
         }
         self.sessions.remove(&header.session);
+        self.ended.insert(header.session);
     }
 
     /// The paths of a session's ephemeral znodes, in order.

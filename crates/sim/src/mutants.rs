@@ -42,6 +42,11 @@ const fn of_members(number: u32, what: &'static str, breaks: &'static [Promise])
     Mutant { number, what, hunt: Hunt::Runs { voters: 3, breaks } }
 }
 
+/// A bug that takes so many members that some hear of something late.
+const fn of_five(number: u32, what: &'static str, breaks: &'static [Promise]) -> Mutant {
+    Mutant { number, what, hunt: Hunt::Runs { voters: 5, breaks } }
+}
+
 /// A bug that the tests of `zab` find, for a reason.
 const fn of_peers(number: u32, what: &'static str, why: &'static str) -> Mutant {
     Mutant { number, what, hunt: Hunt::ProtocolTests(why) }
@@ -231,6 +236,12 @@ pub const ALL: &[Mutant] = &[
         166,
         "who is to vote gives way though it may have what is committed",
         "whole servers hardly ever lose a change where those do that decide about it",
+    ),
+    of_five(167, "a leader forgets that a session was a global one, and is over", &[P8, P9]),
+    of_peers(
+        168,
+        "a leader does not wait for a voter to which it sends a large snapshot",
+        "whole servers hardly ever have a snapshot that takes so long",
     ),
     of_peers(
         131,

@@ -1,13 +1,13 @@
 //! Requests put together with what became of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use types::{AuthPacket, ConnId, ErrorCode, Id, Instant, Op, SessionId, Xid, Zxid};
+use types::{AuthPacket, ConnId, ErrorCode, Id, Instant, Op, SessionId, Txn, Xid, Zxid};
 
 use crate::checkers::{Promise, Violation};
 use crate::history::{Answer, ClientId, Event, History};
-use crate::model::Rules;
+use crate::model::{Rules, Sessions};
 
 /// A request and what became of it.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Operation<'h> {
     pub reply: Option<Reply<'h>>,
     /// Whether the server had said that it has no leader, and only shows what it has.
     pub is_aside: bool,
+    /// Whether its session was known to the server of its client alone as long as the run went on.
+    pub is_local: bool,
 }
 
 /// A place in the history.
@@ -58,9 +60,13 @@ impl Operation<'_> {
         self.reply.and_then(|reply| reply.zxid)
     }
 
-    /// Whether it becomes a transaction.
+    /// Whether it becomes a transaction. The end of a session of which one server knows does not.
     pub const fn is_write(&self) -> bool {
-        matches!(self.op, Op::Write(_) | Op::CloseSession)
+        match self.op {
+            Op::Write(_) => true,
+            Op::CloseSession => !self.is_local,
+            Op::Ping | Op::Auth(_) | Op::Sasl(_) | Op::Read(_) | Op::Sync { .. } => false,
+        }
     }
 
     /// Who, and which request, for reports.
@@ -87,6 +93,7 @@ pub(crate) fn pair<'h>(
     rules: &Rules,
 ) -> Result<Vec<Operation<'h>>, Violation> {
     let handshakes = handshakes(history);
+    let known_to_all = known_to_all(history);
     let no_ids: Rc<[Id]> = Rc::from([]);
     let mut operations = Vec::new();
     let mut waiting: BTreeMap<(ConnId, Xid), VecDeque<usize>> = BTreeMap::new();
@@ -94,10 +101,11 @@ pub(crate) fn pair<'h>(
         let moment = Moment { line: index, at: line.at };
         match &line.event {
             Event::Invoke { client, session, conn, xid, op, .. } => {
+                let session = handshakes.get(conn).map_or(*session, |known| known.session);
                 waiting.entry((*conn, *xid)).or_default().push_back(operations.len());
                 operations.push(Operation {
                     client: *client,
-                    session: handshakes.get(conn).map_or(*session, |known| known.session),
+                    session,
                     conn: *conn,
                     xid: *xid,
                     op,
@@ -105,6 +113,7 @@ pub(crate) fn pair<'h>(
                     invoked: moment,
                     reply: None,
                     is_aside: handshakes.get(conn).is_some_and(|known| known.read_only),
+                    is_local: rules.sessions == Sessions::Local && !known_to_all.contains(&session),
                 });
             }
             Event::Reply { conn, xid, zxid, result, .. } => {
@@ -113,8 +122,10 @@ pub(crate) fn pair<'h>(
                     let detail = format!("a reply to nothing asked: {line}");
                     return Err(Violation::new(Promise::S5, detail));
                 };
-                operations[asked].reply = Some(Reply { came: moment, zxid: *zxid, result });
-                require_place(&operations[asked])?;
+                let operation = &mut operations[asked];
+                let zxid = zxid.or_else(|| origin(operation, rules));
+                operation.reply = Some(Reply { came: moment, zxid, result });
+                require_place(operation)?;
             }
             Event::Unknown { .. }
             | Event::Watch { .. }
@@ -126,6 +137,13 @@ pub(crate) fn pair<'h>(
     }
     identify(&mut operations, &handshakes, rules);
     Ok(operations)
+}
+
+/// The state that a reply without a zxid shows. A local session is opened without a transaction, so that there
+/// may have been none yet.
+fn origin(operation: &Operation<'_>, rules: &Rules) -> Option<Zxid> {
+    let shows_a_state = matches!(operation.op, Op::Read(_) | Op::Sync { .. } | Op::CloseSession);
+    (rules.sessions == Sessions::Local && shows_a_state).then_some(Zxid::ZERO)
 }
 
 /// P0: what was done has its place in the order, and the reply says which. Checkers leave replies alone that
@@ -142,6 +160,12 @@ fn require_place(operation: &Operation<'_>) -> Result<(), Violation> {
         return Err(Violation::new(Promise::P0, detail));
     }
     Ok(())
+}
+
+/// The sessions that were opened by a transaction.
+fn known_to_all(history: &History) -> BTreeSet<SessionId> {
+    let opened = history.log.iter().filter(|it| matches!(it.txn, Txn::CreateSession { .. }));
+    opened.map(|logged| logged.header.session).collect()
 }
 
 fn handshakes(history: &History) -> BTreeMap<ConnId, Handshake> {

@@ -71,7 +71,7 @@ pub use workload::{Author, credentials};
 
 use crate::checkers::{Promise, Violation};
 use crate::history::{Event, Fault, History};
-use crate::model::Rules;
+use crate::model::{Rules, Sessions};
 use crate::tape::{Tail, Tape};
 use agenda::Agenda;
 use client::{Client, Farewell};
@@ -91,8 +91,10 @@ const ENTRIES_MAX: u64 = 400_000;
 /// How long the faults go on at most.
 const FAULTS_MAX: Duration = Duration::from_secs(60);
 
-/// The share of the seeds of ensembles with which the membership changes.
-const CHANGING_EVERY: u64 = 4;
+/// Of so many seeds of ensembles the membership changes with one, and sessions are local with another.
+const SPECIAL_EVERY: u64 = 4;
+const LOCAL: u64 = 2;
+const CHANGING: u64 = 3;
 /// In so many runs of neighboring seeds the nemesis roams, then in as many it lies in wait.
 const ROAMING: u64 = 4;
 
@@ -135,7 +137,7 @@ pub fn run(tape: Tape, trace: Trace) -> Report {
 }
 
 /// The tape of a seed; of a run with so many voters, if that is given. In a part of those of ensembles
-/// the membership changes, and in half of all the nemesis lies in wait.
+/// the membership changes, in another sessions are local, and in half of all the nemesis lies in wait.
 ///
 /// # Errors
 /// No run has so many: see [`Servers::VOTERS`].
@@ -145,9 +147,13 @@ pub fn tape(seed: u64, voters: Option<usize>) -> Result<Tape, NoSuchEnsemble> {
         0 => NemesisIs::Roaming,
         _ => NemesisIs::InWait,
     };
-    let changing = Servers::first_byte(voters, MembershipIs::Changing, nemesis);
-    let changing = changing.filter(|_| seed % CHANGING_EVERY == CHANGING_EVERY - 1);
-    let first = changing.or_else(|| Servers::first_byte(voters, MembershipIs::Fixed, nemesis));
+    let first = |membership, sessions| Servers::first_byte(voters, membership, nemesis, sessions);
+    let special = match seed % SPECIAL_EVERY {
+        CHANGING => first(MembershipIs::Changing, Sessions::Global),
+        LOCAL => first(MembershipIs::Fixed, Sessions::Local),
+        _ => None,
+    };
+    let first = special.or_else(|| first(MembershipIs::Fixed, Sessions::Global));
     let first = first.ok_or(NoSuchEnsemble { voters })?;
     Ok(Tape::new(vec![first], Tail::Seed(seed)))
 }
@@ -174,7 +180,8 @@ fn rules(servers: Servers) -> Rc<Rules> {
         credentials.push(workload::superuser());
     }
     let membership = servers.are_changing().then(|| Rc::new(servers.membership(NodeId(0))));
-    Rc::new(Rules { extended_types: ExtendedTypes::Enabled, membership, credentials })
+    let (extended_types, sessions) = (ExtendedTypes::Enabled, servers.sessions);
+    Rc::new(Rules { extended_types, membership, credentials, sessions })
 }
 
 /// Those that work, and the operator of an ensemble whose membership changes.

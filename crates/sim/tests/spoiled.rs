@@ -3,9 +3,10 @@
 #[path = "spoiled/scenario.rs"]
 mod scenario;
 
-use scenario::{ALICE, Scenario, create, good, long_sync, rules, set};
+use scenario::{ALICE, Scenario, create, good, local, long_sync, rules, rules_where, set};
 use sim::checkers::{Case, Promise, Reads, Violation, linearizability};
 use sim::history::{Answer, ClientId, Event, Fault, PartAnswer};
+use sim::model::Sessions;
 use types::{
     ConnId, CreateMode, ErrorCode, EventKind, Op, Read, SessionId, Sid, Stat, Txn, TxnDigest, Xid,
     Zxid,
@@ -598,4 +599,48 @@ fn a_read_may_be_as_old_as_the_sync_before_it() {
             .expect("replies are in place");
         assert_eq!(linearizability::check(&case).is_ok(), is_fine, "{value} at {version}");
     }
+}
+
+#[test]
+fn local_sessions_write_until_all_know_that_they_are_over() {
+    let check = |scenario: &Scenario, sessions| {
+        let case = Case::new(&scenario.history, rules_where(sessions), Zxid::ZERO, Reads::MayLag)?;
+        case.check().map(drop)
+    };
+    let broken = |scenario: &Scenario, sessions| {
+        check(scenario, sessions).expect_err("a broken promise").promise
+    };
+    let honest = local();
+    check(&honest, Sessions::Local).expect("nothing is wrong");
+    // Where there are none, nobody writes in a session that no transaction has opened.
+    assert_eq!(broken(&honest, Sessions::Global), Promise::P8);
+
+    let set_late = |scenario: &mut Scenario, session| {
+        let xid = Xid(1_000);
+        let event = Event::Invoke {
+            client: ClientId(3),
+            session,
+            // Over a connection of which nothing more was heard.
+            conn: ConnId(3),
+            server: Sid(1),
+            xid,
+            op: set("/r", "2", None),
+        };
+        scenario.insert_line_after_reply("create e", event);
+        let txn = Txn::SetData { path: "/r".into(), data: Some((*b"2").into()), version: 2 };
+        scenario.add_txn(session, xid, txn);
+    };
+    let stranger = SessionId(0x0300_0000_0000_0001);
+    let mut fine = honest.clone();
+    set_late(&mut fine, stranger);
+    check(&fine, Sessions::Local).expect("it was never known, so it is not known to be over");
+    let mut after_the_end = honest.clone();
+    set_late(&mut after_the_end, honest.session_of(1));
+    assert_eq!(broken(&after_the_end, Sessions::Local), Promise::P8);
+
+    let mut owned_by_nobody = honest.clone();
+    owned_by_nobody.txn_mut("alice is known").header.session = stranger;
+    let end = owned_by_nobody.txn_mut("alice expires");
+    (end.header.session, end.txn) = (stranger, Txn::CloseSession { paths: None });
+    assert_eq!(broken(&owned_by_nobody, Sessions::Local), Promise::P9);
 }

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use sim::checkers::linearizability::Searches;
 use sim::checkers::{Case, Reads};
 use sim::history::{Event, History};
-use sim::model::Rules;
+use sim::model::{Rules, Sessions};
 use sim::tape::Tape;
 use sim::world::{Plan, Servers, credentials};
 use types::{ExtendedTypes, Zxid};
@@ -276,6 +276,7 @@ fn rules() -> Rc<Rules> {
         extended_types: ExtendedTypes::Enabled,
         membership: None,
         credentials: credentials(),
+        sessions: Sessions::Global,
     })
 }
 

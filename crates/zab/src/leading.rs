@@ -160,7 +160,7 @@ impl Leading {
     /// may have soon: the next one would have to begin again.
     pub(crate) fn wait_for(&mut self, core: &Core, now: Now, link: Link) {
         let is_needed = self.learners.get(&link).is_some_and(Learner::may_vote);
-        if is_needed && matches!(self.phase, Phase::Synchronizing(_)) {
+        if is_needed && matches!(self.phase, Phase::Synchronizing(_)) && !mutant::active(168) {
             self.patience_ends = now.instant.after(core.patience());
         }
     }

@@ -457,7 +457,7 @@ mod tests {
 
     use super::*;
     use crate::history::{ClientId, Event, History};
-    use crate::model::Rules;
+    use crate::model::{Rules, Sessions};
 
     /// Two creations of one znode at a time, and whether the second one was done as well.
     fn creations(second: Result<Answer, ErrorCode>) -> History {
@@ -490,6 +490,7 @@ mod tests {
             extended_types: ExtendedTypes::Disabled,
             membership: None,
             credentials: Vec::new(),
+            sessions: Sessions::Global,
         };
         let case = Case::new(history, Rc::new(rules), Zxid::ZERO, Reads::AreFresh);
         let found = check_within(&case.expect("replies are in place"), configurations_max);

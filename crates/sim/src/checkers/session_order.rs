@@ -164,11 +164,14 @@ fn agrees_with_real_time(case: &Case<'_>) -> Result<(), Violation> {
         }
         let Some((highest, write)) = acknowledged else { continue };
         let (promise, holds) = match operation.op {
-            Op::Write(_) | Op::CloseSession => (Promise::P1, *zxid > highest),
+            Op::Write(_) => (Promise::P1, *zxid > highest),
+            Op::CloseSession if operation.is_write() => (Promise::P1, *zxid > highest),
             Op::Sync { .. } => (Promise::P12, *zxid >= highest),
             // A ping shows what its thread has seen, not what there is.
             Op::Ping | Op::Auth(_) | Op::Sasl(_) => continue,
-            Op::Read(_) => (Promise::P12, case.reads == Reads::MayLag || *zxid >= highest),
+            Op::Read(_) | Op::CloseSession => {
+                (Promise::P12, case.reads == Reads::MayLag || *zxid >= highest)
+            }
         };
         if !holds {
             let detail = format!(

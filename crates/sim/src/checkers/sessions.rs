@@ -7,6 +7,7 @@ use types::{Epoch, Instant, Op, SessionId, Txn, Xid, Zxid};
 
 use super::{Case, Promise, Reads, Violation};
 use crate::history::{Event, Fault, LoggedTxn};
+use crate::model::Sessions;
 
 /// How much of a duration has surely passed when the fastest clock says that it has.
 const SURELY_PASSED_PERMILLE: u32 = 900;
@@ -69,7 +70,10 @@ fn lives(case: &Case<'_>) -> Result<BTreeMap<SessionId, Life>, Violation> {
             | Txn::SetAcl { .. }
             | Txn::Check { .. }
             | Txn::Multi(_) => {
-                let is_live = lives.get(&session).is_some_and(|life| life.closed.is_none());
+                let is_live = match lives.get(&session) {
+                    Some(life) => life.closed.is_none(),
+                    None => case.rules.sessions == Sessions::Local,
+                };
                 if !is_live && !logged.txn.is_failed_multi() {
                     return broken(format!("session {session} is not open, yet writes at {zxid}"));
                 }
@@ -88,7 +92,7 @@ fn requests_within_lives(
     case: &Case<'_>,
     lives: &BTreeMap<SessionId, Life>,
 ) -> Result<(), Violation> {
-    for operation in &case.operations {
+    for operation in case.operations.iter().filter(|operation| !operation.is_local) {
         let (Some(zxid), Some(reply)) = (operation.zxid(), operation.reply) else { continue };
         if reply.result.is_err() {
             continue;
@@ -101,7 +105,8 @@ fn requests_within_lives(
             ));
         };
         let is_end = matches!(operation.op, Op::CloseSession) && life.closed == Some(zxid);
-        if zxid < life.opened || (life.closed.is_some_and(|closed| zxid >= closed) && !is_end) {
+        let is_early = zxid < life.opened && case.rules.sessions == Sessions::Global;
+        if is_early || (life.closed.is_some_and(|closed| zxid >= closed) && !is_end) {
             return broken(format!(
                 "{} was served at {zxid} in session {}, which lived from {} to {:?}",
                 operation.label(),

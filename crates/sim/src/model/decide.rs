@@ -104,6 +104,10 @@ impl Model {
     fn decide_create(&self, asker: Asker<'_>, create: &Create<'_>) -> Result<Txn, ErrorCode> {
         self.check_mode(create.mode)?;
         self.check_session(asker.session)?;
+        // Before it does that, it is made known to all.
+        if create.mode.is_ephemeral() && !self.is_live(asker.session) {
+            return Err(ErrorCode::SessionExpired);
+        }
         if !create.path.contains('/') || create.path.contains('\0') {
             return Err(ErrorCode::BadArguments);
         }
@@ -219,7 +223,7 @@ impl Model {
     }
 
     fn check_session(&self, session: SessionId) -> Result<(), ErrorCode> {
-        if self.is_live(session) { Ok(()) } else { Err(ErrorCode::SessionExpired) }
+        if self.may_write(session) { Ok(()) } else { Err(ErrorCode::SessionExpired) }
     }
 
     fn check_mode(&self, mode: CreateMode) -> Result<(), ErrorCode> {

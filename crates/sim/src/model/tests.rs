@@ -20,6 +20,7 @@ impl Bench {
             extended_types: ExtendedTypes::Enabled,
             membership: None,
             credentials: Vec::new(),
+            sessions: Sessions::Global,
         };
         let mut bench = Self { model: Model::new(Rc::new(rules)), triggers: Vec::new() };
         for session in [ALICE, BOB] {
@@ -99,6 +100,7 @@ fn digests_equal_the_published_ones() {
         extended_types: ExtendedTypes::Disabled,
         membership: None,
         credentials: Vec::new(),
+        sessions: Sessions::Global,
     };
     let mut model = Model::new(Rc::new(rules));
     assert_eq!(model.digest(), 1_371_985_504);

@@ -9,7 +9,7 @@ use wire::frame;
 use wire::reply::ReplyHeader;
 use wire::request::Request;
 
-use super::client::{Farewell, Lie, Phase, Role};
+use super::client::{Client, Farewell, Lie, Phase, Role};
 use super::link::{Caller, End, LinkId};
 use super::node::NodeId;
 use super::serve::piece;
@@ -17,11 +17,14 @@ use super::workload::Author;
 use super::{Happening, World, answer, operator};
 use crate::checkers::{Promise, Violation};
 use crate::history::Event;
+use crate::model::Sessions;
 
 /// In how many of 1000 cases a client that waits for answers leaves, while a server is left by all others.
 const STRAY_PERMILLE: u64 = 100;
 /// In how many of 1000 cases a client goes to the server that all others have left.
 const LURE_PERMILLE: u64 = 300;
+/// In how many of 1000 cases a client comes back to the only server that knows its session.
+const RETURN_PERMILLE: u64 = 700;
 /// In how many of 1000 cases a client rests after it has asked something, in runs that take that long.
 const REST_PERMILLE: u64 = 300;
 
@@ -87,7 +90,7 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         let address = self.clients[at].address;
-        let node = self.server_to_try();
+        let node = self.server_to_try(at);
         let Some(link) = self.accept(node, Some(Caller::Client(at)), address) else { return };
         let now = self.agenda.now();
         let timeout_ms = i32::try_from(self.plan.timeout().as_millis()).unwrap_or(i32::MAX);
@@ -141,9 +144,14 @@ impl World {
 
     /// Where a client connects: anywhere; but when all must be well, to one of those that are in the
     /// ensemble. Who is left by all others gets more clients than they.
-    fn server_to_try(&mut self) -> NodeId {
+    fn server_to_try(&mut self, at: usize) -> NodeId {
         if let Some(node) = self.abandoned.filter(|_| !self.is_peaceful())
             && self.agenda.tape.chance(LURE_PERMILLE)
+        {
+            return node;
+        }
+        if let Some(node) = self.only_server_that_knows(at)
+            && self.agenda.tape.chance(RETURN_PERMILLE)
         {
             return node;
         }
@@ -153,6 +161,13 @@ impl World {
         let members: Vec<_> =
             self.in_force().members().map(|member| NodeId::of(member.sid)).collect();
         *self.agenda.tape.pick(&members)
+    }
+
+    /// The server to which a client has to come back if it wants to go on with its session.
+    fn only_server_that_knows(&self, at: usize) -> Option<NodeId> {
+        let Client { session, server, .. } = &self.clients[at];
+        let is_local = self.plan.servers.sessions == Sessions::Local && session.is_some();
+        server.filter(|_| is_local)
     }
 
     /// Presents credentials and sets the watches again.
@@ -417,7 +432,9 @@ impl World {
             // A state seen in an earlier session is not forgotten, but its watches are.
             client.session = Some((response.session, response.password.0));
         }
-        if read_only && resumed.is_some() {
+        let may_be_local = self.plan.servers.sessions == Sessions::Local
+            && server.is_some_and(|node| is_of(response.session, node));
+        if read_only && resumed.is_some() && !may_be_local {
             let detail = format!("client {} has its session where nobody leads", id.0);
             return Err(Violation::new(Promise::P13, detail));
         }

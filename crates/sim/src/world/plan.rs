@@ -15,6 +15,7 @@ use zab::LogReading;
 use super::ambush::Ambush;
 use super::matrix::Kind;
 use super::node::NodeId;
+use crate::model::Sessions;
 use crate::tape::Tape;
 
 /// The largest deviation of a machine's clock: ten in a hundred.
@@ -88,6 +89,8 @@ pub struct Servers {
     pub membership: MembershipIs,
     /// How it is decided when something goes wrong.
     pub nemesis: NemesisIs,
+    /// Who knows of sessions.
+    pub sessions: Sessions,
 }
 
 /// How it is decided when something goes wrong.
@@ -283,6 +286,10 @@ impl Plan {
             plan.ensemble = Ensemble::draw(tape, plan.tick, plan.delays.round_trip());
             plan.faults.draw_of_ensemble(tape, plan.tick);
             plan.take_time(tape);
+            plan.ensemble.local_sessions = match servers.sessions {
+                Sessions::Global => LocalSessions::Off,
+                Sessions::Local => LocalSessions::Upgradable,
+            };
             plan.clock_drift_permille =
                 if tape.chance(500) { tape.magnitude(1, CLOCK_DRIFT_PERMILLE_MAX) } else { 0 };
         }
@@ -360,27 +367,32 @@ impl Servers {
     /// So many voters and nobody else, which stays so.
     pub const fn fixed(voters: usize) -> Self {
         let (membership, nemesis) = (MembershipIs::Fixed, NemesisIs::Roaming);
-        Self { voters, observers: 0, spares: 0, membership, nemesis }
+        Self { voters, observers: 0, spares: 0, membership, nemesis, sessions: Sessions::Global }
     }
 
     /// Draws: mostly one server. The higher half of the first byte says how many vote, the lower one
-    /// whether that changes, and whether the nemesis lies in wait.
+    /// whether that changes, whether the nemesis lies in wait, and whether sessions are local.
     pub fn draw(tape: &mut Tape) -> Self {
-        let (voters, membership, nemesis) = Self::read(tape.byte());
+        let (voters, membership, nemesis, sessions) = Self::read(tape.byte());
         let observers = usize::from(voters > 1 && tape.chance(250));
         let spares = match membership {
             MembershipIs::Fixed => 0,
             MembershipIs::Changing => tape.index(SPARES_MAX + 1),
         };
-        Self { voters, observers, spares, membership, nemesis }
+        Self { voters, observers, spares, membership, nemesis, sessions }
     }
 
     /// The first byte of the tapes of runs like these; `None` if there are none.
-    pub fn first_byte(voters: usize, membership: MembershipIs, nemesis: NemesisIs) -> Option<u8> {
-        (0..=u8::MAX).find(|&byte| Self::read(byte) == (voters, membership, nemesis))
+    pub fn first_byte(
+        voters: usize,
+        membership: MembershipIs,
+        nemesis: NemesisIs,
+        sessions: Sessions,
+    ) -> Option<u8> {
+        (0..=u8::MAX).find(|&byte| Self::read(byte) == (voters, membership, nemesis, sessions))
     }
 
-    const fn read(byte: u8) -> (usize, MembershipIs, NemesisIs) {
+    const fn read(byte: u8) -> (usize, MembershipIs, NemesisIs, Sessions) {
         let voters = match byte >> 4 {
             0..=11 => 1,
             12..=14 => 3,
@@ -394,7 +406,11 @@ impl Servers {
             6..=11 | 14.. => NemesisIs::InWait,
             _ => NemesisIs::Roaming,
         };
-        (voters, membership, nemesis)
+        let sessions = match byte & 0xf {
+            5 | 11 if voters > 1 => Sessions::Local,
+            _ => Sessions::Global,
+        };
+        (voters, membership, nemesis, sessions)
     }
 
     /// All of them.
@@ -637,17 +653,21 @@ mod tests {
             [(0, 1, fixed), (0xc0, 3, fixed), (0xcc, 3, changing), (0xf0, 5, fixed)]
         {
             let roaming = NemesisIs::Roaming;
-            assert_eq!(Servers::read(byte), (voters, membership, roaming));
-            assert_eq!(Servers::first_byte(voters, membership, roaming), Some(byte));
+            let global = Sessions::Global;
+            assert_eq!(Servers::read(byte), (voters, membership, roaming, global));
+            assert_eq!(Servers::first_byte(voters, membership, roaming, global), Some(byte));
         }
     }
 
     #[test]
     fn every_kind_of_ensemble_may_be_lain_in_wait_for() {
         for voters in Servers::VOTERS {
-            assert!(Servers::first_byte(voters, MembershipIs::Fixed, NemesisIs::InWait).is_some());
-            let changing = Servers::first_byte(voters, MembershipIs::Changing, NemesisIs::InWait);
-            assert_eq!(changing.is_some(), voters > 1);
+            let first = |membership, sessions| {
+                Servers::first_byte(voters, membership, NemesisIs::InWait, sessions)
+            };
+            assert!(first(MembershipIs::Fixed, Sessions::Global).is_some());
+            assert_eq!(first(MembershipIs::Fixed, Sessions::Local).is_some(), voters > 1);
+            assert_eq!(first(MembershipIs::Changing, Sessions::Global).is_some(), voters > 1);
         }
     }
 }

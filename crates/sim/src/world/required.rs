@@ -25,6 +25,8 @@ pub(super) const OF_ENSEMBLES: &[(&str, u64)] = &[
     ("learner up to date", 10_000),
     ("session moved", 1_000),
     ("session expired", 500),
+    ("local session became a global one", 1_000),
+    ("local session stayed one", 2_000),
     ("expiry raced a create", 500),
     // Runs of five servers saw some 830.
     ("missed event caught up", 700),

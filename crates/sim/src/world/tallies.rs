@@ -1,12 +1,13 @@
 //! What is counted when a run is over: from the history that clients have seen, and from what servers have
 //! given to their logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::{Instant, Op, SessionId, Txn, Write, Xid};
 
 use super::World;
 use crate::history::{Event, LoggedTxn};
+use crate::model::Sessions;
 
 /// The ends of sessions, and the creations that were under way in each.
 #[derive(Default)]
@@ -20,6 +21,7 @@ impl World {
     pub(super) fn count_at_the_end(&mut self) {
         self.count_answers();
         self.count_transactions();
+        self.count_local_sessions();
         self.count_epochs();
     }
 
@@ -56,6 +58,33 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// Counts the sessions that were local at first, and what came of them.
+    fn count_local_sessions(&mut self) {
+        if self.plan.servers.sessions == Sessions::Global {
+            return;
+        }
+        let opened: BTreeSet<_> = self
+            .history
+            .log
+            .iter()
+            .filter(|logged| matches!(logged.txn, Txn::CreateSession { .. }))
+            .map(|logged| logged.header.session)
+            .collect();
+        let sessions: BTreeSet<_> = self
+            .history
+            .lines
+            .iter()
+            .filter_map(|line| match line.event {
+                Event::Connected { session, .. } => Some(session),
+                _ => None,
+            })
+            .collect();
+        let became_global = sessions.intersection(&opened).count() as u64;
+        let stayed_local = sessions.difference(&opened).count() as u64;
+        self.counters.add("local session became a global one", became_global);
+        self.counters.add("local session stayed one", stayed_local);
     }
 
     /// Counts epochs of which all numbers were used, of one server; in ensembles, where leaders begin with the

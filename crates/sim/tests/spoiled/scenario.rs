@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sim::history::{Answer, ClientId, Event, Fault, History, LoggedTxn};
-use sim::model::{Asker, Credentials, Model, Rules};
+use sim::model::{Asker, Credentials, Model, Rules, Sessions};
 use types::{
     Acl, AclList, AuthPacket, ConnId, Create, CreateCall, CreateMode, ErrorCode, EventKind,
     ExtendedTypes, Id, Instant, MultiOp, Op, Perms, Read, SessionId, SetWatches, Sid, Txn,
@@ -41,6 +41,10 @@ struct Connection {
 }
 
 pub(crate) fn rules() -> Rc<Rules> {
+    rules_where(Sessions::Global)
+}
+
+pub(crate) fn rules_where(sessions: Sessions) -> Rc<Rules> {
     Rc::new(Rules {
         extended_types: ExtendedTypes::Enabled,
         membership: None,
@@ -49,18 +53,23 @@ pub(crate) fn rules() -> Rc<Rules> {
             auth: b"alice:secret".to_vec(),
             ids: vec![Id::new("digest", ALICE_ID)],
         }],
+        sessions,
     })
 }
 
 impl Scenario {
     fn new() -> Self {
+        Self::of(rules())
+    }
+
+    fn of(rules: Rc<Rules>) -> Self {
         Self {
             history: History::default(),
             invoked: BTreeMap::new(),
             replied: BTreeMap::new(),
             events: BTreeMap::new(),
             logged: BTreeMap::new(),
-            model: Model::new(rules()),
+            model: Model::new(rules),
             connections: BTreeMap::new(),
             now: Instant::default(),
             next_xid: 0,
@@ -307,6 +316,13 @@ impl Scenario {
         }
     }
 
+    /// Puts a transaction behind all others.
+    pub(crate) fn add_txn(&mut self, session: SessionId, cxid: Xid, txn: Txn) {
+        let last = self.history.log.last().map_or(Zxid::ZERO, |logged| logged.header.zxid);
+        let header = TxnHeader { session, cxid, zxid: last.successor(), time_ms: 1_000_000 };
+        self.history.log.push(LoggedTxn { at: None, header, txn, digest: None });
+    }
+
     /// Exchanges the places of two transactions, and what their clients were told of them.
     pub(crate) fn swap_txns(&mut self, first: &str, second: &str) {
         let (early, late) = (self.zxid(first), self.zxid(second));
@@ -395,6 +411,27 @@ pub(crate) fn long_sync() -> Scenario {
     let result = s.execute("sync");
     s.reply("sync", result);
     s.call("get after sync", 2, get("/r", false));
+    s
+}
+
+/// Only her server knows of Alice's session until she creates an ephemeral znode; of Bob's only his to the end.
+/// Both begin before there was any transaction.
+pub(crate) fn local() -> Scenario {
+    let mut s = Scenario::of(rules_where(Sessions::Local));
+    let (alice, bob) = (SessionId(0x0100_0000_0000_0001), SessionId(0x0200_0000_0000_0001));
+    s.attach("alice", ALICE, 1, alice, None);
+    s.attach("bob", BOB, 2, bob, None);
+    s.call("bob looks", 2, exists("/r", false));
+    s.reply_mut("bob looks").0.take();
+    s.call("create r", 1, created("/r", CreateMode::Persistent));
+    s.call("bob sets r", 2, set("/r", "1", None));
+    s.append("alice is known", alice, Xid::INTERNAL, Txn::CreateSession { timeout_ms: 4000 });
+    s.call("create e", 1, created("/e", CreateMode::Ephemeral));
+    let owned = Some(vec!["/e".into()]);
+    s.append("alice expires", alice, Xid::INTERNAL, Txn::CloseSession { paths: owned });
+    s.call("bob looks again", 2, exists("/e", false));
+    s.send("bob ends", 2, Op::CloseSession);
+    s.reply("bob ends", Ok(Answer::Done));
     s
 }
 

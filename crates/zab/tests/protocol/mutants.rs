@@ -80,6 +80,11 @@ const ALL: &[Mutant] = &[
         "who is to vote gives way though it may have what is committed",
         &["script", "M1", "M3"],
     ),
+    mutant(
+        168,
+        "a leader does not wait for a voter to which it sends a large snapshot",
+        &["script"],
+    ),
 ];
 
 /// Those that need memberships that change.
