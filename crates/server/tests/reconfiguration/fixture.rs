@@ -90,7 +90,7 @@ impl Ensemble {
         let home = self.home(sid);
         fs::create_dir(&home).expect("a directory");
         fs::write(home.join("myid"), sid.to_string()).expect("written");
-        let settings = "tickTime=500\ninitLimit=20\nsyncLimit=10\nelectionPortBindRetry=0\n\
+        let settings = "tickTime=500\ninitLimit=60\nsyncLimit=60\nelectionPortBindRetry=0\n\
                         reconfigEnabled=true\nstandaloneEnabled=false\nskipACL=yes\n\
                         4lw.commands.whitelist=*\n";
         let text = format!("dataDir={}\n{settings}{lines}", home.display());
