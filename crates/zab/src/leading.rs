@@ -153,14 +153,24 @@ impl Leading {
         let Stage::TakesSnapshot { last_applied } = learner.stage else { return };
         learner.heard = now.instant;
         self.send_history(core, link, last_applied, effects);
-        self.wait_for(core, now, link);
+        self.wait_on(core, now);
     }
 
-    /// A learner takes what it lacks. However long that is, a leader without a quorum waits for the voters that it
-    /// may have soon: the next one would have to begin again.
-    pub(crate) fn wait_for(&mut self, core: &Core, now: Now, link: Link) {
-        let is_needed = self.learners.get(&link).is_some_and(Learner::may_vote);
-        if is_needed && matches!(self.phase, Phase::Synchronizing(_)) && !mutant::active(168) {
+    /// A learner has been sent a part of its snapshot.
+    pub(crate) fn on_snapshot_takes_more(&mut self, core: &Core, now: Now, link: Link) {
+        if self.learners.contains_key(&link) {
+            self.wait_on(core, now);
+        }
+    }
+
+    /// A learner takes what it lacks. However long that is, a leader waits for those who would be a quorum with it, if
+    /// no others are: the next one would have to begin again.
+    pub(crate) fn wait_on(&mut self, core: &Core, now: Now) {
+        let comes = |it: &Learner| it.is_following() || it.means().is_some();
+        let is_waited_for = matches!(self.phase, Phase::Synchronizing(_))
+            && self.has_quorum(core, comes)
+            && !mutant::active(168);
+        if is_waited_for {
             self.patience_ends = now.instant.after(core.patience());
         }
     }

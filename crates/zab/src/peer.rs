@@ -323,7 +323,7 @@ impl Peer {
             | Input::Truncated { .. } => self.core.take_from_storage(&input),
             Input::SnapshotTakesMore { link } => {
                 if let Role::Leading(leading) = &mut self.role {
-                    leading.wait_for(&self.core, now, link);
+                    leading.on_snapshot_takes_more(&self.core, now, link);
                 }
             }
             Input::SnapshotPart { .. }

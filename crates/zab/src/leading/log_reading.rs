@@ -64,6 +64,7 @@ impl Leading {
         place: LogPlace,
         effects: &mut Vec<Effect>,
     ) {
+        self.wait_on(core, now);
         let max = self.history_end(core);
         let Some(learner) = self.learners.get_mut(&link) else { return };
         let Stage::ReadsLog { after, up_to, is_told, is_kept } = learner.stage else { return };
@@ -118,7 +119,7 @@ impl Leading {
         assert!(last <= up_to, "{last} was read, {up_to} is the last that was wanted");
         learner.stage = Stage::ReadsLog { after: last, up_to, is_told: true, is_kept };
         send(link, LeaderPacket::Committed { batch, first, last }, effects);
-        self.wait_for(core, now, link);
+        self.wait_on(core, now);
         if last < up_to {
             effects.push(Effect::ReadOn { link });
         } else {
