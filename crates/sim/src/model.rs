@@ -169,7 +169,7 @@ impl Model {
     }
 
     /// Whether a session may write: one that was never heard of may be a local one.
-    fn may_write(&self, session: SessionId) -> bool {
+    pub(crate) fn may_write(&self, session: SessionId) -> bool {
         let may_be_local = self.rules.sessions == Sessions::Local && !self.ended.contains(&session);
         self.is_live(session) || may_be_local
     }

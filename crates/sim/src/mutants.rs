@@ -194,7 +194,11 @@ pub const ALL: &[Mutant] = &[
         "a read-only server says that a session is over of which it may not know",
         &[P13],
     ),
-    of_members(144, "a read-only server shows what damage has left", &[P0, P13, D8]),
+    of_peers(
+        144,
+        "a read-only server shows what damage has left",
+        "whoever has seen anything since is served by nobody who is behind that",
+    ),
     of_peers(
         145,
         "a cut that is refused has cut what waits in memory",

@@ -16,14 +16,14 @@ use crate::arguments::Arguments;
 use crate::terminal::{Stop, say, tell_of_panics};
 
 /// Runs in which a mutant has to be found: the same ones on any machine, however busy it is.
-const SCHEDULES: u64 = 10_000;
+const SCHEDULES: u64 = 50_000;
 /// Seconds after which it has survived in any case.
 const SECONDS: u64 = 600;
 
 /// The manifest of the crate whose tests look for mutants too.
 const ZAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../zab/Cargo.toml");
 /// Seconds that they may take before it is the scripts' turn.
-const ZAB_SECONDS: u64 = 20;
+const ZAB_SECONDS: u64 = 60;
 /// The test that does.
 const ZAB_TEST: &str = "mutants::each_planted_bug_is_found";
 

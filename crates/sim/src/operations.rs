@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use types::{AuthPacket, ConnId, ErrorCode, Id, Instant, Op, SessionId, Txn, Xid, Zxid};
+use types::{AuthPacket, ConnId, ErrorCode, Id, Instant, Op, SessionId, Sid, Txn, Xid, Zxid};
 
 use crate::checkers::{Promise, Violation};
 use crate::history::{Answer, ClientId, Event, History};
@@ -18,6 +18,8 @@ pub struct Operation<'h> {
     pub session: SessionId,
     /// On which connection.
     pub conn: ConnId,
+    /// To which server.
+    pub server: Sid,
     /// Under which number.
     pub xid: Xid,
     /// What.
@@ -100,13 +102,14 @@ pub(crate) fn pair<'h>(
     for (index, line) in history.lines.iter().enumerate() {
         let moment = Moment { line: index, at: line.at };
         match &line.event {
-            Event::Invoke { client, session, conn, xid, op, .. } => {
+            Event::Invoke { client, session, conn, server, xid, op } => {
                 let session = handshakes.get(conn).map_or(*session, |known| known.session);
                 waiting.entry((*conn, *xid)).or_default().push_back(operations.len());
                 operations.push(Operation {
                     client: *client,
                     session,
                     conn: *conn,
+                    server: *server,
                     xid: *xid,
                     op,
                     ids: Rc::clone(&no_ids),

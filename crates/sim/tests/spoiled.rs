@@ -638,9 +638,40 @@ fn local_sessions_write_until_all_know_that_they_are_over() {
     set_late(&mut after_the_end, honest.session_of(1));
     assert_eq!(broken(&after_the_end, Sessions::Local), Promise::P8);
 
+    let mut elsewhere = honest.clone();
+    for line in &mut elsewhere.history.lines {
+        if let Event::Invoke { conn: ConnId(2), server, .. } = &mut line.event {
+            *server = Sid(2);
+        }
+    }
+    assert_eq!(broken(&elsewhere, Sessions::Local), Promise::P8);
+
+    let mut given_twice = honest.clone();
+    let event = Event::Connected {
+        client: ClientId(3),
+        conn: ConnId(3),
+        address: "10.0.0.3".to_owned(),
+        resumed: None,
+        asked: None,
+        session: honest.session_of(2),
+        timeout_ms: 4000,
+        read_only: false,
+    };
+    given_twice.insert_line_after_reply("create e", event);
+    assert_eq!(broken(&given_twice, Sessions::Local), Promise::P8);
+
+    let mut refused = honest.clone();
+    refused.txn_mut("bob sets r").txn = Txn::Error { code: ErrorCode::SessionExpired.raw() };
+    *refused.reply_mut("bob sets r").1 = Err(ErrorCode::SessionExpired);
+    assert_eq!(broken(&refused, Sessions::Local), Promise::P8);
+
+    let mut for_nothing = honest.clone();
+    for_nothing.txn_mut("alice is known").header.session = honest.session_of(2);
+    assert_eq!(broken(&for_nothing, Sessions::Local), Promise::P8);
+
     let mut owned_by_nobody = honest.clone();
-    owned_by_nobody.txn_mut("alice is known").header.session = stranger;
-    let end = owned_by_nobody.txn_mut("alice expires");
-    (end.header.session, end.txn) = (stranger, Txn::CloseSession { paths: None });
+    for name in ["alice is known", "alice expires"] {
+        owned_by_nobody.txn_mut(name).txn = Txn::Error { code: ErrorCode::NoNode.raw() };
+    }
     assert_eq!(broken(&owned_by_nobody, Sessions::Local), Promise::P9);
 }

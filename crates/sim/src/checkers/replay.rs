@@ -74,7 +74,7 @@ impl Replay<'_, '_> {
         let is_over = matches!(
             logged.txn, Txn::Error { code } if code == ErrorCode::SessionExpired.raw()
         );
-        !is_over || !self.model.is_live(logged.header.session)
+        !is_over || !self.model.may_write(logged.header.session)
     }
 
     /// Whether a leader may have refused a change of the membership for what the state does not show.
@@ -111,6 +111,11 @@ impl Replay<'_, '_> {
             return self.apply_closing(logged, operation);
         };
         let asker = Asker { session: operation.session, ids: &operation.ids };
+        if is_told_of_an_end(&logged.txn) && self.model.may_write(operation.session) {
+            let detail =
+                format!("{} is told that its session is over: {logged}", operation.label());
+            return broken(Promise::P8, detail);
+        }
         if !self.is_possible_refusal(logged, write) {
             let expected = self.model.decide(&logged.header, asker, write);
             compare_txns(logged, &expected, write)?;
@@ -172,6 +177,15 @@ impl Replay<'_, '_> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether a client is refused since its session is over, in a part of a multi or as a whole.
+fn is_told_of_an_end(txn: &Txn) -> bool {
+    match txn {
+        Txn::Error { code } => *code == ErrorCode::SessionExpired.raw(),
+        Txn::Multi(parts) => parts.iter().any(is_told_of_an_end),
+        _ => false,
     }
 }
 

@@ -1,13 +1,14 @@
 //! P8: the life of sessions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use types::{Epoch, Instant, Op, SessionId, Txn, Xid, Zxid};
+use types::{Epoch, Instant, MultiOp, Op, SessionId, Txn, Write, Xid, Zxid};
 
 use super::{Case, Promise, Reads, Violation};
 use crate::history::{Event, Fault, LoggedTxn};
 use crate::model::Sessions;
+use crate::operations::Operation;
 
 /// How much of a duration has surely passed when the fastest clock says that it has.
 const SURELY_PASSED_PERMILLE: u32 = 900;
@@ -20,6 +21,10 @@ const SURELY_PASSED_PERMILLE: u32 = 900;
 pub fn check(case: &Case<'_>) -> Result<(), Violation> {
     let lives = lives(case)?;
     requests_within_lives(case, &lives)?;
+    if case.rules.sessions == Sessions::Local {
+        local_ones_stay_where_they_are(case, &lives)?;
+        none_is_made_known_without_need(case, &lives)?;
+    }
     clients_are_told(case)?;
     match case.reads {
         Reads::AreFresh => none_expires_early(case, &lives),
@@ -119,6 +124,56 @@ fn requests_within_lives(
     Ok(())
 }
 
+/// A session is served by the server that opened it, until the others know of it.
+fn local_ones_stay_where_they_are(
+    case: &Case<'_>,
+    lives: &BTreeMap<SessionId, Life>,
+) -> Result<(), Violation> {
+    let answered = case.operations.iter().filter_map(|it| Some((it, it.zxid()?)));
+    for (operation, zxid) in answered {
+        let Operation { session, server, .. } = operation;
+        let is_known = lives.get(session).is_some_and(|life| life.opened <= zxid);
+        let is_at_home = session.server_byte() == SessionId::first(*server, 0).server_byte();
+        if !is_known && !is_at_home {
+            return broken(format!(
+                "{} was served at {zxid} by server {}, which can not know session {session}",
+                operation.label(),
+                server.0
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A local session is made known to all before it owns anything, and for no other reason.
+fn none_is_made_known_without_need(
+    case: &Case<'_>,
+    lives: &BTreeMap<SessionId, Life>,
+) -> Result<(), Violation> {
+    let in_need: BTreeSet<SessionId> = case
+        .operations
+        .iter()
+        .filter(|operation| matches!(operation.op, Op::Write(write) if wants_ephemeral(write)))
+        .map(|operation| operation.session)
+        .collect();
+    match lives.iter().find(|(session, _)| !in_need.contains(session)) {
+        None => Ok(()),
+        Some((session, life)) => {
+            broken(format!("session {session} was made known at {}, for nothing", life.opened))
+        }
+    }
+}
+
+fn wants_ephemeral(write: &Write<'_>) -> bool {
+    match write {
+        Write::Create(create) => create.mode.is_ephemeral(),
+        Write::Multi(parts) => parts
+            .iter()
+            .any(|part| matches!(part, MultiOp::Create(create) if create.mode.is_ephemeral())),
+        _ => false,
+    }
+}
+
 /// Who comes back to a session gets that session or is told that it is over; and once told, or
 /// once its end was acknowledged, never gets it again.
 fn clients_are_told(case: &Case<'_>) -> Result<(), Violation> {
@@ -132,11 +187,15 @@ fn clients_are_told(case: &Case<'_>) -> Result<(), Violation> {
         })
         .collect();
     let mut over: BTreeMap<SessionId, usize> = BTreeMap::new();
+    let mut given: BTreeSet<SessionId> = BTreeSet::new();
     for (index, line) in case.history.lines.iter().enumerate() {
         match &line.event {
             Event::Connected { resumed, session, .. } => {
                 if let Some(asked) = resumed.filter(|asked| asked != session) {
                     return broken(format!("asked for session {asked}, got {session}"));
+                }
+                if !given.insert(*session) && resumed.is_none() {
+                    return broken(format!("session {session} is given to somebody else as well"));
                 }
                 if over.contains_key(session) {
                     return broken(format!("session {session} was over and is back"));

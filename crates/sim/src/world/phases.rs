@@ -132,7 +132,11 @@ impl World {
             self.stage = Stage::Silence;
             self.watch_the_reign();
             self.bring_all_back();
-            self.goal = self.nodes.iter().map(|node| node.ledger.last()).max().unwrap_or_default();
+            // Who was separated may have logged what came to nothing.
+            self.goal = match self.plan.servers.are_ensemble() {
+                true => self.reigns.last_committed(),
+                false => self.nodes.iter().map(|node| node.ledger.last()).max().unwrap_or_default(),
+            };
             // A handshake that is still on its way may open one more session, and a server that was
             // away may still have to find its leader.
             let bound = self.plan.timeout() * 2
@@ -202,6 +206,12 @@ impl World {
             if node.ledger.last() < self.goal {
                 let (last, goal) = (node.ledger.last(), self.goal);
                 let detail = format!("server {sid} is at {last}, others were at {goal} long ago");
+                return Err(Violation::new(Promise::Liveness, detail));
+            }
+            let committed = self.reigns.last_committed().max(self.plan.start);
+            if self.plan.servers.are_ensemble() && node.ledger.last() > committed {
+                let last = node.ledger.last();
+                let detail = format!("server {sid} has {last}, but {committed} is committed");
                 return Err(Violation::new(Promise::Liveness, detail));
             }
             let left: Vec<_> =

@@ -418,7 +418,7 @@ pub(crate) fn long_sync() -> Scenario {
 /// Both begin before there was any transaction.
 pub(crate) fn local() -> Scenario {
     let mut s = Scenario::of(rules_where(Sessions::Local));
-    let (alice, bob) = (SessionId(0x0100_0000_0000_0001), SessionId(0x0200_0000_0000_0001));
+    let (alice, bob) = (SessionId(0x0100_0000_0000_0001), SessionId(0x0100_0000_0000_0002));
     s.attach("alice", ALICE, 1, alice, None);
     s.attach("bob", BOB, 2, bob, None);
     s.call("bob looks", 2, exists("/r", false));
