@@ -1,7 +1,7 @@
 //! A look at every recipe that has no story of its own among these examples.
 //!
 //! ```text
-//! reefkeeper playground
+//! reefkeeper playground --set extendedTypesEnabled=true
 //! cargo run -p reefkeeper-recipes --example tour -- localhost:2181
 //! ```
 

@@ -40,7 +40,7 @@ fn joining(is_between_states: bool) -> (World, Link) {
 /// An Apache server that starts from these files compares every digest in the log, behind a snapshot
 /// without one as well, and counts each that is not that of the tree between two states.
 #[test]
-fn what_a_snapshot_may_have_is_logged_without_digests() {
+pub(crate) fn what_a_snapshot_may_have_is_logged_without_digests() {
     let payloads: Vec<_> = (1..=3).map(payload).collect();
     let proposal = |index: usize| ToLearner::Proposal(Proposal::new(&payloads[index]).unwrap());
     let last_applied = Zxid::ZERO;

@@ -5,7 +5,7 @@
 //! end all servers agree again; `small_scope.rs` tries every order of a synchronization and every place
 //! of a crash in it. `between_states.rs` looks at what a learner logs behind a snapshot. All drive the servers of `world.rs`.
 
-mod between_states;
+pub(crate) mod between_states;
 pub(crate) mod campaign;
 mod hostile;
 pub(crate) mod scripts;
