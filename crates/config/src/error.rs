@@ -374,7 +374,10 @@ impl fmt::Display for Warning {
                 write!(f, "{origin}: {key} is given again, so that line {line} has no effect")
             }
             Self::SingleVoter { origin } => {
-                write!(f, "{origin}: a single voter is a standalone server; the line is ignored")
+                write!(
+                    f,
+                    "{origin}: a single voter is a standalone server; the line is ignored, but for its client port"
+                )
             }
             Self::NumberOfVoters { voters: ..=2, origin } => {
                 write!(f, "{origin}: with fewer than three voters none may fail")

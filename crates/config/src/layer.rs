@@ -62,6 +62,12 @@ impl Layers {
         self.warn_of_repetition(row.key, before, &origin);
     }
 
+    /// Notes what is in force for a setting that was not given, since another line says it.
+    pub(crate) fn imply(&mut self, row: &'static Row, text: String, origin: &Origin) {
+        let given = Given { text, origin: origin.clone() };
+        self.given.entry(row.key).or_insert(given);
+    }
+
     /// Adds the `-D` words of a variable that holds words for a Java virtual machine.
     pub(crate) fn add_jvm_flags(&mut self, variable: &'static str, words: &str) {
         for word in words.split_ascii_whitespace() {

@@ -65,7 +65,7 @@ use setting::{CLIENT_PORT, DATA_DIR, DATADIR_AUTOCREATE, MAX_CLIENT_CNXNS, ROWS,
 pub struct Loaded {
     /// What the server is started with.
     pub config: Config,
-    /// Every setting as it is in force, by topic.
+    /// Every setting as it is in force, by topic, then the lines of the membership.
     pub effective: Vec<Effective>,
     /// What an operator should know, each once, in the order of the layers.
     pub warnings: Vec<Warning>,
@@ -75,7 +75,7 @@ pub struct Loaded {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Effective {
     /// Its key in `zoo.cfg`.
-    pub key: &'static str,
+    pub key: String,
     /// Its value as it was given; for a secret that is set, `(hidden)`.
     pub value: String,
     /// Where it was given.
@@ -121,7 +121,8 @@ pub fn load(
     }
     let config = Config::from_layers(&mut layers, |path| fs::read(path))?;
     layers.warn_of_settings_not_acted_on();
-    let effective = ROWS.iter().map(|row| Effective::of(row, &layers)).collect();
+    let settings = ROWS.iter().map(|row| Effective::of(row, &layers));
+    let effective = settings.chain(layers.membership.iter().map(Effective::of_line)).collect();
     Ok(Loaded { config, effective, warnings: once_each(layers.warnings) })
 }
 
@@ -188,7 +189,12 @@ impl Effective {
     fn of(row: &'static setting::Row, layers: &Layers) -> Self {
         let layer::Given { text, origin } = layers.effective(row);
         let value = if row.is_secret && !text.is_empty() { "(hidden)".to_owned() } else { text };
-        Self { key: row.key, value, origin }
+        Self { key: row.key.to_owned(), value, origin }
+    }
+
+    fn of_line(line: &layer::MembershipLine) -> Self {
+        let layer::Given { text, origin } = line.given.clone();
+        Self { key: line.key.clone(), value: text, origin }
     }
 }
 

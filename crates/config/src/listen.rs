@@ -32,17 +32,22 @@ impl Listen {
         described: &Described,
     ) -> Result<Self, ConfigError> {
         let configured = Self::configured(layers)?;
-        let client_address = match described {
-            Described::Standalone(None) => configured,
-            Described::Standalone(Some(endpoint)) => match configured {
-                Some(configured) => Some(configured),
-                None => Some(endpoint.resolve()?),
-            },
-            Described::Member(place) => match &place.client {
-                Some(endpoint) => Some(endpoint.agreed(configured)?),
-                None => configured,
-            },
+        let endpoint = match described {
+            Described::Standalone(endpoint) => endpoint.as_ref(),
+            Described::Member(place) => place.client.as_ref(),
         };
+        let client_address = match (described, endpoint) {
+            (_, None) | (Described::Standalone(_), Some(_)) if configured.is_some() => configured,
+            (_, None) => None,
+            (Described::Standalone(_), Some(endpoint)) => Some(endpoint.resolve()?),
+            (Described::Member(_), Some(endpoint)) => Some(endpoint.agreed(configured)?),
+        };
+        if let Some(ClientEndpoint { address, origin, .. }) = endpoint {
+            if configured.is_none() {
+                layers.imply(&CLIENT_PORT_ADDRESS.row, address.host.to_string(), origin);
+            }
+            layers.imply(&CLIENT_PORT.row, address.port.to_string(), origin);
+        }
         if client_address.is_none() {
             layers.warnings.push(Warning::NoClientPort);
         }

@@ -265,6 +265,17 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
+fn what_a_line_of_the_membership_says_is_shown() {
+    let setup = Setup::new("dataDir=/data\nserver.1=localhost:2888:3888;127.0.0.1:2182");
+    let loaded = setup.load().unwrap();
+    let line = Origin::File { path: setup.path(), line: 2 };
+    assert_eq!(effective(&loaded, "clientPort"), ("2182", &line));
+    assert_eq!(effective(&loaded, "clientPortAddress"), ("127.0.0.1", &line));
+    let member = ("localhost:2888:3888;127.0.0.1:2182", &line);
+    assert_eq!(effective(&loaded, "server.1"), member);
+}
+
+#[test]
 fn clients_connect_where_the_file_says() {
     let check = |lines: &str, expected: &str| {
         let loaded = Setup::new(format!("dataDir=/data\n{lines}")).load().unwrap();

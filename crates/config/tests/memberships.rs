@@ -72,9 +72,9 @@ fn a_single_voter_is_a_standalone_server() {
     check(
         "server.1=zk1:2888:3888",
         expect![[r#"
-        DIR/zoo.cfg:3: a single voter is a standalone server; the line is ignored
-        standalone
-    "#]],
+            DIR/zoo.cfg:3: a single voter is a standalone server; the line is ignored, but for its client port
+            standalone
+        "#]],
     );
     check(
         "server.1=zk1:2888:3888\nserver.2=zk2:2888:3888:observer",
@@ -563,7 +563,7 @@ fn the_membership_may_be_in_a_file_of_its_own() {
     "#]]);
     setup.write("zoo.cfg.dynamic.10000000a", "server.1=zk1:2888:3888\n");
     setup.check(expect![[r#"
-        DIR/zoo.cfg.dynamic.10000000a:1: a single voter is a standalone server; the line is ignored
+        DIR/zoo.cfg.dynamic.10000000a:1: a single voter is a standalone server; the line is ignored, but for its client port
         standalone
     "#]]);
     setup.write("zoo.cfg.dynamic.10000000a", &format!("{servers}\nversion=10000000a\n"));

@@ -212,7 +212,7 @@ fn every_setting_is_a_case() {
     let effective = load(&path, &[], &[]).unwrap().effective;
     let (without, with): (Vec<&str>, Vec<&str>) = effective
         .iter()
-        .map(|effective| effective.key)
+        .map(|effective| effective.key.as_str())
         .partition(|key| WITHOUT_FIELD.contains(key));
     assert_eq!(with, CASES.iter().map(|(key, ..)| *key).collect::<Vec<_>>());
     assert_eq!(without, WITHOUT_FIELD);

@@ -26,6 +26,8 @@ pub(crate) fn run(words: Vec<String>) -> ExitCode {
     let mut lines = loaded.effective.iter();
     match lines.try_for_each(|effective| writeln!(out, "{effective}")) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads it has seen enough.
+        Err(failure) if failure.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => give_up(COMMAND, &failure, FAILED),
     }
 }
