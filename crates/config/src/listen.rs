@@ -68,20 +68,17 @@ impl Listen {
             (None, None) => Ok(None),
             (Some(port), None) => Ok(Some((Ipv6Addr::UNSPECIFIED, port).into())),
             (Some(port), Some(host)) => {
-                resolve(CLIENT_PORT_ADDRESS.row.key, &host, port, &origin).map(Some)
+                bound(CLIENT_PORT_ADDRESS.row.key, &host, port, &origin).map(Some)
             }
         }
     }
 }
 
 impl ClientEndpoint {
-    /// Where that is. As with Java, all of IPv4 means all of both families.
+    /// Where that is.
     fn resolve(&self) -> Result<SocketAddr, ConfigError> {
         let HostPort { host, port } = &self.address;
-        if host.is_wildcard() {
-            return Ok((Ipv6Addr::UNSPECIFIED, *port).into());
-        }
-        resolve(&self.key, host.as_str(), *port, &self.origin)
+        bound(&self.key, host.as_str(), *port, &self.origin)
     }
 
     /// Where that is, unless `clientPort` says something else, and not just less.
@@ -104,10 +101,13 @@ impl ClientEndpoint {
     }
 }
 
-/// An address of a host that a key names.
-fn resolve(key: &str, host: &str, port: u16, origin: &Origin) -> Result<SocketAddr, ConfigError> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok((address, port).into());
+/// The address of a host that a key names. As with Java, all of IPv4 means all of both families, and of the
+/// addresses of one name those of IPv4 come first: others may know only these.
+fn bound(key: &str, host: &str, port: u16, origin: &Origin) -> Result<SocketAddr, ConfigError> {
+    match host.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() => return Ok((Ipv6Addr::UNSPECIFIED, port).into()),
+        Ok(address) => return Ok((address, port).into()),
+        Err(_) => {}
     }
     let unknown = |source| ConfigError::UnknownHost {
         origin: origin.clone(),
@@ -115,6 +115,6 @@ fn resolve(key: &str, host: &str, port: u16, origin: &Origin) -> Result<SocketAd
         host: host.to_owned(),
         source,
     };
-    let mut addresses = (host, port).to_socket_addrs().map_err(|source| unknown(Some(source)))?;
-    addresses.next().ok_or_else(|| unknown(None))
+    let addresses = (host, port).to_socket_addrs().map_err(|source| unknown(Some(source)))?;
+    addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| unknown(None))
 }

@@ -284,6 +284,8 @@ fn clients_connect_where_the_file_says() {
     check("clientPort=2181", "[::]:2181");
     check("clientPort=2181\nclientPortAddress=10.0.0.1", "10.0.0.1:2181");
     check("clientPort=2181\nclientPortAddress=[::1]", "[::1]:2181");
+    // As with Java, that is everything of both families.
+    check("clientPort=2181\nclientPortAddress=0.0.0.0", "[::]:2181");
     check("clientPort=2181\nclientPortAddress=::1", "[::1]:2181");
     check("server.1=localhost:2888:3888;127.0.0.1:2182", "127.0.0.1:2182");
     check("server.1=[::1]:2888:3888:participant;2182", "[::]:2182");

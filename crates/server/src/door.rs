@@ -274,7 +274,8 @@ pub(crate) fn client_address(place: &HostPort) -> Option<SocketAddr> {
 pub(crate) fn look_up(place: HostPort, thread: Arc<Handover>) {
     let run = move || {
         let addresses = (place.host.as_str(), place.port).to_socket_addrs();
-        match addresses.map(|mut addresses| addresses.next()) {
+        // Others may know only those of IPv4, which Java takes first, too.
+        match addresses.map(|addresses| addresses.min_by_key(SocketAddr::is_ipv6)) {
             Ok(Some(address)) => {
                 let host = Host::from(address.ip());
                 thread.run(Errand::MoveDoor(ClientPlace::At(HostPort { host, ..place })));
