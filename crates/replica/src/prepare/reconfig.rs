@@ -21,7 +21,8 @@ impl Preparation<'_> {
             return Err(ErrorCode::BadVersion);
         }
         let new = requested(&memberships.committed, request)?;
-        if new.voters().count() < self.options.voters_min || !self.is_usable(&new) {
+        let is_usable = self.is_usable(&new) && !adds_secure_port(&memberships.committed, &new);
+        if new.voters().count() < self.options.voters_min || !is_usable {
             return Err(ErrorCode::BadArguments);
         }
         if !peer.is_followed_by(&Quorum::from(&new)) {
@@ -48,6 +49,16 @@ impl Preparation<'_> {
         let are_allowed = self.options.several_addresses || membership.members().all(has_one);
         are_allowed && membership.shared_address().is_none()
     }
+}
+
+/// Whether a server is to have a port with TLS that it does not have so far. No server here opens one, and
+/// Apache's before 3.10 can not read that it has, and never serve again.
+fn adds_secure_port(current: &Membership, new: &Membership) -> bool {
+    let has_it = |member: &Member| {
+        let before = current.find(member.sid);
+        before.is_some_and(|before| before.secure_client == member.secure_client)
+    };
+    new.members().any(|member| member.secure_client.is_some() && !has_it(member))
 }
 
 /// The version of the znode, whatever is written there: the membership has its own.
@@ -112,6 +123,15 @@ mod tests {
         let found = requested(&current, &request).map(|it| it.to_string());
         let expected = expected.map(|text| Membership::parse(text).unwrap().to_string());
         assert_eq!(found, expected, "{joining:?} {leaving:?} {new_members:?}");
+    }
+
+    #[test]
+    fn nobody_gets_a_port_that_older_servers_can_not_read_of() {
+        let plain = Membership::parse(CURRENT).unwrap();
+        let secure = Membership::parse(&format!("{CURRENT}\nserver.3=c:1:2;3;4")).unwrap();
+        assert!(adds_secure_port(&plain, &secure));
+        assert!(!adds_secure_port(&secure, &secure));
+        assert!(!adds_secure_port(&secure, &plain));
     }
 
     #[test]
