@@ -207,6 +207,30 @@ fn says_why_a_command_failed() {
 }
 
 #[test]
+fn sets_the_lists_of_all_that_may_be_set_below_a_znode() {
+    Fixture::start().check(
+        "create /a\n\
+         create /a/b\n\
+         create /a/c\n\
+         setAcl /a/b world:anyone:r\n\
+         setAcl -R /a world:anyone:cra\n\
+         getAcl /a\n\
+         getAcl /a/c\n",
+        expect![[r#"
+            'world,'anyone
+            : cra
+            'world,'anyone
+            : cra
+            --- errors
+            Created /a
+            Created /a/b
+            Created /a/c
+            Insufficient permission : /a/b
+        "#]],
+    );
+}
+
+#[test]
 fn shows_and_sets_access_control_lists() {
     Fixture::start().check(
         "create /a x world:anyone:cdrwa\n\
@@ -284,7 +308,7 @@ fn limits_subtrees() {
             absolute path is /zookeeper/quota/a/zookeeper_limits
             quota for /a does not exist.
             /missing does not exist.
-            the quota must be greater than zero
+            the num quota must be greater than zero
             Missing required option: [-n num soft quota, -b bytes soft quota, -N num hard quota, -B bytes hard quota]
             only one of -n, -b, -N and -B can be given
         "#]],

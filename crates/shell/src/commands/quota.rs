@@ -88,8 +88,13 @@ impl Shell {
             return Err(Failure::Words(MISSING_LIMIT));
         };
         let limit: i64 = syntax::number(value)?;
-        if limit <= 0 {
-            return Err(Failure::Words("the quota must be greater than zero"));
+        let is_of_bytes = arguments.has('b') || arguments.has('B');
+        if is_of_bytes && limit < 0 {
+            let text = "the bytes quota must be greater than or equal to zero";
+            return Err(Failure::Words(text));
+        }
+        if !is_of_bytes && limit <= 0 {
+            return Err(Failure::Words("the num quota must be greater than zero"));
         }
         let client = self.client()?;
         if client.exists(path).await.about(path)?.is_none() {

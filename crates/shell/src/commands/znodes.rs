@@ -155,8 +155,15 @@ impl Shell {
         let client = self.client()?;
         if arguments.has('R') {
             for path in levels(client, path).await?.into_iter().flatten() {
-                let stat = client.set_acl(&path, acl.clone(), version).await.about(&path)?;
-                self.show_stat_if_asked(&stat, arguments)?;
+                match client.set_acl(&path, acl.clone(), version).await {
+                    Ok(stat) => self.show_stat_if_asked(&stat, arguments)?,
+                    // The others are not left open because of one that may not be changed.
+                    Err(error @ Error::Refused(_)) => {
+                        let failure = Failure::Client { error, path: Some(path) };
+                        self.screen.error(&failure.to_string())?;
+                    }
+                    Err(error) => return Err(error).about(&path),
+                }
             }
             return Ok(());
         }
