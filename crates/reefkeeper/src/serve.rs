@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use config::CommandLine;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::{Ended, FailureKind, PeersError, Server, StartError};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
@@ -58,7 +58,7 @@ fn serve(words: Vec<String>, guard: Option<Guard>) -> Result<ExitCode, Refusal> 
     }
     raise_limit_of_open_files();
     // Before the server starts: its threads must not get the signals in their own way.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Refusal::with(FAILED))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Refusal::with(FAILED))?;
     let server = Server::start(&loaded.config).map_err(|failure| {
         let code = match failure {
             StartError::Storage(_) => UNUSABLE_DIRECTORIES,
