@@ -5,6 +5,7 @@ mod exit;
 mod log_writer;
 mod playground;
 mod serve;
+mod signals;
 
 use std::process::ExitCode;
 

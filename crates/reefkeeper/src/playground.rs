@@ -27,11 +27,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit::{FAILED, give_up, told};
-use crate::serve;
+use crate::{serve, signals};
 use control::Control;
 use error::PlaygroundError;
 use order::{Order, Target};
@@ -140,8 +139,7 @@ impl Playground {
         }
         let plan = Plan::make(dir, &wish)?;
         let control = Control::open(&plan.dir, sender.clone())?;
-        // Before there are threads and processes: none of them must get the signals in its own way.
-        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(PlaygroundError::System)?;
+        let signals = signals::that_end().map_err(PlaygroundError::System)?;
         end_at(signals, sender.clone());
         let members = plan.places.iter().cloned().map(Member::new).collect();
         let begun = Instant::now();

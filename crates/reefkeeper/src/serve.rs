@@ -6,8 +6,6 @@ use std::process::ExitCode;
 use config::CommandLine;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::{Ended, FailureKind, PeersError, Server, StartError};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -16,6 +14,7 @@ use crate::exit::{
     FAILED, INVALID_CONFIGURATION, NOT_CUT, PEER_PORT, Refusal, UNUSABLE_DIRECTORIES, give_up,
 };
 use crate::log_writer::{LogWriter, tell_panics};
+use crate::signals;
 
 /// How its last line begins when it does not start.
 const COMMAND: &str = "server";
@@ -57,8 +56,7 @@ fn serve(words: Vec<String>, guard: Option<Guard>) -> Result<ExitCode, Refusal> 
         warn!("{warning}");
     }
     raise_limit_of_open_files();
-    // Before the server starts: its threads must not get the signals in their own way.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Refusal::with(FAILED))?;
+    let mut signals = signals::that_end().map_err(Refusal::with(FAILED))?;
     let server = Server::start(&loaded.config).map_err(|failure| {
         let code = match failure {
             StartError::Storage(_) => UNUSABLE_DIRECTORIES,
