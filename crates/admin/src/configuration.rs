@@ -47,8 +47,8 @@ pub struct MemberConfView {
     pub quorum_ports: Vec<u16>,
     /// Whether it votes.
     pub is_voter: bool,
-    /// The membership in force, as text.
-    pub membership: String,
+    /// The membership in force, as text; `None` on a read-only server.
+    pub membership: Option<String>,
 }
 
 /// Apache has had several algorithms of election; this is the number of the one that is left.
@@ -90,7 +90,7 @@ impl fmt::Display for MemberConfView {
         writeln!(f, "electionPort={}", joined(&self.election_ports))?;
         writeln!(f, "quorumPort={}", joined(&self.quorum_ports))?;
         writeln!(f, "peerType={}", u8::from(!self.is_voter))?;
-        write!(f, "membership: \n{}", self.membership)
+        self.membership.as_ref().map_or(Ok(()), |text| write!(f, "membership: \n{text}"))
     }
 }
 

@@ -197,7 +197,7 @@ fn conf_of_a_member_has_its_limits_ports_and_membership() {
         election_ports: vec![3888, 3889],
         quorum_ports: vec![2888, 2889],
         is_voter: false,
-        membership: "server.3=h:2888:3888|h:2889:3889:observer\nversion=0".to_owned(),
+        membership: Some("server.3=h:2888:3888|h:2889:3889:observer\nversion=0".to_owned()),
     };
     expect![[r#"
         initLimit=10

@@ -120,7 +120,7 @@ impl Facts {
     }
 }
 
-fn member_conf(limits: TickLimits, place: &Place) -> MemberConfView {
+fn member_conf(limits: TickLimits, place: &Place, mode: Mode) -> MemberConfView {
     let addresses = place.member().map_or(&[][..], Member::addresses);
     MemberConfView {
         init_ticks: limits.init_ticks,
@@ -128,7 +128,7 @@ fn member_conf(limits: TickLimits, place: &Place) -> MemberConfView {
         election_ports: addresses.iter().map(|address| address.election().port).collect(),
         quorum_ports: addresses.iter().map(|address| address.quorum().port).collect(),
         is_voter: place.member().is_none_or(Member::is_voter),
-        membership: place.membership.to_string(),
+        membership: (mode != Mode::ReadOnly).then(|| place.membership.to_string()),
     }
 }
 
@@ -194,7 +194,7 @@ impl Operator {
                 let connections = connections::views(&self.views.connections());
                 ConnectionsView { connections }.to_string()
             }
-            FourLetterWord::Conf => self.configuration().to_string(),
+            FourLetterWord::Conf => self.configuration(mode).to_string(),
             FourLetterWord::Dirs => self.directory_sizes().to_string(),
             FourLetterWord::Envi => self.facts.environment.to_string(),
             FourLetterWord::Mntr => self.monitor(now, mode),
@@ -224,13 +224,13 @@ impl Operator {
         Some(text)
     }
 
-    fn configuration(&self) -> ConfView {
+    fn configuration(&self, mode: Mode) -> ConfView {
         let place = self.views.place();
         let member = place.as_ref().zip(self.facts.limits);
         ConfView {
             client_port: self.views.client_port(),
             sizes: self.directory_sizes(),
-            member: member.map(|(place, limits)| member_conf(limits, place)),
+            member: member.map(|(place, limits)| member_conf(limits, place, mode)),
             ..self.facts.conf.clone()
         }
     }
@@ -279,7 +279,8 @@ impl Operator {
         let metrics = &self.views.metrics;
         let leader = self.views.leader(now.instant);
         let voters = |place: Place| place.membership.voters().count() as u64;
-        let member = self.views.place().map(voters).map(|quorum_size| MemberGauges {
+        let place = self.views.place().filter(|_| mode != Mode::ReadOnly);
+        let member = place.map(voters).map(|quorum_size| MemberGauges {
             quorum_size,
             observer_master: (mode == Mode::Observer).then(|| self.views.teacher()),
             own_observers: (mode == Mode::Follower && self.facts.takes_observers)

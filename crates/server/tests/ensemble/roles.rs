@@ -94,6 +94,9 @@ async fn a_server_without_its_ensemble_serves_those_who_only_read() {
     assert_eq!(ensemble.ask(left, "isro"), "ro");
     let answer = ensemble.ask(left, "srvr");
     assert!(answer.contains("\nREAD-ONLY mode; serving only read-only clients\n"), "{answer}");
+    assert!(!ensemble.ask(left, "mntr").contains("zk_quorum_size"));
+    let configuration = ensemble.ask(left, "conf");
+    assert!(configuration.ends_with("\npeerType=0\n"), "{configuration}");
     let (_, refused) = handshake(ensemble.address(left), false);
     assert_eq!(refused, []);
     let (reader, admitted) = handshake(ensemble.address(left), true);
