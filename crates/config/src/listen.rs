@@ -37,9 +37,11 @@ impl Listen {
             Described::Member(place) => place.client.as_ref(),
         };
         let client_address = match (described, endpoint) {
-            (_, None) | (Described::Standalone(_), Some(_)) if configured.is_some() => configured,
-            (_, None) => None,
-            (Described::Standalone(_), Some(endpoint)) => Some(endpoint.resolve()?),
+            (_, None) => configured,
+            (Described::Standalone(_), Some(endpoint)) => match configured {
+                Some(configured) => Some(configured),
+                None => Some(endpoint.resolve()?),
+            },
             (Described::Member(_), Some(endpoint)) => Some(endpoint.agreed(configured)?),
         };
         if let Some(ClientEndpoint { address, origin, .. }) = endpoint {
@@ -104,10 +106,10 @@ impl ClientEndpoint {
 /// The address of a host that a key names. As with Java, all of IPv4 means all of both families, and of the
 /// addresses of one name those of IPv4 come first: others may know only these.
 fn bound(key: &str, host: &str, port: u16, origin: &Origin) -> Result<SocketAddr, ConfigError> {
-    match host.parse::<IpAddr>() {
-        Ok(address) if address.is_unspecified() => return Ok((Ipv6Addr::UNSPECIFIED, port).into()),
-        Ok(address) => return Ok((address, port).into()),
-        Err(_) => {}
+    if let Ok(address) = host.parse::<IpAddr>() {
+        let everywhere = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+        let address = if address.is_unspecified() { everywhere } else { address };
+        return Ok((address, port).into());
     }
     let unknown = |source| ConfigError::UnknownHost {
         origin: origin.clone(),
