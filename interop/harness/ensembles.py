@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from harness import servers
+from harness import packages, servers
 from harness.client import SEQUENTIAL, TIMEOUT_MS, Client, creation, until
 from harness.network import Network, Port
 from harness.servers import free_port
@@ -48,6 +48,8 @@ DIGEST_INTERVAL = 128
 # Znodes that make every member tell digests of the same transactions, and where they are.
 DIGESTED = 2 * DIGEST_INTERVAL + 50
 DIGESTED_PARENT = "/digested"
+# A log has these before anything else.
+LOG_HEADER_BYTES = 16
 
 
 class Member(servers.Server):
@@ -67,7 +69,15 @@ class Member(servers.Server):
         (self.data / "myid").write_text(f"{self.sid}\n")
         if servers.KINDS[self.kind] is not None:
             self.properties |= APACHE_PROPERTIES
+            self._remove_empty_logs()
         super().start()
+
+    def _remove_empty_logs(self) -> None:
+        """Does what operators do: an Apache server that was killed as it began a log does not start with it."""
+        for log in (self.data / "version-2").glob("log.*"):
+            if log.stat().st_size < LOG_HEADER_BYTES:
+                packages.say(f"{self.title}: {log.name} is empty and is removed")
+                log.unlink()
 
     def _wait_until_ready(self) -> None:
         """Members serve once there is a quorum, which the first one can not wait for."""
