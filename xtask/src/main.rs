@@ -29,6 +29,10 @@ const FUZZ_SECONDS: u32 = 60;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words.contains(&"--help") {
+        eprintln!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let done = match words[..] {
         ["tidy"] => tidy(),
         ["api"] => Repository::read().and_then(|it| api::write(&it)).map(|()| true),

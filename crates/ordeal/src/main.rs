@@ -45,6 +45,11 @@ const REQUIRED_FROM_RUNS: u64 = 1000;
 const RARE: &[&str] = &["late writes refused", "tasks not reported"];
 const RARE_FROM_RUNS: u64 = 20_000;
 
+/// How long a campaign lasts that is told neither its schedules nor its seconds.
+const A_MINUTE: u64 = 60;
+/// How long a campaign lasts at most that is told only its schedules.
+const A_DAY: u64 = 24 * 60 * 60;
+
 /// Every so many runs one is made twice and compared.
 const TWICE_EVERY: u64 = 100;
 
@@ -60,6 +65,14 @@ fn main() -> ExitCode {
         say(USAGE);
         ExitCode::from(2)
     })
+}
+
+/// Nothing stands behind the command but pairs of these options and what they are set to.
+fn only<'w>(words: &'w [String], names: &[&str]) -> Option<&'w [String]> {
+    let pairs = words.get(1..)?.chunks(2);
+    let are_known =
+        pairs.into_iter().all(|pair| pair.len() == 2 && names.contains(&pair[0].as_str()));
+    are_known.then_some(words)
 }
 
 /// The word after an option.
@@ -78,6 +91,7 @@ fn recipe(words: &[String]) -> Option<Option<Recipe>> {
 }
 
 fn show(words: &[String]) -> Option<ExitCode> {
+    let words = only(words, &["--seed", "--recipe", "--mutant"])?;
     let seed = option(words, "--seed")?.parse().ok()?;
     let mutant = option(words, "--mutant").map(str::parse).transpose().ok()?;
     reefkeeper_recipes::choose_mutant(mutant);
@@ -88,8 +102,10 @@ fn show(words: &[String]) -> Option<ExitCode> {
 }
 
 fn campaign(words: &[String]) -> Option<ExitCode> {
+    let words = only(words, &["--schedules", "--seconds", "--from", "--recipe"])?;
     let schedules = number(words, "--schedules", u64::MAX)?;
-    let time = Duration::from_secs(number(words, "--seconds", 60)?);
+    let usual_seconds = if schedules == u64::MAX { A_MINUTE } else { A_DAY };
+    let time = Duration::from_secs(number(words, "--seconds", usual_seconds)?);
     let first = number(words, "--from", 1)?;
     let recipe = recipe(words)?;
     let start = Instant::now();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use ordeal::mutants::{self, Mutant};
 use ordeal::simulated;
 
-use crate::{number, option, say};
+use crate::{number, only, option, say};
 
 /// Runs in which a bug has to be found.
 const SCHEDULES: u64 = 6000;
@@ -23,11 +23,12 @@ struct Fate {
 
 /// Plants one bug after the other and waits until it is found.
 pub(crate) fn all(words: &[String]) -> Option<ExitCode> {
-    let only: Option<u32> = option(words, "--only").map(str::parse).transpose().ok()?;
+    let words = only(words, &["--only", "--schedules", "--from"])?;
+    let wanted: Option<u32> = option(words, "--only").map(str::parse).transpose().ok()?;
     let schedules = number(words, "--schedules", SCHEDULES)?;
     let first = number(words, "--from", 1)?;
     let (mut bugs, mut alive, mut odd) = (0, 0, 0);
-    for mutant in mutants::ALL.iter().filter(|mutant| only.is_none_or(|it| it == mutant.number)) {
+    for mutant in mutants::ALL.iter().filter(|mutant| wanted.is_none_or(|it| it == mutant.number)) {
         // On a thread of its own: it may well end in a panic, and other threads do not have the bug.
         let searched = thread::spawn(move || search(mutant, first, schedules)).join();
         let fate = searched.unwrap_or(Fate { killer: Some("panic"), runs: 0, seconds: 0.0 });

@@ -26,6 +26,10 @@ usage: sim run --seed S [--servers N] [--trace] [--log FILTER] [--history FILE] 
 
 /// Lines of the history that a failure prints.
 const LAST_LINES: usize = 40;
+/// How long a campaign lasts that is told neither its schedules nor its seconds.
+const A_MINUTE: u64 = 60;
+/// How long a campaign lasts at most that is told only its schedules.
+const A_DAY: u64 = 24 * 60 * 60;
 /// Runs that shrinking makes at most.
 const SHRINKING_RUNS: u64 = 20_000;
 
@@ -87,11 +91,13 @@ fn show_run(mut arguments: Arguments, tape: Tape, command: &str) -> Result<ExitC
 }
 
 fn campaign(mut arguments: Arguments) -> Result<ExitCode, Stop> {
+    let schedules = arguments.number("--schedules")?;
+    let usual_seconds = if schedules.is_some() { A_DAY } else { A_MINUTE };
     let budget = Budget {
         first_seed: arguments.number("--from")?.unwrap_or(0),
         voters: voters(&mut arguments)?,
-        runs: arguments.number("--schedules")?.unwrap_or(u64::MAX),
-        time: Duration::from_secs(arguments.number("--seconds")?.unwrap_or(60)),
+        runs: schedules.unwrap_or(u64::MAX),
+        time: Duration::from_secs(arguments.number("--seconds")?.unwrap_or(usual_seconds)),
         threads: threads(&mut arguments)?,
     };
     arguments.finish()?;
