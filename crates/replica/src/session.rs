@@ -67,7 +67,8 @@ pub(crate) struct Session {
     pub(crate) heartbeat: Heartbeat,
     /// The connection that speaks for it, if there is one now and here.
     pub(crate) address: Option<Address>,
-    /// On a leader: whose client it is; `None` before anything was heard of it.
+    /// Whose client it is: this server's from when it has served it here, a learner's on a leader alone. `None`
+    /// before anything was heard of it.
     pub(crate) owner: Option<Owner>,
     /// The transaction that ends it was decided: nothing more is accepted for it.
     pub(crate) is_closing: bool,
@@ -114,15 +115,18 @@ impl Sessions {
         }
     }
 
-    /// The global sessions with a connection here whose clients were heard of at a moment or after it.
+    /// The global sessions whose clients were heard of here at a moment or after it, whatever has become of
+    /// their connections.
     pub(crate) fn heard_since(
         &self,
         since: Instant,
     ) -> impl Iterator<Item = (SessionId, Duration)> {
+        let is_here = |session: &Session| match mutant::active(169) {
+            true => session.address.is_some(),
+            false => session.owner == Some(Owner::Here),
+        };
         let is_heard = move |session: &Session| {
-            session.address.is_some()
-                && session.scope == Scope::Global
-                && session.heartbeat.last() >= since
+            is_here(session) && session.scope == Scope::Global && session.heartbeat.last() >= since
         };
         let heard = self.by_id.iter().filter(move |(_, session)| is_heard(session));
         heard.map(|(&id, session)| (id, session.timeout))
@@ -327,6 +331,18 @@ mod tests {
         assert_eq!(sessions.next_deadline(), Some(at(400)));
         assert_eq!(sessions.expired(at(399)), []);
         assert_eq!(sessions.expired(at(400)), [A, B]);
+    }
+
+    #[test]
+    fn the_leader_is_told_of_who_was_heard_of_here_and_has_no_connection_any_more() {
+        let mut sessions = sessions();
+        let session = sessions.find_mut(A).expect("tracked");
+        session.owner = Some(Owner::Here);
+        session.heartbeat.beat(at(120));
+        sessions.find_mut(B).expect("tracked").heartbeat.beat(at(120));
+        let heard = |since| sessions.heard_since(since).map(|(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(heard(at(120)), [A], "the other is no client of this server");
+        assert_eq!(heard(at(121)), []);
     }
 
     #[test]

@@ -248,6 +248,16 @@ pub const ALL: &[Mutant] = &[
         "whole servers hardly ever have a snapshot that takes so long",
     ),
     of_peers(
+        170,
+        "a leader that serves does not wait for who is on its way to it",
+        "whole servers are hardly ever so few while one is on its way",
+    ),
+    of_members(
+        169,
+        "who was heard of and is not connected any more is not told to the leader",
+        &[P8],
+    ),
+    of_peers(
         131,
         "the snapshot of a new leader lacks what it has not heard of",
         "what follows the snapshot makes it good, unless its receiver dies before that",

@@ -9,8 +9,10 @@ mod conversation;
 mod durable_promises;
 mod elections;
 mod memberships;
+mod signs_of_life;
 
 pub(super) use committed_history::Reigns;
 pub(super) use conversation::{Conversation, is_next};
 pub(super) use elections::Heard;
 pub(super) use memberships::voters;
+pub(super) use signs_of_life::SignsOfLife;

@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::{Epoch, Zxid};
+use types::{Epoch, SessionId, Zxid};
 use zab::Link;
 
-use super::invariants::Conversation;
+use super::invariants::{Conversation, SignsOfLife};
 use super::link::{End, Pipe};
 use super::node::{Life, NodeId};
 
@@ -34,6 +34,8 @@ pub(super) struct Socket {
     is_outlived: bool,
     /// What a learner and its leader have said.
     pub(super) conversation: Conversation,
+    /// Of whom the learner on this side has to tell.
+    signs_of_life: SignsOfLife,
 }
 
 /// What the bytes mean that arrive in a socket.
@@ -83,6 +85,7 @@ impl Socket {
             is_read_for: false,
             is_outlived: false,
             conversation: Conversation::default(),
+            signs_of_life: SignsOfLife::default(),
         }
     }
 
@@ -154,6 +157,20 @@ impl Network {
         if let Some(socket) = self.sockets.get_mut(&link) {
             socket.is_answered = true;
         }
+    }
+
+    /// Notes that a learner has heard of a client.
+    pub(super) fn hears_of(&mut self, node: NodeId, session: SessionId) {
+        let learns = |it: &&mut Socket| it.life.node == node && it.speech == Speech::ToLearner;
+        for socket in self.sockets.values_mut().filter(learns) {
+            socket.signs_of_life.hear(session);
+        }
+    }
+
+    /// What a learner has to tell its leader over a connection, seen from the learner's side.
+    pub(super) fn signs_of_life(&mut self, link: Link) -> Option<&mut SignsOfLife> {
+        let socket = self.sockets.get_mut(&link)?;
+        (socket.speech == Speech::ToLearner).then_some(&mut socket.signs_of_life)
     }
 
     /// Notes that a leader has read its log for the learner on the other side.

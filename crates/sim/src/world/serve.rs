@@ -75,6 +75,7 @@ impl World {
             self.counters.count("late word of an earlier connection of a client");
         }
         process.fronts[front.0].receive(now, conn, &bytes);
+        self.note_sign_of_life(node, id);
         self.forward(node, front);
         self.flush(node, front);
         self.plan_arrival_at_server(id);
@@ -165,7 +166,10 @@ impl World {
             // Nobody asks to look inside.
             Effect::Inspected(_) => {}
             Effect::Peer(effect) => self.carry_out_of_peer(node, effect)?,
-            Effect::Packets { link, bytes } => self.send_to_server(link, &bytes),
+            Effect::Packets { link, bytes } => {
+                self.check_signs_of_life(node, link, &bytes)?;
+                self.send_to_server(link, &bytes);
+            }
             Effect::StreamHead { link, last_applied, head } => {
                 self.begin_stream(node, link, last_applied, &head)?;
             }
