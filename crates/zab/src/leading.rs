@@ -158,12 +158,13 @@ impl Leading {
 
     /// A learner has been sent a part of its snapshot.
     pub(crate) fn on_snapshot_takes_more(&mut self, core: &Core, now: Now, link: Link) {
-        if self.learners.contains_key(&link) {
+        if let Some(learner) = self.learners.get_mut(&link) {
+            learner.heard = now.instant;
             self.wait_on(core, now);
         }
     }
 
-    /// A learner takes what it lacks. However long that is, a leader waits for those who would be a quorum with it, if
+    /// While nobody is served: a learner takes what it lacks. However long that is, a leader waits for those who would be a quorum with it, if
     /// no others are: the next one would have to begin again.
     pub(crate) fn wait_on(&mut self, core: &Core, now: Now) {
         let comes = |it: &Learner| it.is_following() || it.means().is_some();
@@ -191,6 +192,9 @@ impl Leading {
             && let Some(course) = broadcast.settle(core, now, &mut self.learners, effects)
         {
             return course;
+        }
+        if matches!(self.phase, Phase::Broadcasting(_)) {
+            self.synchronize_all(core, effects);
         }
         if now.instant >= self.next_ping {
             self.next_ping = now.instant.after(core.ping_interval());
@@ -361,8 +365,12 @@ impl Leading {
         {
             return Err(PeerMisbehaved::LaterHistory { sid, epoch, last_logged });
         }
-        if matches!(self.phase, Phase::Synchronizing(_) | Phase::Broadcasting(_)) {
-            self.synchronize(core, link, last_logged, effects);
+        match &self.phase {
+            Phase::Broadcasting(_) if self.will_commit(core, last_logged) => {}
+            Phase::Synchronizing(_) | Phase::Broadcasting(_) => {
+                self.synchronize(core, link, last_logged, effects);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -453,15 +461,32 @@ impl Leading {
         true
     }
 
-    /// Begins to bring everyone who has agreed to this server's history.
+    /// Begins to bring everyone who has agreed to this server's history, but for those who are ahead of what it
+    /// commits soon.
     fn synchronize_all(&mut self, core: &mut Core, effects: &mut Vec<Effect>) {
         let agreed = self.learners.iter().filter_map(|(&link, learner)| match learner.stage {
             Stage::Agreed { last_logged, .. } => Some((link, last_logged)),
             _ => None,
         });
         for (link, last_logged) in agreed.collect::<Vec<_>>() {
-            self.synchronize(core, link, last_logged, effects);
+            if !self.will_commit(core, last_logged) {
+                self.synchronize(core, link, last_logged, effects);
+            }
         }
+    }
+
+    /// Whether the log of a learner that comes back ends with what this server has proposed and others are about to
+    /// commit. It waits for that: to cut it off would take away what the learner has acknowledged, and which may
+    /// count already.
+    fn will_commit(&self, core: &Core, theirs: Option<Zxid>) -> bool {
+        let Phase::Broadcasting(broadcast) = &self.phase else { return false };
+        let history = &core.history;
+        let is_proposed = |zxid: Zxid| {
+            zxid > history.last_committed()
+                && zxid <= history.last_logged()
+                && zxid.epoch() == broadcast.epoch()
+        };
+        theirs.is_some_and(is_proposed) && self.has_quorum(core, Learner::is_following)
     }
 
     /// The history of the quorum is committed; this server serves.

@@ -24,7 +24,7 @@ pub(crate) struct Learner {
     pub(crate) stage: Stage,
     /// How it is being synchronized, until it follows.
     means: Option<Means>,
-    /// When it last said something, or was given something that takes it long to answer.
+    /// When it last said something, or took a part of what takes it long to answer.
     pub(crate) heard: Instant,
     pings: Pings,
     /// A proposal that it has not acknowledged, and when that was sent; and one that was
@@ -237,6 +237,14 @@ impl Learner {
         } else {
             slow.then_some(CloseReason::Slow)
         }
+    }
+
+    /// Whether it gets on with what a learner does until it follows. It is waited for: who led next would have to
+    /// begin again with it.
+    pub(crate) fn is_on_its_way(&self, core: &Core, now: Instant) -> bool {
+        let limit = core.options.tick * core.options.init_limit;
+        let comes = !matches!(self.stage, Stage::Connected | Stage::Follows { .. });
+        comes && now.since(self.heard) <= limit && !mutant::active(170)
     }
 
     pub(crate) fn accepted_epoch(&self) -> Option<Epoch> {

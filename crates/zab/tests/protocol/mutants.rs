@@ -86,6 +86,7 @@ const ALL: &[Mutant] = &[
         "a leader does not wait for a voter to which it sends a large snapshot",
         &["script"],
     ),
+    mutant(170, "a leader that serves does not wait for who is on its way to it", &["script"]),
 ];
 
 /// Those that need memberships that change.
