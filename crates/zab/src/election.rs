@@ -273,8 +273,8 @@ impl Election {
     }
 
     /// The oracle of an ensemble of two voters says this now; `None`: nothing that still holds. It
-    /// decides when one of them is not there: the other leads alone, or follows whoever says that it
-    /// leads. It should be asked again and again during an election.
+    /// decides when one of them is not there, whether the other leads alone; who says that it leads is followed. It
+    /// should be asked again and again during an election.
     pub fn on_oracle(&mut self, oracle: Option<Oracle>) {
         self.oracle = oracle;
     }
@@ -342,10 +342,6 @@ impl Election {
                 let heard = looking.round.hear(from, ballot, &self.quorums);
                 debug!(from = from.0, ?ballot, ?heard, "notification");
                 self.clock = looking.round.number();
-                let heard = match heard {
-                    Heard::Counted if self.is_sole_leader(&ballot) => Heard::Leader(ballot),
-                    heard => heard,
-                };
                 self.react(now, from, heard, effects);
             }
             Phase::Settled(settled) if ballot.state == ServerState::Looking => {
@@ -478,17 +474,20 @@ impl Election {
         }
     }
 
-    /// Whether the other one of two voters leads, and the oracle says that this one must not do
-    /// without it. There is no third to confirm it.
-    fn is_sole_leader(&self, ballot: &Ballot) -> bool {
+    /// What the other one of two voters says, if it leads with the word of an oracle. There is no third to confirm
+    /// it. What the oracle says to this server is nothing then: it is for who is alone.
+    fn sole_leader(&self) -> Option<Ballot> {
+        let Phase::Looking(looking) = &self.phase else { return None };
         let are_two = self.quorums.committed.is_lone_voter_enough(Oracle::MayDecideAlone);
-        let must_wait = self.oracle == Some(Oracle::MustWait);
-        ballot.state == ServerState::Leading && are_two && must_wait
+        looking.round.leader_by_its_own_word().filter(|_| are_two && self.oracle.is_some())
     }
 
     /// Ends the election if a quorum agrees, and nothing better can come or the wait for it is
     /// over.
     fn decide(&mut self, now: Now) {
+        if let Some(ballot) = self.sole_leader() {
+            return self.conclude(ballot);
+        }
         let Phase::Looking(looking) = &mut self.phase else { return };
         let is_enough = |oracle| self.quorums.committed.is_lone_voter_enough(oracle);
         let is_alone = self.oracle.is_some_and(is_enough) && looking.round.proposes_itself();

@@ -202,6 +202,17 @@ impl Round {
         voted.chain(settled).map(|(&sid, _)| sid).collect()
     }
 
+    /// What somebody says who leads, and has not looked for a leader since in this round.
+    pub(crate) fn leader_by_its_own_word(&self) -> Option<Ballot> {
+        let looks = |sid: &Sid| {
+            self.received.get(sid).is_some_and(|ballot| ballot.state == ServerState::Looking)
+        };
+        let leads = |sid: &Sid, ballot: &Ballot| {
+            ballot.state == ServerState::Leading && ballot.vote.leader == Some(*sid) && !looks(sid)
+        };
+        self.settled.iter().find(|(sid, ballot)| leads(sid, ballot)).map(|(_, &ballot)| ballot)
+    }
+
     /// Whether this server takes part and knows of nobody better.
     pub(crate) fn proposes_itself(&self) -> bool {
         self.takes_part() && self.proposal.leader == Some(self.me)
