@@ -122,7 +122,7 @@ fn start(words: impl IntoIterator<Item = String>, lines: Lines<'_>, screen: Scre
         return runtime.block_on(run_command(&mut shell, command));
     }
     match interact(&mut shell, lines, &runtime) {
-        Ok(()) => 0,
+        Ok(code) => code,
         Err(failure) => fail(&screen, &failure.to_string()),
     }
 }
@@ -145,8 +145,8 @@ async fn run_command(shell: &mut Shell, command: Vec<String>) -> u8 {
     code
 }
 
-/// Runs line after line.
-fn interact(shell: &mut Shell, lines: Lines<'_>, runtime: &Runtime) -> Result<(), Failure> {
+/// Runs line after line. Returns with which code the process ends.
+fn interact(shell: &mut Shell, lines: Lines<'_>, runtime: &Runtime) -> Result<u8, Failure> {
     runtime.block_on(shell.connect())?;
     shell.screen.result("Welcome to ZooKeeper!")?;
     match lines {
@@ -169,7 +169,7 @@ fn interact(shell: &mut Shell, lines: Lines<'_>, runtime: &Runtime) -> Result<()
         }
     }
     runtime.block_on(shell.close());
-    Ok(())
+    Ok(shell.exit_code())
 }
 
 fn fail(screen: &Screen, text: &str) -> u8 {

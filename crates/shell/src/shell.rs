@@ -40,6 +40,8 @@ pub(crate) struct Shell {
     history: VecDeque<(usize, String)>,
     /// The number of the next line.
     line_number: usize,
+    /// How the last line ended that was a command.
+    exit_code: u8,
 }
 
 impl Shell {
@@ -52,6 +54,7 @@ impl Shell {
             shows_watches: Arc::new(AtomicBool::new(true)),
             history: VecDeque::new(),
             line_number: 0,
+            exit_code: 0,
         }
     }
 
@@ -95,13 +98,23 @@ impl Shell {
         }
         self.remember(line);
         match self.run_words(words::split(line)).await {
-            Ok(next) => Ok(next),
+            Ok(Next::Quit) => Ok(Next::Quit),
+            Ok(Next::Line) => {
+                self.exit_code = 0;
+                Ok(Next::Line)
+            }
             Err(failure @ Failure::Output(_)) => Err(failure),
             Err(failure) => {
                 self.report(&failure)?;
+                self.exit_code = failure.exit_code();
                 Ok(Next::Line)
             }
         }
+    }
+
+    /// With which code a session of several lines ends: that of the last command.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        self.exit_code
     }
 
     /// Runs a command.

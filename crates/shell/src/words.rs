@@ -1,8 +1,8 @@
 //! A line as words.
 
-/// Splits at blanks. What stands between two equal quotes, single or double, is a word of its own,
-/// blanks and the other quote included; there are no escapes. A quote that is never closed is
-/// skipped.
+/// Splits at blanks. A word that begins with a quote, single or double, goes on to the next one of its kind, blanks
+/// included; there are no escapes. A quote in the middle of a word is like any other character, so that JSON can be
+/// typed. One at the beginning that is never closed is skipped.
 pub(crate) fn split(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line;
@@ -17,8 +17,7 @@ pub(crate) fn split(line: &str) -> Vec<String> {
             }
             continue;
         }
-        let ends = |character: char| character.is_whitespace() || "\"'".contains(character);
-        let (word, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+        let (word, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
         words.push(word.to_owned());
         rest = after;
     }
@@ -37,7 +36,10 @@ mod tests {
         check("set /a 'b \"c\" d'", &["set", "/a", "b \"c\" d"]);
         check("set /a \"it's\"", &["set", "/a", "it's"]);
         check("set /a ''", &["set", "/a", ""]);
-        check("set /a x'y z'", &["set", "/a", "x", "y z"]);
+        check("set /a x'y z'", &["set", "/a", "x'y", "z'"]);
+        check("set /a {\"k\":\"v\"} 1", &["set", "/a", "{\"k\":\"v\"}", "1"]);
+        check("set /a it's", &["set", "/a", "it's"]);
+        check("set /a 'b'c", &["set", "/a", "b", "c"]);
         check("set /a 'b c", &["set", "/a", "b", "c"]);
         check("set /a '", &["set", "/a"]);
         check("#ls", &["#ls"]);

@@ -80,7 +80,7 @@ impl Fixture {
         Ran { code, results: results.text(), errors: errors.text() }
     }
 
-    /// Runs lines, and compares results and errors; times and zxids are left out.
+    /// Runs lines, and compares results, errors and a code that is not 0; times and zxids are left out.
     fn check(&self, lines: &str, expected: Expect) {
         let ran = self.run_lines(lines);
         let greeting = format!(
@@ -95,8 +95,8 @@ impl Fixture {
             _ => format!("{line}\n"),
         };
         let results: String = results.lines().map(steady).collect();
-        expected.assert_eq(&format!("{results}--- errors\n{}", ran.errors));
-        assert_eq!(ran.code, 0);
+        let end = if ran.code == 0 { String::new() } else { format!("--- code {}\n", ran.code) };
+        expected.assert_eq(&format!("{results}--- errors\n{}{end}", ran.errors));
     }
 }
 
@@ -202,6 +202,7 @@ fn says_why_a_command_failed() {
             Created /e
             Ephemerals cannot have children: /e/x
             Node does not exist: /missing
+            --- code 1
         "#]],
     );
 }
@@ -311,6 +312,7 @@ fn limits_subtrees() {
             the num quota must be greater than zero
             Missing required option: [-n num soft quota, -b bytes soft quota, -N num hard quota, -B bytes hard quota]
             only one of -n, -b, -N and -B can be given
+            --- code 1
         "#]],
     );
 }
@@ -368,6 +370,7 @@ fn remembers_lines() {
             --- errors
             Created /a
             Created /e
+            --- code 1
         "#]],
     );
 }
@@ -386,6 +389,18 @@ fn one_command_prints_its_result_alone() {
     let ran = fixture.run("nonsense");
     assert_eq!(ran.code, 127);
     assert!(ran.errors.ends_with("\nCommand not found: Command not found nonsense\n"));
+}
+
+#[test]
+fn lines_end_with_the_code_of_the_last_command() {
+    let fixture = Fixture::start();
+    let code = |lines: &str| fixture.run_lines(lines).code;
+    assert_eq!(code("create /a b\nget /a\n"), 0);
+    assert_eq!(code("get /missing\nget /a\n"), 0);
+    assert_eq!(code("get /missing\n\n"), 1);
+    assert_eq!(code("get /missing\nquit\nget /a\n"), 1);
+    assert_eq!(code("nonsense\n"), 127);
+    assert_eq!(code("quit\n"), 0);
 }
 
 #[test]
