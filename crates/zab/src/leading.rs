@@ -124,7 +124,7 @@ impl Leading {
                 self.on_info(core, link, info, LearnerKind::Observer, effects)
             }
             ToLeader::AckEpoch { last_logged, current_epoch } => {
-                self.on_ack_epoch(core, link, *last_logged, *current_epoch, effects)
+                self.on_ack_epoch(core, now, link, *last_logged, *current_epoch, effects)
             }
             ToLeader::AckNewLeader { epoch } => {
                 self.on_ack_new_leader(core, now, link, *epoch, effects)
@@ -156,12 +156,15 @@ impl Leading {
         self.wait_on(core, now);
     }
 
-    /// A learner has been sent a part of its snapshot.
+    /// A learner has been sent a part of its snapshot. Others may be waiting for theirs to begin.
     pub(crate) fn on_snapshot_takes_more(&mut self, core: &Core, now: Now, link: Link) {
-        if let Some(learner) = self.learners.get_mut(&link) {
-            learner.heard = now.instant;
-            self.wait_on(core, now);
+        if !self.learners.contains_key(&link) {
+            return;
         }
+        for learner in self.learners.values_mut().filter(|it| it.takes_snapshot()) {
+            learner.heard = now.instant;
+        }
+        self.wait_on(core, now);
     }
 
     /// While nobody is served: a learner takes what it lacks. However long that is, a leader waits for those who would be a quorum with it, if
@@ -194,7 +197,7 @@ impl Leading {
             return course;
         }
         if matches!(self.phase, Phase::Broadcasting(_)) {
-            self.synchronize_all(core, effects);
+            self.synchronize_all(core, now, effects);
         }
         if now.instant >= self.next_ping {
             self.next_ping = now.instant.after(core.ping_interval());
@@ -350,6 +353,7 @@ impl Leading {
     fn on_ack_epoch(
         &mut self,
         core: &mut Core,
+        now: Now,
         link: Link,
         last_logged: Option<Zxid>,
         current_epoch: Option<Epoch>,
@@ -365,12 +369,8 @@ impl Leading {
         {
             return Err(PeerMisbehaved::LaterHistory { sid, epoch, last_logged });
         }
-        match &self.phase {
-            Phase::Broadcasting(_) if self.will_commit(core, last_logged) => {}
-            Phase::Synchronizing(_) | Phase::Broadcasting(_) => {
-                self.synchronize(core, link, last_logged, effects);
-            }
-            _ => {}
+        if matches!(self.phase, Phase::Synchronizing(_) | Phase::Broadcasting(_)) {
+            self.synchronize_all(core, now, effects);
         }
         Ok(())
     }
@@ -451,7 +451,7 @@ impl Leading {
             Phase::Adopting(epoch) if core.epochs.are_stored() => {
                 self.phase = Phase::Synchronizing(epoch);
                 self.patience_ends = now.instant.after(core.patience());
-                self.synchronize_all(core, effects);
+                self.synchronize_all(core, now, effects);
             }
             Phase::Synchronizing(epoch) if self.has_quorum(core, Learner::is_following) => {
                 self.establish(core, now, epoch, effects);
@@ -463,22 +463,28 @@ impl Leading {
 
     /// Begins to bring everyone who has agreed to this server's history, but for those who are ahead of what it
     /// commits soon.
-    fn synchronize_all(&mut self, core: &mut Core, effects: &mut Vec<Effect>) {
+    fn synchronize_all(&mut self, core: &mut Core, now: Now, effects: &mut Vec<Effect>) {
         let agreed = self.learners.iter().filter_map(|(&link, learner)| match learner.stage {
-            Stage::Agreed { last_logged, .. } => Some((link, last_logged)),
+            Stage::Agreed { last_logged, .. } => Some((link, last_logged, learner.heard)),
             _ => None,
         });
-        for (link, last_logged) in agreed.collect::<Vec<_>>() {
-            if !self.will_commit(core, last_logged) {
+        for (link, last_logged, agreed) in agreed.collect::<Vec<_>>() {
+            if !self.may_commit_soon(core, now, last_logged, agreed) {
                 self.synchronize(core, link, last_logged, effects);
             }
         }
     }
 
-    /// Whether the log of a learner that comes back ends with what this server has proposed and others are about to
-    /// commit. It waits for that: to cut it off would take away what the learner has acknowledged, and which may
-    /// count already.
-    fn will_commit(&self, core: &Core, theirs: Option<Zxid>) -> bool {
+    /// Whether the log of a learner that comes back ends with what this server has proposed, and others may be about
+    /// to commit. It waits for that: to cut it off would take away what the learner has acknowledged, and which may
+    /// count already. But not for long, as it may be this learner that they lack.
+    fn may_commit_soon(
+        &self,
+        core: &Core,
+        now: Now,
+        theirs: Option<Zxid>,
+        agreed: Instant,
+    ) -> bool {
         let Phase::Broadcasting(broadcast) = &self.phase else { return false };
         let history = &core.history;
         let is_proposed = |zxid: Zxid| {
@@ -486,7 +492,9 @@ impl Leading {
                 && zxid <= history.last_logged()
                 && zxid.epoch() == broadcast.epoch()
         };
-        theirs.is_some_and(is_proposed) && self.has_quorum(core, Learner::is_following)
+        theirs.is_some_and(is_proposed)
+            && now.instant.since(agreed) < core.options.tick
+            && self.has_quorum(core, Learner::is_following)
     }
 
     /// The history of the quorum is committed; this server serves.

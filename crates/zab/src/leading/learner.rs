@@ -299,6 +299,11 @@ impl Learner {
         matches!(self.stage, Stage::CatchesUp | Stage::Follows { .. })
     }
 
+    /// Whether it is being sent a snapshot, or will be.
+    pub(crate) fn takes_snapshot(&self) -> bool {
+        matches!(self.stage, Stage::TakesSnapshot { .. })
+    }
+
     pub(crate) fn reads_log(&self) -> bool {
         matches!(self.stage, Stage::ReadsLog { .. })
     }
