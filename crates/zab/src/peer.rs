@@ -512,6 +512,11 @@ impl Peer {
         self.election.on_oracle(core.consultation.answer());
     }
 
+    /// The last transaction of the history that this server has, durably or not.
+    pub fn last_logged(&self) -> Zxid {
+        self.core.history.last_logged()
+    }
+
     /// The epoch in which this server leads or follows, once a quorum does.
     fn reign(&self) -> Option<Epoch> {
         match &self.role {

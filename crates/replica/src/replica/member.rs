@@ -314,6 +314,7 @@ impl Replica {
 
     /// There is no leader: every client has to find a server that has one.
     pub(super) fn look(&mut self, now: Now) {
+        let has_led = self.core.ensemble.standing == Standing::Leading;
         self.core.ensemble.look(now.instant);
         self.core.stats.set_role(Role::Looking);
         self.core.ensemble.outage.look(now.instant, &self.core.stats.outages);
@@ -322,6 +323,9 @@ impl Replica {
         for address in self.core.disconnect_all(now) {
             post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
         }
+        if let Some(member) = self.member.as_ref().filter(|_| has_led) {
+            self.core.forget_behind(member.peer.last_logged());
+        }
     }
 
     /// This server leads: it tracks all sessions, each with its whole timeout ahead.
@@ -329,6 +333,7 @@ impl Replica {
         let core = &mut self.core;
         let tree = self.publisher.access();
         let tree = tree.hold();
+        assert_eq!(core.proposals.len(), 0, "all of the history is delivered before it leads");
         core.ensemble.standing = Standing::Leading;
         let start = Zxid::new(epoch, Counter(0));
         core.stats.leadership.begin(now.instant, start);
@@ -490,6 +495,14 @@ impl Core {
             self.last_logged = header.zxid;
             self.proposals.learn(header, txn.map_or_else(in_place, Content::Txn), digest);
         }
+    }
+
+    /// Forgets what was decided when the reign was over already, as far as its last effects made something go on that
+    /// had waited: nobody has logged that.
+    fn forget_behind(&mut self, last_logged: Zxid) {
+        self.batch.clear();
+        self.proposals.cut(last_logged);
+        self.last_logged = last_logged;
     }
 
     /// Forgets all clients. Returns their connections.

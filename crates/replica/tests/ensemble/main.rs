@@ -19,7 +19,7 @@ use wire::quorum::{Proposal, ToLearner};
 use wire::stored::encode_txn;
 
 pub(crate) use world::Ticket;
-use world::{Plan, TIMEOUT, World};
+use world::{Plan, TICK, TIMEOUT, World};
 
 fn create(path: &str, mode: CreateMode) -> Op<'_> {
     Op::Write(Write::Create(Create {
@@ -233,6 +233,26 @@ fn a_leader_that_is_cut_off_answers_no_sync_and_no_write() {
     assert_eq!(world.told(client), "closed\n");
     let other = world.client(1);
     assert!(world.ask(other, [sync(), get("/lost")]).contains("NoNode"));
+}
+
+/// Its only follower answers pings, and acknowledges nothing: the leader gives up just as it hears that it is
+/// confirmed, and goes on with what has waited for that.
+#[test]
+fn what_is_decided_when_a_reign_is_over_is_forgotten() {
+    let mut world = World::new(3);
+    let client = world.client(3);
+    world.kill(1);
+    world.lose_acks(2);
+    assert_eq!(world.ask(client, [create("/logged", CreateMode::Persistent)]), "");
+    world.wait(TICK * 4);
+    world.ask_late(client, [sync(), create("/late", CreateMode::Persistent)], TICK * 2);
+    assert_eq!(world.told(client), "closed\n");
+    world.heal();
+    world.wait(Duration::from_secs(2));
+    let again = world.client(3);
+    assert!(world.ask(again, [get("/logged")]).contains("data"));
+    assert!(world.ask(again, [get("/late")]).contains("NoNode"));
+    assert_eq!(world.state(3), world.state(2));
 }
 
 #[test]

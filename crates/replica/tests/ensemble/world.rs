@@ -91,6 +91,8 @@ pub(crate) struct World {
     forged: BTreeSet<Sid>,
     /// What leaves this server is lost, and what is sent to it.
     isolated: Option<Sid>,
+    /// What this learner acknowledges is lost.
+    unheard: Option<Sid>,
     /// The digests of proposals that arrive at this server are wrong.
     misled: Option<Sid>,
     /// This server's log can not be cut, and ends with this transaction.
@@ -164,6 +166,7 @@ impl World {
             impatient: plan.impatient,
             forged: BTreeSet::new(),
             isolated: plan.isolated,
+            unheard: None,
             misled: None,
             uncuttable: None,
         };
@@ -304,6 +307,29 @@ impl World {
         self.greet(after, Some(ticket));
     }
 
+    /// Sends some requests in one go. What comes back to the client's server because of them arrives late.
+    pub(crate) fn ask_late<'a>(
+        &mut self,
+        client: Client,
+        ops: impl IntoIterator<Item = Op<'a>>,
+        late: Duration,
+    ) {
+        for op in ops {
+            self.put(client, op);
+        }
+        let server = self.remotes[client.0].sid;
+        let mut back = VecDeque::new();
+        while let Some((sid, arrival)) = self.arrivals.pop_front() {
+            match sid == server {
+                true => back.push_back((sid, arrival)),
+                false => self.arrive(sid, arrival),
+            }
+        }
+        self.arrivals = back;
+        self.now.instant = self.now.instant.after(late);
+        self.run();
+    }
+
     /// What a client was told since the last call.
     pub(crate) fn told(&mut self, client: Client) -> String {
         self.read(client);
@@ -350,6 +376,12 @@ impl World {
     /// What a server sends arrives again, and what is sent to it.
     pub(crate) fn heal(&mut self) {
         self.isolated = None;
+        self.unheard = None;
+    }
+
+    /// What a learner acknowledges is lost from now on, until everything is healed.
+    pub(crate) fn lose_acks(&mut self, sid: i64) {
+        self.unheard = Some(Sid(sid));
     }
 
     /// A learner hears this from its leader, whatever that has really said.
@@ -561,6 +593,8 @@ impl World {
             zab::Effect::RefuseLearners | zab::Effect::LetLearnersWait => {
                 self.server(sid).is_open_to_learners = false;
             }
+            zab::Effect::ToLeader { packet: LearnerPacket::Acks { .. }, .. }
+                if self.unheard == Some(sid) => {}
             zab::Effect::ToLeader { link, packet } => {
                 let is_done = matches!(packet, LearnerPacket::AckNewLeader(_));
                 self.tell(link, to_leader(sid, packet));
