@@ -339,7 +339,8 @@ settings! {
         REACHABILITY_CHECK_TIMEOUT: Duration =
             "multiAddress.reachabilityCheckTimeoutMs", Prefixed, MILLISECONDS, "1000";
         /// A file that decides whether one of two voters may go on without the other: if it begins
-        /// with `1`. With it groups and weights have no effect.
+        /// with `1`. It must not let both at the same time, when they can not reach each other: each would
+        /// lose what the other one decided. With it groups and weights have no effect.
         ORACLE_PATH: Option<PathBuf> = "oraclePath", None, OPTIONAL_PATH, "";
         /// Whether the leader serves clients.
         LEADER_SERVES: bool = "leaderServes", Prefixed, NO_SWITCH, "yes";
