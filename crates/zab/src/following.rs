@@ -178,12 +178,33 @@ impl Following {
         self.listen(core, now);
         match result {
             Ok(course) => course,
-            Err(misbehaved) => {
-                warn!(leader = self.leader.0, %misbehaved, "leader left");
-                self.hang_up(core, CloseReason::Misbehaved(misbehaved), effects);
-                Course::Leave(LeaveReason::LeaderMisbehaved)
-            }
+            Err(misbehaved) => self.leave_misbehaving(core, misbehaved, effects),
         }
+    }
+
+    /// What the leader has sent can not be read.
+    pub(crate) fn on_unreadable(
+        &mut self,
+        core: &mut Core,
+        link: Link,
+        how: PeerMisbehaved,
+        effects: &mut Vec<Effect>,
+    ) -> Course {
+        match self.link() == Some(link) {
+            true => self.leave_misbehaving(core, how, effects),
+            false => Course::Stay,
+        }
+    }
+
+    fn leave_misbehaving(
+        &mut self,
+        core: &mut Core,
+        misbehaved: PeerMisbehaved,
+        effects: &mut Vec<Effect>,
+    ) -> Course {
+        warn!(leader = self.leader.0, %misbehaved, "leader left");
+        self.hang_up(core, CloseReason::Misbehaved(misbehaved), effects);
+        Course::Leave(LeaveReason::LeaderMisbehaved)
     }
 
     /// The leader's snapshot is on its way, however long it takes: in between it can say nothing.

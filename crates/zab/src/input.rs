@@ -8,6 +8,7 @@ use wire::election::Notification;
 use wire::quorum::{ToLeader, ToLearner};
 use wire::stored::LogBatch;
 
+use crate::misbehaved::PeerMisbehaved;
 use crate::quorum::Oracle;
 
 /// A connection between two servers. Numbers are never used twice, so that what still arrives from
@@ -72,6 +73,13 @@ pub enum Input<'a> {
         link: Link,
         /// What.
         packet: ToLearner<'a>,
+    },
+    /// The leader has sent what nobody can read. Nothing that comes behind it may be logged.
+    LeaderUnreadable {
+        /// Over which connection.
+        link: Link,
+        /// What is wrong with it.
+        how: PeerMisbehaved,
     },
     /// Somebody has connected to the quorum port.
     LearnerConnected {

@@ -310,6 +310,7 @@ impl Peer {
             Input::LeaderReached { .. }
             | Input::LeaderUnreachable { .. }
             | Input::FromLeader { .. }
+            | Input::LeaderUnreadable { .. }
             | Input::LearnerConnected { .. }
             | Input::FromLearner { .. }
             | Input::QuorumLinkClosed { .. }
@@ -599,6 +600,9 @@ impl Peer {
             }
             (Role::Following(following), Input::FromLeader { link, packet }) => {
                 following.on_packet(core, now, link, &packet, effects)
+            }
+            (Role::Following(following), Input::LeaderUnreadable { link, how }) => {
+                following.on_unreadable(core, link, how, effects)
             }
             (Role::Following(following), Input::QuorumLinkClosed { link }) => {
                 following.on_closed(link)

@@ -8,12 +8,14 @@ use types::membership::Membership;
 use types::{Counter, Epoch, Now, Zxid, mutant, path};
 use wire::quorum::{SessionTouch, ToLeader, ToLearner, Touches};
 use wire::stored::LogBatch;
-use zab::{CloseReason, LeaderPacket, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
+use zab::{LeaderPacket, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
 
 use super::{Core, Intake, Replica};
 use crate::asked::{Synced, SyncedFor};
 use crate::effect::Effect;
-use crate::ensemble::{Asker, EnsembleOptions, LearnerAnswer, ReadTxn, Standing, Unconfirmed};
+use crate::ensemble::{
+    Asker, EnsembleOptions, LearnerAnswer, LocalSessions, ReadTxn, Standing, Unconfirmed,
+};
 use crate::pending::Pending;
 use crate::published::Mail;
 use crate::request::{Committed, Content, Logged};
@@ -78,11 +80,15 @@ impl Replica {
                 self.hear_learner(now, *link, packet);
             }
             zab::Input::FromLeader { link, packet } => {
-                if let Err(unreadable) = self.core.read_ahead(packet) {
-                    // Nothing of it may be logged, and nothing behind it.
-                    let reason = CloseReason::Misbehaved(unreadable);
-                    effects.push(Effect::Peer(zab::Effect::Close { link: *link, reason }));
-                    return;
+                if let Err(how) = self.core.read_ahead(packet) {
+                    return self.take(
+                        now,
+                        zab::Input::LeaderUnreadable { link: *link, how },
+                        effects,
+                    );
+                }
+                if let ToLearner::Snapshot { .. } = packet {
+                    self.core.snapshots.abandon(effects);
                 }
                 self.hear_leader(now, *link, packet, effects);
             }
@@ -210,6 +216,10 @@ impl Replica {
         }
         self.core.snapshots.abandon(effects);
         self.core.proposals.clear();
+        if self.core.ensemble.standing == Standing::ReadOnly {
+            // What its clients have seen goes.
+            self.look(now);
+        }
         let mut section = self.publisher.write();
         let (tree, _) = section.parts();
         *tree = new;
@@ -242,8 +252,16 @@ impl Replica {
                 self.core.last_logged = keep;
                 effects.push(Effect::Peer(zab::Effect::Truncate(keep)));
             }
+            zab::Effect::Truncate(_) => {
+                // Who writes it may come to that only when the log is another one already.
+                self.core.snapshots.abandon(effects);
+                effects.push(Effect::Peer(effect));
+            }
             zab::Effect::Deliver(zxid) => self.deliver(now, Committed::by_quorum(zxid)),
-            zab::Effect::Look => self.look(now),
+            zab::Effect::Look => {
+                self.core.ensemble.outage.look(now.instant, &self.core.stats.outages);
+                self.look(now);
+            }
             zab::Effect::Lead { epoch } => self.lead(now, epoch),
             zab::Effect::Follow { link, leader, teacher, epoch } => {
                 let (leader, teacher) = (leader.0, teacher.0);
@@ -293,7 +311,6 @@ impl Replica {
             | zab::Effect::ToLeader { .. }
             | zab::Effect::StoreAcceptedEpoch(_)
             | zab::Effect::StoreCurrentEpoch(_)
-            | zab::Effect::Truncate(_)
             | zab::Effect::AskOracle
             | zab::Effect::ReadLog { .. }
             | zab::Effect::ReadOn { .. }
@@ -312,19 +329,25 @@ impl Replica {
         }
     }
 
-    /// There is no leader: every client has to find a server that has one.
+    /// There is no leader, or nothing more to be read without one: every client has to find a server that has one.
+    /// Sessions of the read-only mode end with it, unless this server has local ones in any case.
     pub(super) fn look(&mut self, now: Now) {
-        let has_led = self.core.ensemble.standing == Standing::Leading;
+        let before = self.core.ensemble.standing;
         self.core.ensemble.look(now.instant);
         self.core.stats.set_role(Role::Looking);
-        self.core.ensemble.outage.look(now.instant, &self.core.stats.outages);
         let mut section = self.publisher.write();
         let (_, mut post) = section.parts();
         for address in self.core.disconnect_all(now) {
             post.outbox(address.front).mail.push(Mail::Close { conn: address.conn });
         }
-        if let Some(member) = self.member.as_ref().filter(|_| has_led) {
-            self.core.forget_behind(member.peer.last_logged());
+        match (before, &self.member) {
+            (Standing::Leading, Some(member)) => {
+                self.core.forget_behind(member.peer.last_logged());
+            }
+            (Standing::ReadOnly, _) if self.core.ensemble.local_sessions == LocalSessions::Off => {
+                self.core.sessions.clear();
+            }
+            _ => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use types::{Epoch, Zxid};
+use types::{Counter, Epoch, Zxid};
 use wire::quorum::Proposal;
 use wire::stored::LogBatch;
 
@@ -36,8 +36,9 @@ impl Reception {
     /// Takes a proposal, which has to be the next of its epoch or the first of a later one.
     pub(super) fn take(&mut self, proposal: Proposal<'_>) -> Result<Zxid, PeerMisbehaved> {
         let found = proposal.zxid();
-        let is_next = Some(found) == self.last.next() || found.epoch() > self.last.epoch();
-        if !is_next || found.counter().0 == 0 {
+        let begins_epoch = found.epoch() > self.last.epoch() && found.counter() == Counter(1);
+        let is_next = Some(found) == self.last.next() || begins_epoch;
+        if !is_next || found.counter() == Counter(0) {
             return Err(PeerMisbehaved::ProposalGap { last: self.last, found });
         }
         if found.epoch() > self.epoch {
@@ -69,5 +70,33 @@ impl Reception {
     /// How many bytes arrived and were not handed to the log yet.
     pub(super) fn bytes(&self) -> usize {
         self.batch.as_bytes().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_out_where_an_epoch_begins() {
+        let at = |epoch, counter| Zxid::new(Epoch(epoch), Counter(counter));
+        let takes = |found: Zxid| {
+            let mut payload = vec![0; 12];
+            payload.extend_from_slice(&found.raw().to_be_bytes());
+            let proposal = Proposal::new(&payload).expect("long enough");
+            Reception::after(at(2, 9), Epoch(4)).take(proposal).is_ok()
+        };
+        for (found, expected) in [
+            (at(2, 10), true),
+            (at(3, 1), true),
+            (at(4, 1), true),
+            (at(2, 9), false),
+            (at(2, 11), false),
+            (at(3, 0), false),
+            (at(3, 2), false),
+            (at(5, 1), false),
+        ] {
+            assert_eq!(takes(found), expected, "{found}");
+        }
     }
 }
