@@ -15,7 +15,7 @@ use tracing::info;
 use types::{Now, SessionId, mutant};
 
 use super::{Intake, Replica};
-use crate::ensemble::{LocalSessions, Standing};
+use crate::ensemble::Standing;
 use crate::input::Connect;
 use crate::view::Role;
 
@@ -38,12 +38,8 @@ impl Replica {
 
     /// An election is over. What it leads to may change what this server has: nobody reads any longer.
     pub(super) fn end_read_only(&mut self, now: Now) {
-        let was_read_only = self.core.ensemble.standing == Standing::ReadOnly;
-        if was_read_only {
+        if self.core.ensemble.standing == Standing::ReadOnly {
             self.look(now);
-            if self.core.ensemble.local_sessions == LocalSessions::Off {
-                self.core.sessions.clear();
-            }
         }
         self.core.ensemble.read_only_at = None;
     }

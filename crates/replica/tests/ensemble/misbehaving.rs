@@ -49,9 +49,8 @@ fn a_leader_whose_transactions_can_not_be_read_is_left() {
     assert_eq!(world.state(1), world.state(3));
 }
 
-#[test]
-fn what_can_not_be_cut_off_is_not_forgotten() {
-    let mut world = World::new(3);
+/// Lets server 1 log what nobody has proposed. It is told to cut that off, and can not.
+fn forge_a_transaction(world: &mut World) -> Zxid {
     world.client(3);
     let last = world.state(1).last_applied;
     let zxid = last.next().expect("an epoch has more");
@@ -60,6 +59,21 @@ fn what_can_not_be_cut_off_is_not_forgotten() {
     encode_txn(&mut payload, &header, &Txn::CreateSession { timeout_ms: 1000 }, None);
     world.refuse_cut(1, zxid);
     world.hear(1, &ToLearner::Proposal(Proposal::new(&payload).expect("it has a zxid")));
+    zxid
+}
+
+#[test]
+fn a_snapshot_of_what_is_to_be_cut_is_given_up_first() {
+    let mut world = World::new(3);
+    world.begin_snapshot(1);
+    forge_a_transaction(&mut world);
+    assert!(!world.writes_snapshot(1));
+}
+
+#[test]
+fn what_can_not_be_cut_off_is_not_forgotten() {
+    let mut world = World::new(3);
+    let zxid = forge_a_transaction(&mut world);
     // It has to be ready to lead with all that is in its log, or to send that.
     assert_eq!(world.state(1).last_applied, zxid);
     assert_eq!(world.state(1).sessions, world.state(3).sessions + 1);

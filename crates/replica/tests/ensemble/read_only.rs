@@ -5,7 +5,7 @@ use std::time::Duration;
 use replica::LocalSessions;
 use types::{CreateMode, Op, Read, Sid};
 
-use crate::world::{Client, Plan, TIMEOUT, World};
+use crate::world::{Client, Plan, TICK, TIMEOUT, World};
 use crate::{create, get, sync};
 
 const AFTER: Duration = Duration::from_millis(2000);
@@ -120,6 +120,31 @@ fn sessions_of_the_ensemble_are_not_resumed_at_a_read_only_server() {
     assert_eq!(world.told(stranger), "session refused, read-only\nclosed\n");
     world.wait(TIMEOUT * 2);
     assert_eq!(world.told(again), "closed\n", "silence ends it");
+}
+
+/// A leader whose disk did nothing has given up. When that goes on it stands for election again.
+#[test]
+fn sessions_end_with_the_mode_whatever_ends_it() {
+    let mut world = World::of(Plan { read_only_after: Some(AFTER), ..Plan::plain(3) });
+    let client = world.client(3);
+    world.stick(3);
+    world.ask(client, [create("/a", CreateMode::Persistent)]);
+    for _ in 0..100 {
+        world.wait(TICK / 10);
+        if world.told(client).contains("closed") {
+            break;
+        }
+    }
+    world.kill(1);
+    world.kill(2);
+    world.wait(AFTER + TICK);
+    let reader = world.dial(3);
+    world.greet_as(reader, None, Some(true));
+    assert_eq!(world.told(reader), "session for 1000 ms, read-only\n");
+    assert_eq!(world.tracked(3), 1);
+    world.unstick();
+    assert_eq!(world.told(reader), "closed\n");
+    assert_eq!(world.tracked(3), 0);
 }
 
 #[test]

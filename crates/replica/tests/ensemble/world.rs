@@ -97,6 +97,12 @@ pub(crate) struct World {
     misled: Option<Sid>,
     /// This server's log can not be cut, and ends with this transaction.
     uncuttable: Option<(Sid, Zxid)>,
+    /// This server's disk stands still.
+    stuck: Option<Sid>,
+    /// What that will have done when it goes on.
+    undone: Vec<(Sid, Arrival)>,
+    /// Who writes a snapshot. Nobody ever comes to an end with that.
+    writing: BTreeSet<Sid>,
 }
 
 /// What servers are like.
@@ -169,6 +175,9 @@ impl World {
             unheard: None,
             misled: None,
             uncuttable: None,
+            stuck: None,
+            undone: Vec::new(),
+            writing: BTreeSet::new(),
         };
         let sids = || (1..=plan.voters + plan.spares).map(Sid);
         for sid in sids() {
@@ -421,6 +430,30 @@ impl World {
         self.uncuttable = Some((Sid(sid), last_logged));
     }
 
+    /// A server's disk stands still, until it [goes on](Self::unstick).
+    pub(crate) fn stick(&mut self, sid: i64) {
+        self.stuck = Some(Sid(sid));
+    }
+
+    /// It goes on.
+    pub(crate) fn unstick(&mut self) {
+        self.stuck = None;
+        self.arrivals.extend(std::mem::take(&mut self.undone));
+        self.run();
+    }
+
+    /// A server begins to write a snapshot.
+    pub(crate) fn begin_snapshot(&mut self, sid: i64) {
+        self.server(Sid(sid)).inputs.push(Input::TakeSnapshot);
+        self.step(Sid(sid));
+        assert!(self.writes_snapshot(sid), "it is due");
+    }
+
+    /// Whether a server writes a snapshot.
+    pub(crate) fn writes_snapshot(&self, sid: i64) -> bool {
+        self.writing.contains(&Sid(sid))
+    }
+
     /// After how many transactions a server found its tree to be another one than the leader's.
     pub(crate) fn digest_mismatches(&self, sid: i64) -> u64 {
         self.servers[&Sid(sid)].replica.stats().digest_mismatches.value()
@@ -554,7 +587,11 @@ impl World {
             match effect {
                 Effect::Append(batch) => {
                     let zxid = batch.last_zxid().expect("no batch is empty");
-                    self.later(sid, Arrival::Input(Input::LogSynced { zxid, spare: None }));
+                    let synced = Arrival::Input(Input::LogSynced { zxid, spare: None });
+                    match self.stuck == Some(sid) {
+                        true => self.undone.push((sid, synced)),
+                        false => self.later(sid, synced),
+                    }
                 }
                 Effect::Wake(_) => self.server(sid).front.collect(now),
                 Effect::Peer(effect) => self.carry_out_for_peer(sid, effect),
@@ -564,11 +601,15 @@ impl World {
                 | Effect::StreamEnd { .. } => {
                     panic!("nobody comes so late that it needs a snapshot");
                 }
+                Effect::BeginSnapshot(_) => {
+                    self.writing.insert(sid);
+                }
+                Effect::AbandonSnapshot => {
+                    self.writing.remove(&sid);
+                }
                 Effect::RollLog
-                | Effect::BeginSnapshot(_)
                 | Effect::SnapshotPart(_)
                 | Effect::EndSnapshot { .. }
-                | Effect::AbandonSnapshot
                 | Effect::Inspected(_) => {}
             }
         }
@@ -617,6 +658,7 @@ impl World {
             zab::Effect::Truncate(_) if self.uncuttable.is_some_and(|it| it.0 == sid) => {
                 let (_, last_logged) = self.uncuttable.take().expect("it is there");
                 self.isolated = Some(sid);
+                assert!(!self.writing.contains(&sid), "of what is cut nothing is written");
                 let refused = zab::Input::NotTruncated { last_logged };
                 self.later(sid, Arrival::Input(Input::Peer(refused)));
             }
