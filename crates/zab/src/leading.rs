@@ -19,7 +19,6 @@ mod synchronization;
 
 pub(crate) use self::broadcast::inform;
 pub(crate) use self::learner::{Learner, Stage, replaced, surplus_newcomer};
-pub(crate) use self::log_reading::LogPlace;
 pub(crate) use self::synchronization::{Way, begin, send_committed, way};
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use crate::following::{Following, Mastering};
 use crate::history::History;
 use crate::input::{Input, Link};
 use crate::jitter::Jitter;
-use crate::leading::{Leading, LogPlace};
+use crate::leading::Leading;
 use crate::limits::TRIES_OF_FOLLOWERS;
 use crate::memberships::Memberships;
 use crate::options::{ObserverMasters, ObserverPauses, Options};
@@ -566,17 +566,11 @@ impl Peer {
                 leading.on_closed(link, effects);
                 Course::Stay
             }
-            (Role::Leading(leading), Input::LogFound { link, after, bytes, snapshot_bytes }) => {
-                let place = LogPlace { after, bytes, snapshot_bytes };
-                leading.on_log_found(core, now, link, place, effects);
-                Course::Stay
-            }
-            (Role::Leading(leading), Input::LogRead { link, batch }) => {
-                leading.on_log_read(core, now, link, batch, effects);
-                Course::Stay
-            }
-            (Role::Leading(leading), Input::LogLacks { link }) => {
-                leading.on_log_lacks(core, link, effects);
+            (
+                Role::Leading(leading),
+                input @ (Input::LogFound { .. } | Input::LogRead { .. } | Input::LogLacks { .. }),
+            ) => {
+                leading.take_from_log(core, now, input, effects);
                 Course::Stay
             }
             (Role::Following(following), Input::LeaderReached { link, leader }) => {

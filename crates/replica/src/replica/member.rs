@@ -177,6 +177,17 @@ impl Replica {
         }
     }
 
+    /// The log has to be cut. A snapshot that is being written is given up before that: whoever writes it may come to it
+    /// only when the log is another one.
+    fn begin_cut(&mut self, keep: Zxid, effects: &mut Vec<Effect>) {
+        if mutant::active(145) {
+            self.core.proposals.cut(keep);
+            self.core.last_logged = keep;
+        }
+        self.core.snapshots.abandon(effects);
+        effects.push(Effect::Peer(zab::Effect::Truncate(keep)));
+    }
+
     /// The log was cut behind a transaction, to which `tree` leads.
     pub(super) fn on_cut(
         &mut self,
@@ -247,16 +258,7 @@ impl Replica {
                 self.core.append(&batch);
                 effects.push(Effect::Append(batch));
             }
-            zab::Effect::Truncate(keep) if mutant::active(145) => {
-                self.core.proposals.cut(keep);
-                self.core.last_logged = keep;
-                effects.push(Effect::Peer(zab::Effect::Truncate(keep)));
-            }
-            zab::Effect::Truncate(_) => {
-                // Who writes it may come to that only when the log is another one already.
-                self.core.snapshots.abandon(effects);
-                effects.push(Effect::Peer(effect));
-            }
+            zab::Effect::Truncate(keep) => self.begin_cut(keep, effects),
             zab::Effect::Deliver(zxid) => self.deliver(now, Committed::by_quorum(zxid)),
             zab::Effect::Look => {
                 self.core.ensemble.outage.look(now.instant, &self.core.stats.outages);

@@ -24,7 +24,7 @@ use super::learner::Stage;
 use super::synchronization::{Way, begin, first_behind, way_behind};
 use super::{Leading, send};
 use crate::effect::{CloseReason, Effect, LeaderPacket};
-use crate::input::Link;
+use crate::input::{Input, Link};
 use crate::limits::{HISTORY_BYTES_MAX, LOG_BYTES_FREE, SENT_FROM_MEMORY_BYTES_MAX};
 use crate::options::LogReading;
 use crate::peer::Core;
@@ -55,8 +55,27 @@ impl Leading {
         effects.push(Effect::ReadLog { link, after: theirs, up_to });
     }
 
+    /// What came of looking into the log for a learner.
+    pub(crate) fn take_from_log(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        input: Input<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        match input {
+            Input::LogFound { link, after, bytes, snapshot_bytes } => {
+                let place = LogPlace { after, bytes, snapshot_bytes };
+                self.on_log_found(core, now, link, place, effects);
+            }
+            Input::LogRead { link, batch } => self.on_log_read(core, now, link, batch, effects),
+            Input::LogLacks { link } => self.on_log_lacks(core, link, effects),
+            _ => {}
+        }
+    }
+
     /// The log has what the learner lacks, or what is still to follow.
-    pub(crate) fn on_log_found(
+    fn on_log_found(
         &mut self,
         core: &mut Core,
         now: Now,
@@ -100,7 +119,7 @@ impl Leading {
     }
 
     /// More of the log was read for a learner.
-    pub(crate) fn on_log_read(
+    fn on_log_read(
         &mut self,
         core: &Core,
         now: Now,
@@ -128,7 +147,7 @@ impl Leading {
     }
 
     /// The log does not have what the learner lacks, or it can not be read.
-    pub(crate) fn on_log_lacks(&mut self, core: &mut Core, link: Link, effects: &mut Vec<Effect>) {
+    fn on_log_lacks(&mut self, core: &mut Core, link: Link, effects: &mut Vec<Effect>) {
         match self.learners.get(&link).map(|learner| learner.stage) {
             Some(Stage::ReadsLog { is_told: false, .. }) => {
                 self.send_snapshot_instead(core, link, effects);
