@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use config::{Config, Ensemble};
 use replica::{EnsembleOptions, LocalSessions, membership_in};
-use storage::{DataDir, Epochs, Error, Memory, Origin, Recovered};
+use storage::{DataDir, Epochs, Error, Origin, Recovered};
 use tracing::warn;
+use types::Memory;
 use zab::{
     ElectionOptions, HistoryBounds, LogReading, Memberships, ObserverMasters, ObserverPauses,
     SynchronizationsMax,
@@ -33,9 +34,20 @@ pub(crate) fn ensemble_options(
     seed: u64,
 ) -> Result<EnsembleOptions, Error> {
     let Epochs { accepted, current, memory } = data_dir.epochs(recovered.last_logged)?;
-    let is_whole = memory == Memory::Whole && recovered.origin != Origin::Unknown;
-    if !is_whole {
-        warn!("something may be lost here: no vote before a leader has sent all of the history");
+    let memory = match recovered.origin {
+        Origin::Unknown => Memory::Shortened { had: None },
+        Origin::Snapshot(_) | Origin::Logs | Origin::Created => memory,
+    };
+    match memory {
+        Memory::Whole => {}
+        Memory::Shortened { had: None } => {
+            warn!(
+                "something may be lost here: no vote before a leader has sent all of the history"
+            );
+        }
+        Memory::Shortened { had: Some(had) } => {
+            warn!(%had, "a leader took a part of the history away, and has not sent it again: a vote only for who has it");
+        }
     }
     Ok(EnsembleOptions {
         peer: peer_options(config, ensemble, seed),
@@ -44,7 +56,7 @@ pub(crate) fn ensemble_options(
             accepted_epoch: accepted,
             current_epoch: current,
             last_logged: recovered.last_logged,
-            is_whole,
+            memory,
             is_between_states: data_dir.is_between_states()?,
             change: membership_in(&recovered.tree),
         },

@@ -256,6 +256,11 @@ pub const ALL: &[Mutant] = &[
         "a leader that serves does not wait for who is on its way to it",
         "whole servers are hardly ever so few while one is on its way",
     ),
+    of_peers(
+        171,
+        "who lacks what it had votes for others that lack it too",
+        "whole servers hardly ever end just when a leader has cut off its own",
+    ),
     of_members(
         169,
         "who was heard of and is not connected any more is not told to the leader",

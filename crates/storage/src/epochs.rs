@@ -31,13 +31,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use types::{Epoch, Zxid};
+use types::{Epoch, Memory, Zxid};
 
 use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::{Action, Context, Error};
 use crate::limits::EPOCH_FILE_BYTES_MAX;
-use crate::memory::Memory;
 
 /// The file of the accepted epoch.
 const ACCEPTED: &str = "acceptedEpoch";
@@ -118,7 +117,7 @@ impl<D: Disk> DataDir<D> {
             self.write_epoch(&dir, CURRENT, current)?;
         }
         self.remove_leftovers(&dir)?;
-        Ok(Epochs { accepted, current, memory: self.memory()? })
+        Ok(Epochs { accepted, current, memory: self.memory()?.of_history(last_logged) })
     }
 
     /// Makes an epoch the accepted one, durably. One that is already is stored again.

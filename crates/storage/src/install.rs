@@ -27,7 +27,7 @@
 //!
 //! What is cut of earlier epochs than the leader's was never committed, since its snapshot has all that
 //! was. Of the leader's own epoch it may be: then the leader sends it next, and until the end of the
-//! synchronization this server knows that it may have forgotten something ([`crate::Memory`]).
+//! synchronization this server knows that it may have forgotten something ([`types::Memory`]).
 //!
 //! What an interrupted installation has left beside the history that a recovery finds would be taken
 //! for a part of it as soon as its newest snapshot rots. So when the directories are opened with

@@ -81,7 +81,6 @@ pub use error::{Action, CutObstacle, Damage, Error, SnapshotDamage};
 pub use history::History;
 pub use layout::Directories;
 pub use log::{Durability, Log, LogOptions, Synced};
-pub use memory::Memory;
 pub use purge::Purged;
 pub use recover::{
     EmptyDatabase, Origin, RecoverOptions, Recovered, RecoveredMember, Trimmed, Unreadable,

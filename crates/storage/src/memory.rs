@@ -7,7 +7,9 @@
 //! survive its restarts, also when what is left looks sound again after a repair that did not come
 //! to its end.
 //!
-//! The file `shortened` beside the snapshots says so. Its text is for people. It is written
+//! The file `shortened` beside the snapshots says so. Its first line is `had=` and the last transaction that
+//! the history had, or `had=unknown`; the rest is for people. Who knows it may vote for others that have as much.
+//! It is written
 //!
 //! - when a start finds a history that can not be read to its end, or nothing at all where nothing
 //!   may be created ([`DataDir::recover_member`]): with a leader's snapshot alone this server would look
@@ -21,33 +23,30 @@
 //! leader's history; or when a database is created because an operator wants that. Apache's server
 //! ignores it.
 
-use types::Zxid;
+use types::{Memory, Zxid};
 
 use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::Error;
+use crate::limits::SHORTENED_FILE_BYTES_MAX;
 
 /// The file's name.
 const SHORTENED: &str = "shortened";
-
-/// Whether a member remembers everything that it has acknowledged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Memory {
-    /// It does.
-    Whole,
-    /// Something may be missing: it must not vote, nor count for a quorum, before a leader has
-    /// synchronized it.
-    Shortened,
-}
+/// What comes before the last transaction that the history had.
+const HAD: &str = "had=";
 
 impl<D: Disk> DataDir<D> {
-    /// Notes durably that the history now ends with `last` and may have gone further.
-    pub(crate) fn note_shortened(&self, last: Zxid) -> Result<(), Error> {
+    /// Notes durably that the history now ends with `last` and went further: to `had`, or nobody knows how far.
+    pub(crate) fn note_shortened(&self, last: Zxid, had: Option<Zxid>) -> Result<(), Error> {
+        let (had, votes) = match had {
+            Some(had) => (format!("{:#x}", had.raw()), "only for servers that have that"),
+            None => ("unknown".to_owned(), "for nobody"),
+        };
         let text = format!(
-            "The history of this server was cut back to {last}, and may have lost what it had \
-             acknowledged.\nIt takes no part in votes before a leader has synchronized it; this file \
-             is removed then.\nIf no leader can be elected without this server, and no other one has \
-             more, remove this file\nto let it vote with what it has.\n"
+            "{HAD}{had}\nThe history of this server was cut back to {last}, and may have lost what it had \
+             acknowledged.\nBefore a leader has synchronized it, it votes {votes}; this file is removed \
+             then.\nIf no leader can be elected without this server, and no other one has more, remove \
+             this file\nto let it vote with what it has.\n"
         );
         self.replace_file(&self.directories.snapshot_dir(), SHORTENED, text.as_bytes())
     }
@@ -57,20 +56,48 @@ impl<D: Disk> DataDir<D> {
     /// epoch is the accepted one.
     pub(crate) fn note_what_is_taken(&self, last_logged: Zxid, last: Zxid) -> Result<(), Error> {
         let is_of_leaders_epoch = last_logged.epoch() >= self.accepted_epoch()?;
-        match last_logged > last && is_of_leaders_epoch {
-            true => self.note_shortened(last),
-            false => Ok(()),
+        if last_logged <= last || !is_of_leaders_epoch {
+            return Ok(());
+        }
+        match self.memory()?.shortened_from(last_logged) {
+            Memory::Shortened { had } => self.note_shortened(last, had),
+            Memory::Whole => Ok(()),
         }
     }
 
     /// What was noted.
     pub(crate) fn memory(&self) -> Result<Memory, Error> {
         let path = self.directories.snapshot_dir().join(SHORTENED);
-        Ok(if self.is_there(&path)? { Memory::Shortened } else { Memory::Whole })
+        let noted = self.read_small(&path, SHORTENED_FILE_BYTES_MAX)?;
+        Ok(noted.map_or(Memory::Whole, |noted| Memory::Shortened { had: parse(&noted) }))
     }
 
     /// Notes durably that nothing is missing any more.
     pub(crate) fn note_whole(&self) -> Result<(), Error> {
         self.remove_if_there(&self.directories.snapshot_dir(), SHORTENED)
+    }
+}
+
+/// The last transaction that the history had; `None` if that is unknown, or nobody wrote it.
+fn parse(noted: &[u8]) -> Option<Zxid> {
+    let end = noted.iter().position(|&byte| byte == b'\n')?;
+    let digits = std::str::from_utf8(&noted[..end]).ok()?.strip_prefix(HAD)?.strip_prefix("0x")?;
+    u64::from_str_radix(digits, 16).ok().map(|raw| Zxid::from_raw(raw.cast_signed()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_history_had_is_on_the_first_line() {
+        let had = |text: &str| parse(text.as_bytes()).map(Zxid::raw);
+        assert_eq!(had("had=0x500000007\nThe history\n"), Some(0x5_0000_0007));
+        assert_eq!(had("had=0x0\n"), Some(0));
+        for unknown in
+            ["", "had=unknown\n", "had=0x5", "had=0x\n", "had=7\n", "The history\nhad=0x5\n"]
+        {
+            assert_eq!(had(unknown), None, "{unknown:?}");
+        }
     }
 }

@@ -12,14 +12,13 @@
 
 use std::path::Path;
 
-use types::SessionId;
+use types::{Memory, SessionId};
 
 use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::layout::SESSION_IDS;
 use crate::limits::{SESSION_IDS_FILE_BYTES_MAX, SESSION_IDS_LOST, SESSION_IDS_PER_RUN};
-use crate::memory::Memory;
 
 impl<D: Disk> DataDir<D> {
     /// Reserves ids for the sessions of this run and returns the first: `wanted`, or the one after
@@ -34,7 +33,7 @@ impl<D: Disk> DataDir<D> {
         let free = free.filter(|id| id.server_byte() == wanted.server_byte());
         let first = match free {
             Some(free) => wanted.max(free),
-            None if self.memory()? == Memory::Shortened => {
+            None if matches!(self.memory()?, Memory::Shortened { had: None }) => {
                 SessionId(wanted.0.wrapping_add(SESSION_IDS_LOST))
             }
             None => wanted,

@@ -15,8 +15,8 @@ use std::fmt::Write as _;
 
 use common::{DIR, Dice, History, file, open, options, recover_simulated};
 use expect_test::expect;
-use storage::{Compression, Disk, LogOptions, Memory, SimulatedDisk, write_tree};
-use types::{Epoch, Zxid};
+use storage::{Compression, Disk, LogOptions, SimulatedDisk, write_tree};
+use types::{Epoch, Memory, Zxid};
 
 /// Where the history ends that was acknowledged.
 const END: i64 = 30;

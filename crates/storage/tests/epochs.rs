@@ -8,8 +8,8 @@
 mod common;
 
 use common::{DIR, Dice, file, open};
-use storage::{Disk, Epochs, Error, Fault, FaultKind, Memory, Operation, RealDisk, SimulatedDisk};
-use types::{Counter, Epoch, Zxid};
+use storage::{Disk, Epochs, Error, Fault, FaultKind, Operation, RealDisk, SimulatedDisk};
+use types::{Counter, Epoch, Memory, Zxid};
 
 /// A disk with the given files of epochs.
 fn disk(files: &[(&str, &str)]) -> SimulatedDisk {

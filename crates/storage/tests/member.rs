@@ -13,11 +13,11 @@ use std::path::Path;
 use common::{DIR, Dice, History, file, open, options, recover_simulated, tree_options};
 use storage::{
     Compression, DataDir, Directories, Disk, EmptyDatabase, Error, Fault, FaultKind, LogOptions,
-    Memory, MissingDirectory, Operation, Origin, RecoverOptions, RecoveredMember, SimulatedDisk,
-    put_head, write_tree,
+    MissingDirectory, Operation, Origin, RecoverOptions, RecoveredMember, SimulatedDisk, put_head,
+    write_tree,
 };
 use tree::SliceEnd;
-use types::{Counter, Epoch, Zxid};
+use types::{Counter, Epoch, Memory, Zxid};
 use wire::quorum::put_snapshot_signature;
 use wire::stored::LogBatch;
 use wire::stored::snapshot::{AclId, put_end, put_node};
@@ -98,6 +98,9 @@ fn files(disk: &SimulatedDisk) -> BTreeMap<String, Vec<u8>> {
     names.map(|name| (name.clone(), disk.contents(&file(&name)).unwrap())).collect()
 }
 
+/// Nobody knows how much.
+const LOST: Memory = Memory::Shortened { had: None };
+
 fn memory(data_dir: &DataDir<SimulatedDisk>, last: Zxid) -> Memory {
     data_dir.epochs(last).unwrap().memory
 }
@@ -119,7 +122,7 @@ fn member_starts_with_what_can_be_read_where_a_standalone_server_refuses() {
             assert_eq!(recovered.tree.difference(&expected), None, "{what}");
             assert_eq!(recovered.origin == Origin::Unknown, last == 0, "{what}");
             assert!(files(&disk) == before, "{what}: an operator may need them");
-            assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Shortened, "{what}");
+            assert_eq!(memory(&data_dir, recovered.last_logged), LOST, "{what}");
             drop(data_dir);
             disk.crash(&mut |_: u64| 0);
         }
@@ -258,7 +261,7 @@ fn interrupted_repair_never_makes_a_shortened_history_look_whole() {
                             assert_eq!(last, Zxid::from_raw(END), "{place:?}");
                             whole += 1;
                         }
-                        Memory::Shortened => shortened += 1,
+                        Memory::Shortened { .. } => shortened += 1,
                     }
                     drop(data_dir);
                     repair(&image, &mut history).unwrap();
@@ -283,7 +286,7 @@ fn sector_that_can_not_be_read_shortens_the_history() {
     assert_eq!(disk.faults().clear(), 0);
     let expected = history.prefix(recovered.last_logged);
     assert_eq!(recovered.tree.difference(&expected), None);
-    assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Shortened);
+    assert_eq!(memory(&data_dir, recovered.last_logged), LOST);
 }
 
 /// A log that the disk does not give back any more is out of the way after a repair of either kind.
@@ -327,7 +330,7 @@ fn lost_disk_is_remembered_until_the_epoch_is_stored() {
     let mut whole = populate(&SimulatedDisk::new());
     let mut earlier = whole.at(Zxid::from_raw(20));
     let disk = SimulatedDisk::new();
-    assert_eq!(memory_after_a_crash(&disk), (Origin::Unknown, Memory::Shortened));
+    assert_eq!(memory_after_a_crash(&disk), (Origin::Unknown, LOST));
     let data_dir = open(&disk, DIR).unwrap();
     let found = data_dir.recover_member(&wiped).unwrap();
     data_dir.store_accepted_epoch(Epoch(1)).unwrap();
@@ -338,7 +341,7 @@ fn lost_disk_is_remembered_until_the_epoch_is_stored() {
     drop(data_dir.install(log, receiving.finish().unwrap()).unwrap());
     drop(data_dir);
     let (origin, memory) = memory_after_a_crash(&disk);
-    assert_eq!((origin, memory), (Origin::Snapshot(earlier.last()), Memory::Shortened));
+    assert_eq!((origin, memory), (Origin::Snapshot(earlier.last()), LOST));
     repair(&disk, &mut whole).unwrap();
     let (_, memory) = memory_after_a_crash(&disk);
     assert_eq!(memory, Memory::Whole);
@@ -374,7 +377,7 @@ fn member_without_its_directory_of_logs_has_lost_history_until_a_leader_repairs_
         let RecoveredMember { recovered, loss } = data_dir.recover_member(&options()).unwrap();
         assert!(matches!(loss, Some(Error::LogDirectoryLost { .. })), "{loss:?}");
         assert_eq!(recovered.last_logged, Zxid::from_raw(10));
-        assert_eq!(memory(&data_dir, recovered.last_logged), Memory::Shortened);
+        assert_eq!(memory(&data_dir, recovered.last_logged), LOST);
         disk.crash(&mut |_: u64| 0);
     }
     let data_dir = open(&disk);
@@ -402,7 +405,7 @@ fn database_that_is_meant_to_be_empty_is_whole() {
         let disk = SimulatedDisk::new();
         let data_dir = open(&disk, DIR).unwrap();
         assert_eq!(data_dir.recover_member(&wiped).unwrap().recovered.origin, Origin::Unknown);
-        assert_eq!(memory(&data_dir, Zxid::ZERO), Memory::Shortened);
+        assert_eq!(memory(&data_dir, Zxid::ZERO), LOST);
         if has_marker {
             disk.plant(&Path::new(DIR).join("initialize"), b"");
         }
@@ -430,15 +433,16 @@ enum Repair {
 #[test]
 fn what_is_taken_of_the_leaders_epoch_shortens_the_memory_until_the_epoch_is_stored() {
     let of_leader = |counter| Zxid::new(Epoch(1), Counter(counter));
+    let shortened = Memory::Shortened { had: Some(of_leader(5)) };
     for (repair, of_its_epoch, last, expected) in [
         (Repair::Snapshot, 0, Zxid::from_raw(20), Memory::Whole),
         (Repair::Snapshot, 0, Zxid::from_raw(END), Memory::Whole),
-        (Repair::Snapshot, 5, Zxid::from_raw(20), Memory::Shortened),
-        (Repair::Snapshot, 5, of_leader(3), Memory::Shortened),
+        (Repair::Snapshot, 5, Zxid::from_raw(20), shortened),
+        (Repair::Snapshot, 5, of_leader(3), shortened),
         (Repair::Snapshot, 5, of_leader(5), Memory::Whole),
         (Repair::Cut, 0, Zxid::from_raw(20), Memory::Whole),
-        (Repair::Cut, 5, Zxid::from_raw(END), Memory::Shortened),
-        (Repair::Cut, 5, of_leader(3), Memory::Shortened),
+        (Repair::Cut, 5, Zxid::from_raw(END), shortened),
+        (Repair::Cut, 5, of_leader(3), shortened),
     ] {
         let place = (repair, of_its_epoch, last);
         let disk = SimulatedDisk::new();
@@ -462,8 +466,20 @@ fn what_is_taken_of_the_leaders_epoch_shortens_the_memory_until_the_epoch_is_sto
             Repair::Cut => data_dir.rewind(log, last, &options()).unwrap().0,
         };
         assert_eq!(memory(&data_dir, last), expected, "{place:?}");
+        if expected == shortened {
+            // Again, before all is there.
+            log.append(&earlier.batch(1, 50)).unwrap();
+            log = data_dir.rewind(log, last, &options()).unwrap().0;
+            assert_eq!(memory(&data_dir, last), expected, "{place:?}");
+            earlier = earlier.at(last);
+        }
         log.append(&earlier.batch(12, 50)).unwrap();
         log.sync().unwrap();
+        assert_eq!(
+            memory(&data_dir, earlier.last()),
+            expected.of_history(earlier.last()),
+            "{place:?}"
+        );
         data_dir.store_current_epoch(Epoch(1)).unwrap();
         assert_eq!(memory(&data_dir, earlier.last()), Memory::Whole, "{place:?}");
     }

@@ -15,11 +15,11 @@ use std::collections::BTreeMap;
 
 use common::{Dice, History, options, tree_options};
 use storage::{
-    Compression, DataDir, Directories, Error, Fault, FaultKind, Log, LogOptions, Memory,
-    MissingDirectory, Operation, SimulatedDisk, put_head, write_tree,
+    Compression, DataDir, Directories, Error, Fault, FaultKind, Log, LogOptions, MissingDirectory,
+    Operation, SimulatedDisk, put_head, write_tree,
 };
 use tree::SliceEnd;
-use types::{Epoch, Zxid};
+use types::{Epoch, Memory, Zxid};
 use wire::quorum::put_snapshot_signature;
 use wire::stored::snapshot::{AclId, put_end, put_node};
 
@@ -196,7 +196,7 @@ impl Member {
         assert_eq!(tree.difference(&self.history.tree), None);
         self.promised = zxid;
         self.payloads.clear();
-        if data_dir.epochs(zxid)?.memory == Memory::Shortened {
+        if data_dir.epochs(zxid)?.memory != Memory::Whole {
             seen.shortened += 1;
         }
         self.current = data_dir.store_current_epoch(self.accepted)?.epoch();

@@ -11,11 +11,11 @@ use std::path::Path;
 
 use common::{DIR, History, file, open, options, recover, recover_simulated};
 use storage::{
-    Compression, DataDir, Disk, EmptyDatabase, Error, LogOptions, Memory, Origin, RealDisk,
-    RecoverOptions, SimulatedDisk, SnapshotDamage, WithoutSnapshot, put_head, write_tree,
+    Compression, DataDir, Disk, EmptyDatabase, Error, LogOptions, Origin, RealDisk, RecoverOptions,
+    SimulatedDisk, SnapshotDamage, WithoutSnapshot, put_head, write_tree,
 };
 use tree::{SliceEnd, Tree};
-use types::{SessionId, Txn, TxnDigest, TxnHeader, Xid, Zxid};
+use types::{Memory, SessionId, Txn, TxnDigest, TxnHeader, Xid, Zxid};
 use wire::stored::LogBatch;
 use wire::stored::snapshot::{AclId, put_node};
 
@@ -152,7 +152,7 @@ fn older_snapshot_that_ends_before_one_that_can_not_be_read_is_no_substitute() {
     let data_dir = open(&disk, DIR).unwrap();
     let member = data_dir.recover_member(&options()).unwrap();
     assert!(matches!(member.loss, Some(Error::SnapshotLost { .. })), "{:?}", member.loss);
-    assert_eq!(data_dir.epochs(Zxid::ZERO).unwrap().memory, Memory::Shortened);
+    assert_eq!(data_dir.epochs(Zxid::ZERO).unwrap().memory, Memory::Shortened { had: None });
 }
 
 #[test]

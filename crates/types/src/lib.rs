@@ -13,6 +13,7 @@ mod event;
 mod id;
 mod line_limit;
 pub mod membership;
+mod memory;
 pub mod mutant;
 mod op;
 mod owner;
@@ -27,6 +28,7 @@ pub use error::ErrorCode;
 pub use event::{EventKind, KeeperState, WatchMode, WatcherKind};
 pub use id::{ConnId, SessionId, SessionPassword, Sid, Xid};
 pub use line_limit::LineLimit;
+pub use memory::Memory;
 pub use op::{
     AuthPacket, Create, CreateCall, CreateMode, MultiOp, MultiReadOp, Op, Read, ReconfigRequest,
     SetWatches, Write,

@@ -81,7 +81,7 @@ use types::{Epoch, Instant, Now, Sid, Zxid, mutant};
 use wire::election::{ElectionRound, Form, LastLogged, Notification, ServerState};
 
 use self::mesh::Mesh;
-use self::round::{Heard, Round};
+use self::round::{Heard, Part, Round};
 use self::vote::{Ballot, Vote};
 use crate::effect::{Announcement, Effect, LearnerKind};
 use crate::input::{CallFailure, Link};
@@ -113,6 +113,9 @@ pub struct Candidate {
     pub last_logged: Option<Zxid>,
     /// Its current epoch: that of the leader that it last followed, or was.
     pub epoch: Epoch,
+    /// Whether it may lead. Otherwise a part of that log is missing for now: it votes for whoever is as
+    /// good as this, and does not stand.
+    pub may_lead: bool,
 }
 
 /// How an election ended.
@@ -120,6 +123,8 @@ pub struct Candidate {
 pub struct Elected {
     /// Who should lead; maybe this server.
     pub leader: Sid,
+    /// Whether this server has voted for it in this election, as for somebody who is no worse than itself.
+    pub has_own_vote: bool,
 }
 
 /// Elections, one after the other, as one server sees them. See the module.
@@ -205,7 +210,12 @@ impl Election {
     pub fn begin(&mut self, now: Now, candidate: Candidate, effects: &mut Vec<Effect>) {
         let number = if self.is_dissolved() { self.clock } else { self.clock.next() };
         let (sid, own) = (self.options.sid, self.own_vote(candidate));
-        let mut round = Round::new(sid, self.quorums.is_voter(sid), number, own);
+        let part = match (self.quorums.is_voter(sid), candidate.may_lead) {
+            (false, _) => Part::Watches,
+            (true, false) => Part::Votes,
+            (true, true) => Part::MayLead,
+        };
+        let mut round = Round::new(sid, part, number, own);
         for (from, ballot) in self.recent_votes(now) {
             // Whatever follows from it, everybody is told below.
             round.hear(from, ballot, &self.quorums);
@@ -242,7 +252,6 @@ impl Election {
             false => [leader].into(),
         };
         self.settle_on(leader, Ballot::looking(vote, self.clock), Some(supporters));
-        self.elected = None;
     }
 
     /// The membership has changed. An election that is going on begins again with it when the step
@@ -435,7 +444,7 @@ impl Election {
         Vote {
             epoch: Some(candidate.epoch),
             last_logged: candidate.last_logged.map_or(LastLogged::NoDatabase, LastLogged::Zxid),
-            leader: votes.then_some(self.options.sid),
+            leader: (votes && candidate.may_lead).then_some(self.options.sid),
         }
     }
 
@@ -520,7 +529,9 @@ impl Election {
                 Some(supporters).filter(|it| self.quorums.is_quorum(|sid| it.contains(&sid)))
             }
         };
+        let has_own_vote = looking.round.proposal().vote.leader == Some(leader);
         self.settle_on(leader, ballot, supporters);
+        self.elected = Some(Elected { leader, has_own_vote });
     }
 
     fn settle_on(&mut self, leader: Sid, ballot: Ballot, supporters: Option<BTreeSet<Sid>>) {
@@ -530,7 +541,7 @@ impl Election {
         let ballot = Ballot { state, ..ballot };
         self.phase = Phase::Settled(Settled { ballot, asked: BTreeMap::new(), supporters });
         self.mesh.rest();
-        self.elected = Some(Elected { leader });
+        self.elected = None;
     }
 
     /// Tells the proposal again, if it is time.

@@ -23,6 +23,7 @@ use self::broadcast::Broadcast;
 pub(crate) use self::mastering::Mastering;
 use self::synchronization::{Progress, Synchronization};
 use crate::effect::{CloseReason, Effect, LearnerKind, LearnerPacket};
+use crate::election::Elected;
 use crate::input::Link;
 use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST};
 use crate::misbehaved::PeerMisbehaved;
@@ -33,6 +34,8 @@ use crate::peer::{Core, Course, LeaveReason, Obstacle};
 #[derive(Clone, Debug)]
 pub(crate) struct Following {
     leader: Sid,
+    /// Whether this server has voted for it.
+    has_own_vote: bool,
     /// From whom it learns, or tries to.
     teacher: Sid,
     /// From whom it may learn if it can not reach that one, in this order.
@@ -75,10 +78,17 @@ enum Promise {
 }
 
 impl Following {
-    pub(crate) fn new(core: &mut Core, leader: Sid, now: Now, effects: &mut Vec<Effect>) -> Self {
+    pub(crate) fn new(
+        core: &mut Core,
+        elected: Elected,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Self {
+        let Elected { leader, has_own_vote } = elected;
         let mut others = core.teachers(leader);
         let mut following = Self {
             leader,
+            has_own_vote,
             teacher: others.pop_front().unwrap_or(leader),
             others,
             phase: Phase::Hesitating(now.instant.after(core.hesitation())),
@@ -231,11 +241,12 @@ impl Following {
                 let current_epoch = (*promise == Promise::New).then_some(core.epochs.current());
                 let last_logged = match mutant::active(8) {
                     true => Some(core.history.last_committed()),
-                    false => core.sound_last_logged(),
+                    false => core.last_logged_for(self.has_own_vote),
                 };
                 let packet = LearnerPacket::AckEpoch { last_logged, current_epoch };
                 effects.push(Effect::ToLeader { link: *link, packet });
-                self.phase = Phase::Synchronizing(*link, Synchronization::new(*epoch));
+                let synchronization = Synchronization::new(*epoch, last_logged);
+                self.phase = Phase::Synchronizing(*link, synchronization);
             }
             Phase::Synchronizing(link, synchronization) => {
                 synchronization.settle(core, *link, effects);

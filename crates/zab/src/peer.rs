@@ -1,16 +1,17 @@
 //! One server's part in the protocol, from the outside.
 
+mod stored;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
 use types::membership::Membership;
-use types::{Epoch, Instant, Now, Sid, Zxid, mutant};
-use wire::quorum::ToLearner;
+use types::{Epoch, Instant, Memory, Now, Sid, Zxid, mutant};
 
 use crate::effect::{CloseReason, Effect, LearnerKind};
-use crate::election::{Candidate, Election};
+use crate::election::{Candidate, Elected, Election};
 use crate::epochs::Epochs;
 use crate::following::{Following, Mastering};
 use crate::history::History;
@@ -32,9 +33,9 @@ pub struct Recovered {
     pub current_epoch: Epoch,
     /// The last transaction in the log or the snapshot.
     pub last_logged: Zxid,
-    /// Whether everything that this server has acknowledged is still there. Otherwise it takes part
-    /// in no vote, and asks for a snapshot, until it has a leader's whole history.
-    pub is_whole: bool,
+    /// Whether everything that this server has acknowledged is still there. If something may be missing, it
+    /// votes only for who is known to have that, and for nobody if that is not known.
+    pub memory: Memory,
     /// Whether the tree has effects of what comes behind that, as the snapshot of a leader may.
     pub is_between_states: bool,
     /// The newest membership that a transaction up to `last_logged` brings, committed or not; `None` if that
@@ -64,9 +65,8 @@ pub struct Peer {
     core: Core,
     election: Election,
     role: Role,
-    /// Whether this server took part in the last election when that began. What the storage reports
-    /// afterwards may change it.
-    has_own_vote: bool,
+    /// With what it began the last election. What the storage reports afterwards may change it.
+    candidate: Candidate,
 }
 
 /// What outlives roles.
@@ -88,8 +88,8 @@ pub(crate) struct Core {
     teacher_turn: usize,
     /// Why nothing can be logged now.
     pub(crate) obstacle: Option<Obstacle>,
-    /// Whether everything that was acknowledged is there.
-    is_whole: bool,
+    /// Whether everything that was acknowledged is there. See [`Core::memory`].
+    memory: Memory,
     /// Whether the tree may be that of no server at any time, as long as not everything is delivered that
     /// a leader had applied when it had written its snapshot.
     pub(crate) is_between_states: bool,
@@ -229,48 +229,6 @@ impl Core {
     pub(crate) fn votes(&self) -> bool {
         self.quorums.is_voter(self.options.sid)
     }
-
-    fn candidate(&self) -> Candidate {
-        let last_logged = self.sound_last_logged().filter(|_| !self.is_disk_stuck);
-        Candidate { last_logged, epoch: self.epochs.current() }
-    }
-
-    /// What a vote for this server, and its word on how far it goes, can be based on; `None` if it
-    /// may have lost something, or is about to.
-    pub(crate) fn sound_last_logged(&self) -> Option<Zxid> {
-        let is_being_replaced = matches!(self.obstacle, Some(Obstacle::Snapshot(_)));
-        (self.is_whole && !is_being_replaced).then(|| self.history.last_logged())
-    }
-
-    /// Whether another epoch may be accepted. The storage judges what a snapshot takes away by the epoch
-    /// that was accepted for the leader who sent it, and that must be the last one until it has.
-    pub(crate) const fn may_accept(&self) -> bool {
-        !matches!(self.obstacle, Some(Obstacle::Snapshot(_) | Obstacle::Closing(_)))
-    }
-
-    /// Ends the history with a transaction; the storage has to follow.
-    pub(crate) fn truncate(&mut self, keep: Zxid) {
-        self.is_whole &= !self.would_forget(keep);
-        self.history.truncate(keep);
-        self.obstacle = Some(Obstacle::Cut(keep));
-        self.pending_before_cut = self.memberships.pending().cloned();
-    }
-
-    /// The history stays as it was, though a leader wants its end to be cut off: it is taken for what is
-    /// recovered by a start.
-    fn keep_uncut(&mut self, last_logged: Zxid, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Deliver(last_logged));
-        let pending = self.pending_before_cut.take();
-        self.recall(pending, effects);
-    }
-
-    /// Whether this server would forget what others may count on it for, if its history ended with a
-    /// transaction that a leader names. The leader has all of earlier epochs that is committed, or ever
-    /// will be; of its own, what this server has acknowledged may be committed beyond what it names.
-    fn would_forget(&self, last: Zxid) -> bool {
-        let last_logged = self.history.last_logged();
-        last_logged > last && last_logged.epoch() >= self.epochs.accepted()
-    }
 }
 
 impl Peer {
@@ -286,7 +244,8 @@ impl Peer {
         let change = recovered.change.clone();
         let mut core = Core::new(options, memberships, &recovered);
         core.recall(change, effects);
-        let mut peer = Self { core, election, role: Role::Looking, has_own_vote: false };
+        let candidate = core.candidate();
+        let mut peer = Self { core, election, role: Role::Looking, candidate };
         peer.look(now, effects);
         peer
     }
@@ -365,7 +324,7 @@ impl Peer {
             self.core.is_disk_stuck = false;
         }
         if let Role::Looking = self.role
-            && self.has_own_vote != self.core.candidate().last_logged.is_some()
+            && self.candidate != self.core.candidate()
         {
             self.look(now, effects);
         }
@@ -378,7 +337,7 @@ impl Peer {
             let elected = self.election.settle(now, effects);
             let course = match (&mut self.role, elected) {
                 (Role::Looking, Some(elected)) => {
-                    self.enter(now, elected.leader, effects);
+                    self.enter(now, elected, effects);
                     continue;
                 }
                 (Role::Looking, None) => Course::Stay,
@@ -614,14 +573,14 @@ impl Peer {
     }
 
     /// Takes the role that the election has given to this server.
-    fn enter(&mut self, now: Now, leader: Sid, effects: &mut Vec<Effect>) {
-        let core = &mut self.core;
+    fn enter(&mut self, now: Now, elected: Elected, effects: &mut Vec<Effect>) {
+        let (core, leader) = (&mut self.core, elected.leader);
         info!(leader = leader.0, last_logged = %core.history.last_logged(), "elected");
         self.role = if leader == core.options.sid {
             Role::Leading(Leading::new(core, now, effects))
         } else {
             effects.push(Effect::RefuseLearners);
-            Role::Following(Following::new(core, leader, now, effects))
+            Role::Following(Following::new(core, elected, now, effects))
         };
     }
 
@@ -641,7 +600,7 @@ impl Peer {
         effects.push(Effect::LetLearnersWait);
         self.tell_election();
         self.election.appoint(leader, self.core.candidate());
-        self.enter(now, leader, effects);
+        self.enter(now, Elected { leader, has_own_vote: false }, effects);
     }
 
     fn end_role(&mut self, effects: &mut Vec<Effect>) {
@@ -657,9 +616,8 @@ impl Peer {
         effects.push(Effect::LetLearnersWait);
         self.core.forget_unlogged(effects);
         self.tell_election();
-        let candidate = self.core.candidate();
-        self.has_own_vote = candidate.last_logged.is_some();
-        self.election.begin(now, candidate, effects);
+        self.candidate = self.core.candidate();
+        self.election.begin(now, self.candidate, effects);
     }
 
     fn tell_election(&mut self) {
@@ -685,7 +643,7 @@ impl Core {
             accepted_epoch,
             current_epoch,
             last_logged,
-            is_whole,
+            memory,
             is_between_states,
             change: _,
         } = recovered;
@@ -704,72 +662,13 @@ impl Core {
             jitter,
             teacher_turn,
             obstacle: None,
-            is_whole,
+            memory,
             is_between_states,
             is_cuttable: true,
             pending_before_cut: None,
             is_disk_stuck: false,
             latest_accepted: accepted_epoch,
             futile: 0,
-        }
-    }
-
-    /// Sees what still comes over a connection that was given up. The storage receives a snapshot
-    /// whatever became of the role, so nothing else may be based on the log before it is done.
-    fn watch_for_late_snapshot(&mut self, input: &Input<'_>) {
-        match *input {
-            Input::FromLeader { link, packet: ToLearner::Snapshot { .. } }
-                if self.obstacle == Some(Obstacle::Closing(link)) =>
-            {
-                self.obstacle = Some(Obstacle::Snapshot(link));
-            }
-            Input::QuorumLinkClosed { link } if self.obstacle == Some(Obstacle::Closing(link)) => {
-                self.obstacle = None;
-            }
-            _ => {}
-        }
-    }
-
-    fn take_from_storage(&mut self, input: &Input<'_>) {
-        match *input {
-            Input::LogSynced { zxid } => self.history.synced(zxid),
-            Input::AcceptedEpochStored(epoch) => self.epochs.accepted_is_stored(epoch),
-            Input::CurrentEpochStored(epoch) => {
-                self.epochs.current_is_stored(epoch);
-                // Before that comes all of a leader's history.
-                self.is_whole = true;
-                self.is_cuttable = true;
-            }
-            Input::Truncated { last_logged } => {
-                assert_eq!(
-                    last_logged,
-                    self.history.last_logged(),
-                    "the log ends where it was cut"
-                );
-                assert_eq!(self.obstacle, Some(Obstacle::Cut(last_logged)), "one cut at a time");
-                self.obstacle = None;
-                self.pending_before_cut = None;
-            }
-            Input::NotTruncated { last_logged } => {
-                assert!(matches!(self.obstacle, Some(Obstacle::Cut(_))), "a cut was wanted");
-                self.obstacle = None;
-                // It still has all that it had. Only a snapshot takes away what the leader does not have: a
-                // leader that does not send one to who asks for it has to be told that there is nothing.
-                self.is_whole &= self.is_cuttable;
-                self.is_cuttable = false;
-                self.history.replace(last_logged);
-            }
-            Input::SnapshotInstalled { link, last_applied, .. } => {
-                assert_eq!(self.obstacle, Some(Obstacle::Snapshot(link)), "one snapshot at a time");
-                self.obstacle = None;
-                self.is_whole &= !self.would_forget(last_applied);
-                self.is_between_states = true;
-                self.history.replace(last_applied);
-            }
-            Input::SnapshotGivenUp { link } if self.obstacle == Some(Obstacle::Snapshot(link)) => {
-                self.obstacle = None;
-            }
-            _ => {}
         }
     }
 }

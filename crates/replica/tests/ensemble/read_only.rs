@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use replica::LocalSessions;
-use types::{CreateMode, Op, Read, Sid};
+use types::{CreateMode, Memory, Op, Read, Sid};
 
 use crate::world::{Client, Plan, TICK, TIMEOUT, World};
 use crate::{create, get, sync};
@@ -64,12 +64,13 @@ fn a_server_that_starts_cut_off_shows_the_list_that_was_written_by_hand_last() {
 #[test]
 fn a_server_shows_nobody_what_never_was_a_state() {
     let plan = Plan { isolated: Some(Sid(1)), read_only_after: Some(AFTER), ..Plan::plain(3) };
-    for (is_whole, is_between_states, expected) in [
-        (true, false, "session for 1000 ms, read-only\n"),
-        (false, false, "closed\n"),
-        (true, true, "closed\n"),
+    let shortened = Memory::Shortened { had: None };
+    for (memory, is_between_states, expected) in [
+        (Memory::Whole, false, "session for 1000 ms, read-only\n"),
+        (shortened, false, "closed\n"),
+        (Memory::Whole, true, "closed\n"),
     ] {
-        let mut world = World::of(Plan { is_whole, is_between_states, ..plan });
+        let mut world = World::of(Plan { memory, is_between_states, ..plan });
         world.wait(AFTER * 2);
         assert_eq!(connect(&mut world, Some(true)).1, expected);
     }

@@ -16,8 +16,8 @@ use replica::{
 use tree::Tree;
 use types::membership::Membership;
 use types::{
-    AuthPacket, ConnId, ExtendedTypes, Instant, Now, Op, SessionId, SessionPassword, Sid, Write,
-    Xid, Zxid,
+    AuthPacket, ConnId, ExtendedTypes, Instant, Memory, Now, Op, SessionId, SessionPassword, Sid,
+    Write, Xid, Zxid,
 };
 use wire::connect::ConnectRequest;
 use wire::election::Notification;
@@ -122,7 +122,7 @@ pub(crate) struct Plan {
     /// The servers' trees, read from disk, have been written by members that were listed like this by hand.
     pub(crate) listed_before: &'static str,
     /// Whether everything that servers have acknowledged is on their disks.
-    pub(crate) is_whole: bool,
+    pub(crate) memory: Memory,
     /// Whether their trees came with a leader's snapshot and nothing behind it.
     pub(crate) is_between_states: bool,
 }
@@ -140,7 +140,7 @@ impl Plan {
             impatient: None,
             isolated: None,
             listed_before: "",
-            is_whole: true,
+            memory: Memory::Whole,
             is_between_states: false,
         }
     }
@@ -835,7 +835,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         accepted_epoch: types::Epoch(0),
         current_epoch: types::Epoch(0),
         last_logged: Zxid::ZERO,
-        is_whole: plan.is_whole,
+        memory: plan.memory,
         is_between_states: plan.is_between_states,
         change: None,
     };

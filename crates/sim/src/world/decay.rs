@@ -6,9 +6,9 @@
 //! to notice (D7) is done to any of the others. Damage that looks like the end of what a crash has
 //! torn, which nobody can tell from it, is done only if enough others have what it takes away.
 
-use storage::{Disk, Memory, Origin, RecoveredMember, SECTOR_BYTES, SimulatedDisk};
+use storage::{Disk, Origin, RecoveredMember, SECTOR_BYTES, SimulatedDisk};
 use tree::Tree;
-use types::{Epoch, Zxid};
+use types::{Epoch, Memory, Zxid};
 
 use super::World;
 use super::death::Death;
@@ -173,7 +173,7 @@ impl World {
         };
         let is_short = found.loss.is_some() || found.recovered.origin == Origin::Unknown;
         let epochs = data_dir.epochs(found.recovered.last_logged);
-        is_short || epochs.is_ok_and(|epochs| epochs.memory == Memory::Shortened)
+        is_short || epochs.is_ok_and(|epochs| epochs.memory != Memory::Whole)
     }
 
     /// Whether all that a server has behind one transaction, up to another, is on the disks of so many

@@ -22,12 +22,12 @@ use replica::{
     membership_in,
 };
 use storage::{
-    Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions, Memory,
+    Compression, DataDir, Directories, Durability, EmptyDatabase, Log, LogOptions,
     MissingDirectory, Origin, ReceivedSnapshot, RecoverOptions, Recovered, RecoveredMember,
     SimulatedDisk, SnapshotWriter, Synced, WithoutSnapshot, put_head,
 };
 use tree::SnapshotHead;
-use types::{ConnId, Epoch, ExtendedTypes, Instant, Now, SessionId, Sid, TxnDigest, Zxid};
+use types::{ConnId, Epoch, ExtendedTypes, Instant, Memory, Now, SessionId, Sid, TxnDigest, Zxid};
 use wire::election::Notification;
 use wire::limits::PACKET_BYTES_MAX;
 use wire::quorum::{ToLeader, ToLearner};
@@ -594,7 +594,10 @@ fn recall(
         accepted_epoch: epochs.accepted,
         current_epoch: epochs.current,
         last_logged: recovered.last_logged,
-        is_whole: epochs.memory == Memory::Whole && recovered.origin != Origin::Unknown,
+        memory: match recovered.origin {
+            Origin::Unknown => Memory::Shortened { had: None },
+            Origin::Snapshot(_) | Origin::Logs | Origin::Created => epochs.memory,
+        },
         is_between_states: data_dir.is_between_states()?,
         change: membership_in(&recovered.tree),
     })

@@ -46,7 +46,7 @@ impl<D: Disk> DataDir<D> {
         let Some(loss) = found.loss.take() else {
             if found.origin == Origin::Unknown {
                 // A leader's snapshot alone would make it look like a member that never had more.
-                self.note_shortened(Zxid::ZERO)?;
+                self.note_shortened(Zxid::ZERO, None)?;
             }
             return Ok(RecoveredMember { recovered: self.settle(found)?, loss: None });
         };
@@ -55,7 +55,7 @@ impl<D: Disk> DataDir<D> {
             // There was a database once.
             recovered.origin = Origin::Unknown;
         }
-        self.note_shortened(recovered.last_logged)?;
+        self.note_shortened(recovered.last_logged, None)?;
         let mut branch = self.branch();
         branch.replayed_from = None;
         branch.ends_at_damage = true;

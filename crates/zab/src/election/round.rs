@@ -28,6 +28,9 @@
 //! membership can do without those who propose that one: then what only this server has was never committed,
 //! see [`crate::leading`]. With equal histories who votes in the membership in force is preferred.
 //!
+//! A server of which a leader has taken away a part of its history, and that was interrupted before it had that again, votes
+//! for whoever has as much as it had. It does not stand, and does not lead for what others heard of it before.
+//!
 //! # What it leaves to others
 //!
 //! Connections, time, and answers to servers that do not vote: see [`super::Election`]. Apache's
@@ -46,13 +49,11 @@ use crate::quorum::Quorums;
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
     me: Sid,
-    /// Whether its own vote counts. It need not be a candidate: it may vote as soon as a membership
-    /// is in force that is pending.
-    is_voter: bool,
+    part: Part,
     /// Never decreases.
     number: ElectionRound,
     /// What this server proposes as long as it knows of nobody better. Without a leader if it is no
-    /// voter.
+    /// voter, or may not lead: then it is what a leader has to have at least.
     own: Vote,
     /// What it proposes now; never worse than `own`, unless it gives way.
     proposal: Vote,
@@ -66,6 +67,18 @@ pub(crate) struct Round {
     /// Who proposes, or proposed in an earlier round, somebody with an earlier history than this server's, which
     /// does not stand.
     behind: BTreeSet<Sid>,
+}
+
+/// What this server may do in a round. It need not be a candidate, though it may lead: it may vote as soon as a
+/// membership is in force that is pending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    /// Its vote does not count.
+    Watches,
+    /// It votes, with a history of which it lacks a part: so it is not to lead.
+    Votes,
+    /// It votes, and leads if it is elected.
+    MayLead,
 }
 
 /// What a notification calls for.
@@ -88,6 +101,8 @@ pub(crate) enum Heard {
 pub(crate) enum Ignored {
     /// It is about a leader who does not vote.
     LeaderIsNoVoter,
+    /// It is for this server, which may not lead.
+    MayNotLead,
     /// The sender has no database, or this server has none: what it had promised is not known.
     NoDatabase,
     /// The sender only watches.
@@ -96,11 +111,11 @@ pub(crate) enum Ignored {
 
 impl Round {
     /// Begins a round: `own` is the only proposal.
-    pub(crate) fn new(me: Sid, is_voter: bool, number: ElectionRound, own: Vote) -> Self {
+    pub(crate) fn new(me: Sid, part: Part, number: ElectionRound, own: Vote) -> Self {
         let (received, settled) = (BTreeMap::new(), BTreeMap::new());
         let mut round = Self {
             me,
-            is_voter,
+            part,
             number,
             own,
             proposal: own,
@@ -142,11 +157,10 @@ impl Round {
     /// others can do without might be in their way: some propose it, and those who were not told of its
     /// membership pass over that.
     pub(crate) fn take_part_if_needed(&mut self, quorums: &Quorums, is_down: impl Fn(Sid) -> bool) {
-        let has_history = matches!(self.own.last_logged, LastLogged::Zxid(_));
         let votes = |sid: Sid| self.behind.contains(&sid) && !is_down(sid);
         let is_needed =
             !quorums.is_quorum(votes) && quorums.is_quorum(|sid| sid == self.me || votes(sid));
-        if is_needed && self.lacks_candidate() && has_history {
+        if is_needed && self.lacks_candidate() && self.may_lead() {
             let stands = Vote { leader: Some(self.me), ..self.own };
             self.proposal = self.may_give_way_to(quorums).unwrap_or(stands);
             self.count_own();
@@ -190,8 +204,12 @@ impl Round {
     }
 
     /// Whether this server takes part: only a voter with a database does.
-    pub(crate) const fn takes_part(&self) -> bool {
-        self.is_voter && !matches!(self.own.last_logged, LastLogged::NoDatabase)
+    pub(crate) fn takes_part(&self) -> bool {
+        self.part != Part::Watches && self.own.last_logged != LastLogged::NoDatabase
+    }
+
+    fn may_lead(&self) -> bool {
+        self.takes_part() && self.part == Part::MayLead
     }
 
     /// Returns the voters that are for this leader: by their vote in this round, or because they
@@ -225,6 +243,9 @@ impl Round {
         if [self.own.last_logged, vote.last_logged].contains(&LastLogged::NoDatabase) {
             return Heard::Ignored(Ignored::NoDatabase);
         }
+        if self.is_for_who_may_not_lead(vote) {
+            return Heard::Ignored(Ignored::MayNotLead);
+        }
         if !beats(vote, self.own, quorums) {
             self.behind.insert(from);
             return Heard::Counted;
@@ -245,7 +266,8 @@ impl Round {
             self.received.clear();
             self.proposal = self.own;
         }
-        if beats(ballot.vote, self.proposal, quorums) {
+        if beats(ballot.vote, self.proposal, quorums) && !self.is_for_who_may_not_lead(ballot.vote)
+        {
             self.proposal = ballot.vote;
         }
         if self.lacks_candidate() {
@@ -280,8 +302,7 @@ impl Round {
     /// Whether a quorum of `votes` has the leader of `ballot`, and that one says so itself. This
     /// server need not: whom all others of its own round follow has been elected, and is the last
     /// to know. Followers from rounds before say nothing, they have not noticed that it is looking
-    /// again. Who takes no part does not lead either: it may have lost what it had when the others
-    /// voted for it.
+    /// again. Who may have lost what it had when the others voted for it does not lead either.
     ///
     /// To follow somebody is no vote: the voters in force are enough. A change of the membership that
     /// only this server has seen must not keep it from a leader that will have it forgotten.
@@ -296,7 +317,7 @@ impl Round {
         let counts = |vote: &&Ballot| leader != Some(self.me) || vote.round == self.number;
         let agrees = |sid: &Sid| votes.get(sid).filter(|vote| same(vote, ballot)).filter(counts);
         let leads = |sid| match sid == self.me {
-            true => self.takes_part() || mutant::active(141),
+            true => self.may_lead() || mutant::active(141),
             false => {
                 agrees(&sid).is_some_and(|vote| vote.state == ServerState::Leading)
                     || mutant::active(31)
@@ -317,6 +338,11 @@ impl Round {
 
     fn proposes_same(&self, sid: Sid) -> bool {
         self.received.get(&sid).is_some_and(|ballot| ballot.same_in_round(&self.proposal()))
+    }
+
+    /// Whether others are for this server, as it was before it lost a part of its history.
+    fn is_for_who_may_not_lead(&self, vote: Vote) -> bool {
+        vote.leader == Some(self.me) && !self.may_lead()
     }
 
     /// A server hears itself, without a connection.
@@ -361,7 +387,7 @@ mod tests {
 
     /// Server 1 in its first round, after each of these voters has proposed that leader.
     fn round(votes: &[(i64, i64)], quorums: &Quorums) -> Round {
-        let mut round = Round::new(Sid(1), true, ElectionRound(1), vote(1));
+        let mut round = Round::new(Sid(1), Part::MayLead, ElectionRound(1), vote(1));
         for &(from, leader) in votes {
             round.hear(Sid(from), Ballot::looking(vote(leader), ElectionRound(1)), quorums);
         }
@@ -416,7 +442,7 @@ mod tests {
         let nobody_is_down = |_: Sid| false;
         let (early, late) = (ElectionRound(2), ElectionRound(7));
         for number in [early, late] {
-            let mut round = Round::new(Sid(4), true, late, at(5, None));
+            let mut round = Round::new(Sid(4), Part::MayLead, late, at(5, None));
             let hear = |round: &mut Round, sid: i64| {
                 round.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(3))), number), &quorums)
             };
@@ -437,7 +463,7 @@ mod tests {
             let heard = round.hear(Sid(2), Ballot::looking(at(5, Some(Sid(2))), late), &quorums);
             assert_eq!((heard, proposed(&round)), (Heard::TellAll, Some(2)), "in force already");
         }
-        let mut round = Round::new(Sid(4), true, late, at(5, None));
+        let mut round = Round::new(Sid(4), Part::MayLead, late, at(5, None));
         let earlier = Ballot::looking(at(5, Some(Sid(3))), early);
         assert_eq!(round.hear(Sid(3), earlier, &quorums), Heard::TellAll, "of the later round");
         assert_eq!((round.number(), proposed(&round)), (late, Some(3)));
@@ -455,7 +481,7 @@ mod tests {
                 ..vote(1)
             };
             let number = ElectionRound(1);
-            let mut round = Round::new(Sid(2), true, number, at(5, None));
+            let mut round = Round::new(Sid(2), Part::MayLead, number, at(5, None));
             for sid in [1, 3, 5] {
                 round.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(1))), number), &quorums);
             }
@@ -473,7 +499,8 @@ mod tests {
             (LastLogged::Zxid(Zxid::ZERO), Heard::Leader(follows)),
             (LastLogged::NoDatabase, Heard::Counted),
         ] {
-            let mut round = Round::new(Sid(1), true, round, Vote { last_logged, ..vote(1) });
+            let mut round =
+                Round::new(Sid(1), Part::MayLead, round, Vote { last_logged, ..vote(1) });
             round.hear(Sid(2), follows, &quorums);
             assert_eq!(round.hear(Sid(3), follows, &quorums), expected, "{last_logged:?}");
         }
@@ -482,7 +509,7 @@ mod tests {
     #[test]
     fn who_passed_over_a_proposal_is_told_once() {
         let quorums = Quorums::from(majority(&[1, 2, 3]));
-        let mut round = Round::new(Sid(1), true, ElectionRound(2), vote(3));
+        let mut round = Round::new(Sid(1), Part::MayLead, ElectionRound(2), vote(3));
         let looks = Ballot::looking(vote(2), ElectionRound(2));
         let follows = Ballot {
             state: ServerState::Following,

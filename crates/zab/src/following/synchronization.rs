@@ -37,6 +37,8 @@ use crate::peer::{Core, Course, Obstacle};
 #[derive(Clone, Debug)]
 pub(super) struct Synchronization {
     epoch: Epoch,
+    /// How far this server's history goes, as the leader knows; `None` if only a snapshot can replace it.
+    told: Option<Zxid>,
     step: Step,
     reception: Reception,
     /// Received, not committed.
@@ -85,9 +87,10 @@ enum Step {
 }
 
 impl Synchronization {
-    pub(super) fn new(epoch: Epoch) -> Self {
+    pub(super) fn new(epoch: Epoch, told: Option<Zxid>) -> Self {
         Self {
             epoch,
+            told,
             step: Step::AwaitsWay,
             reception: Reception::after(Zxid::ZERO, epoch),
             proposed: VecDeque::new(),
@@ -243,7 +246,7 @@ impl Synchronization {
         if is_snapshot {
             // It is received whatever becomes of the role.
             core.obstacle = Some(Obstacle::Snapshot(link));
-        } else if core.sound_last_logged().is_none() {
+        } else if self.told.is_none() {
             return Err(not_due(packet, "it has to send a snapshot"));
         }
         let base = match *packet {

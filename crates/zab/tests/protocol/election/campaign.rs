@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use types::{Counter, Epoch, Sid, Zxid};
 use wire::election::ServerState;
+use zab::Candidate;
 
 use crate::election::checks::Way;
 use crate::election::ensemble::{Ensemble, Shown};
@@ -94,6 +95,12 @@ impl Campaign {
             let logged_in = Epoch(i32::try_from(chance.below(epoch + 1)).unwrap());
             let counter = Counter(u32::try_from(counter).unwrap());
             server.candidate.last_logged = Some(Zxid::new(logged_in, counter));
+        }
+        if chance.once_in(3) {
+            // It lacks some of what another one has.
+            let (short, whole) = (voters[0], chance.pick(&voters[1..]));
+            let candidate = Candidate { may_lead: false, ..ensemble.servers[&whole].candidate };
+            ensemble.servers.get_mut(&short).unwrap().candidate = candidate;
         }
         let trace = DefaultHasher::new();
         Self { seed, chance, ensemble, voters, last_epoch: 3, trace }
@@ -199,6 +206,7 @@ impl Campaign {
         let counter = Counter(u32::try_from(self.chance.below(2)).unwrap());
         let server = self.ensemble.servers.get_mut(&sid).unwrap();
         server.candidate.last_logged = Some(Zxid::new(Epoch(epoch - 1), counter));
+        server.candidate.may_lead = true;
     }
 
     fn has_reign(&self, sid: Sid) -> bool {

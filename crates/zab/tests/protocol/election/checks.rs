@@ -13,6 +13,7 @@ pub(crate) struct Decision<'a> {
     pub(crate) quorums: &'a Quorums,
     pub(crate) candidate: Candidate,
     pub(crate) round: ElectionRound,
+    pub(crate) has_own_vote: bool,
     /// Everything that came since the election began.
     pub(crate) heard: &'a [(Sid, Announcement)],
 }
@@ -52,7 +53,10 @@ impl Decision<'_> {
         };
         let supports = |sid| sid == me && self.may_have_voted() || self.heard_from(sid, counts);
         assert!(quorums.is_quorum(supports), "E1: a quorum is for it: {what}");
-        let is_best = self.key_of_leader() >= self.best_key();
+        assert!(leader != me || self.candidate.may_lead, "E2: it lacks what it had: {what}");
+        let is_no_worse = self.key_of_leader() >= self.own_key();
+        assert!(is_no_worse || !self.has_own_vote, "E2: its vote is for who has no less: {what}");
+        let is_best = is_no_worse && self.key_of_leader() >= self.best_key();
         assert!(is_best || is_reported, "E2: nobody was better: {what}");
         if is_reported { Way::Heard } else { Way::Voted }
     }
@@ -85,11 +89,12 @@ impl Decision<'_> {
         votes.map(|(_, said)| key(said)).chain(self.own_key()).filter(weighs).max()
     }
 
-    /// `None` if this server does not vote.
+    /// With nobody as its leader if it does not stand; `None` if it does not vote.
     fn own_key(&self) -> Option<Key> {
         let last_logged = self.candidate.last_logged.map(LastLogged::Zxid)?;
         let votes = self.quorums.is_voter(self.me);
-        votes.then_some((Some(self.candidate.epoch), last_logged, Some(self.me)))
+        let leader = Some(self.me).filter(|_| self.candidate.may_lead);
+        votes.then_some((Some(self.candidate.epoch), last_logged, leader))
     }
 }
 

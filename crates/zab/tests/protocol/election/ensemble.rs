@@ -10,8 +10,8 @@ use types::{Epoch, Instant, Now, Sid, Zxid};
 use wire::election::{ElectionRound, LastLogged, Notification, ServerState};
 use wire::frame;
 use zab::{
-    Announcement, CallFailure, Candidate, Effect, Election, ElectionOptions, Link, Memberships,
-    Oracle, Quorum, Quorums,
+    Announcement, CallFailure, Candidate, Effect, Elected, Election, ElectionOptions, Link,
+    Memberships, Oracle, Quorum, Quorums,
 };
 
 use crate::election::checks::{Decision, Way};
@@ -114,7 +114,8 @@ impl Ensemble {
     }
 
     pub(crate) fn add(&mut self, sid: Sid, membership: Membership) {
-        let candidate = Candidate { last_logged: Some(Zxid::ZERO), epoch: Epoch(0) };
+        let candidate =
+            Candidate { last_logged: Some(Zxid::ZERO), epoch: Epoch(0), may_lead: true };
         let (is_puppet, process) = (false, None);
         let server = Server { candidate, membership, is_puppet, process };
         self.servers.insert(sid, server);
@@ -332,7 +333,7 @@ impl Ensemble {
             self.record(Shown::Outcomes, &learned);
         }
         if let Some(elected) = elected {
-            self.check_decision(sid, elected.leader);
+            self.check_decision(sid, elected);
             let does = match self.servers[&sid].process.as_ref().unwrap().state().unwrap() {
                 ServerState::Leading => "leads".to_owned(),
                 ServerState::Following => format!("follows {}", elected.leader.0),
@@ -378,7 +379,7 @@ impl Ensemble {
         *links.find(|(_, sid)| **sid == other).expect("the puppet is connected").0
     }
 
-    fn check_decision(&mut self, sid: Sid, leader: Sid) {
+    fn check_decision(&mut self, sid: Sid, elected: Elected) {
         let server = &self.servers[&sid];
         let process = server.process.as_ref().unwrap();
         if process.has_oracle {
@@ -387,7 +388,8 @@ impl Ensemble {
         let heard = process.heard.iter().map(|(_, from, said)| (*from, said.clone()));
         let decision = Decision {
             me: sid,
-            leader,
+            leader: elected.leader,
+            has_own_vote: elected.has_own_vote,
             quorums: &server.quorums(),
             candidate: server.candidate,
             round: process.round(),

@@ -6,6 +6,7 @@
 //!          delay=1ms notify_max=60s reconfig=on    ... servers adopt newer memberships
 //! server 1 epoch=1 last_logged=1/5 voters=1,2      its history, `none` without a database; its own
 //!                                                 idea of who there is
+//! server 1 leads=no                               a part of that is missing
 //! puppets 2,3                   servers that do what the script says
 //! show calls votes outcomes     what is printed; at first votes and outcomes
 //! start 1,2                     and look for a leader; without ids all
@@ -134,6 +135,9 @@ fn describe(ensemble: &mut Ensemble, sid: Sid, command: &Command) {
         Some("none") => server.candidate.last_logged = None,
         Some(text) => server.candidate.last_logged = Some(zxid(text)),
         None => {}
+    }
+    if let Some(leads) = command.value("leads") {
+        server.candidate.may_lead = leads == "yes";
     }
     if command.value("voters").is_some() {
         server.membership = membership(command);

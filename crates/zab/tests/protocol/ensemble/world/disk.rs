@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use types::membership::Membership;
-use types::{Epoch, Zxid};
+use types::{Epoch, Memory, Zxid};
 use wire::stored::LogBatch;
 use zab::{Input, Link, Memberships, Recovered};
 
@@ -43,8 +43,8 @@ pub(crate) struct Durable {
     pub(crate) snapshot: Zxid,
     pub(crate) accepted: Epoch,
     pub(crate) current: Epoch,
-    /// What others may count on this server for was taken away, and is not complete again yet.
-    pub(crate) is_incomplete: bool,
+    /// Whether what others may count on this server for was taken away, and is not complete again yet.
+    pub(crate) memory: Memory,
     /// The snapshot is a leader's, and what that had applied is not complete in the log yet.
     pub(crate) is_between_states: bool,
     /// What comes before is in a snapshot only, and not in the log any longer.
@@ -86,7 +86,7 @@ impl Durable {
             accepted_epoch: self.accepted,
             current_epoch: self.current,
             last_logged: self.last_logged(),
-            is_whole: !self.is_incomplete,
+            memory: self.memory.of_history(self.last_logged()),
             is_between_states: self.is_between_states,
             change: self.change(),
         }
@@ -119,10 +119,12 @@ impl Durable {
         self.log.iter().filter(move |it| it.zxid > after).take_while(is_readable)
     }
 
-    /// Whether more of the epoch that was accepted is there than is to be left.
-    fn would_forget(&self, last: Zxid) -> bool {
+    /// Notes if more of the epoch that was accepted is there than is to be left.
+    fn note_what_is_taken(&mut self, last: Zxid) {
         let last_logged = self.last_logged();
-        last_logged > last && last_logged.epoch() >= self.accepted
+        if last_logged > last && last_logged.epoch() >= self.accepted {
+            self.memory = self.memory.shortened_from(last_logged);
+        }
     }
 
     fn carry_out(&mut self, job: Job) -> Option<Input<'static>> {
@@ -140,7 +142,7 @@ impl Durable {
                 assert!(epoch >= self.current, "D2: current epochs never decrease");
                 assert!(epoch <= self.accepted, "D2: who adopts an epoch has accepted it");
                 self.current = epoch;
-                self.is_incomplete = false;
+                self.memory = Memory::Whole;
                 self.is_between_states = false;
                 Input::CurrentEpochStored(epoch)
             }
@@ -148,7 +150,7 @@ impl Durable {
                 Input::NotTruncated { last_logged: self.last_logged() }
             }
             Job::Truncate(keep) => {
-                self.is_incomplete |= self.would_forget(keep);
+                self.note_what_is_taken(keep);
                 self.log.retain(|entry| entry.zxid <= keep);
                 // The beginning of an epoch is the state in which the one before ended.
                 self.snapshot = match keep.counter().0 {
@@ -158,7 +160,7 @@ impl Durable {
                 Input::Truncated { last_logged: keep }
             }
             Job::Install { link, last_applied, entries } => {
-                self.is_incomplete |= self.would_forget(last_applied);
+                self.note_what_is_taken(last_applied);
                 self.is_between_states = true;
                 self.log = entries;
                 self.snapshot = last_applied;
@@ -182,7 +184,7 @@ impl Disk {
             snapshot: Zxid::ZERO,
             accepted: Epoch(0),
             current: Epoch(0),
-            is_incomplete: false,
+            memory: Memory::Whole,
             is_between_states: false,
             purged_up_to: Zxid::ZERO,
             spoiled_from: None,
