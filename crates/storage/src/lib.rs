@@ -52,6 +52,7 @@
 //! All I/O goes through [`Disk`], so that the same code runs on files and in a simulation.
 
 mod between_states;
+mod checksum;
 mod data_dir;
 mod disk;
 mod epochs;

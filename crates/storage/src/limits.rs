@@ -55,7 +55,7 @@ pub(crate) const EPOCHS_PASSED_MAX: i32 = 1 << 16;
 /// Bytes of the file that names the snapshot being installed at most: the longest name has 33.
 pub(crate) const INSTALLING_FILE_BYTES_MAX: usize = 64;
 
-/// Bytes of the note of a shortened history that are read at most: its first line has fewer than thirty.
+/// Bytes of the note of a shortened history that are read at most: its first line has fewer than forty.
 pub(crate) const SHORTENED_FILE_BYTES_MAX: usize = 64;
 
 /// Fewest snapshots that a purge keeps, as in Apache's server.

@@ -7,8 +7,9 @@
 //! survive its restarts, also when what is left looks sound again after a repair that did not come
 //! to its end.
 //!
-//! The file `shortened` beside the snapshots says so. Its first line is `had=` and the last transaction that
-//! the history had, or `had=unknown`; the rest is for people. Who knows it may vote for others that have as much.
+//! The file `shortened` beside the snapshots says so. Its first line is `had=`, the last transaction that
+//! the history had, and the CRC-32 of the line so far; or `had=unknown`. The rest is for people. Who knows it may vote for
+//! others that have as much.
 //! It is written
 //!
 //! - when a start finds a history that can not be read to its end, or nothing at all where nothing
@@ -25,6 +26,7 @@
 
 use types::{Memory, Zxid};
 
+use crate::checksum::crc32;
 use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::Error;
@@ -38,12 +40,13 @@ const HAD: &str = "had=";
 impl<D: Disk> DataDir<D> {
     /// Notes durably that the history now ends with `last` and went further: to `had`, or nobody knows how far.
     pub(crate) fn note_shortened(&self, last: Zxid, had: Option<Zxid>) -> Result<(), Error> {
-        let (had, votes) = match had {
-            Some(had) => (format!("{:#x}", had.raw()), "only for servers that have that"),
-            None => ("unknown".to_owned(), "for nobody"),
+        let votes = match had {
+            Some(_) => "only for servers that have that",
+            None => "for nobody",
         };
+        let line = first_line(had);
         let text = format!(
-            "{HAD}{had}\nThe history of this server was cut back to {last}, and may have lost what it had \
+            "{line}\nThe history of this server was cut back to {last}, and may have lost what it had \
              acknowledged.\nBefore a leader has synchronized it, it votes {votes}; this file is removed \
              then.\nIf no leader can be elected without this server, and no other one has more, remove \
              this file\nto let it vote with what it has.\n"
@@ -78,11 +81,22 @@ impl<D: Disk> DataDir<D> {
     }
 }
 
-/// The last transaction that the history had; `None` if that is unknown, or nobody wrote it.
+/// What the file begins with.
+fn first_line(had: Option<Zxid>) -> String {
+    let Some(had) = had else { return format!("{HAD}unknown") };
+    let line = format!("{HAD}{:#x}", had.raw());
+    let sum = crc32(line.as_bytes());
+    format!("{line} {sum:08x}")
+}
+
+/// The last transaction that the history had; `None` if that is unknown, or the line has become another one.
 fn parse(noted: &[u8]) -> Option<Zxid> {
     let end = noted.iter().position(|&byte| byte == b'\n')?;
-    let digits = std::str::from_utf8(&noted[..end]).ok()?.strip_prefix(HAD)?.strip_prefix("0x")?;
-    u64::from_str_radix(digits, 16).ok().map(|raw| Zxid::from_raw(raw.cast_signed()))
+    let line = std::str::from_utf8(&noted[..end]).ok()?;
+    let (digits, _) = line.strip_prefix(HAD)?.strip_prefix("0x")?.split_once(' ')?;
+    let raw = u64::from_str_radix(digits, 16).ok()?;
+    let had = Zxid::from_raw(raw.cast_signed());
+    (line == first_line(Some(had))).then_some(had)
 }
 
 #[cfg(test)]
@@ -91,13 +105,26 @@ mod tests {
 
     #[test]
     fn what_the_history_had_is_on_the_first_line() {
-        let had = |text: &str| parse(text.as_bytes()).map(Zxid::raw);
-        assert_eq!(had("had=0x500000007\nThe history\n"), Some(0x5_0000_0007));
-        assert_eq!(had("had=0x0\n"), Some(0));
-        for unknown in
-            ["", "had=unknown\n", "had=0x5", "had=0x\n", "had=7\n", "The history\nhad=0x5\n"]
-        {
-            assert_eq!(had(unknown), None, "{unknown:?}");
+        for raw in [0, 7, 0x5_0000_0007, i64::MAX, i64::MIN, -1] {
+            let had = Zxid::from_raw(raw);
+            let line = first_line(Some(had));
+            assert!(line.len() < SHORTENED_FILE_BYTES_MAX, "{line}");
+            assert_eq!(parse(format!("{line}\nThe history\n").as_bytes()), Some(had), "{line}");
+        }
+        for unknown in ["", "had=unknown\n", "had=0x5\n", "had=5 1\n", "The history\nhad=0x5\n"] {
+            assert_eq!(parse(unknown.as_bytes()), None, "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_with_any_bit_flipped_says_nothing() {
+        let text = format!("{}\n", first_line(Some(Zxid::from_raw(0x5_0000_0007))));
+        for at in 0..text.len() {
+            for bit in 0..8 {
+                let mut bytes = text.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                assert_eq!(parse(&bytes), None, "bit {bit} of {at}");
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ use std::path::Path;
 
 use types::Zxid;
 
+use crate::checksum::crc32;
 use crate::disk::{Access, Disk, DiskFile, SECTOR_BYTES};
 use crate::error::{Action, Context, Error};
 
@@ -52,14 +53,14 @@ impl Mark {
         slot[8..16].copy_from_slice(&self.zxid.raw().to_be_bytes());
         slot[16..24].copy_from_slice(&self.log.raw().to_be_bytes());
         slot[24..32].copy_from_slice(&self.offset.to_be_bytes());
-        let sum = checksum(&slot[..32]);
+        let sum = crc32(&slot[..32]);
         slot[32..].copy_from_slice(&sum.to_be_bytes());
         slot
     }
 
     fn decode(slot: &[u8]) -> Option<Self> {
         let (content, sum) = slot.get(..SLOT_BYTES)?.split_at(32);
-        if !content.starts_with(MAGIC) || sum != checksum(content).to_be_bytes() {
+        if !content.starts_with(MAGIC) || sum != crc32(content).to_be_bytes() {
             return None;
         }
         let long = |at: usize| Some(u64::from_be_bytes(content.get(at..at + 8)?.try_into().ok()?));
@@ -120,10 +121,4 @@ pub(crate) fn forget<D: Disk>(disk: &D, dir: &Path) -> Result<(), Error> {
         result => result.during(Action::Remove, &path)?,
     }
     disk.sync_dir(dir).during(Action::SyncDirectory, dir)
-}
-
-fn checksum(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
 }
