@@ -31,7 +31,8 @@ pub enum Effect {
         /// The digest of the tree after it, unless digests are off.
         digest: Option<TxnDigest>,
     },
-    /// Give up the snapshot that is being written: it is of a database that is no more. Answered with
+    /// Give up the snapshot that is being written: it is of a database that is no more, or would show what may come to
+    /// nothing. Answered with
     /// [`crate::Input::SnapshotAbandoned`].
     AbandonSnapshot,
     /// Tell the operator who asked with [`crate::Input::Inspect`].

@@ -156,7 +156,14 @@ impl Snapshots {
         SliceEnd::More
     }
 
-    /// The tree of which one is being written is no more.
+    /// The file that is being written would show what may come to nothing.
+    pub(crate) fn abandon_file(&mut self, effects: &mut Vec<Effect>) {
+        if self.running == Some(Target::File) {
+            self.abandon(effects);
+        }
+    }
+
+    /// The tree of which one is being written is to be replaced, or has been.
     pub(crate) fn abandon(&mut self, effects: &mut Vec<Effect>) {
         self.running = match self.running {
             Some(Target::File) => {

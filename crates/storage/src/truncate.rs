@@ -15,10 +15,10 @@
 //! leader then asks again.
 //!
 //! **Snapshots from behind** are those that show a trace of a later transaction: by their name, their
-//! digest's zxid, or the zxids of their znodes. A recovery that began from one would bring back what
+//! digest's zxid, the last lines of the file, or the zxids of their znodes. A recovery that began from one would bring back what
 //! was cut (ZOOKEEPER-4837), so they are removed for good; that is done first, while the logs still
-//! lead to the old end from an older snapshot. One that is being written when the history is cut
-//! can not be finished any more.
+//! lead to the old end from an older snapshot. One whose file is there when the history is cut
+//! can not be finished any more; who has asked for one before it asks for the cut has to see to it that none is begun between.
 //!
 //! **A running server** hands its [`Log`] over and gets another one back: with entries that are not
 //! synced, space ahead and an end that are those of the old branch, it can not be used again, whether

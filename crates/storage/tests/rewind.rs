@@ -116,6 +116,14 @@ fn snapshot_that_holds_what_is_cut_is_never_used_again() {
     let mut undigested = undigested;
     undigested.write(&bytes[16..bytes.len() - 54 - 18]).unwrap();
     undigested.finish(None, None).unwrap();
+    // Only the end of the file tells of what leaves no trace in a znode, like a list of access control.
+    let early = Zxid::from_raw(11);
+    let traceless = data_dir.start_snapshot(early, Compression::None).unwrap();
+    write_tree(traceless, &mut history.at(early).tree).unwrap();
+    let bytes = disk.contents(&file("snapshot.b")).unwrap();
+    let mut traceless = data_dir.start_snapshot(early, Compression::None).unwrap();
+    traceless.write(&bytes[16..bytes.len() - 54 - 18]).unwrap();
+    traceless.finish(None, Some(Zxid::from_raw(20))).unwrap();
 
     let last = Zxid::from_raw(14);
     let expected = history.at(last);

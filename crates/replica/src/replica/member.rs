@@ -252,6 +252,15 @@ impl Replica {
         self.member.as_ref().is_some_and(|member| member.peer.has_learner(link))
     }
 
+    /// Applies what a quorum has. Before this server has a leader that may not be so, nor may it be durable here: no file
+    /// is to show it.
+    fn deliver_for_peer(&mut self, now: Now, zxid: Zxid, effects: &mut Vec<Effect>) {
+        if !self.core.ensemble.has_leader() {
+            self.core.snapshots.abandon_file(effects);
+        }
+        self.deliver(now, Committed::by_quorum(zxid));
+    }
+
     fn carry_out(&mut self, now: Now, effect: zab::Effect, effects: &mut Vec<Effect>) {
         match effect {
             zab::Effect::Append(batch) => {
@@ -259,7 +268,7 @@ impl Replica {
                 effects.push(Effect::Append(batch));
             }
             zab::Effect::Truncate(keep) => self.begin_cut(keep, effects),
-            zab::Effect::Deliver(zxid) => self.deliver(now, Committed::by_quorum(zxid)),
+            zab::Effect::Deliver(zxid) => self.deliver_for_peer(now, zxid, effects),
             zab::Effect::Look => {
                 self.core.ensemble.outage.look(now.instant, &self.core.stats.outages);
                 self.look(now);

@@ -67,7 +67,7 @@ pub(crate) fn read<D: Disk>(
     options: tree::Options,
 ) -> Result<Contents, SnapshotDamage> {
     let mut loader = TreeLoader::new(options);
-    let digest = read_file(disk, snapshot, &mut loader)?;
+    let Ends { digest, .. } = read_file(disk, snapshot, &mut loader)?;
     Ok(Contents { tree: loader.finish(snapshot.zxid)?, digest })
 }
 
@@ -78,15 +78,17 @@ pub(crate) fn read<D: Disk>(
 /// When anything about it is wrong.
 pub(crate) fn verify<D: Disk>(disk: &D, snapshot: &SnapshotFile) -> Result<Zxid, SnapshotDamage> {
     let mut reach = Reach(snapshot.zxid);
-    let digest = read_file(disk, snapshot, &mut reach)?;
-    Ok(digest.map_or(reach.0, |digest| digest.zxid.max(reach.0)))
+    // Not every transaction leaves a trace in a znode.
+    let Ends { digest, last_zxid } = read_file(disk, snapshot, &mut reach)?;
+    let others = [digest.map(|digest| digest.zxid), last_zxid];
+    Ok(others.into_iter().flatten().fold(reach.0, Zxid::max))
 }
 
 fn read_file<D: Disk>(
     disk: &D,
     snapshot: &SnapshotFile,
     sink: &mut impl RecordSink,
-) -> Result<Option<StoredDigest>, SnapshotDamage> {
+) -> Result<Ends, SnapshotDamage> {
     if !looks_finished(disk, snapshot)? {
         return Err(SnapshotDamage::Unfinished);
     }
@@ -117,7 +119,7 @@ fn read_records(
     source: impl Read,
     window: usize,
     sink: &mut impl RecordSink,
-) -> Result<Option<StoredDigest>, SnapshotDamage> {
+) -> Result<Ends, SnapshotDamage> {
     let mut content = Content::new(source, window);
     let header = content.take(FileHeader::decode)?;
     if header.kind != FileKind::Snapshot {
@@ -125,23 +127,30 @@ fn read_records(
     }
     content.take_records(sink)?;
     content.take_seal()?;
-    let mut digest = None;
+    let mut ends = Ends { digest: None, last_zxid: None };
     let mut rest = content.rest(LAST_ZXID_BLOCK_BYTES)?;
     if rest > 0 && rest != LAST_ZXID_BLOCK_BYTES {
-        digest = Some(content.take(stored::decode_digest)?);
+        ends.digest = Some(content.take(stored::decode_digest)?);
         content.take_seal()?;
         rest = content.rest(LAST_ZXID_BLOCK_BYTES)?;
     }
     if rest > 0 {
-        // The name of the file decides, as in Apache's server; this copy is for restores.
-        content.take(stored::decode_last_zxid)?;
+        // The name of the file decides where a recovery goes on, as in Apache's server.
+        ends.last_zxid = Some(content.take(stored::decode_last_zxid)?);
         content.take_seal()?;
         rest = content.rest(0)?;
     }
     if rest > 0 {
         return Err(SnapshotDamage::TrailingBytes { offset: content.offset() });
     }
-    Ok(digest)
+    Ok(ends)
+}
+
+/// What a snapshot says behind its tree of when it was complete.
+struct Ends {
+    digest: Option<StoredDigest>,
+    /// The last transaction that was applied then.
+    last_zxid: Option<Zxid>,
 }
 
 /// A snapshot's uncompressed bytes, as far as they are in memory.
