@@ -261,6 +261,11 @@ pub const ALL: &[Mutant] = &[
         "who lacks what it had votes for others that lack it too",
         "whole servers hardly ever end just when a leader has cut off its own",
     ),
+    of_peers(
+        172,
+        "who lacks what it had agrees to an epoch with what it has",
+        "only a leader that counts what somebody has forgotten can commit that, as Apache's",
+    ),
     of_members(
         169,
         "who was heard of and is not connected any more is not told to the leader",

@@ -117,7 +117,7 @@ impl<D: Disk> DataDir<D> {
             self.write_epoch(&dir, CURRENT, current)?;
         }
         self.remove_leftovers(&dir)?;
-        Ok(Epochs { accepted, current, memory: self.memory()?.of_history(last_logged) })
+        Ok(Epochs { accepted, current, memory: self.memory()?.of_history(last_logged, current) })
     }
 
     /// Makes an epoch the accepted one, durably. One that is already is stored again.

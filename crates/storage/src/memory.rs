@@ -24,6 +24,7 @@
 //! leader's history; or when a database is created because an operator wants that. Apache's server
 //! ignores it.
 
+use tracing::warn;
 use types::{Memory, Zxid};
 
 use crate::checksum::crc32;
@@ -71,8 +72,14 @@ impl<D: Disk> DataDir<D> {
     /// What was noted.
     pub(crate) fn memory(&self) -> Result<Memory, Error> {
         let path = self.directories.snapshot_dir().join(SHORTENED);
-        let noted = self.read_small(&path, SHORTENED_FILE_BYTES_MAX)?;
-        Ok(noted.map_or(Memory::Whole, |noted| Memory::Shortened { had: parse(&noted) }))
+        if !self.is_there(&path)? {
+            return Ok(Memory::Whole);
+        }
+        let noted = self.read_small(&path, SHORTENED_FILE_BYTES_MAX);
+        if let Err(error) = &noted {
+            warn!(%error, "nobody knows how much was lost");
+        }
+        Ok(Memory::Shortened { had: noted.ok().flatten().as_deref().and_then(parse) })
     }
 
     /// Notes durably that nothing is missing any more.

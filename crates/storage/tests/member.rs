@@ -477,7 +477,7 @@ fn what_is_taken_of_the_leaders_epoch_shortens_the_memory_until_the_epoch_is_sto
         log.sync().unwrap();
         assert_eq!(
             memory(&data_dir, earlier.last()),
-            expected.of_history(earlier.last()),
+            expected.of_history(earlier.last(), Epoch(1)),
             "{place:?}"
         );
         data_dir.store_current_epoch(Epoch(1)).unwrap();

@@ -271,7 +271,8 @@ pub enum LearnerPacket {
     },
     /// [`wire::quorum::ToLeader::AckEpoch`].
     AckEpoch {
-        /// The last transaction in its log; `None` without a database.
+        /// The last transaction that it had in its log, or for an epoch that it had accepted before, that it has;
+        /// `None` without a database, or if it may have had more than anybody knows.
         last_logged: Option<Zxid>,
         /// The epoch of the leader that it last followed; `None` if it had accepted this one before.
         current_epoch: Option<Epoch>,
@@ -312,6 +313,8 @@ pub enum CloseReason {
     Slow,
     /// The other takes so long to receive a snapshot that what it misses is too much.
     FarBehind,
+    /// This server lacks what the leader wants to build on, and says at once what it has.
+    ComesAgain,
     /// The log, out of which the other was being sent the history, can not be read on.
     LogUnreadable,
     /// The other says that it has this server's id.

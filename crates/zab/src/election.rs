@@ -123,8 +123,6 @@ pub struct Candidate {
 pub struct Elected {
     /// Who should lead; maybe this server.
     pub leader: Sid,
-    /// Whether this server has voted for it in this election, as for somebody who is no worse than itself.
-    pub has_own_vote: bool,
 }
 
 /// Elections, one after the other, as one server sees them. See the module.
@@ -252,6 +250,7 @@ impl Election {
             false => [leader].into(),
         };
         self.settle_on(leader, Ballot::looking(vote, self.clock), Some(supporters));
+        self.elected = None;
     }
 
     /// The membership has changed. An election that is going on begins again with it when the step
@@ -529,9 +528,7 @@ impl Election {
                 Some(supporters).filter(|it| self.quorums.is_quorum(|sid| it.contains(&sid)))
             }
         };
-        let has_own_vote = looking.round.proposal().vote.leader == Some(leader);
         self.settle_on(leader, ballot, supporters);
-        self.elected = Some(Elected { leader, has_own_vote });
     }
 
     fn settle_on(&mut self, leader: Sid, ballot: Ballot, supporters: Option<BTreeSet<Sid>>) {
@@ -541,7 +538,7 @@ impl Election {
         let ballot = Ballot { state, ..ballot };
         self.phase = Phase::Settled(Settled { ballot, asked: BTreeMap::new(), supporters });
         self.mesh.rest();
-        self.elected = None;
+        self.elected = Some(Elected { leader });
     }
 
     /// Tells the proposal again, if it is time.

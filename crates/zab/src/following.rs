@@ -23,7 +23,6 @@ use self::broadcast::Broadcast;
 pub(crate) use self::mastering::Mastering;
 use self::synchronization::{Progress, Synchronization};
 use crate::effect::{CloseReason, Effect, LearnerKind, LearnerPacket};
-use crate::election::Elected;
 use crate::input::Link;
 use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST};
 use crate::misbehaved::PeerMisbehaved;
@@ -34,13 +33,13 @@ use crate::peer::{Core, Course, LeaveReason, Obstacle};
 #[derive(Clone, Debug)]
 pub(crate) struct Following {
     leader: Sid,
-    /// Whether this server has voted for it.
-    has_own_vote: bool,
     /// From whom it learns, or tries to.
     teacher: Sid,
     /// From whom it may learn if it can not reach that one, in this order.
     others: VecDeque<Sid>,
     phase: Phase,
+    /// Whether what it was sent has a hole.
+    needs_snapshot: bool,
     /// Those who learn from it, while it serves and if it may have some.
     observers: Option<Mastering>,
     /// When it gives up, unless the leader says something before.
@@ -78,20 +77,14 @@ enum Promise {
 }
 
 impl Following {
-    pub(crate) fn new(
-        core: &mut Core,
-        elected: Elected,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Self {
-        let Elected { leader, has_own_vote } = elected;
+    pub(crate) fn new(core: &mut Core, leader: Sid, now: Now, effects: &mut Vec<Effect>) -> Self {
         let mut others = core.teachers(leader);
         let mut following = Self {
             leader,
-            has_own_vote,
             teacher: others.pop_front().unwrap_or(leader),
             others,
             phase: Phase::Hesitating(now.instant.after(core.hesitation())),
+            needs_snapshot: false,
             observers: None,
             patience_ends: now.instant.after(core.patience_at_first()),
         };
@@ -177,6 +170,18 @@ impl Following {
                         Ok(Course::Stay)
                     }
                     Ok(Progress::GoesOn) => Ok(Course::Stay),
+                    Ok(Progress::ComesAgain) => {
+                        self.come_again(core, now, CloseReason::ComesAgain, effects);
+                        Ok(Course::Stay)
+                    }
+                    Err(hole @ PeerMisbehaved::ProposalGap { .. })
+                        if synchronization.is_without_snapshot() && !self.needs_snapshot =>
+                    {
+                        warn!(leader = self.leader.0, %hole, "a snapshot is needed");
+                        self.needs_snapshot = true;
+                        self.come_again(core, now, CloseReason::Misbehaved(hole), effects);
+                        Ok(Course::Stay)
+                    }
                     Ok(Progress::Ends(course)) => Ok(course),
                     Err(misbehaved) => Err(misbehaved),
                 }
@@ -241,7 +246,8 @@ impl Following {
                 let current_epoch = (*promise == Promise::New).then_some(core.epochs.current());
                 let last_logged = match mutant::active(8) {
                     true => Some(core.history.last_committed()),
-                    false => core.last_logged_for(self.has_own_vote),
+                    false if self.needs_snapshot => None,
+                    false => core.claim(*promise == Promise::New),
                 };
                 let packet = LearnerPacket::AckEpoch { last_logged, current_epoch };
                 effects.push(Effect::ToLeader { link: *link, packet });
@@ -337,6 +343,21 @@ impl Following {
             });
             self.phase = Phase::Connecting;
         }
+    }
+
+    /// Calls the leader once more, for another way to its history: it has chosen one that leads nowhere, so nothing of
+    /// use comes any more. That this server agrees to the epoch is said, and counts.
+    fn come_again(
+        &mut self,
+        core: &mut Core,
+        now: Now,
+        reason: CloseReason,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(link) = self.link() else { return };
+        effects.push(Effect::Close { link, reason });
+        core.forget_unlogged(effects);
+        self.phase = Phase::Hesitating(now.instant);
     }
 
     fn hang_up(&mut self, core: &mut Core, reason: CloseReason, effects: &mut Vec<Effect>) {

@@ -101,17 +101,16 @@ impl Core {
 
     /// Takes what is pending from the history that was recovered: `change` is the newest membership in it,
     /// if that is known. One without a transaction is taken from what was stored, and so is one of which
-    /// the history does not tell.
+    /// the history does not tell. Who writes a membership by hand decides what is in force, whatever was before,
+    /// until it turns out that others have gone on with a later one.
     pub(crate) fn recall(&mut self, change: Option<Arc<Membership>>, effects: &mut Vec<Effect>) {
         let committed = self.memberships().committed.version();
-        // Who writes a membership by hand decides what is in force, whatever was before.
-        let is_handwritten = committed == ConfigVersion::default();
+        let change = change.filter(|change| change.version() > committed);
         if mutant::active(133) {
             self.see_only(None, effects);
-        } else if let Some(change) = change
-            && change.version() > committed
-            && !is_handwritten
-        {
+        } else if committed == ConfigVersion::default() {
+            self.passed_over = change;
+        } else if let Some(change) = change {
             warn!(version = %change.version(), "the history brings a membership that may not be in force: \
                 voters of both decide. In a copy of another ensemble's data, write the membership by hand");
             self.see(change, effects);
@@ -126,6 +125,7 @@ impl Core {
         told: Option<Arc<Membership>>,
         effects: &mut Vec<Effect>,
     ) {
+        self.passed_over = None;
         let pending = self.memberships().pending().cloned();
         let kept = pending.filter(|pending| !has_transaction(pending.version().zxid()));
         let newest = [installed, told, kept].into_iter().flatten();
@@ -149,7 +149,8 @@ impl Core {
     }
 
     /// Puts a membership in force, if it is newer. What was proposed after it stays pending. But if it takes
-    /// the place of one that was written by hand, the number that another reign gave to that came to nothing.
+    /// the place of one that was written by hand, the number that another reign gave to that came to nothing, and
+    /// the history counts again.
     pub(crate) fn activate(&mut self, membership: Arc<Membership>, effects: &mut Vec<Effect>) {
         let before = self.memberships().committed.version();
         if membership.version() > before {
@@ -157,6 +158,8 @@ impl Core {
             let pending = self.memberships().pending().cloned();
             let is_proposed = |version: Zxid| !is_handwritten || has_transaction(version);
             let pending = pending.filter(|pending| is_proposed(pending.version().zxid()));
+            let passed_over = self.passed_over.take();
+            let pending = pending.or(passed_over);
             self.change(Memberships::new(membership, pending), effects);
         }
     }

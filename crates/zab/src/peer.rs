@@ -11,7 +11,7 @@ use types::membership::Membership;
 use types::{Epoch, Instant, Memory, Now, Sid, Zxid, mutant};
 
 use crate::effect::{CloseReason, Effect, LearnerKind};
-use crate::election::{Candidate, Elected, Election};
+use crate::election::{Candidate, Election};
 use crate::epochs::Epochs;
 use crate::following::{Following, Mastering};
 use crate::history::History;
@@ -95,6 +95,8 @@ pub(crate) struct Core {
     pub(crate) is_between_states: bool,
     /// Whether the files allow to cut off what no leader has, as far as that is known.
     pub(crate) is_cuttable: bool,
+    /// The newest membership in the history, as long as one that was written by hand has precedence.
+    pub(crate) passed_over: Option<Arc<Membership>>,
     /// What was pending when the last cut was wanted, as long as it is not known whether it is made.
     pending_before_cut: Option<Arc<Membership>>,
     /// Whether this server gave up leading because its disk does nothing, and it still does not.
@@ -337,7 +339,7 @@ impl Peer {
             let elected = self.election.settle(now, effects);
             let course = match (&mut self.role, elected) {
                 (Role::Looking, Some(elected)) => {
-                    self.enter(now, elected, effects);
+                    self.enter(now, elected.leader, effects);
                     continue;
                 }
                 (Role::Looking, None) => Course::Stay,
@@ -573,14 +575,14 @@ impl Peer {
     }
 
     /// Takes the role that the election has given to this server.
-    fn enter(&mut self, now: Now, elected: Elected, effects: &mut Vec<Effect>) {
-        let (core, leader) = (&mut self.core, elected.leader);
+    fn enter(&mut self, now: Now, leader: Sid, effects: &mut Vec<Effect>) {
+        let core = &mut self.core;
         info!(leader = leader.0, last_logged = %core.history.last_logged(), "elected");
         self.role = if leader == core.options.sid {
             Role::Leading(Leading::new(core, now, effects))
         } else {
             effects.push(Effect::RefuseLearners);
-            Role::Following(Following::new(core, elected, now, effects))
+            Role::Following(Following::new(core, leader, now, effects))
         };
     }
 
@@ -600,7 +602,7 @@ impl Peer {
         effects.push(Effect::LetLearnersWait);
         self.tell_election();
         self.election.appoint(leader, self.core.candidate());
-        self.enter(now, Elected { leader, has_own_vote: false }, effects);
+        self.enter(now, leader, effects);
     }
 
     fn end_role(&mut self, effects: &mut Vec<Effect>) {
@@ -665,6 +667,7 @@ impl Core {
             memory,
             is_between_states,
             is_cuttable: true,
+            passed_over: None,
             pending_before_cut: None,
             is_disk_stuck: false,
             latest_accepted: accepted_epoch,

@@ -147,6 +147,8 @@ fn log_told(reason: &CloseReason, ended: Ended, now: Instant, lines: &Lines) {
             "closed: the server did not acknowledge a proposal within syncLimit"),
         CloseReason::FarBehind => warn!(link, %address, peer,
             "closed: the server takes too long to receive a snapshot"),
+        CloseReason::ComesAgain => info!(link, %address, peer,
+            "closed: this server lacks what its leader wants to build on, and comes again"),
         CloseReason::LogUnreadable => warn!(link, %address, peer,
             "closed: the log can not be read on for the server"),
         CloseReason::Misbehaved(reason) => {

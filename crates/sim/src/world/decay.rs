@@ -6,7 +6,7 @@
 //! to notice (D7) is done to any of the others. Damage that looks like the end of what a crash has
 //! torn, which nobody can tell from it, is done only if enough others have what it takes away.
 
-use storage::{Disk, Origin, RecoveredMember, SECTOR_BYTES, SimulatedDisk};
+use storage::{Disk, Epochs, Origin, RecoveredMember, SECTOR_BYTES, SimulatedDisk};
 use tree::Tree;
 use types::{Epoch, Memory, Zxid};
 
@@ -28,6 +28,28 @@ struct Damage {
     bytes: Vec<u8>,
     /// Whether this can not be taken for the end of what a crash has torn.
     is_evident: bool,
+}
+
+/// What a server remembers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recollection {
+    memory: Memory,
+    current: Epoch,
+    last_logged: Zxid,
+}
+
+impl Recollection {
+    /// Whether it may vote for one of these: it has lost nothing, or one of them has what it had.
+    pub(super) fn may_vote(&self, mut others: impl Iterator<Item = Self>) -> bool {
+        match self.memory {
+            Memory::Whole => true,
+            Memory::Shortened { had: None } => false,
+            Memory::Shortened { had: Some(had) } => others.any(|other| {
+                let is_no_worse = (other.current, other.last_logged) >= (self.current, had);
+                other.memory == Memory::Whole && is_no_worse
+            }),
+        }
+    }
 }
 
 impl World {
@@ -163,17 +185,45 @@ impl World {
     /// Whether a server does not remember all that it has acknowledged, or would not if power were lost now:
     /// that it was repaired is not durable at once.
     pub(super) fn is_forgetful(&self, node: NodeId) -> bool {
-        if self.nodes[node].forgetful_since.is_some() {
-            return true;
+        self.recollection(node).memory != Memory::Whole
+    }
+
+    /// How far a server's history went before a leader took away a part that it has not got back.
+    pub(super) fn had_before(&self, node: NodeId) -> Option<Zxid> {
+        let note = directories().snapshot_dir().join("shortened");
+        if !self.nodes[node].disk.exists(&note).unwrap_or(true) {
+            return None;
         }
+        match self.recollection(node).memory {
+            Memory::Whole => None,
+            Memory::Shortened { had } => had,
+        }
+    }
+
+    /// What a server would remember if power were lost now.
+    pub(super) fn recollection(&self, node: NodeId) -> Recollection {
+        const NOTHING: Recollection = Recollection {
+            memory: Memory::Shortened { had: None },
+            current: Epoch(0),
+            last_logged: Zxid::ZERO,
+        };
         let durable = self.nodes[node].disk.fork();
         durable.crash(&mut |_: u64| 0);
         let Ok((data_dir, found)) = recover(&durable, self.plan.servers, self.seed) else {
-            return true;
+            return NOTHING;
         };
-        let is_short = found.loss.is_some() || found.recovered.origin == Origin::Unknown;
-        let epochs = data_dir.epochs(found.recovered.last_logged);
-        is_short || epochs.is_ok_and(|epochs| epochs.memory != Memory::Whole)
+        let is_lost = self.nodes[node].forgetful_since.is_some()
+            || found.loss.is_some()
+            || found.recovered.origin == Origin::Unknown;
+        let last_logged = found.recovered.last_logged;
+        if is_lost {
+            return NOTHING;
+        }
+        match data_dir.epochs(last_logged) {
+            Ok(Epochs { current, memory, .. }) => Recollection { memory, current, last_logged },
+            // It is to start, with all that it has.
+            Err(_) => Recollection { memory: Memory::Whole, current: Epoch(0), last_logged },
+        }
     }
 
     /// Whether all that a server has behind one transaction, up to another, is on the disks of so many

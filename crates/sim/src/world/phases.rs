@@ -1,6 +1,7 @@
 //! The phases of a run: faults; peace, in which a quorum has to serve everybody; silence, in which all
 //! servers come together; and the end, when power is lost and the checkers read the history.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use types::membership::Membership;
@@ -8,6 +9,7 @@ use types::{Instant, Zxid};
 
 use super::client::{Client, Phase};
 use super::death::Death;
+use super::decay::Recollection;
 use super::invariants::voters;
 use super::node::{Node, NodeId};
 use super::plan::MembershipIs;
@@ -58,12 +60,18 @@ impl World {
     fn leave_a_quorum(&mut self) {
         let in_play = self.in_play();
         let is_voter = |id: &NodeId| in_play.iter().flat_map(|it| voters(it)).any(|it| it == *id);
-        let is_sound = |id: &NodeId| is_voter(id) && !self.is_forgetful(*id);
-        let sound: Vec<NodeId> = self.nodes.ids().filter(is_sound).collect();
+        let remembered: BTreeMap<NodeId, Recollection> =
+            self.nodes.ids().filter(is_voter).map(|id| (id, self.recollection(id))).collect();
+        let may_vote = |voter: NodeId, away: &[NodeId]| {
+            let others = remembered.iter().filter(|(other, _)| !away.contains(other));
+            !away.contains(&voter) && remembered[&voter].may_vote(others.map(|(_, &it)| it))
+        };
+        let sound: Vec<NodeId> =
+            remembered.keys().copied().filter(|&voter| may_vote(voter, &[])).collect();
         let mut away: Vec<NodeId> = self.nodes.ids().filter(|id| !sound.contains(id)).collect();
         // How many of the others a membership can do without.
         let spare = |membership: &Membership, away: &[NodeId]| {
-            let present = voters(membership).filter(|voter| !away.contains(voter)).count();
+            let present = voters(membership).filter(|&voter| may_vote(voter, away)).count();
             present.checked_sub(voters(membership).count() / 2 + 1)
         };
         let dispensable = in_play.iter().filter_map(|it| spare(it, &away)).min().unwrap_or(0);
@@ -114,13 +122,20 @@ impl World {
         Err(Violation::new(Promise::Liveness, detail))
     }
 
-    /// Whether too few voters of a membership that decides know all that they have acknowledged. Damaged
-    /// disks alone never cause that here; but who is interrupted while a leader takes away what is of its
-    /// own epoch does not vote either, before it has all of it again.
+    /// Whether too few voters of a membership that decides know all that they have acknowledged, or have somebody who
+    /// does. Damaged disks alone never cause that here; but who is interrupted while a leader takes away what is
+    /// of its own epoch votes only for who has that.
     pub(super) fn needs_an_operator(&self) -> bool {
-        self.in_play().iter().any(|membership| {
-            let forgetful = voters(membership).filter(|&voter| self.is_forgetful(voter)).count();
-            forgetful > (voters(membership).count() - 1) / 2
+        let in_play = self.in_play();
+        let present = |voter: &NodeId| !self.nodes[*voter].is_away;
+        let everybody: BTreeSet<NodeId> = in_play.iter().flat_map(|it| voters(it)).collect();
+        let remembered: Vec<Recollection> =
+            everybody.into_iter().filter(present).map(|voter| self.recollection(voter)).collect();
+        in_play.iter().any(|membership| {
+            let may_vote =
+                |voter: &NodeId| self.recollection(*voter).may_vote(remembered.iter().copied());
+            let silent = voters(membership).filter(|voter| !may_vote(voter)).count();
+            silent > (voters(membership).count() - 1) / 2
         })
     }
 

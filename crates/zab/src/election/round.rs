@@ -29,7 +29,8 @@
 //! see [`crate::leading`]. With equal histories who votes in the membership in force is preferred.
 //!
 //! A server of which a leader has taken away a part of its history, and that was interrupted before it had that again, votes
-//! for whoever has as much as it had. It does not stand, and does not lead for what others heard of it before.
+//! for whoever has as much as it had. It does not stand, and does not lead for what others heard of it before; who is to vote
+//! soon stands if it has that, and with this vote is enough.
 //!
 //! # What it leaves to others
 //!
@@ -67,6 +68,9 @@ pub(crate) struct Round {
     /// Who proposes, or proposed in an earlier round, somebody with an earlier history than this server's, which
     /// does not stand.
     behind: BTreeSet<Sid>,
+    /// Who votes in the membership in force and proposes nobody, though it would if somebody stood with this server's
+    /// history.
+    undecided: BTreeSet<Sid>,
 }
 
 /// What this server may do in a round. It need not be a candidate, though it may lead: it may vote as soon as a
@@ -123,6 +127,7 @@ impl Round {
             settled,
             passed_over: BTreeSet::new(),
             behind: BTreeSet::new(),
+            undecided: BTreeSet::new(),
         };
         round.count_own();
         round
@@ -140,6 +145,7 @@ impl Round {
                 false => Heard::TellSender,
             };
         }
+        self.note_undecided(from, &ballot, quorums);
         if !names_candidate(&ballot, quorums) {
             return Heard::Ignored(Ignored::LeaderIsNoVoter);
         }
@@ -158,13 +164,27 @@ impl Round {
     /// membership pass over that.
     pub(crate) fn take_part_if_needed(&mut self, quorums: &Quorums, is_down: impl Fn(Sid) -> bool) {
         let votes = |sid: Sid| self.behind.contains(&sid) && !is_down(sid);
-        let is_needed =
-            !quorums.is_quorum(votes) && quorums.is_quorum(|sid| sid == self.me || votes(sid));
+        let may_vote = |sid: Sid| self.undecided.contains(&sid) && !is_down(sid);
+        let is_needed = !quorums.is_quorum(votes)
+            && quorums.is_quorum(|sid| sid == self.me || votes(sid) || may_vote(sid));
         if is_needed && self.lacks_candidate() && self.may_lead() {
             let stands = Vote { leader: Some(self.me), ..self.own };
             self.proposal = self.may_give_way_to(quorums).unwrap_or(stands);
             self.count_own();
         }
+    }
+
+    fn note_undecided(&mut self, from: Sid, ballot: &Ballot, quorums: &Quorums) {
+        let Ballot { state, vote, .. } = *ballot;
+        let is_undecided = state == ServerState::Looking
+            && vote.leader.is_none()
+            && quorums.committed.is_voter(from)
+            && matches!(vote.last_logged, LastLogged::Zxid(_))
+            && (vote.epoch, vote.last_logged) <= (self.own.epoch, self.own.last_logged);
+        match is_undecided {
+            true => self.undecided.insert(from),
+            false => self.undecided.remove(&from),
+        };
     }
 
     /// The best of those who stand whose supporters are needed by each quorum of the pending membership.
@@ -467,6 +487,26 @@ mod tests {
         let earlier = Ballot::looking(at(5, Some(Sid(3))), early);
         assert_eq!(round.hear(Sid(3), earlier, &quorums), Heard::TellAll, "of the later round");
         assert_eq!((round.number(), proposed(&round)), (late, Some(3)));
+    }
+
+    /// Servers 1, 2 and 3 are in force, 2, 3 and 4 pending; 3 is down. 4 has what 2 had and lacks now; 1 has less.
+    #[test]
+    fn who_votes_soon_stands_for_who_may_not_lead() {
+        let quorums =
+            Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[2, 3, 4])) };
+        let (number, nobody_is_down) = (ElectionRound(1), |_: Sid| false);
+        for (had, expected) in [(5, Some(Sid(4))), (6, None)] {
+            let at = |counter, leader| Vote {
+                last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
+                leader,
+                ..vote(1)
+            };
+            let mut round = Round::new(Sid(4), Part::MayLead, number, at(5, None));
+            round.hear(Sid(1), Ballot::looking(at(4, Some(Sid(1))), number), &quorums);
+            round.hear(Sid(2), Ballot::looking(at(had, None), number), &quorums);
+            round.take_part_if_needed(&quorums, nobody_is_down);
+            assert_eq!(round.proposal().vote.leader, expected, "{had}");
+        }
     }
 
     /// Server 2 has more than 1 and 3, which are in force and propose 1.

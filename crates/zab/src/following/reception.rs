@@ -38,7 +38,7 @@ impl Reception {
         let found = proposal.zxid();
         let begins_epoch = found.epoch() > self.last.epoch() && found.counter() == Counter(1);
         let is_next = Some(found) == self.last.next() || begins_epoch;
-        if !is_next || found.counter() == Counter(0) {
+        if !is_next {
             return Err(PeerMisbehaved::ProposalGap { last: self.last, found });
         }
         if found.epoch() > self.epoch {

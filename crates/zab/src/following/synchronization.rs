@@ -37,9 +37,10 @@ use crate::peer::{Core, Course, Obstacle};
 #[derive(Clone, Debug)]
 pub(super) struct Synchronization {
     epoch: Epoch,
-    /// How far this server's history goes, as the leader knows; `None` if only a snapshot can replace it.
+    /// How far this server's history goes, by its word; `None` if only a snapshot can replace it.
     told: Option<Zxid>,
     step: Step,
+    gets_snapshot: bool,
     reception: Reception,
     /// Received, not committed.
     proposed: VecDeque<Zxid>,
@@ -72,6 +73,8 @@ pub(super) enum Progress {
         /// With a history that ended with this transaction; what came since is to be acknowledged.
         history_end: Zxid,
     },
+    /// The leader has to be told once more how far this server goes.
+    ComesAgain,
     /// A new membership needs another role.
     Ends(Course),
 }
@@ -92,6 +95,7 @@ impl Synchronization {
             epoch,
             told,
             step: Step::AwaitsWay,
+            gets_snapshot: false,
             reception: Reception::after(Zxid::ZERO, epoch),
             proposed: VecDeque::new(),
             committed: Zxid::ZERO,
@@ -115,6 +119,11 @@ impl Synchronization {
         match (self.step, packet) {
             // Pings are answered from `UpToDate` on.
             (_, ToLearner::Ping { .. }) => {}
+            (Step::AwaitsWay, ToLearner::Diff { .. } | ToLearner::Truncate { .. })
+                if self.told > Some(core.history.last_logged()) =>
+            {
+                return Ok(Progress::ComesAgain);
+            }
             (Step::AwaitsWay, _) => self.begin(core, link, packet, effects)?,
             (_, ToLearner::Proposal(proposal)) => {
                 return self.on_proposal(core, leader, *proposal, effects);
@@ -222,6 +231,11 @@ impl Synchronization {
         self.epoch
     }
 
+    /// Whether the leader sends what this server lacks of its history, and has not said that this is all.
+    pub(super) fn is_without_snapshot(&self) -> bool {
+        self.step == Step::Receives && !self.gets_snapshot
+    }
+
     /// Whether the next packet may begin a snapshot.
     pub(super) fn may_get_snapshot(&self) -> bool {
         self.step == Step::AwaitsWay
@@ -278,6 +292,7 @@ impl Synchronization {
             }
             _ => Reception::after(base, self.epoch),
         };
+        self.gets_snapshot = is_snapshot;
         self.is_between_states = is_snapshot || core.is_between_states;
         self.shared = if is_snapshot { Zxid::ZERO } else { base };
         self.committed = base;

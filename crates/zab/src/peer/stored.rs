@@ -29,7 +29,7 @@ impl Core {
 
     /// Whether everything that was acknowledged is there, with the history as far as it goes now.
     fn memory(&self) -> Memory {
-        self.memory.of_history(self.history.last_logged())
+        self.memory.of_history(self.history.last_logged(), self.epochs.current())
     }
 
     /// What a vote for this server can be based on; `None` if it may have lost something, or is about to.
@@ -38,12 +38,17 @@ impl Core {
         is_sound.then(|| self.history.last_logged())
     }
 
-    /// How far this server goes, by its word to a leader, who counts on it to know that nobody of a quorum
-    /// has more. `None` if it may have had more; unless it has voted for the leader as for somebody who has that.
-    pub(crate) fn last_logged_for(&self, leader_has_vote: bool) -> Option<Zxid> {
-        let is_known = matches!(self.memory(), Memory::Shortened { had: Some(_) });
-        let is_there = is_known && leader_has_vote && !self.is_being_replaced();
-        self.sound_last_logged().or_else(|| is_there.then(|| self.history.last_logged()))
+    /// How far this server goes, by its word to a leader. For a new epoch that is what it had, whatever is left of
+    /// it: its leader counts on nobody of a quorum having more. Otherwise nobody counts on it, and the leader sends
+    /// what it lacks. `None` if it is not known how much it had: only a snapshot helps then.
+    pub(crate) fn claim(&self, is_new_epoch: bool) -> Option<Zxid> {
+        let last_logged = self.history.last_logged();
+        let had = match self.memory() {
+            Memory::Whole => Some(last_logged),
+            Memory::Shortened { had } if is_new_epoch && !mutant::active(172) => had,
+            Memory::Shortened { had } => had.map(|_| last_logged),
+        };
+        had.filter(|_| !self.is_being_replaced())
     }
 
     const fn is_being_replaced(&self) -> bool {
@@ -60,6 +65,7 @@ impl Core {
     pub(crate) fn truncate(&mut self, keep: Zxid) {
         self.note_what_is_taken(keep);
         self.history.truncate(keep);
+        self.passed_over.take_if(|change| change.version().zxid() > keep);
         self.obstacle = Some(Obstacle::Cut(keep));
         self.pending_before_cut = self.memberships.pending().cloned();
     }

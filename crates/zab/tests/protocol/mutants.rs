@@ -87,7 +87,8 @@ const ALL: &[Mutant] = &[
         &["script"],
     ),
     mutant(170, "a leader that serves does not wait for who is on its way to it", &["script"]),
-    mutant(171, "who lacks what it had votes for others that lack it too", &["P17", "M1", "M3"]),
+    mutant(171, "who lacks what it had votes for others that lack it too", &["P17"]),
+    mutant(172, "who lacks what it had agrees to an epoch with what it has", &["D1"]),
 ];
 
 /// Those that need memberships that change.

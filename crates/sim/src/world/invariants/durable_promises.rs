@@ -23,8 +23,10 @@ impl World {
         let (epoch, end) = (socket.conversation.epoch, socket.conversation.history_end);
         let is_true = match packet {
             LearnerPacket::Info { .. } => true,
-            LearnerPacket::AckEpoch { last_logged, .. } => {
-                last_logged.is_none_or(|it| it == durable)
+            LearnerPacket::AckEpoch { last_logged, current_epoch } => {
+                // Who agrees to an epoch goes as far as before its leader took something away.
+                let had = current_epoch.and_then(|_| self.had_before(node)).unwrap_or(durable);
+                last_logged.is_none_or(|it| it == had.max(durable))
                     && epoch.is_some_and(|epoch| accepted >= epoch)
             }
             LearnerPacket::AckNewLeader(epoch) => {

@@ -13,7 +13,6 @@ pub(crate) struct Decision<'a> {
     pub(crate) quorums: &'a Quorums,
     pub(crate) candidate: Candidate,
     pub(crate) round: ElectionRound,
-    pub(crate) has_own_vote: bool,
     /// Everything that came since the election began.
     pub(crate) heard: &'a [(Sid, Announcement)],
 }
@@ -54,9 +53,8 @@ impl Decision<'_> {
         let supports = |sid| sid == me && self.may_have_voted() || self.heard_from(sid, counts);
         assert!(quorums.is_quorum(supports), "E1: a quorum is for it: {what}");
         assert!(leader != me || self.candidate.may_lead, "E2: it lacks what it had: {what}");
-        let is_no_worse = self.key_of_leader() >= self.own_key();
-        assert!(is_no_worse || !self.has_own_vote, "E2: its vote is for who has no less: {what}");
-        let is_best = is_no_worse && self.key_of_leader() >= self.best_key();
+        let is_best =
+            self.key_of_leader() >= self.own_key() && self.key_of_leader() >= self.best_key();
         assert!(is_best || is_reported, "E2: nobody was better: {what}");
         if is_reported { Way::Heard } else { Way::Voted }
     }

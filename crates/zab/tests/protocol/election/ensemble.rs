@@ -10,8 +10,8 @@ use types::{Epoch, Instant, Now, Sid, Zxid};
 use wire::election::{ElectionRound, LastLogged, Notification, ServerState};
 use wire::frame;
 use zab::{
-    Announcement, CallFailure, Candidate, Effect, Elected, Election, ElectionOptions, Link,
-    Memberships, Oracle, Quorum, Quorums,
+    Announcement, CallFailure, Candidate, Effect, Election, ElectionOptions, Link, Memberships,
+    Oracle, Quorum, Quorums,
 };
 
 use crate::election::checks::{Decision, Way};
@@ -333,7 +333,7 @@ impl Ensemble {
             self.record(Shown::Outcomes, &learned);
         }
         if let Some(elected) = elected {
-            self.check_decision(sid, elected);
+            self.check_decision(sid, elected.leader);
             let does = match self.servers[&sid].process.as_ref().unwrap().state().unwrap() {
                 ServerState::Leading => "leads".to_owned(),
                 ServerState::Following => format!("follows {}", elected.leader.0),
@@ -379,7 +379,7 @@ impl Ensemble {
         *links.find(|(_, sid)| **sid == other).expect("the puppet is connected").0
     }
 
-    fn check_decision(&mut self, sid: Sid, elected: Elected) {
+    fn check_decision(&mut self, sid: Sid, leader: Sid) {
         let server = &self.servers[&sid];
         let process = server.process.as_ref().unwrap();
         if process.has_oracle {
@@ -388,8 +388,7 @@ impl Ensemble {
         let heard = process.heard.iter().map(|(_, from, said)| (*from, said.clone()));
         let decision = Decision {
             me: sid,
-            leader: elected.leader,
-            has_own_vote: elected.has_own_vote,
+            leader,
             quorums: &server.quorums(),
             candidate: server.candidate,
             round: process.round(),

@@ -86,7 +86,7 @@ impl Durable {
             accepted_epoch: self.accepted,
             current_epoch: self.current,
             last_logged: self.last_logged(),
-            memory: self.memory.of_history(self.last_logged()),
+            memory: self.memory.of_history(self.last_logged(), self.current),
             is_between_states: self.is_between_states,
             change: self.change(),
         }

@@ -1,7 +1,7 @@
 //! What a server must have done before it says something.
 
 use types::membership::Membership;
-use types::{Epoch, Sid, Zxid};
+use types::{Epoch, Memory, Sid, Zxid};
 use wire::quorum::ToLearner;
 use zab::{LearnerPacket, Link, Memberships, Oracle, Quorum};
 
@@ -103,8 +103,13 @@ impl World {
                     process.conversation = conversation;
                 }
             }
-            LearnerPacket::AckEpoch { last_logged, .. } => {
-                let is_true = last_logged.is_none_or(|it| it == durable.last_logged());
+            LearnerPacket::AckEpoch { last_logged, current_epoch } => {
+                let memory = durable.memory.of_history(durable.last_logged(), durable.current);
+                let claim = match memory {
+                    Memory::Shortened { had: Some(had) } if current_epoch.is_some() => had,
+                    Memory::Shortened { .. } | Memory::Whole => durable.last_logged(),
+                };
+                let is_true = last_logged.is_none_or(|it| it == claim);
                 assert!(is_true, "D1: AckEpoch of {sid:?}");
                 assert!(durable.accepted >= talk.epoch, "D1: AckEpoch of {sid:?}");
                 let received = durable.last_logged();
