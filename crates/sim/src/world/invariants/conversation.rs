@@ -95,17 +95,13 @@ impl Conversation {
         self.history_end.filter(|_| self.epoch == Some(epoch))
     }
 
-    /// Takes down what the learner says, whose log ends here.
-    pub(in crate::world) fn say(
-        &mut self,
-        packet: LearnerPacket,
-        last_logged: Zxid,
-    ) -> Result<(), Violation> {
+    /// Takes down what the learner says.
+    pub(in crate::world) fn say(&mut self, packet: LearnerPacket) -> Result<(), Violation> {
         match packet {
             LearnerPacket::Info { .. } => {}
             LearnerPacket::AckEpoch { last_logged: told, .. } => {
                 self.has_agreed = true;
-                self.received = told.map(|_| last_logged);
+                self.received = told;
             }
             LearnerPacket::AckNewLeader(epoch) => {
                 let is_due = self.history_end.is_some() && self.epoch == Some(epoch);

@@ -17,9 +17,9 @@ impl World {
     ) -> Result<(), Violation> {
         let it = &self.nodes[node];
         let (accepted, current) = (it.accepted_epoch, it.current_epoch);
-        let (durable, logged) = (it.ledger.last_durable(), it.ledger.last());
+        let durable = it.ledger.last_durable();
         let Some(socket) = self.network.socket(link) else { return Ok(()) };
-        socket.conversation.say(packet, logged)?;
+        socket.conversation.say(packet)?;
         let (epoch, end) = (socket.conversation.epoch, socket.conversation.history_end);
         let is_true = match packet {
             LearnerPacket::Info { .. } => true,
