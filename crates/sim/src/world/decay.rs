@@ -38,6 +38,13 @@ pub(super) struct Recollection {
     last_logged: Zxid,
 }
 
+/// Of who has lost something, and nobody knows what.
+const NOTHING: Recollection = Recollection {
+    memory: Memory::Shortened { had: None },
+    current: Epoch(0),
+    last_logged: Zxid::ZERO,
+};
+
 impl Recollection {
     /// Whether it may vote for one of these: it has lost nothing, or one of them has what it had.
     pub(super) fn may_vote(&self, mut others: impl Iterator<Item = Self>) -> bool {
@@ -194,27 +201,28 @@ impl World {
         if !self.nodes[node].disk.exists(&note).unwrap_or(true) {
             return None;
         }
-        match self.recollection(node).memory {
+        match self.on_disk(node).memory {
             Memory::Whole => None,
             Memory::Shortened { had } => had,
         }
     }
 
-    /// What a server would remember if power were lost now.
+    /// What a server remembers, on a disk that may have lost something.
     pub(super) fn recollection(&self, node: NodeId) -> Recollection {
-        const NOTHING: Recollection = Recollection {
-            memory: Memory::Shortened { had: None },
-            current: Epoch(0),
-            last_logged: Zxid::ZERO,
-        };
+        match self.nodes[node].forgetful_since {
+            Some(_) => NOTHING,
+            None => self.on_disk(node),
+        }
+    }
+
+    /// What a server would find if power were lost now.
+    fn on_disk(&self, node: NodeId) -> Recollection {
         let durable = self.nodes[node].disk.fork();
         durable.crash(&mut |_: u64| 0);
         let Ok((data_dir, found)) = recover(&durable, self.plan.servers, self.seed) else {
             return NOTHING;
         };
-        let is_lost = self.nodes[node].forgetful_since.is_some()
-            || found.loss.is_some()
-            || found.recovered.origin == Origin::Unknown;
+        let is_lost = found.loss.is_some() || found.recovered.origin == Origin::Unknown;
         let last_logged = found.recovered.last_logged;
         if is_lost {
             return NOTHING;

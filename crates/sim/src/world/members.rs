@@ -71,6 +71,9 @@ impl World {
             zab::Effect::RefuseLearners => self.set_admission(node, Admission::Refuse),
             zab::Effect::LetLearnersWait => {
                 self.turn_back(node);
+                if let Some(process) = &mut self.nodes[node].process {
+                    process.heard.look();
+                }
                 self.set_admission(node, Admission::Wait);
             }
             zab::Effect::ToLeader { link, packet } => self.tell_leader(node, link, packet)?,

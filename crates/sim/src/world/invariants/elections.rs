@@ -29,6 +29,8 @@ pub(in crate::world) struct Heard {
     /// Who is to lead in memberships that have come in force, as the leader before has said since this
     /// process had one last.
     designated: BTreeSet<Sid>,
+    /// Whom this process has as its leader, or tries to.
+    chosen: Option<Sid>,
 }
 
 /// What a vote says of whom it is for; the better ones are the greater ones.
@@ -107,13 +109,21 @@ impl Heard {
         self.own = None;
     }
 
-    /// The process has decided who leads, and knows these memberships.
+    /// The process has no leader any longer.
+    pub(in crate::world) fn look(&mut self) {
+        self.chosen = None;
+    }
+
+    /// The process has decided who leads, and knows these memberships; or calls its leader once more.
     pub(in crate::world) fn decide(
         &mut self,
         me: NodeId,
         leader: Sid,
         memberships: &Memberships,
     ) -> Result<(), Violation> {
+        if self.chosen.replace(leader) == Some(leader) {
+            return Ok(());
+        }
         let settled = std::mem::take(&mut self.settled);
         let designated = std::mem::take(&mut self.designated);
         self.own = None;
