@@ -209,11 +209,6 @@ impl Ensemble {
         }
     }
 
-    /// Whether a quorum has what is applied, or is about to be.
-    pub(crate) fn has_leader(&self) -> bool {
-        matches!(self.standing, Standing::Leading | Standing::Following(_))
-    }
-
     /// It has no leader from now on.
     pub(crate) fn look(&mut self, now: Instant) {
         self.standing = Standing::Looking;

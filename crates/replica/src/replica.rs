@@ -359,7 +359,9 @@ impl Replica {
     /// Begins what is due. No file is written while it is unknown whether what is applied is
     /// committed; learners get it, as it may take them to commit it.
     fn begin_snapshots(&mut self, effects: &mut Vec<Effect>) {
-        if self.core.ensemble.has_leader() && self.core.snapshots.is_due() {
+        let has_leader =
+            matches!(self.core.ensemble.standing, Standing::Leading | Standing::Following(_));
+        if has_leader && self.core.snapshots.is_due() {
             self.begin_snapshot(effects);
         }
         if self.core.snapshots.is_stream_due() {

@@ -156,10 +156,11 @@ impl Snapshots {
         SliceEnd::More
     }
 
-    /// The file that is being written would show what may come to nothing.
+    /// The file that is being written would show what may come to nothing. There is to be another one.
     pub(crate) fn abandon_file(&mut self, effects: &mut Vec<Effect>) {
         if self.running == Some(Target::File) {
             self.abandon(effects);
+            self.ask();
         }
     }
 

@@ -264,7 +264,7 @@ pub const ALL: &[Mutant] = &[
     of_peers(
         172,
         "who lacks what it had agrees to an epoch with what it has",
-        "only a leader that counts what somebody has forgotten can commit that, as Apache's",
+        "whole servers hardly ever end just when a leader has cut off its own",
     ),
     of_members(
         169,

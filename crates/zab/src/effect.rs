@@ -272,9 +272,9 @@ pub enum LearnerPacket {
     /// [`wire::quorum::ToLeader::AckEpoch`].
     AckEpoch {
         /// The last transaction that it had in its log, or for an epoch that it had accepted before, that it has;
-        /// `None` without a database, or if it may have had more than anybody knows.
+        /// `None` without a database, if it may have had more than anybody knows, or if only a snapshot helps.
         last_logged: Option<Zxid>,
-        /// The epoch of the leader that it last followed; `None` if it had accepted this one before.
+        /// The epoch of the leader that it last followed; `None` if it had accepted this one before, or has no say.
         current_epoch: Option<Epoch>,
     },
     /// [`wire::quorum::ToLeader::AckNewLeader`].

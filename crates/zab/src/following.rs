@@ -243,12 +243,17 @@ impl Following {
         self.accept(core, effects);
         match &mut self.phase {
             Phase::Settling(link, epoch, promise) if core.is_settled() || mutant::active(25) => {
-                let current_epoch = (*promise == Promise::New).then_some(core.epochs.current());
+                let is_new = *promise == Promise::New;
+                // Another reign may have another history.
+                self.needs_snapshot &= !is_new;
                 let last_logged = match mutant::active(8) {
                     true => Some(core.history.last_committed()),
                     false if self.needs_snapshot => None,
-                    false => core.claim(*promise == Promise::New),
+                    false => core.claim(is_new),
                 };
+                // Leaders of release 3.5 and older count everybody who names an epoch.
+                let agrees = is_new && last_logged.is_some();
+                let current_epoch = agrees.then_some(core.epochs.current());
                 let packet = LearnerPacket::AckEpoch { last_logged, current_epoch };
                 effects.push(Effect::ToLeader { link: *link, packet });
                 let synchronization = Synchronization::new(*epoch, last_logged);

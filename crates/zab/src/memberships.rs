@@ -158,8 +158,8 @@ impl Core {
             let pending = self.memberships().pending().cloned();
             let is_proposed = |version: Zxid| !is_handwritten || has_transaction(version);
             let pending = pending.filter(|pending| is_proposed(pending.version().zxid()));
-            let passed_over = self.passed_over.take();
-            let pending = pending.or(passed_over);
+            let known = [pending, self.passed_over.take()].into_iter().flatten();
+            let pending = known.max_by_key(|known| known.version());
             self.change(Memberships::new(membership, pending), effects);
         }
     }

@@ -97,8 +97,9 @@ pub(crate) struct Core {
     pub(crate) is_cuttable: bool,
     /// The newest membership in the history, as long as one that was written by hand has precedence.
     pub(crate) passed_over: Option<Arc<Membership>>,
-    /// What was pending when the last cut was wanted, as long as it is not known whether it is made.
-    pending_before_cut: Option<Arc<Membership>>,
+    /// What was pending, and what was passed over, when the last cut was wanted, as long as it is not known
+    /// whether it is made.
+    changes_before_cut: [Option<Arc<Membership>>; 2],
     /// Whether this server gave up leading because its disk does nothing, and it still does not.
     is_disk_stuck: bool,
     /// The latest epoch that a voter is known to have accepted, this server included or not.
@@ -480,7 +481,7 @@ impl Peer {
     }
 
     /// The epoch in which this server leads or follows, once a quorum does.
-    fn reign(&self) -> Option<Epoch> {
+    pub fn reign(&self) -> Option<Epoch> {
         match &self.role {
             Role::Looking => None,
             Role::Leading(leading) => leading.reign(),
@@ -668,7 +669,7 @@ impl Core {
             is_between_states,
             is_cuttable: true,
             passed_over: None,
-            pending_before_cut: None,
+            changes_before_cut: [None, None],
             is_disk_stuck: false,
             latest_accepted: accepted_epoch,
             futile: 0,

@@ -252,10 +252,10 @@ impl Replica {
         self.member.as_ref().is_some_and(|member| member.peer.has_learner(link))
     }
 
-    /// Applies what a quorum has. Before this server has a leader that may not be so, nor may it be durable here: no file
-    /// is to show it.
+    /// Applies what a quorum has. Before a quorum follows that may not be so, nor may it be durable here: no file is to
+    /// show it.
     fn deliver_for_peer(&mut self, now: Now, zxid: Zxid, effects: &mut Vec<Effect>) {
-        if !self.core.ensemble.has_leader() {
+        if self.member.as_ref().is_none_or(|member| member.peer.reign().is_none()) {
             self.core.snapshots.abandon_file(effects);
         }
         self.deliver(now, Committed::by_quorum(zxid));

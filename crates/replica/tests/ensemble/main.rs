@@ -222,6 +222,20 @@ fn sessions_and_what_was_acknowledged_outlive_the_leader() {
     assert_eq!(world.state(1), world.state(2));
 }
 
+/// All that the next leader has is known to be committed when it is applied.
+#[test]
+fn a_snapshot_goes_on_when_the_leader_changes() {
+    let mut world = World::new(3);
+    let client = world.client(2);
+    assert!(world.ask(client, [create("/a", CreateMode::Persistent)]).contains("/a"));
+    world.begin_snapshot(1);
+    world.kill(3);
+    world.wait(Duration::from_secs(3));
+    let client = world.client(2);
+    assert!(world.ask(client, [create("/b", CreateMode::Persistent)]).contains("/b"));
+    assert!(world.writes_snapshot(1));
+}
+
 #[test]
 fn a_leader_that_is_cut_off_answers_no_sync_and_no_write() {
     let mut world = World::new(3);

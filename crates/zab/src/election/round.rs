@@ -68,8 +68,7 @@ pub(crate) struct Round {
     /// Who proposes, or proposed in an earlier round, somebody with an earlier history than this server's, which
     /// does not stand.
     behind: BTreeSet<Sid>,
-    /// Who votes in the membership in force and proposes nobody, though it would if somebody stood with this server's
-    /// history.
+    /// Who proposes nobody, in whatever round, though it would if somebody stood with this server's history.
     undecided: BTreeSet<Sid>,
 }
 
@@ -139,13 +138,13 @@ impl Round {
             true => Ballot { round: ballot.round.max(self.number), ..ballot },
             false => ballot,
         };
+        self.note_undecided(from, &ballot, quorums);
         if ballot.state == ServerState::Looking && ballot.round < self.number {
             return match self.proposal.leader.is_none() && names_candidate(&ballot, quorums) {
                 true => self.borrow(from, ballot.vote, quorums),
                 false => Heard::TellSender,
             };
         }
-        self.note_undecided(from, &ballot, quorums);
         if !names_candidate(&ballot, quorums) {
             return Heard::Ignored(Ignored::LeaderIsNoVoter);
         }
@@ -178,7 +177,7 @@ impl Round {
         let Ballot { state, vote, .. } = *ballot;
         let is_undecided = state == ServerState::Looking
             && vote.leader.is_none()
-            && quorums.committed.is_voter(from)
+            && quorums.is_voter(from)
             && matches!(vote.last_logged, LastLogged::Zxid(_))
             && (vote.epoch, vote.last_logged) <= (self.own.epoch, self.own.last_logged);
         match is_undecided {
@@ -494,19 +493,41 @@ mod tests {
     fn who_votes_soon_stands_for_who_may_not_lead() {
         let quorums =
             Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[2, 3, 4])) };
-        let (number, nobody_is_down) = (ElectionRound(1), |_: Sid| false);
-        for (had, expected) in [(5, Some(Sid(4))), (6, None)] {
+        let (early, late, nobody_is_down) = (ElectionRound(1), ElectionRound(3), |_: Sid| false);
+        for (number, had, expected) in
+            [(late, 5, Some(Sid(4))), (early, 5, Some(Sid(4))), (late, 6, None)]
+        {
             let at = |counter, leader| Vote {
                 last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
                 leader,
                 ..vote(1)
             };
-            let mut round = Round::new(Sid(4), Part::MayLead, number, at(5, None));
+            let mut round = Round::new(Sid(4), Part::MayLead, late, at(5, None));
             round.hear(Sid(1), Ballot::looking(at(4, Some(Sid(1))), number), &quorums);
             round.hear(Sid(2), Ballot::looking(at(had, None), number), &quorums);
             round.take_part_if_needed(&quorums, nobody_is_down);
-            assert_eq!(round.proposal().vote.leader, expected, "{had}");
+            assert_eq!(round.proposal().vote.leader, expected, "{had} in {number:?}");
         }
+    }
+
+    /// Servers 1, 2 and 3 are in force, 4, 5 and 6 pending; 3 and 6 are down, and 4 and 5 have more than the others.
+    #[test]
+    fn two_who_vote_soon_do_not_wait_for_each_other() {
+        let quorums =
+            Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[4, 5, 6])) };
+        let at = |counter, leader| Vote {
+            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
+            leader,
+            ..vote(1)
+        };
+        let number = ElectionRound(1);
+        let mut round = Round::new(Sid(4), Part::MayLead, number, at(7, None));
+        for sid in [1, 2] {
+            round.hear(Sid(sid), Ballot::looking(at(6, Some(Sid(2))), number), &quorums);
+        }
+        round.hear(Sid(5), Ballot::looking(at(7, None), number), &quorums);
+        round.take_part_if_needed(&quorums, |_| false);
+        assert_eq!(round.proposal().vote.leader, Some(Sid(4)));
     }
 
     /// Server 2 has more than 1 and 3, which are in force and propose 1.

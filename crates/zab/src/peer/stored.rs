@@ -65,17 +65,21 @@ impl Core {
     pub(crate) fn truncate(&mut self, keep: Zxid) {
         self.note_what_is_taken(keep);
         self.history.truncate(keep);
-        self.passed_over.take_if(|change| change.version().zxid() > keep);
         self.obstacle = Some(Obstacle::Cut(keep));
-        self.pending_before_cut = self.memberships.pending().cloned();
+        let passed_over = self.passed_over.clone();
+        self.passed_over.take_if(|change| change.version().zxid() > keep);
+        self.changes_before_cut = [self.memberships.pending().cloned(), passed_over];
     }
 
     /// The history stays as it was, though a leader wants its end to be cut off: it is taken for what is
     /// recovered by a start.
     pub(super) fn keep_uncut(&mut self, last_logged: Zxid, effects: &mut Vec<Effect>) {
         effects.push(Effect::Deliver(last_logged));
-        let pending = self.pending_before_cut.take();
-        self.recall(pending, effects);
+        let [pending, passed_over] = std::mem::take(&mut self.changes_before_cut);
+        self.passed_over = passed_over;
+        if let Some(pending) = pending {
+            self.see(pending, effects);
+        }
     }
 
     /// Notes, if it is so, that this server loses what others may count on it for, as its history is to end with
@@ -122,7 +126,7 @@ impl Core {
                 );
                 assert_eq!(self.obstacle, Some(Obstacle::Cut(last_logged)), "one cut at a time");
                 self.obstacle = None;
-                self.pending_before_cut = None;
+                self.changes_before_cut = [None, None];
             }
             Input::NotTruncated { last_logged } => {
                 assert!(matches!(self.obstacle, Some(Obstacle::Cut(_))), "a cut was wanted");

@@ -112,7 +112,7 @@ impl World {
                 let is_true = last_logged.is_none_or(|it| it == claim);
                 assert!(is_true, "D1: AckEpoch of {sid:?}");
                 assert!(durable.accepted >= talk.epoch, "D1: AckEpoch of {sid:?}");
-                let received = last_logged.unwrap_or(durable.last_logged());
+                let received = last_logged.unwrap_or_else(|| durable.last_logged());
                 if let Some(process) = &mut self.server(sid).process {
                     process.conversation.received = received;
                 }
