@@ -222,6 +222,23 @@ fn sessions_and_what_was_acknowledged_outlive_the_leader() {
     assert_eq!(world.state(1), world.state(2));
 }
 
+/// Of a long history what is committed is applied before all of it is durable.
+#[test]
+fn a_snapshot_is_given_up_before_it_shows_what_is_not_durable() {
+    for (received_bytes_max, goes_on) in [(0, false), (zab::RECEIVED_BYTES_MAX, true)] {
+        let mut world = World::of(Plan { received_bytes_max, ..Plan::plain(3) });
+        world.begin_snapshot(1);
+        world.isolate(1);
+        world.wait(TICK * 10);
+        let client = world.client(2);
+        assert!(world.ask(client, [create("/a", CreateMode::Persistent)]).contains("/a"));
+        world.heal();
+        world.wait_alive(client, Duration::from_secs(4));
+        assert_eq!(world.state(1), world.state(3));
+        assert_eq!(world.writes_snapshot(1), goes_on, "{received_bytes_max}");
+    }
+}
+
 /// All that the next leader has is known to be committed when it is applied.
 #[test]
 fn a_snapshot_goes_on_when_the_leader_changes() {

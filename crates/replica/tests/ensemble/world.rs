@@ -125,6 +125,8 @@ pub(crate) struct Plan {
     pub(crate) memory: Memory,
     /// Whether their trees came with a leader's snapshot and nothing behind it.
     pub(crate) is_between_states: bool,
+    /// How much of a leader's history is in memory before what is committed of it is applied.
+    pub(crate) received_bytes_max: usize,
 }
 
 impl Plan {
@@ -142,6 +144,7 @@ impl Plan {
             listed_before: "",
             memory: Memory::Whole,
             is_between_states: false,
+            received_bytes_max: zab::RECEIVED_BYTES_MAX,
         }
     }
 }
@@ -819,7 +822,7 @@ fn server(sid: Sid, plan: Plan, now: Now) -> Server {
         observer_pauses: ObserverPauses::default(),
         observer_masters: ObserverMasters::Leader,
         synchronizations_max: SynchronizationsMax { snapshots: 10, diffs: 100 },
-        received_bytes_max: zab::RECEIVED_BYTES_MAX,
+        received_bytes_max: plan.received_bytes_max,
         is_reconfigurable: true,
         election: ElectionOptions {
             sid,
