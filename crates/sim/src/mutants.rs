@@ -212,10 +212,10 @@ pub const ALL: &[Mutant] = &[
         &[D8, P1, P6, P14, P15],
     ),
     of_members(153, "what follows a place within a batch is not sent", &[Z12, Z15, D3]),
-    of_peers(
+    of_nobody(
         154,
         "a leader begins its epoch before its own log is durable",
-        "whole servers store an epoch behind what was logged before",
+        "a disk does one thing after the other, and stores the epoch that is accepted behind what was logged before",
     ),
     of_members(155, "the new name of a small file is not synced", &[D1, D2, D7]),
     mutant(156, "a snapshot lacks an access control list", &[D8]),

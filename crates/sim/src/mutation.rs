@@ -31,6 +31,8 @@ const ZAB_TEST: &str = "mutants::each_planted_bug_is_found";
 struct Fate {
     /// What found it; `None` if it survived.
     killer: Option<String>,
+    /// Whether that should have found it.
+    is_expected: bool,
     runs: String,
     /// Seconds of a processor that the search took.
     seconds: f64,
@@ -88,7 +90,7 @@ pub(crate) fn all(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     let mut tally = Tally::default();
     for mutant in mutants::ALL.iter().filter(|mutant| is_chosen(mutant.number)) {
         let fate = match mutant.hunt {
-            Hunt::Runs { .. } => try_one(mutant, effort),
+            Hunt::Runs { breaks, voters } => try_one(mutant.number, breaks, voters, effort),
             Hunt::ProtocolTests(_) => try_in_zab(mutant, effort),
             Hunt::Nobody(why) => {
                 tally.exempt += 1;
@@ -112,15 +114,11 @@ pub(crate) fn all(mut arguments: Arguments) -> Result<ExitCode, Stop> {
 
 /// Tells how a mutant ended.
 fn tell(mutant: &Mutant, fate: &Fate, tally: &mut Tally) -> Result<(), Stop> {
-    let Fate { killer, runs, seconds } = fate;
-    let mark = match (killer, mutant.hunt) {
+    let Fate { killer, is_expected, runs, seconds } = fate;
+    let mark = match (killer, is_expected) {
         (None, _) => Mark::Alive,
-        (Some(killer), Hunt::Runs { breaks, .. })
-            if !breaks.iter().any(|promise| promise.to_string() == *killer) =>
-        {
-            Mark::Odd
-        }
-        (Some(_), _) => Mark::Expected,
+        (Some(_), false) => Mark::Odd,
+        (Some(_), true) => Mark::Expected,
     };
     tally.alive += u32::from(mark == Mark::Alive);
     tally.odd += u32::from(mark == Mark::Odd);
@@ -172,11 +170,11 @@ pub(crate) fn one(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     }
 }
 
-fn try_one(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
+fn try_one(number: u32, breaks: &[Promise], voters: usize, effort: Effort) -> io::Result<Fate> {
     let Effort { schedules, seconds, first_seed, threads } = effort;
     let (start, before) = (Instant::now(), children_seconds());
     let output = Command::new(std::env::current_exe()?)
-        .args(["mutant", "--number", &mutant.number.to_string()])
+        .args(["mutant", "--number", &number.to_string()])
         .args(["--schedules", &schedules.to_string(), "--seconds", &seconds.to_string()])
         .args(["--from", &first_seed.to_string()])
         .args(["--jobs", &threads.to_string()])
@@ -191,7 +189,23 @@ fn try_one(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
         // It died without a word.
         _ => (Some(Promise::NoPanic.to_string()), "?"),
     };
-    Ok(Fate { killer, runs: runs.to_owned(), seconds })
+    let seed = text.split_once(" seed ").and_then(|(_, rest)| rest.split_once(':')?.0.parse().ok());
+    let killer = match seed {
+        Some(seed) if breaks_by_itself(seed, voters)? => Some("nothing-planted".to_owned()),
+        _ => killer,
+    };
+    let is_expected = killer
+        .as_ref()
+        .is_some_and(|killer| breaks.iter().any(|promise| promise.to_string() == *killer));
+    Ok(Fate { killer, is_expected, runs: runs.to_owned(), seconds })
+}
+
+/// Whether a run breaks a promise though nothing is planted: then that is no merit of who looks for what is.
+fn breaks_by_itself(seed: u64, voters: usize) -> io::Result<bool> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["run", "--seed", &seed.to_string(), "--servers", &voters.to_string()])
+        .output()?;
+    Ok(!output.status.success())
 }
 
 /// Seconds of a processor that the processes took which this one has waited for, where the system
@@ -219,12 +233,13 @@ fn try_in_zab(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
     let text = String::from_utf8_lossy(&output.stderr);
     let name = format!("M{} ", mutant.number);
     let line = text.lines().find(|line| line.starts_with(&name)).unwrap_or_default();
+    let is_expected = output.status.success();
     let mut words = line.split_whitespace().skip(1).filter(|&word| word != "*");
-    let killer = words.next().filter(|_| output.status.success()).map(str::to_owned);
+    let killer = words.next().filter(|&killer| killer != "alive").map(str::to_owned);
     let runs = words.next().unwrap_or("?").to_owned();
     // One thread, and no time to build it.
     let seconds = words.nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
-    Ok(Fate { killer, runs, seconds })
+    Ok(Fate { killer, is_expected, runs, seconds })
 }
 
 #[cfg(feature = "mutants")]

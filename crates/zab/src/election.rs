@@ -410,12 +410,20 @@ impl Election {
     /// looks for another one, before that one reigned ([`Self::established`]). Nothing will come of
     /// it: the owner does well to begin another election at once.
     pub fn is_dissolved(&self) -> bool {
+        self.is_dissolved_but_for(|_| false)
+    }
+
+    /// The same, when these voters have come to follow this server: they are for it, by whatever votes they know
+    /// that it is elected.
+    pub(crate) fn is_dissolved_but_for(&self, has_come: impl Fn(Sid) -> bool) -> bool {
         let Phase::Settled(Settled { ballot, supporters: Some(supporters), .. }) = &self.phase
         else {
             return false;
         };
         match ballot.state {
-            ServerState::Leading => !self.quorums.is_quorum(|sid| supporters.contains(&sid)),
+            ServerState::Leading => {
+                !self.quorums.is_quorum(|sid| supporters.contains(&sid) || has_come(sid))
+            }
             ServerState::Looking | ServerState::Following | ServerState::Observing => {
                 supporters.is_empty()
             }

@@ -274,6 +274,11 @@ impl Leading {
         quorum.is_quorum(|sid| may_vote(sid) && has(sid))
     }
 
+    /// Whether a voter has come to follow.
+    pub(crate) fn has_come(&self, sid: Sid) -> bool {
+        self.learners.values().any(|learner| learner.sid == Some(sid) && learner.may_vote())
+    }
+
     /// The epoch, once a quorum follows.
     pub(crate) const fn reign(&self) -> Option<Epoch> {
         match &self.phase {

@@ -355,7 +355,7 @@ impl Peer {
                 self.election.established(epoch);
             }
             match course {
-                Course::Stay if self.election.is_dissolved() || self.is_deserted() => {
+                Course::Stay if self.is_dissolved() || self.is_deserted() => {
                     self.leave(now, LeaveReason::VotersGone, effects);
                 }
                 Course::Stay if self.core.is_membership_new => {}
@@ -440,6 +440,16 @@ impl Peer {
         };
         let of_oracle = self.core.consultation.next_deadline();
         [of_role, of_oracle, self.election.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether those that have elected this server, or whom this server has, have left.
+    fn is_dissolved(&self) -> bool {
+        let leading = match &self.role {
+            Role::Leading(leading) => Some(leading),
+            Role::Looking | Role::Following(_) => None,
+        };
+        let has_come = |sid| leading.is_some_and(|leading| leading.has_come(sid));
+        self.election.is_dissolved_but_for(has_come)
     }
 
     /// Whether a voter looks for a leader while this server has waited for too long for a quorum's

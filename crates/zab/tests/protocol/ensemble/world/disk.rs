@@ -197,6 +197,11 @@ impl Disk {
         self.jobs.push_back(job);
     }
 
+    /// How many jobs wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.jobs.len()
+    }
+
     /// The job that is carried out next.
     pub(crate) fn first(&self) -> Option<&Job> {
         self.jobs.front()

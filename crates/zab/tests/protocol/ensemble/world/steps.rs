@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use types::membership::Member;
 use types::{Instant, Sid};
 use wire::election::Notification;
 use wire::quorum::{ToLeader, ToLearner};
@@ -239,6 +240,12 @@ impl World {
     }
 
     fn on_received(&mut self, sid: Sid, link: Link, item: Item) {
+        let memberships = self.servers[&sid].disk.durable.memberships.clone();
+        // Nobody begins a later epoch for the sake of who does not vote.
+        let votes = |sid: Sid| {
+            let known = [Some(&memberships.committed), memberships.pending()];
+            known.into_iter().flatten().any(|it| it.find(sid).is_some_and(Member::is_voter))
+        };
         let Some(process) = &mut self.server(sid).process else { return };
         if let Some(waiting) = process.backlog.get_mut(&link) {
             waiting.push(item);
@@ -252,7 +259,9 @@ impl World {
             Item::ToLeader(bytes) => {
                 let (packet, _) =
                     ToLeader::decode(&bytes, PACKET_BYTES_MAX).expect("ours").expect("whole");
-                if let ToLeader::FollowerInfo(info) = &packet {
+                if let ToLeader::FollowerInfo(info) = &packet
+                    && votes(info.sid)
+                {
                     process.accepted_by_others =
                         process.accepted_by_others.max(info.accepted_epoch);
                 }
