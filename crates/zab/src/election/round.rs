@@ -166,7 +166,8 @@ impl Round {
         let may_vote = |sid: Sid| self.undecided.contains(&sid) && !is_down(sid);
         let is_needed = !quorums.is_quorum(votes)
             && quorums.is_quorum(|sid| sid == self.me || votes(sid) || may_vote(sid));
-        if is_needed && self.lacks_candidate() && self.may_lead() {
+        let has_history = matches!(self.own.last_logged, LastLogged::Zxid(_));
+        if is_needed && self.lacks_candidate() && self.may_lead() && has_history {
             let stands = Vote { leader: Some(self.me), ..self.own };
             self.proposal = self.may_give_way_to(quorums).unwrap_or(stands);
             self.count_own();
