@@ -124,6 +124,26 @@ impl Following {
         if !matches!(self.phase, Phase::Connecting) || teacher != self.teacher {
             return Course::Stay;
         }
+        self.try_next(now, effects)
+    }
+
+    pub(crate) fn on_closed(&mut self, now: Now, link: Link, effects: &mut Vec<Effect>) -> Course {
+        if let Some(observers) = &mut self.observers {
+            observers.on_closed(link);
+        }
+        if self.link() != Some(link) {
+            return Course::Stay;
+        }
+        let was_refused = matches!(self.phase, Phase::Introduced(_));
+        self.phase = Phase::Over;
+        match was_refused {
+            true => self.try_next(now, effects),
+            false => Course::Leave(LeaveReason::LeaderGone),
+        }
+    }
+
+    /// Tries to learn from the next one, after one that takes nobody.
+    fn try_next(&mut self, now: Now, effects: &mut Vec<Effect>) -> Course {
         let Some(next) = self.others.pop_front() else {
             return Course::Leave(LeaveReason::LeaderGone);
         };
@@ -131,17 +151,6 @@ impl Following {
         self.phase = Phase::Hesitating(now.instant);
         self.connect(now, effects);
         Course::Stay
-    }
-
-    pub(crate) fn on_closed(&mut self, link: Link) -> Course {
-        if let Some(observers) = &mut self.observers {
-            observers.on_closed(link);
-        }
-        if self.link() != Some(link) {
-            return Course::Stay;
-        }
-        self.phase = Phase::Over;
-        Course::Leave(LeaveReason::LeaderGone)
     }
 
     /// Takes what the leader says. What is not due ends the role and changes nothing.

@@ -571,7 +571,7 @@ impl Peer {
                 following.on_unreadable(core, link, how, effects)
             }
             (Role::Following(following), Input::QuorumLinkClosed { link }) => {
-                following.on_closed(link)
+                following.on_closed(now, link, effects)
             }
             (_, input) => {
                 refuse(&input, effects);
