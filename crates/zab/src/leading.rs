@@ -274,9 +274,9 @@ impl Leading {
         quorum.is_quorum(|sid| may_vote(sid) && has(sid))
     }
 
-    /// Whether a voter has come to follow.
+    /// Whether this server has come to follow.
     pub(crate) fn has_come(&self, sid: Sid) -> bool {
-        self.learners.values().any(|learner| learner.sid == Some(sid) && learner.may_vote())
+        self.learners.values().any(|learner| learner.sid == Some(sid))
     }
 
     /// The epoch, once a quorum follows.
@@ -498,7 +498,7 @@ impl Leading {
         };
         theirs.is_some_and(is_proposed)
             && now.instant.since(agreed) < core.options.tick
-            && self.has_quorum(core, Learner::is_following)
+            && self.has_quorum(core, |it| it.may_vote() && it.is_following())
     }
 
     /// The history of the quorum is committed; this server serves.
@@ -519,6 +519,9 @@ impl Leading {
     }
 
     /// Whether this server and the learners of whom `has` is true are a quorum.
+    ///
+    /// Until it serves, who votes counts also if it comes as an observer, as it has not heard of the membership that
+    /// makes it a voter. It learns of that before it confirms the history, and is bound then by what it promised.
     fn has_quorum(&self, core: &Core, has: impl Fn(&Learner) -> bool) -> bool {
         has_quorum(core, &self.learners, has)
     }
@@ -534,7 +537,7 @@ impl Leading {
             learner.has_agreed_up_to(self.claim) || mutant::active(28) && learner.has_agreed()
         };
         let is_without = |sid: Sid| {
-            let is_it = |it: &&Learner| it.sid == Some(sid) && it.may_vote();
+            let is_it = |it: &&Learner| it.sid == Some(sid);
             sid == core.options.sid || self.learners.values().filter(is_it).any(has_nothing_more)
         };
         self.has_quorum(core, has_nothing_more)
@@ -625,8 +628,7 @@ fn has_quorum(
         return count > core.quorums.voters().count() / 2;
     }
     let has_sid = |sid: Sid| {
-        sid == core.options.sid
-            || learners.values().any(|it| it.sid == Some(sid) && it.may_vote() && has(it))
+        sid == core.options.sid || learners.values().any(|it| it.sid == Some(sid) && has(it))
     };
     core.quorums.is_quorum(has_sid) || may_decide_alone(core, learners)
 }

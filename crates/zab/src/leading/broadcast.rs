@@ -153,7 +153,8 @@ impl Broadcast {
         self.looked = now.instant;
         let limit = core.options.tick * core.options.sync_limit;
         let is_heard = |it: &Learner| it.is_following() && now.instant.since(it.heard) <= limit;
-        let is_there = |it: &Learner| is_heard(it) || it.is_on_its_way(core, now.instant);
+        let is_there =
+            |it: &Learner| it.may_vote() && (is_heard(it) || it.is_on_its_way(core, now.instant));
         let has_quorum = has_quorum(core, learners, is_there)
             || may_be_let_alone(core, now, learners)
             || mutant::active(33);

@@ -214,9 +214,9 @@ impl Learner {
         self.pings.awaited = self.pings.sent + 1;
     }
 
-    /// Whether it has answered a ping that was sent since confirmation was asked for.
+    /// Whether it is a follower that has answered a ping that was sent since confirmation was asked for.
     pub(crate) fn has_confirmed(&self) -> bool {
-        self.is_following() && self.pings.answered >= self.pings.awaited
+        self.may_vote() && self.is_following() && self.pings.answered >= self.pings.awaited
     }
 
     /// Why it has to go, if it has.

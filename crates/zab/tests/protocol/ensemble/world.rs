@@ -381,7 +381,10 @@ impl World {
     pub(crate) fn roles(&self) -> String {
         let role = |(sid, server): (&Sid, &Server)| match &server.process {
             None => format!("{}: down", sid.0),
-            Some(it) => format!("{}: {:?} {} {}", sid.0, it.role, it.delivered, it.log.len()),
+            Some(it) => {
+                let votes = describe_memberships(it.peer.memberships());
+                format!("{}: {:?} {} {} {votes}", sid.0, it.role, it.delivered, it.log.len())
+            }
         };
         self.servers.iter().map(role).collect::<Vec<_>>().join(", ")
     }
@@ -473,4 +476,14 @@ fn payload(zxid: Zxid, number: u64) -> Vec<u8> {
     payload.extend_from_slice(&zxid.raw().to_be_bytes());
     payload.extend_from_slice(&number.to_be_bytes());
     payload
+}
+
+/// Who votes, now and in the membership that is pending.
+fn describe_memberships(memberships: &Memberships) -> String {
+    let describe = |membership: &Membership| {
+        let voters = membership.voters().map(|member| member.sid.0.to_string());
+        format!("{{{}}} of {}", voters.collect::<Vec<_>>().join(" "), membership.version())
+    };
+    let pending = memberships.pending().map(|pending| format!(" then {}", describe(pending)));
+    describe(&memberships.committed) + &pending.unwrap_or_default()
 }
