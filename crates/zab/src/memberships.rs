@@ -101,10 +101,19 @@ impl Core {
 
     /// Takes what is pending from the history that was recovered: `change` is the newest membership in it,
     /// if that is known. One without a transaction is taken from what was stored, and so is one of which
-    /// the history does not tell. Who writes a membership by hand decides what is in force, whatever was before,
-    /// until it turns out that others have gone on with a later one.
+    /// the history does not tell. But what was stored may be of a history that a leader's snapshot has replaced.
+    /// Who writes a membership by hand decides what is in force, whatever was before, until it turns out that
+    /// others have gone on with a later one.
     pub(crate) fn recall(&mut self, change: Option<Arc<Membership>>, effects: &mut Vec<Effect>) {
         let committed = self.memberships().committed.version();
+        let pending = self.memberships().pending().map(|pending| pending.version());
+        let brought = change.as_ref().map(|change| change.version());
+        let is_replaced = |pending: ConfigVersion| {
+            has_transaction(pending.zxid()) && brought.is_some_and(|brought| brought < pending)
+        };
+        if pending.is_some_and(is_replaced) {
+            self.see_only(None, effects);
+        }
         let change = change.filter(|change| change.version() > committed);
         if mutant::active(133) {
             self.see_only(None, effects);

@@ -109,7 +109,7 @@ fn ensembles_keep_their_promises_under_faults() {
 #[test]
 fn ensembles_keep_their_promises_while_their_memberships_change() {
     let mut counts = BTreeMap::new();
-    for seed in 0..seeds() {
+    for seed in from()..from() + seeds() {
         for (voters, observers) in SHAPES {
             for (what, count) in run_with_changes(seed, voters, observers).record.counts {
                 *counts.entry(what).or_insert(0) += count;
@@ -121,9 +121,9 @@ fn ensembles_keep_their_promises_while_their_memberships_change() {
     assert_eq!(missing.collect::<Vec<_>>(), [&""; 0], "a campaign in which that happened");
 }
 
-/// Seeds of runs that came to nothing while the membership changed, and why.
+/// Seeds of runs that went wrong while the membership changed, and why; most came to nothing.
 #[test]
-fn ensembles_that_once_did_not_find_together_do() {
+fn runs_that_once_went_wrong_go_well() {
     for (seed, voters, observers, _why) in [
         (40, 5, 1, "who votes soon and proposes nobody was alone in its later round"),
         (
@@ -146,6 +146,24 @@ fn ensembles_that_once_did_not_find_together_do() {
             1,
             "whoever was elected gave up when one of the voters that it had heard looked again, though others had come",
         ),
+        (
+            901,
+            3,
+            1,
+            "observers whose votes were needed did not know that they are to vote, and their promises did not count",
+        ),
+        (
+            3261,
+            3,
+            0,
+            "an observer whose promise was needed never came to the leader, as followers were there that took nobody",
+        ),
+        (
+            9919,
+            3,
+            0,
+            "who stopped just after a snapshot put a change in force that it had been told of, and the snapshot had not",
+        ),
     ] {
         run_with_changes(seed, voters, observers);
     }
@@ -161,6 +179,11 @@ fn the_same_seed_gives_the_same_run() {
 
 fn seeds() -> u64 {
     std::env::var("SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(SEEDS)
+}
+
+/// The first seed of a campaign: `FROM`, or 0.
+fn from() -> u64 {
+    std::env::var("FROM").ok().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
 /// Strife, then peace: everybody agrees in time, and goes on to commit. Of a run that fails the

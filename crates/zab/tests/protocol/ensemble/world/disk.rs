@@ -38,6 +38,8 @@ pub(crate) enum Job {
 #[derive(Clone, Debug)]
 pub(crate) struct Durable {
     pub(crate) memberships: Memberships,
+    /// The membership that was written by hand.
+    written: Arc<Membership>,
     pub(crate) log: Vec<Entry>,
     /// The zxid of a snapshot may be later than that of the last transaction in it.
     pub(crate) snapshot: Zxid,
@@ -92,9 +94,11 @@ impl Durable {
         }
     }
 
-    /// The newest membership that a transaction brings.
+    /// The newest membership that a transaction brings. Trees of snapshots tell too if there is none.
     fn change(&self) -> Option<Arc<Membership>> {
-        self.log.iter().rev().find_map(|entry| change_in(&entry.payload)).map(Arc::new)
+        let brought = self.log.iter().rev().find_map(|entry| change_in(&entry.payload));
+        let is_in_snapshot = self.purged_up_to > Zxid::ZERO;
+        brought.map(Arc::new).or_else(|| is_in_snapshot.then(|| Arc::clone(&self.written)))
     }
 
     pub(crate) fn has(&self, zxid: Zxid) -> bool {
@@ -179,6 +183,7 @@ impl Disk {
     /// One that has nothing but who there is.
     pub(crate) fn new(memberships: Memberships) -> Self {
         let durable = Durable {
+            written: Arc::clone(&memberships.committed),
             memberships,
             log: Vec::new(),
             snapshot: Zxid::ZERO,
