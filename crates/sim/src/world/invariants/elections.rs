@@ -89,12 +89,16 @@ impl Heard {
         }
     }
 
-    /// Takes down whom a leader has named as the next one, if it has.
+    /// Takes down whom a leader has named as the next one, if it has: itself when a quorum follows it, for who takes
+    /// another part in the membership that comes in force by that.
     pub(in crate::world) fn note_designation(&mut self, said: &ToLearner<'_>) {
-        if let ToLearner::CommitAndActivate { designated_leader, .. }
-        | ToLearner::InformAndActivate { designated_leader, .. } = said
-        {
-            self.designate(*designated_leader);
+        match said {
+            ToLearner::CommitAndActivate { designated_leader, .. }
+            | ToLearner::InformAndActivate { designated_leader, .. } => {
+                self.designate(*designated_leader);
+            }
+            ToLearner::UpToDate => self.designated.extend(self.chosen),
+            _ => {}
         }
     }
 
