@@ -29,6 +29,10 @@ pub(crate) struct Effort {
     kills: u32,
     /// Of ensembles of real processes.
     torture: Duration,
+    /// Of ensembles whose disks and clocks fail as well.
+    faults: Duration,
+    /// How often such an ensemble loses power, all of it.
+    losses_of_power: u32,
 }
 
 impl Effort {
@@ -38,7 +42,9 @@ impl Effort {
         mutant: Duration::from_secs(120),
         fuzz: Duration::from_secs(8),
         kills: 20,
-        torture: Duration::from_secs(90),
+        torture: Duration::from_secs(75),
+        faults: Duration::from_secs(60),
+        losses_of_power: 20,
     };
 
     /// What fits into a night.
@@ -48,6 +54,8 @@ impl Effort {
         fuzz: Duration::from_secs(600),
         kills: 500,
         torture: Duration::from_secs(1_800),
+        faults: Duration::from_secs(1_800),
+        losses_of_power: 500,
     };
 }
 
@@ -83,17 +91,41 @@ pub(crate) fn make(root: &Path, effort: Effort) -> io::Result<Report> {
     let options = ["mutants", "--jobs", "2", "--seconds", &seconds];
     let mutants = run(root, &[&mutants::COMMAND[..], &options].concat())?;
     let scope = run(root, &SCOPE)?;
-    let kills = effort.kills.to_string();
-    let seconds = effort.torture.as_secs().to_string();
-    run(root, &["cargo", "build", "--quiet", "--release", "-p", "reefkeeper", "-p", "torture"])?;
-    let torture = vec![
-        run(root, &["target/release/torture", "kill", "--rounds", &kills])?,
-        run(root, &["target/release/torture", "ensemble", "--seconds", &seconds])?,
-    ];
+    let torture = torture(root, effort)?;
     let fuzz = fuzz_all(root, effort.fuzz)?;
     let commit = run(root, &["git", "describe", "--always", "--dirty"])?.text.trim().to_owned();
     let took = start.elapsed();
     Ok(Report { commit, took, campaigns, mutants, scope, torture, fuzz })
+}
+
+/// Real processes: killed, cut off from each other, on disks that fail or are full, and without power.
+fn torture(root: &Path, effort: Effort) -> io::Result<Vec<Run>> {
+    const FAULTS: &str = "target/faults";
+    const TORTURE: &str = "target/release/torture";
+    let kills = effort.kills.to_string();
+    let seconds = effort.torture.as_secs().to_string();
+    let seconds_of_faults = effort.faults.as_secs().to_string();
+    let losses = effort.losses_of_power.to_string();
+    let (directory, server) =
+        (format!("CARGO_TARGET_DIR={FAULTS}"), format!("{FAULTS}/debug/reefkeeper"));
+    run(root, &["cargo", "build", "--quiet", "--release", "-p", "reefkeeper", "-p", "torture"])?;
+    let build = ["cargo", "build", "--quiet", "-p", "reefkeeper", "--features", "faults"];
+    run(root, &[&["env", &directory][..], &build].concat())?;
+    let faulty = [TORTURE, "ensemble", "--planned-faults", "--binary", &server, "--seconds"];
+    let namespace = ["unshare", "--map-root-user", "--mount"];
+    let mut torture = vec![
+        run(root, &[TORTURE, "kill", "--rounds", &kills])?,
+        run(root, &[TORTURE, "ensemble", "--seconds", &seconds])?,
+        run(root, &[&faulty[..], &[&seconds_of_faults]].concat())?,
+        run(root, &[TORTURE, "power", "--cycles", &losses])?,
+        run(root, &[TORTURE, "full", "--rounds", &kills])?,
+    ];
+    // Not everybody may mount something.
+    if run(root, &[&namespace[..], &["true"]].concat()).is_ok_and(|it| it.is_ok) {
+        let full = [TORTURE, "full", "--tmpfs", "--rounds", &kills];
+        torture.push(run(root, &[&namespace[..], &full].concat())?);
+    }
+    Ok(torture)
 }
 
 /// The exhaustive search of some small synchronizations.

@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 const USAGE: &str = "\
 usage: sim run --seed S [--servers N] [--trace] [--log FILTER] [--history FILE] [--save TAPE]
-       sim campaign [--schedules N] [--seconds T] [--from SEED] [--servers N] [--jobs N]
+       sim campaign [--schedules N] [--seconds T] [--at-least N] [--from SEED] [--servers N] [--jobs N]
        sim replay TAPE [--trace] [--history FILE]
        sim shrink TAPE [--runs N] [--save TAPE]
        sim mutants [--only N,...] [--schedules N] [--seconds T] [--from SEED] [--jobs N]
@@ -100,6 +100,7 @@ fn campaign(mut arguments: Arguments) -> Result<ExitCode, Stop> {
         time: Duration::from_secs(arguments.number("--seconds")?.unwrap_or(usual_seconds)),
         threads: threads(&mut arguments)?,
     };
+    let at_least = arguments.number("--at-least")?.unwrap_or_default();
     arguments.finish()?;
     let voters = budget.voters;
     tell_of_panics(move |seed, what| {
@@ -116,6 +117,10 @@ fn campaign(mut arguments: Arguments) -> Result<ExitCode, Stop> {
     ))?;
     if let Some((seed, report)) = &outcome.failure {
         return verdict(report, &run_command(*seed, budget.voters));
+    }
+    if outcome.runs < at_least {
+        say(format_args!("too few schedules: {} of {at_least}", outcome.runs))?;
+        return Ok(ExitCode::FAILURE);
     }
     let missing = outcome.counters.missing();
     for Missing { what, seen, required } in &missing {

@@ -33,6 +33,7 @@ mod process;
 mod random;
 mod recipes;
 mod rounds;
+mod tmpfs;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,6 +85,10 @@ struct Options {
     /// new logs have room.
     #[arg(long, default_value_t = 2000)]
     snap_count: u64,
+    /// The data is on a small file system in memory, not on a disk whose files may not grow: for `full`, below
+    /// `unshare --map-root-user --mount`.
+    #[arg(long)]
+    tmpfs: bool,
     /// Decides what is written and when the server is killed, as far as it can be decided.
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::process::Host;
 use crate::random::Random;
+use crate::tmpfs::Tmpfs;
 
 /// Rounds between two lines of progress.
 const PROGRESS_ROUNDS: u32 = 10;
@@ -70,6 +71,7 @@ fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report,
         Ending::DiskFull => SNAP_COUNT_OF_FULL,
     };
     let host = Host::new(&Options { snap_count, ..options.clone() }, directory)?;
+    let tmpfs = options.tmpfs.then(|| Tmpfs::mount(&host.data_dir())).transpose()?;
     let mut server = host.start()?;
     let mut clients = (0..options.clients)
         .map(|number| Client::start(host.address(), number, options.seed))
@@ -77,9 +79,15 @@ fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report,
     let mut restarts = Vec::new();
     for round in 1..=options.rounds {
         if ending == Ending::DiskFull {
-            server.kill()?;
-            server = host.start_limited(BLOCKS_MIN + random.below(BLOCKS_RANGE))?;
-            clients.iter_mut().try_for_each(|client| client.verify(host.address()))?;
+            let blocks = BLOCKS_MIN + random.below(BLOCKS_RANGE);
+            match &tmpfs {
+                Some(tmpfs) => tmpfs.shrink(blocks)?,
+                None => {
+                    server.kill()?;
+                    server = host.start_limited(blocks)?;
+                    clients.iter_mut().try_for_each(|client| client.verify(host.address()))?;
+                }
+            }
         }
         let load = Duration::from_millis(random.below(options.load_ms.max(1)) + 1);
         write_until_the_end(&mut clients, |may_end| match ending {
@@ -98,6 +106,7 @@ fn run_in(options: &Options, ending: Ending, directory: &Path) -> Result<Report,
                 ended
             }
         })?;
+        tmpfs.iter().try_for_each(Tmpfs::widen)?;
         server = host.start()?;
         restarts.push(server.start);
         clients.iter_mut().try_for_each(|client| client.verify(host.address()))?;
