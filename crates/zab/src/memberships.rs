@@ -196,12 +196,11 @@ impl Core {
                 Course::Leave(LeaveReason::MembershipChanged)
             }
             Some(designated) if changes_kind || designated != leader => Course::Turn(designated),
-            None if !keeps_leader(old, new, leader) => {
+            Some(_) => Course::Stay,
+            None if changes_kind || !keeps_leader(old, new, leader) => {
                 Course::Leave(LeaveReason::MembershipChanged)
             }
-            // The leader may not be able to do without it, and nobody would tell it of one that has no quorum.
-            None if changes_kind => Course::Turn(leader),
-            Some(_) | None => Course::Stay,
+            None => Course::Stay,
         }
     }
 

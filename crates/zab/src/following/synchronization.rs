@@ -29,7 +29,7 @@ use crate::effect::{Effect, LearnerPacket};
 use crate::history::beginning;
 use crate::input::Link;
 use crate::limits::RECEPTION_BYTES_MAX;
-use crate::memberships::change_in;
+use crate::memberships::{change_in, keeps_leader};
 use crate::misbehaved::PeerMisbehaved;
 use crate::peer::{Core, Course, Obstacle};
 
@@ -435,7 +435,11 @@ impl Synchronization {
         let is_committed = |zxid: Zxid| zxid <= beginning(self.epoch).max(self.committed);
         match &self.told_membership {
             Some(membership) if is_committed(membership.version().zxid()) => {
-                core.activate_on_learner(Arc::clone(membership), leader, None, effects)
+                // The leader may not be able to do without who votes from here on, and nobody would tell that one
+                // of a leader without a quorum.
+                let stays = keeps_leader(&core.memberships().committed, membership, leader);
+                let designated = stays.then_some(leader);
+                core.activate_on_learner(Arc::clone(membership), leader, designated, effects)
             }
             Some(_) | None => Course::Stay,
         }
