@@ -276,7 +276,7 @@ impl Leading {
 
     /// Whether this server has come to follow.
     pub(crate) fn has_come(&self, sid: Sid) -> bool {
-        self.learners.values().any(|learner| learner.sid == Some(sid))
+        self.learners.values().any(|learner| learner.sid == Some(sid) && learner.may_assent())
     }
 
     /// The epoch, once a quorum follows.
@@ -521,9 +521,10 @@ impl Leading {
     /// Whether this server and the learners of whom `has` is true are a quorum.
     ///
     /// Until it serves, who votes counts also if it comes as an observer, as it has not heard of the membership that
-    /// makes it a voter. It learns of that before it confirms the history, and is bound then by what it promised.
+    /// makes it a voter. Such a server is bound by its current epoch only; but no leader of an earlier epoch that knows
+    /// it as a voter counts on it afterwards: it is overtaken as soon as it hears what that one has accepted.
     fn has_quorum(&self, core: &Core, has: impl Fn(&Learner) -> bool) -> bool {
-        has_quorum(core, &self.learners, has)
+        has_quorum(core, &self.learners, |it| it.may_assent() && has(it))
     }
 
     /// Whether a quorum has promised to follow nobody of an earlier epoch, and has nothing committed that this
@@ -537,7 +538,7 @@ impl Leading {
             learner.has_agreed_up_to(self.claim) || mutant::active(28) && learner.has_agreed()
         };
         let is_without = |sid: Sid| {
-            let is_it = |it: &&Learner| it.sid == Some(sid);
+            let is_it = |it: &&Learner| it.sid == Some(sid) && it.may_assent();
             sid == core.options.sid || self.learners.values().filter(is_it).any(has_nothing_more)
         };
         self.has_quorum(core, has_nothing_more)

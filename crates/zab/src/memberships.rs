@@ -101,19 +101,10 @@ impl Core {
 
     /// Takes what is pending from the history that was recovered: `change` is the newest membership in it,
     /// if that is known. One without a transaction is taken from what was stored, and so is one of which
-    /// the history does not tell. But what was stored may be of a history that a leader's snapshot has replaced.
-    /// Who writes a membership by hand decides what is in force, whatever was before, until it turns out that
-    /// others have gone on with a later one.
+    /// the history does not tell. Who writes a membership by hand decides what is in force, whatever was before,
+    /// until it turns out that others have gone on with a later one.
     pub(crate) fn recall(&mut self, change: Option<Arc<Membership>>, effects: &mut Vec<Effect>) {
         let committed = self.memberships().committed.version();
-        let pending = self.memberships().pending().map(|pending| pending.version());
-        let brought = change.as_ref().map(|change| change.version());
-        let is_replaced = |pending: ConfigVersion| {
-            has_transaction(pending.zxid()) && brought.is_some_and(|brought| brought < pending)
-        };
-        if pending.is_some_and(is_replaced) {
-            self.see_only(None, effects);
-        }
         let change = change.filter(|change| change.version() > committed);
         if mutant::active(133) {
             self.see_only(None, effects);
@@ -127,7 +118,9 @@ impl Core {
     }
 
     /// Takes what is pending from the history that has replaced the one before: `installed` is the newest
-    /// membership in it, if that is known, and `told` the newest of which the leader has spoken since.
+    /// membership in it, if that is known, and `told` the newest of which the leader has spoken since. What was
+    /// pending before stays so until then: a snapshot need not show the newest membership. Apache's servers write the
+    /// one in force over it while they come to a leader's history.
     pub(crate) fn recall_installed(
         &mut self,
         installed: Option<Arc<Membership>>,
@@ -135,8 +128,10 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         self.passed_over = None;
+        let has_told = told.is_some();
         let pending = self.memberships().pending().cloned();
-        let kept = pending.filter(|pending| !has_transaction(pending.version().zxid()));
+        let kept =
+            pending.filter(|pending| !has_told || !has_transaction(pending.version().zxid()));
         let newest = [installed, told, kept].into_iter().flatten();
         let newest = newest.max_by_key(|membership| membership.version());
         if newest.is_some() {

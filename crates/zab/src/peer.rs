@@ -611,6 +611,8 @@ impl Peer {
         self.end_role(effects);
         effects.push(Effect::Look);
         effects.push(Effect::LetLearnersWait);
+        self.core.futile = 0;
+        self.core.forget_unlogged(effects);
         self.tell_election();
         self.election.appoint(leader, self.core.candidate());
         self.enter(now, leader, effects);

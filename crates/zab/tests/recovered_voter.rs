@@ -241,34 +241,3 @@ fn change_in_the_history_is_pending_when_what_was_written_by_hand_is_over() {
     let peer = hear_of(&later, None, &change);
     assert_eq!((&*peer.memberships().committed, peer.memberships().pending()), (&later, None));
 }
-
-/// Server 1 was told of a change, and stopped when a leader's snapshot had just replaced the history that had it.
-#[test]
-fn change_of_a_history_that_was_replaced_is_not_pending() {
-    let in_force = membership(3, Zxid::new(EPOCH, Counter(0)));
-    let told = membership(4, Zxid::new(EPOCH, Counter(2)));
-    let later = membership(5, Zxid::new(EPOCH, Counter(6)));
-    for (change, expected) in [
-        (Some(&in_force), None),
-        (Some(&told), Some(&told)),
-        (Some(&later), Some(&later)),
-        // The history does not tell.
-        (None, Some(&told)),
-    ] {
-        let memberships =
-            Memberships::new(Arc::new(in_force.clone()), Some(Arc::new(told.clone())));
-        let recovered = Recovered {
-            accepted_epoch: EPOCH,
-            current_epoch: EPOCH,
-            last_logged: Zxid::new(EPOCH, Counter(7)),
-            memory: Memory::Whole,
-            is_between_states: false,
-            change: change.cloned().map(Arc::new),
-        };
-        let mut effects = Vec::new();
-        let peer = Peer::new(options(Sid(1)), memberships, recovered, now(0), &mut effects);
-        assert_eq!(peer.memberships().pending().map(|it| &**it), expected, "{change:?}");
-        let is_stored = |effect: &Effect| matches!(effect, Effect::StoreMemberships(_));
-        assert_eq!(effects.iter().any(is_stored), expected != Some(&told), "{change:?}");
-    }
-}

@@ -28,11 +28,14 @@ pub(super) struct Member {
     effects: Vec<zab::Effect>,
 }
 
-/// The newest membership that is in a tree, whether committed or not; `None` without one that can be read.
+/// The newest membership that is in a tree, whether committed or not; `None` without one that can be read, or if
+/// a client has written something there.
 pub fn membership_in(tree: &Tree) -> Option<Arc<Membership>> {
     let node = tree.find(path::CONFIG)?;
     let text = std::str::from_utf8(node.data()?).ok()?;
-    Membership::parse(text).ok().map(Arc::new)
+    let membership = Membership::parse(text).ok()?;
+    let is_brought = node.stored_stat().mzxid.raw() == membership.version().0;
+    is_brought.then(|| Arc::new(membership))
 }
 
 /// The version of the membership that is in a tree.

@@ -294,7 +294,8 @@ impl Synchronization {
         };
         self.gets_snapshot = is_snapshot;
         self.is_between_states = is_snapshot || core.is_between_states;
-        self.shared = if is_snapshot { Zxid::ZERO } else { base };
+        // What is pending may be of a history that a snapshot has replaced, if that was not the end of it.
+        self.shared = if self.is_between_states { Zxid::ZERO } else { base };
         self.committed = base;
         self.step = Step::Receives;
         Ok(())

@@ -273,6 +273,12 @@ impl Learner {
         self.kind == LearnerKind::Follower
     }
 
+    /// Whether what it agrees to before this server serves is as good as a voter's word, if it is to vote and has not
+    /// heard of that. Observers of Apache confirm a history that they have not logged.
+    pub(crate) fn may_assent(&self) -> bool {
+        self.may_vote() || self.cuts != Cuts::Log || mutant::active(173)
+    }
+
     pub(crate) fn is_introduced(&self) -> bool {
         matches!(self.stage, Stage::Introduced { .. })
     }

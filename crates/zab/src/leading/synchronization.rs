@@ -75,7 +75,8 @@ pub(crate) fn begin(
     };
     let count = learners.values().filter(|learner| learner.means() == Some(means)).count();
     let Some(learner) = learners.get_mut(&link) else { return true };
-    let may_begin = learner.kind() == LearnerKind::Follower || count < max;
+    let is_voter = learner.sid.is_some_and(|sid| core.quorums.is_voter(sid));
+    let may_begin = learner.kind() == LearnerKind::Follower || is_voter || count < max;
     if may_begin {
         learner.begin(means);
     }
