@@ -112,11 +112,7 @@ pub const ALL: &[Mutant] = &[
     of_peers(31, "a leader is followed without its own word", ELECTIONS),
     of_peers(32, "the first quorum ends an election", ELECTIONS),
     of_members(33, "a leader without a quorum goes on", &[Liveness, P12]),
-    of_peers(
-        34,
-        "a leader confirms itself",
-        "here two leaders seldom have clients that ask at the same time",
-    ),
+    of_members(34, "a leader confirms itself", &[P12, P8]),
     mutant(35, "a failed sync is taken for a good one", &[P5, P4, D3, D7]),
     mutant(36, "a failed sync is tried again and believed", &[P5, P4, D3, D7]),
     of_members(37, "damage in the middle of a log is taken for a torn end", &[D7]),
@@ -265,6 +261,11 @@ pub const ALL: &[Mutant] = &[
         172,
         "who lacks what it had agrees to an epoch with what it has",
         "whole servers hardly ever end just when a leader has cut off its own",
+    ),
+    of_peers(
+        173,
+        "observers of Apache's that are to vote are believed to have logged what they confirm",
+        "there are none here",
     ),
     of_members(
         169,

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use storage::{FaultKind, Operation};
-use types::{Op, Write};
+use types::{Op, Read, Write};
 
-use super::World;
+use super::client::{Client, Phase, Role};
 use super::death::Death;
 use super::link::{Caller, LinkId};
 use super::node::NodeId;
@@ -16,6 +16,7 @@ use super::plan::{NemesisIs, Servers};
 use super::process::{Admission, Change, LogJob};
 use super::steps::Fate;
 use super::way::Step;
+use super::{Happening, World};
 use crate::tape::Tape;
 
 /// What is chosen in a run with ambushes.
@@ -179,6 +180,41 @@ impl World {
         self.count_fault("servers separated", node);
         self.leave_alone(node);
         self.abandon(node);
+        self.let_somebody_doubt(node);
+    }
+
+    /// A client of a leader that the others have left asks it for a sync and a read when there may be another leader,
+    /// which has done more.
+    fn let_somebody_doubt(&mut self, node: NodeId) {
+        let is_there = |client: &Client| {
+            client.phase == Phase::Online
+                && client.role == Role::Worker
+                && client.server == Some(node)
+        };
+        let Some(at) = self.clients.iter().position(is_there) else { return };
+        let then = self.agenda.now().after(self.plan.until_elected() * 2);
+        self.clients[at].silent_until = then;
+        self.clients[at].doubts_at = Some(then);
+        self.agenda.at(then, Happening::Client(at));
+    }
+
+    /// Asks what only a leader can answer that still is one, if a client has reason to.
+    pub(super) fn doubt(&mut self, at: usize) -> bool {
+        let Some(then) = self.clients[at].doubts_at.filter(|_| !self.is_peaceful()) else {
+            return false;
+        };
+        if self.agenda.now() < then {
+            return false;
+        }
+        self.clients[at].doubts_at = None;
+        let server = self.clients[at].server;
+        let process = server.and_then(|node| self.nodes[node].process.as_ref());
+        if process.is_some_and(|process| process.way.is_deposed()) {
+            self.counters.count("deposed leader asked for a sync");
+        }
+        self.ask(at, Op::Sync { path: "/".into() });
+        self.ask(at, Op::Read(Read::GetData { path: "/".into(), watch: false }));
+        true
     }
 
     /// The same, while the leader sleeps: it finds out when it wakes.

@@ -43,6 +43,8 @@ pub(super) struct Client {
     pub(super) silent_until: Instant,
     /// It asks for nothing before this, but keeps its session.
     pub(super) rests_until: Instant,
+    /// When it asks its server whether that still knows everything.
+    pub(super) doubts_at: Option<Instant>,
     pub(super) watches: WatchBook,
     /// What is wrong with the handshake on the wire.
     pub(super) lie: Option<Lie>,
@@ -121,6 +123,7 @@ impl Client {
             heard: Instant::default(),
             silent_until: Instant::default(),
             rests_until: Instant::default(),
+            doubts_at: None,
             watches: WatchBook::default(),
             lie: None,
             credentials: Vec::new(),

@@ -55,6 +55,7 @@ impl World {
                 self.drop_connection(at);
             }
             Phase::Online if self.is_peaceful() => self.say_farewell(at),
+            Phase::Online if self.doubt(at) => {}
             Phase::Online if self.strays(at) => self.drop_connection(at),
             Phase::Online if self.clients[at].role == Role::Operator => self.operate(at),
             Phase::Online => self.ask_something(at),

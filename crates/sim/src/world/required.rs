@@ -31,6 +31,7 @@ pub(super) const OF_ENSEMBLES: &[(&str, u64)] = &[
     // Runs of five servers saw some 830.
     ("missed event caught up", 700),
     ("deposed leader answered a client", 200),
+    ("deposed leader asked for a sync", 50),
     ("deposed leader answered a client after waking", 200),
     ("late word of an earlier connection of a client", 500),
     ("late word of an earlier connection between servers", 500),

@@ -148,6 +148,11 @@ impl Way {
         self.step
     }
 
+    /// Whether somebody leads in a later epoch, and it has answered nobody since.
+    pub(super) const fn is_deposed(&self) -> bool {
+        self.deposed.is_some()
+    }
+
     /// More has come, or was sent, of what comes behind the last step.
     fn go_on(&mut self) {
         self.step = self.step.filter(|step| !step.is_last());
