@@ -70,6 +70,10 @@ impl Heard {
             let detail = format!("server {} was in {before:?}, and says {said:?}", me.sid().0);
             return Err(Violation::new(Promise::E3, detail));
         }
+        // Who votes only soon stands if it is needed in a round, and may give way in the next one.
+        if before < said.round && !votes_in(&memberships.committed, me.sid()) {
+            self.own = None;
+        }
         let Announcement { epoch, last_logged, leader, .. } = *said;
         let vote = Vote { epoch, last_logged, leader };
         if leader == Some(me.sid()) {
