@@ -80,7 +80,17 @@ fn trust_report(effort: trust::Effort) -> io::Result<bool> {
 #[expect(clippy::print_stdout, reason = "a command line tool reports there")]
 fn fuzz(target: &str, seconds: u32) -> io::Result<bool> {
     let wanted = (target != "all").then_some(target);
-    let failed = fuzz::run(&repository::root(), wanted, seconds)?;
-    println!("fuzz: {seconds} s each, {} targets failed {}", failed.len(), failed.join(" "));
-    Ok(failed.is_empty())
+    let outcomes = fuzz::run(&repository::root(), wanted, seconds)?;
+    for fuzz::Outcome { name, executions, has_failed } in &outcomes {
+        println!(
+            "fuzz: {name}: {executions} executions{}",
+            if *has_failed { ", failed" } else { "" }
+        );
+    }
+    let executions = fuzz::total(&outcomes);
+    let failed = outcomes.iter().filter(|outcome| outcome.has_failed).count();
+    let targets = outcomes.len();
+    println!("fuzz: {targets} targets, {seconds} s each, {executions} executions, {failed} failed");
+    // A name that no target has is a mistake, and not a success.
+    Ok(failed == 0 && targets > 0)
 }

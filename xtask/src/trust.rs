@@ -143,16 +143,19 @@ const SCOPE: [&str; 11] = [
     "--nocapture",
 ];
 
-/// Runs all fuzz targets; what it printed is how many of them there are, then those that found something.
+/// Runs all fuzz targets; what it printed is how many of them there are, their seconds and what they have
+/// tried, then those that found something.
 fn fuzz_all(root: &Path, each: Duration) -> io::Result<Run> {
     let start = Instant::now();
     let seconds = u32::try_from(each.as_secs()).unwrap_or(u32::MAX);
     eprintln!("trust-report: fuzz targets, {seconds} s each");
-    let targets = fuzz::targets(&root.join("fuzz"))?.len();
-    let failed = fuzz::run(root, None, seconds)?;
+    let outcomes = fuzz::run(root, None, seconds)?;
+    let (targets, executions) = (outcomes.len(), fuzz::total(&outcomes));
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|it| it.has_failed).map(|it| it.name.as_str()).collect();
     Ok(Run {
         command: format!("cargo xtask fuzz all {seconds}"),
-        text: format!("{targets} {seconds} {}", failed.join(" ")),
+        text: format!("{targets} {seconds} {executions} {}", failed.join(" ")),
         is_ok: failed.is_empty(),
         took: start.elapsed(),
     })

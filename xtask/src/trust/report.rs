@@ -176,10 +176,12 @@ fn show_torture(f: &mut fmt::Formatter<'_>, runs: &[Run]) -> fmt::Result {
 
 fn show_fuzz(f: &mut fmt::Formatter<'_>, run: &Run) -> fmt::Result {
     let mut words = run.text.split_whitespace();
-    let (targets, seconds) = (words.next().unwrap_or("0"), words.next().unwrap_or("0"));
+    let mut number = || words.next().unwrap_or("0");
+    let (targets, seconds, executions) = (number(), number(), number());
     let failed: Vec<&str> = words.collect();
     let found = if failed.is_empty() { "nothing".into() } else { failed.join(", ") };
-    writeln!(f, "### Fuzzing\n\n{targets} targets, {seconds} s each; found: {found}.\n")
+    writeln!(f, "### Fuzzing\n")?;
+    writeln!(f, "{targets} targets, {seconds} s each, {executions} executions; found: {found}.\n")
 }
 
 #[cfg(test)]
@@ -205,7 +207,7 @@ mod tests {
             ),
             scope: run("4 cases, 81 states, 22 crashes, 9 ends, 3 choices", true),
             torture: vec![run("rounds      3\n", true)],
-            fuzz: run("11 8 multi", true),
+            fuzz: run("11 8 4000 multi", true),
         }
     }
 
@@ -223,7 +225,7 @@ mod tests {
             "| M2 | two | **alive** | 9 | 4.00 |",
             "4 cases, 81 states, 22 states with a crash, 9 ends.",
             "| rounds | 3 |",
-            "11 targets, 8 s each; found: multi.",
+            "11 targets, 8 s each, 4000 executions; found: multi.",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
