@@ -8,5 +8,6 @@ mod wire_targets;
 pub use storage_targets::{log_file, received_snapshot, snapshot_file};
 pub use types_targets::membership;
 pub use wire_targets::{
-    client_request, connect_request, election, multi, quorum_packets, snapshot_records, txn_entry,
+    client_request, connect_request, election, multi, quorum_packets, server_reply,
+    snapshot_records, txn_entry,
 };

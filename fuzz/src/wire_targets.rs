@@ -1,9 +1,10 @@
 //! The decoders of `wire`: no input makes them panic, and what they accept they understand. A value
 //! that was decoded survives being encoded and decoded again.
 
-use types::{Txn, TxnHeader};
+use types::{ErrorCode, Txn, TxnHeader};
 use wire::connect::{ConnectRequest, ConnectResponse};
 use wire::election::{Hello, Notification};
+use wire::event::WatchEvent;
 use wire::frame;
 use wire::jute::{self, DecodeError, Reader};
 use wire::limits::{
@@ -13,7 +14,7 @@ use wire::limits::{
 use wire::opcode::OpCode;
 use wire::quorum::sasl::Step;
 use wire::quorum::{PacketError, ToLeader, ToLearner, decode_snapshot_signature};
-use wire::reply::{self, Body, Reply, ReplyHeader};
+use wire::reply::{self, Body, MultiReadEncoder, MultiReadResult, Reply, ReplyHeader};
 use wire::request::Request;
 use wire::stored::snapshot;
 use wire::stored::{FileHeader, LogBatch, NextEntry, decode_txn, encode_txn, next_entry};
@@ -26,6 +27,17 @@ pub fn client_request(input: &[u8]) {
         rest = &rest[consumed..];
     }
     check_request(input);
+}
+
+/// A frame's body as a server's answer to every operation and as an event, and the same bytes as the
+/// start of a stream of frames.
+pub fn server_reply(input: &[u8]) {
+    let mut rest = input;
+    while let Ok(Some((body, consumed))) = frame::split(rest, FRAME_BYTES_MAX) {
+        check_answer(body);
+        rest = &rest[consumed..];
+    }
+    check_answer(input);
 }
 
 /// A frame's body as either side of the handshake.
@@ -206,6 +218,112 @@ fn check_request(body: &[u8]) {
     let mut out = Vec::new();
     request.encode(&mut out);
     assert_eq!(Request::decode(&out[4..]).as_ref(), Ok(&request));
+}
+
+fn check_answer(body: &[u8]) {
+    if let Ok(event) = WatchEvent::decode(body) {
+        let mut out = Vec::new();
+        event.encode(&mut out);
+        assert_eq!(WatchEvent::decode(&out[4..]).as_ref(), Ok(&event));
+    }
+    let Ok((header, record)) = ReplyHeader::decode(body) else { return };
+    if let Some(code) = ErrorCode::from_raw(header.code) {
+        let mut out = Vec::new();
+        Reply { xid: header.xid, zxid: header.zxid, result: Err(code) }.encode(&mut out);
+        assert_eq!(ReplyHeader::decode(&out[4..]), Ok((header, &[][..])));
+    }
+    check_znode_record(record);
+    check_names_record(record);
+    if let Ok(count) = reply::decode_count(record) {
+        again(Body::Count(count), |it| assert_eq!(reply::decode_count(it), Ok(count)));
+    }
+    if let Ok(token) = reply::decode_token(record) {
+        let body = Body::Token(token.as_deref());
+        again(body, |it| assert_eq!(reply::decode_token(it).as_ref(), Ok(&token)));
+    }
+    if let Ok(infos) = reply::decode_who_am_i(record) {
+        // Each takes eight bytes at least, so that what is reserved is bounded by the input.
+        assert!(infos.capacity() <= record.len() / 8);
+        let body = Body::WhoAmI(&infos);
+        again(body, |it| assert_eq!(reply::decode_who_am_i(it).as_ref(), Ok(&infos)));
+    }
+    multi(record);
+}
+
+/// The records that tell of one znode.
+fn check_znode_record(record: &[u8]) {
+    if let Ok(path) = reply::decode_path(record) {
+        // Three bytes of a replacement character may stand for one.
+        assert!(path.len() <= 3 * record.len());
+        again(Body::Path(&path), |it| assert_eq!(reply::decode_path(it).as_ref(), Ok(&path)));
+    }
+    if let Ok(created) = reply::decode_path_and_stat(record) {
+        let body = Body::PathAndStat { path: &created.path, stat: &created.stat };
+        again(body, |it| assert_eq!(reply::decode_path_and_stat(it).as_ref(), Ok(&created)));
+    }
+    if let Ok(stat) = reply::decode_stat(record) {
+        again(Body::Stat(&stat), |it| assert_eq!(reply::decode_stat(it), Ok(stat)));
+    }
+    if let Ok(znode) = reply::decode_data(record) {
+        let body = Body::Data { data: znode.data.as_deref(), stat: &znode.stat };
+        again(body, |it| assert_eq!(reply::decode_data(it).as_ref(), Ok(&znode)));
+    }
+    if let Ok(list) = reply::decode_acl(record) {
+        // Each entry takes twelve bytes at least.
+        assert!(list.acl.len() <= record.len() / 12);
+        let body = Body::Acl { acl: &list.acl, stat: &list.stat };
+        again(body, |it| assert_eq!(reply::decode_acl(it).as_ref(), Ok(&list)));
+    }
+}
+
+/// The records with names: without a parent's numbers, with them, and several in one.
+fn check_names_record(record: &[u8]) {
+    let (xid, zxid) = (types::Xid(1), types::Zxid::ZERO);
+    let mut out = Vec::new();
+    if let Ok(names) = reply::decode_children(record) {
+        // Each takes four bytes at least.
+        assert!(names.capacity() <= record.len() / 4);
+        reply::encode_children(&mut out, xid, zxid, names.iter().map(String::as_str), None);
+        with_record(&out, |it| assert_eq!(reply::decode_children(it).as_ref(), Ok(&names)));
+    }
+    out.clear();
+    if let Ok(children) = reply::decode_children2(record) {
+        let names = children.names.iter().map(String::as_str);
+        reply::encode_children(&mut out, xid, zxid, names, Some(&children.stat));
+        with_record(&out, |it| assert_eq!(reply::decode_children2(it).as_ref(), Ok(&children)));
+    }
+    out.clear();
+    let Ok(results) = reply::decode_multi_read(record) else { return };
+    let mut encoder = MultiReadEncoder::new(&mut out, xid, zxid);
+    for result in &results {
+        match result {
+            MultiReadResult::Data(znode) => encoder.data(znode.data.as_deref(), &znode.stat),
+            MultiReadResult::Children(names) => {
+                encoder.children(names.iter().map(String::as_str));
+            }
+            MultiReadResult::Failed { code } => match ErrorCode::from_raw(*code) {
+                Some(code) => encoder.failed(code),
+                // No server of ours says so.
+                None => return,
+            },
+        }
+    }
+    encoder.finish();
+    with_record(&out, |it| assert_eq!(reply::decode_multi_read(it).as_ref(), Ok(&results)));
+}
+
+/// Encodes an answer and hands its record on.
+fn again(body: Body<'_>, check: impl FnOnce(&[u8])) {
+    let mut out = Vec::new();
+    Reply { xid: types::Xid(1), zxid: types::Zxid::ZERO, result: Ok(body) }.encode(&mut out);
+    with_record(&out, check);
+}
+
+/// Hands on the record of an answer in a frame.
+fn with_record(frame: &[u8], check: impl FnOnce(&[u8])) {
+    let (header, record) = ReplyHeader::decode(&frame[4..]).expect("just encoded");
+    assert_eq!(header.code, 0);
+    check(record);
 }
 
 fn check_payload(payload: &[u8]) {

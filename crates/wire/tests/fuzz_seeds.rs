@@ -41,6 +41,11 @@ fn client_request() {
 }
 
 #[test]
+fn server_reply() {
+    run("server_reply", wire_targets::server_reply);
+}
+
+#[test]
 fn connect_request() {
     run("connect_request", wire_targets::connect_request);
 }
