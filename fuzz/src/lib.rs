@@ -1,10 +1,12 @@
 //! What the fuzz targets do with their input. The same functions run in ordinary tests over the
 //! seeds, so that they hold wherever `cargo test` does.
 
+mod data_dir_targets;
 mod storage_targets;
 mod types_targets;
 mod wire_targets;
 
+pub use data_dir_targets::small_files;
 pub use storage_targets::{log_file, received_snapshot, snapshot_file};
 pub use types_targets::membership;
 pub use wire_targets::{

@@ -5,6 +5,10 @@
 #[path = "../../../fuzz/src/storage_targets.rs"]
 mod storage_targets;
 
+#[expect(unreachable_pub, reason = "public for the targets")]
+#[path = "../../../fuzz/src/data_dir_targets.rs"]
+mod data_dir_targets;
+
 use std::fs;
 use std::path::Path;
 
@@ -47,4 +51,9 @@ fn snapshot_file() {
 #[test]
 fn received_snapshot() {
     run("received_snapshot", storage_targets::received_snapshot);
+}
+
+#[test]
+fn small_files() {
+    run("small_files", data_dir_targets::small_files);
 }
