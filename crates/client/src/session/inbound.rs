@@ -215,9 +215,17 @@ impl Session {
                 effects.list.extend(persistent.map(gap));
                 Ok(())
             }
-            Then::Complete { id, expected, change, .. } => {
+            Then::Complete { id, expected, change, may_change } => {
                 let outcome = match header.code {
-                    0 => expected.decode(record, &self.config.chroot)?,
+                    0 => match expected.decode(record, &self.config.chroot) {
+                        Ok(outcome) => outcome,
+                        Err(unreadable) => {
+                            // The connection ends, and this request is not among those any more that it fails.
+                            let lost = Error::ConnectionLost { may_have_happened: may_change };
+                            effects.complete(id, Err(lost));
+                            return Err(unreadable.into());
+                        }
+                    },
                     code => Err(Error::refused(code)),
                 };
                 self.on_answer(id, change, outcome, effects);

@@ -313,6 +313,20 @@ fn an_answer_out_of_order_ends_the_connection() {
 }
 
 #[test]
+fn an_unreadable_answer_ends_the_connection_and_its_request_is_lost_too() {
+    for (op, may_have_happened) in [(get("/a", true), false), (create("/a"), true)] {
+        let mut script = Script::connected("");
+        script.ask(1, op);
+        script.ask(2, create("/b"));
+        script.reply(1, 1, Ok(Body::Empty));
+        assert!(matches!(script.hung_up, Some(HangUp::Misbehaved(ServerMisbehaved::Message(_)))));
+        assert_eq!(script.completed(), [(1, lost(may_have_happened)), (2, lost(true))]);
+        script.accept();
+        assert_eq!(script.sent(), [], "no watch was set");
+    }
+}
+
+#[test]
 fn an_oversized_frame_ends_the_connection() {
     let mut script = Script::connected("");
     script.receive(&0x10_0000_i32.to_be_bytes());
