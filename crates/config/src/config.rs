@@ -1,7 +1,6 @@
 //! What a server is started with, checked and typed.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use types::ExtendedTypes;
@@ -12,7 +11,7 @@ use crate::listen::Listen;
 use crate::membership::{self, Described};
 use crate::setting::*;
 use crate::value::{Compression, DigestAlgorithm};
-use crate::{ConfigError, Origin, Secret, Warning};
+use crate::{ConfigError, Origin, Secret, Sources, Warning};
 
 /// Everything that a server is told, by who uses it. Each field names its key; `docs/configuration.md`
 /// says what the keys mean.
@@ -258,14 +257,14 @@ pub struct AdminServer {
 }
 
 impl Config {
-    /// Reads every setting from the layers, and checks those that depend on each other. `read` reads
+    /// Reads every setting from the layers, and checks those that depend on each other. From the sources come
     /// the files that only members of an ensemble have.
     pub(crate) fn from_layers(
         layers: &mut Layers,
-        read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+        sources: Sources<'_>,
     ) -> Result<Self, ConfigError> {
-        let described = membership::describe(layers, read)?;
-        let listen = Listen::from_layers(layers, &described)?;
+        let described = membership::describe(layers, sources.read)?;
+        let listen = Listen::from_layers(layers, &described, sources)?;
         let sessions = Sessions::from_layers(layers)?;
         let place = match described {
             Described::Standalone(_) => None,

@@ -41,6 +41,8 @@ mod value;
 
 use std::fmt;
 use std::fs;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 pub use command_line::{Base, CommandLine};
@@ -82,6 +84,15 @@ pub struct Effective {
     pub origin: Origin,
 }
 
+/// Where a configuration is read from, beside words and variables.
+#[derive(Clone, Copy)]
+pub struct Sources<'s> {
+    /// Reads a file.
+    pub read: &'s dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// Finds the addresses of a host name, each with that port.
+    pub look_up: &'s dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+}
+
 /// Reads the configuration that a command line and an environment ask for, and the files they name.
 ///
 /// # Errors
@@ -89,6 +100,20 @@ pub struct Effective {
 pub fn load(
     command_line: &CommandLine,
     environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let read = |path: &Path| fs::read(path);
+    let look_up = |host: &str, port| (host, port).to_socket_addrs().map(Iterator::collect);
+    load_from(command_line, environment, Sources { read: &read, look_up: &look_up })
+}
+
+/// The same, from files and host names that need not be those of this machine.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(
+    command_line: &CommandLine,
+    environment: impl IntoIterator<Item = (String, String)>,
+    sources: Sources<'_>,
 ) -> Result<Loaded, ConfigError> {
     let environment: Vec<(String, String)> = environment.into_iter().collect();
     let variable = |name: &str| {
@@ -107,7 +132,11 @@ pub fn load(
         Base::Trial => file_of_scripts(variable("ZOOCFGDIR"), variable("ZOOCFG")),
         Base::Arguments { .. } => None,
     };
-    add_base(&mut layers, &command_line.base, file.as_deref())?;
+    let read = |path: &Path| {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        (sources.read)(path).map_err(unreadable)
+    };
+    add_base(&mut layers, &command_line.base, file.as_deref(), read)?;
     for (variable, text) in &environment {
         layers.add_variable(variable, text);
     }
@@ -119,7 +148,7 @@ pub fn load(
         let expected = "the directory that snapshots and the log are kept in";
         return Err(ConfigError::Missing { path, key: DATA_DIR.row.key, expected });
     }
-    let config = Config::from_layers(&mut layers, |path| fs::read(path))?;
+    let config = Config::from_layers(&mut layers, sources)?;
     layers.warn_of_settings_not_acted_on();
     let settings = ROWS.iter().map(|row| Effective::of(row, &layers));
     let effective = settings.chain(layers.membership.iter().map(Effective::of_line)).collect();
@@ -139,7 +168,12 @@ fn file_of_scripts(directory: Option<&str>, name: Option<&str>) -> Option<PathBu
     Some(Path::new(directory).join(name))
 }
 
-fn add_base(layers: &mut Layers, base: &Base, file: Option<&Path>) -> Result<(), ConfigError> {
+fn add_base(
+    layers: &mut Layers,
+    base: &Base,
+    file: Option<&Path>,
+    read: impl FnOnce(&Path) -> Result<Vec<u8>, ConfigError>,
+) -> Result<(), ConfigError> {
     if let Some(path) = file {
         return layers.add_file(path, &read(path)?);
     }
@@ -170,10 +204,6 @@ fn add_base(layers: &mut Layers, base: &Base, file: Option<&Path>) -> Result<(),
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    fs::read(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
-}
-
 /// The warnings without those that were given before; origins apart, one naming is enough.
 fn once_each(warnings: Vec<Warning>) -> Vec<Warning> {
     let mut unique = Vec::new();
@@ -183,6 +213,12 @@ fn once_each(warnings: Vec<Warning>) -> Vec<Warning> {
         }
     }
     unique
+}
+
+impl fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sources(..)")
+    }
 }
 
 impl Effective {
@@ -278,9 +314,11 @@ mod tests {
                 }
             }
             let mut layers = Layers::default();
+            let look_up = |_: &str, _| Err(io::ErrorKind::NotFound.into());
+            let sources = Sources { read: &|_| Ok(b"1".to_vec()), look_up: &look_up };
             let loaded = layers
                 .add_file(Path::new("zoo.cfg"), &content)
-                .and_then(|()| Config::from_layers(&mut layers, |_| Ok(b"1".to_vec())));
+                .and_then(|()| Config::from_layers(&mut layers, sources));
             let Err(error) = loaded else {
                 accepted += 1;
                 continue;

@@ -1,6 +1,6 @@
 //! Where clients connect.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use types::membership::HostPort;
 
@@ -10,7 +10,7 @@ use crate::membership::{ClientEndpoint, Described};
 use crate::setting::{
     CLIENT_PORT, CLIENT_PORT_ADDRESS, CLIENT_PORT_LISTEN_BACKLOG, CLIENT_TCP_KEEP_ALIVE,
 };
-use crate::{ConfigError, Origin, Warning};
+use crate::{ConfigError, Origin, Sources, Warning};
 
 /// Where clients connect.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,8 +30,9 @@ impl Listen {
     pub(crate) fn from_layers(
         layers: &mut Layers,
         described: &Described,
+        sources: Sources<'_>,
     ) -> Result<Self, ConfigError> {
-        let configured = Self::configured(layers)?;
+        let configured = Self::configured(layers, sources)?;
         let endpoint = match described {
             Described::Standalone(endpoint) => endpoint.as_ref(),
             Described::Member(place) => place.client.as_ref(),
@@ -40,9 +41,9 @@ impl Listen {
             (_, None) => configured,
             (Described::Standalone(_), Some(endpoint)) => match configured {
                 Some(configured) => Some(configured),
-                None => Some(endpoint.resolve()?),
+                None => Some(endpoint.resolve(sources)?),
             },
-            (Described::Member(_), Some(endpoint)) => Some(endpoint.agreed(configured)?),
+            (Described::Member(_), Some(endpoint)) => Some(endpoint.agreed(configured, sources)?),
         };
         if let Some(ClientEndpoint { address, origin, .. }) = endpoint {
             if configured.is_none() {
@@ -61,7 +62,10 @@ impl Listen {
     }
 
     /// What `clientPort` and `clientPortAddress` say.
-    fn configured(layers: &mut Layers) -> Result<Option<SocketAddr>, ConfigError> {
+    fn configured(
+        layers: &mut Layers,
+        sources: Sources<'_>,
+    ) -> Result<Option<SocketAddr>, ConfigError> {
         let port = layers.value(&CLIENT_PORT)?;
         let host = layers.value(&CLIENT_PORT_ADDRESS)?;
         let origin = layers.origin(&CLIENT_PORT_ADDRESS.row);
@@ -70,7 +74,7 @@ impl Listen {
             (None, None) => Ok(None),
             (Some(port), None) => Ok(Some((Ipv6Addr::UNSPECIFIED, port).into())),
             (Some(port), Some(host)) => {
-                bound(CLIENT_PORT_ADDRESS.row.key, &host, port, &origin).map(Some)
+                bound(sources, CLIENT_PORT_ADDRESS.row.key, (&host, port), &origin).map(Some)
             }
         }
     }
@@ -78,14 +82,18 @@ impl Listen {
 
 impl ClientEndpoint {
     /// Where that is.
-    fn resolve(&self) -> Result<SocketAddr, ConfigError> {
+    fn resolve(&self, sources: Sources<'_>) -> Result<SocketAddr, ConfigError> {
         let HostPort { host, port } = &self.address;
-        bound(&self.key, host.as_str(), *port, &self.origin)
+        bound(sources, &self.key, (host.as_str(), *port), &self.origin)
     }
 
     /// Where that is, unless `clientPort` says something else, and not just less.
-    fn agreed(&self, configured: Option<SocketAddr>) -> Result<SocketAddr, ConfigError> {
-        let listed = self.resolve()?;
+    fn agreed(
+        &self,
+        configured: Option<SocketAddr>,
+        sources: Sources<'_>,
+    ) -> Result<SocketAddr, ConfigError> {
+        let listed = self.resolve(sources)?;
         let is_other = |configured: &SocketAddr| {
             let is_vague = configured.ip().is_unspecified() && configured.port() == listed.port();
             *configured != listed && !is_vague
@@ -105,7 +113,12 @@ impl ClientEndpoint {
 
 /// The address of a host that a key names. As with Java, all of IPv4 means all of both families, and of the
 /// addresses of one name those of IPv4 come first: others may know only these.
-fn bound(key: &str, host: &str, port: u16, origin: &Origin) -> Result<SocketAddr, ConfigError> {
+fn bound(
+    sources: Sources<'_>,
+    key: &str,
+    (host, port): (&str, u16),
+    origin: &Origin,
+) -> Result<SocketAddr, ConfigError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         let everywhere = IpAddr::from(Ipv6Addr::UNSPECIFIED);
         let address = if address.is_unspecified() { everywhere } else { address };
@@ -117,6 +130,6 @@ fn bound(key: &str, host: &str, port: u16, origin: &Origin) -> Result<SocketAddr
         host: host.to_owned(),
         source,
     };
-    let addresses = (host, port).to_socket_addrs().map_err(|source| unknown(Some(source)))?;
-    addresses.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| unknown(None))
+    let addresses = (sources.look_up)(host, port).map_err(|source| unknown(Some(source)))?;
+    addresses.into_iter().min_by_key(SocketAddr::is_ipv6).ok_or_else(|| unknown(None))
 }
