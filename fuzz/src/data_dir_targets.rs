@@ -239,10 +239,12 @@ fn check_leftover(content: &[u8], started: &Result<Started, Error>) {
     check_history(started);
 }
 
-/// The number on the first line.
+/// The number on the first line, if that is as long as numbers are.
 fn epoch_in(content: &[u8]) -> Option<Epoch> {
-    let content = &content[..content.len().min(NUMBER_BYTES_MAX)];
     let line = content.split(|&byte| byte == b'\n').next()?;
+    if line.len() > NUMBER_BYTES_MAX {
+        return None;
+    }
     let line = std::str::from_utf8(line).ok()?.trim_end_matches('\r');
     let number = if line == "-1" { 0 } else { line.parse().ok()? };
     (number >= 0).then_some(Epoch(number))
@@ -252,7 +254,9 @@ fn check_session_ids(content: &[u8], started: &Result<Started, Error>) {
     let Ok(started) = started else { return };
     assert!(content.starts_with(b"0x") && content.contains(&b'\n'));
     assert!(started.first_session >= wanted_session());
+    let last = SessionId(started.first_session.0 + (1 << 32));
     assert_eq!(started.first_session.server_byte(), wanted_session().server_byte());
+    assert_eq!(last.server_byte(), wanted_session().server_byte());
     check_history(started);
 }
 

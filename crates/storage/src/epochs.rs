@@ -169,7 +169,8 @@ impl<D: Disk> DataDir<D> {
 
     /// The epoch in a file; `None` without one.
     fn read_epoch(&self, path: &Path) -> Result<Option<Epoch>, Error> {
-        let Some(bytes) = self.read_small(path, EPOCH_FILE_BYTES_MAX)? else { return Ok(None) };
+        // One byte more tells whether the line goes on.
+        let Some(bytes) = self.read_small(path, EPOCH_FILE_BYTES_MAX + 1)? else { return Ok(None) };
         match parse(&bytes) {
             Some(epoch) => Ok(Some(epoch)),
             None => Err(Error::NoEpoch { file: path.to_owned() }),
@@ -179,7 +180,7 @@ impl<D: Disk> DataDir<D> {
     /// The epoch that Apache's server was about to store; the first one if there is none, or if the
     /// file was not written to its end.
     fn read_leftover(&self, dir: &Path, name: &str) -> Result<Epoch, Error> {
-        let bytes = self.read_small(&leftover(dir, name), EPOCH_FILE_BYTES_MAX)?;
+        let bytes = self.read_small(&leftover(dir, name), EPOCH_FILE_BYTES_MAX + 1)?;
         Ok(bytes.and_then(|bytes| parse(&bytes)).unwrap_or_default())
     }
 
@@ -212,7 +213,11 @@ fn contradiction(dir: &Path, accepted: Epoch, current: Epoch) -> Error {
 
 /// The number on the first line, the only one that Apache's server reads.
 fn parse(bytes: &[u8]) -> Option<Epoch> {
-    match std::str::from_utf8(bytes).ok()?.lines().next()? {
+    let line = bytes.split(|&byte| byte == b'\n').next()?;
+    if line.len() > EPOCH_FILE_BYTES_MAX {
+        return None;
+    }
+    match std::str::from_utf8(line).ok()?.trim_end_matches('\r') {
         APACHES_NO_EPOCH => Some(Epoch::default()),
         line => line.parse().ok().filter(|&number| number >= 0).map(Epoch),
     }
@@ -234,5 +239,8 @@ mod tests {
         for text in ["", "\n17", " 17", "0x17", "2147483648", "-2", "17\0\0", "seventeen"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
+        // What is read of a longer file must not be taken for all of its number.
+        let [long, longer] = [62, 63].map(|zeros| "0".repeat(zeros) + "17");
+        assert_eq!((parse(&long), parse(&longer)), (Some(17), None));
     }
 }

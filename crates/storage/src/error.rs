@@ -175,7 +175,7 @@ pub enum Error {
     },
     /// The file that says which session ids are free does not say it.
     #[error(
-        "{file} should hold a number in hexadecimal. Remove it, if the clock of this machine has \
+        "{file} should hold the number of a session in hexadecimal. Remove it, if the clock of this machine has \
          never gone back: then new sessions are numbered by the clock"
     )]
     SessionIds {

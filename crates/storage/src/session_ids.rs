@@ -47,11 +47,16 @@ impl<D: Disk> DataDir<D> {
         let Some(bytes) = self.read_small(path, SESSION_IDS_FILE_BYTES_MAX)? else {
             return Ok(None);
         };
-        match parse(&bytes) {
+        match parse(&bytes).filter(|&free| has_room_behind(free)) {
             Some(id) => Ok(Some(id)),
             None => Err(Error::SessionIds { file: path.to_owned() }),
         }
     }
+}
+
+/// Whether all ids that a run may hand out from this one on are of one server.
+fn has_room_behind(first: SessionId) -> bool {
+    SessionId(first.0.wrapping_add(SESSION_IDS_PER_RUN)).server_byte() == first.server_byte()
 }
 
 fn parse(bytes: &[u8]) -> Option<SessionId> {

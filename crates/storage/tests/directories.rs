@@ -228,7 +228,9 @@ fn member_that_has_lost_its_disk_leaves_out_the_ids_of_its_last_starts() {
 
 #[test]
 fn session_ids_that_can_not_be_read_are_named() {
-    for text in ["", "7\n", "0x1", "0x12345678901234567\n", "0x1\n0x2\n"] {
+    // Behind the last one are ids of another server.
+    let of_two = "0x1ffffffffffff00\n";
+    for text in ["", "7\n", "0x1", "0x12345678901234567\n", "0x1\n0x2\n", of_two] {
         let disk = SimulatedDisk::new();
         let data_dir = open(&disk, DIR).unwrap();
         disk.plant(&file("session-ids"), text.as_bytes());
