@@ -263,6 +263,11 @@ pub const ALL: &[Mutant] = &[
         "whole servers hardly ever end just when a leader has cut off its own",
     ),
     of_peers(
+        174,
+        "who votes soon and stands in vain goes on with that",
+        "whole servers hardly ever lose a change where those do that decide about it",
+    ),
+    of_peers(
         173,
         "observers of Apache's that are to vote are believed to have logged what they confirm",
         "there are none here",

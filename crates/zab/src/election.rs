@@ -556,7 +556,8 @@ impl Election {
             looking.interval = self.options.notify_max.min(looking.interval * 2);
             looking.repeat_at = now.instant.after(looking.interval);
             let mesh = &self.mesh;
-            looking.round.take_part_if_needed(&self.quorums, |sid| mesh.is_down(sid));
+            looking.round.reconsider(&self.quorums, |sid| mesh.is_down(sid));
+            self.clock = looking.round.number();
             self.tell_all(effects);
         }
     }

@@ -126,15 +126,16 @@ impl Mesh {
         self.voters = voters.filter(|&sid| sid != self.me).collect();
     }
 
-    /// An election begins: all voters have to be reached, and nobody is known to be down.
+    /// An election begins: all voters have to be reached, and nobody is known to be down. Those that have said
+    /// nothing while this server had a leader had no reason to; in an election that begins anew they had.
     pub(crate) fn look(&mut self, now: Instant) {
-        self.is_looking = true;
+        let had_leader = !std::mem::replace(&mut self.is_looking, true);
         for &sid in &self.voters {
             let contact = self.contacts.entry(sid).or_insert_with(|| Contact::new(now));
             contact.reach = Reach::Unknown;
             contact.next_call = now;
             contact.delay = CALL_DELAY_MIN;
-            if let Some(connection) = &mut contact.connection {
+            if let Some(connection) = contact.connection.as_mut().filter(|_| had_leader) {
                 connection.last_heard = now;
             }
         }

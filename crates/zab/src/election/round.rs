@@ -28,6 +28,10 @@
 //! membership can do without those who propose that one: then what only this server has was never committed,
 //! see [`crate::leading`]. With equal histories who votes in the membership in force is preferred.
 //!
+//! That may be in the way all the same: others propose it, and those who were not told of its membership keep a quorum
+//! from them. Who stood in vain for a while begins another round in which it does not; who did not stand, as the
+//! others are enough, does if nothing comes of that. So they take turns until somebody is elected.
+//!
 //! A server of which a leader has taken away a part of its history, and that was interrupted before it had that again, votes
 //! for whoever has as much as it had. It does not stand, and does not lead for what others heard of it before; who is to vote
 //! soon stands if it has that, and with this vote is enough.
@@ -70,7 +74,14 @@ pub(crate) struct Round {
     behind: BTreeSet<Sid>,
     /// Who proposes nobody, in whatever round, though it would if somebody stood with this server's history.
     undecided: BTreeSet<Sid>,
+    /// How often there was time for others to be heard since this server stood, or ceased to.
+    waited: u32,
+    /// Whether it has stood in vain, and lets others try.
+    rests: bool,
 }
+
+/// After so many times at which others could be heard a server that votes only soon tries the contrary of what it did.
+const PATIENCE: u32 = 4;
 
 /// What this server may do in a round. It need not be a candidate, though it may lead: it may vote as soon as a
 /// membership is in force that is pending.
@@ -127,6 +138,8 @@ impl Round {
             passed_over: BTreeSet::new(),
             behind: BTreeSet::new(),
             undecided: BTreeSet::new(),
+            waited: 0,
+            rests: false,
         };
         round.count_own();
         round
@@ -139,6 +152,11 @@ impl Round {
             false => ballot,
         };
         self.note_undecided(from, &ballot, quorums);
+        if self.hears_withdrawal(from, &ballot) {
+            self.go_over_to(ballot.round);
+            self.count_own();
+            return Heard::TellAll;
+        }
         if ballot.state == ServerState::Looking && ballot.round < self.number {
             return match self.proposal.leader.is_none() && names_candidate(&ballot, quorums) {
                 true => self.borrow(from, ballot.vote, quorums),
@@ -157,21 +175,55 @@ impl Round {
         }
     }
 
-    /// Lets this server stand after all, or give way, if all who stand have an earlier history, and are enough
-    /// with it and not without it. To be called when there was time for others to be heard. Who stood when the
-    /// others can do without might be in their way: some propose it, and those who were not told of its
-    /// membership pass over that.
-    pub(crate) fn take_part_if_needed(&mut self, quorums: &Quorums, is_down: impl Fn(Sid) -> bool) {
+    /// Lets this server stand after all, give way or let others try, if it votes only soon. To be called when there
+    /// was time for others to be heard.
+    pub(crate) fn reconsider(&mut self, quorums: &Quorums, is_down: impl Fn(Sid) -> bool) {
+        self.waited += 1;
+        let stands = self.own.leader.is_none() && self.proposal.leader == Some(self.me);
+        if stands && self.waited > PATIENCE && !mutant::active(174) {
+            self.go_over_to(self.number.next());
+            self.count_own();
+            (self.waited, self.rests) = (0, true);
+        } else if !stands {
+            self.take_part_if_needed(quorums, is_down);
+        }
+    }
+
+    /// Lets this server stand, or give way, if all who stand have an earlier history, and are enough with it and not
+    /// without it, or nothing came of that. Who stood when the others can do without might be in their way: some
+    /// propose it, and those who were not told of its membership pass over that.
+    fn take_part_if_needed(&mut self, quorums: &Quorums, is_down: impl Fn(Sid) -> bool) {
         let votes = |sid: Sid| self.behind.contains(&sid) && !is_down(sid);
         let may_vote = |sid: Sid| self.undecided.contains(&sid) && !is_down(sid);
-        let is_needed = !quorums.is_quorum(votes)
+        let is_impatient = self.waited > PATIENCE;
+        let is_needed = (!quorums.is_quorum(votes) || is_impatient)
             && quorums.is_quorum(|sid| sid == self.me || votes(sid) || may_vote(sid));
         let has_history = matches!(self.own.last_logged, LastLogged::Zxid(_));
-        if is_needed && self.lacks_candidate() && self.may_lead() && has_history {
-            let stands = Vote { leader: Some(self.me), ..self.own };
-            self.proposal = self.may_give_way_to(quorums).unwrap_or(stands);
-            self.count_own();
+        if !(is_needed && self.lacks_candidate() && self.may_lead() && has_history) {
+            return;
         }
+        if let Some(better) = self.may_give_way_to(quorums) {
+            self.proposal = better;
+        } else if !self.rests || is_impatient {
+            self.proposal = Vote { leader: Some(self.me), ..self.own };
+            (self.waited, self.rests) = (0, false);
+        }
+        self.count_own();
+    }
+
+    /// Whether the one that this server proposes has begun a later round in which it does not stand.
+    fn hears_withdrawal(&self, from: Sid, ballot: &Ballot) -> bool {
+        ballot.state == ServerState::Looking
+            && ballot.vote.leader.is_none()
+            && ballot.round > self.number
+            && self.proposal.leader == Some(from)
+    }
+
+    /// Votes of earlier rounds do not count any more.
+    fn go_over_to(&mut self, round: ElectionRound) {
+        self.number = round;
+        self.received.clear();
+        self.proposal = self.own;
     }
 
     fn note_undecided(&mut self, from: Sid, ballot: &Ballot, quorums: &Quorums) {
@@ -282,9 +334,7 @@ impl Round {
         let missed = self.passed_over.remove(&from);
         let before = self.proposal();
         if ballot.round > self.number {
-            self.number = ballot.round;
-            self.received.clear();
-            self.proposal = self.own;
+            self.go_over_to(ballot.round);
         }
         if beats(ballot.vote, self.proposal, quorums) && !self.is_for_who_may_not_lead(ballot.vote)
         {
@@ -466,19 +516,19 @@ mod tests {
             let hear = |round: &mut Round, sid: i64| {
                 round.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(3))), number), &quorums)
             };
-            round.take_part_if_needed(&quorums, nobody_is_down);
+            round.reconsider(&quorums, nobody_is_down);
             assert_eq!(proposed(&round), None, "it knows of nobody else");
             hear(&mut round, 3);
-            round.take_part_if_needed(&quorums, nobody_is_down);
+            round.reconsider(&quorums, nobody_is_down);
             assert_eq!(proposed(&round), None, "with its vote they are not enough either");
             hear(&mut round, 2);
-            round.take_part_if_needed(&quorums, |sid| sid == Sid(2));
+            round.reconsider(&quorums, |sid| sid == Sid(2));
             assert_eq!(proposed(&round), None, "as before");
             let mut with_more = round.clone();
             hear(&mut with_more, 5);
-            with_more.take_part_if_needed(&quorums, nobody_is_down);
+            with_more.reconsider(&quorums, nobody_is_down);
             assert_eq!(proposed(&with_more), None, "they are enough by themselves");
-            round.take_part_if_needed(&quorums, nobody_is_down);
+            round.reconsider(&quorums, nobody_is_down);
             assert_eq!(proposed(&round), Some(4));
             let heard = round.hear(Sid(2), Ballot::looking(at(5, Some(Sid(2))), late), &quorums);
             assert_eq!((heard, proposed(&round)), (Heard::TellAll, Some(2)), "in force already");
@@ -506,7 +556,7 @@ mod tests {
             let mut round = Round::new(Sid(4), Part::MayLead, late, at(5, None));
             round.hear(Sid(1), Ballot::looking(at(4, Some(Sid(1))), number), &quorums);
             round.hear(Sid(2), Ballot::looking(at(had, None), number), &quorums);
-            round.take_part_if_needed(&quorums, nobody_is_down);
+            round.reconsider(&quorums, nobody_is_down);
             assert_eq!(round.proposal().vote.leader, expected, "{had} in {number:?}");
         }
     }
@@ -527,8 +577,40 @@ mod tests {
             round.hear(Sid(sid), Ballot::looking(at(6, Some(Sid(2))), number), &quorums);
         }
         round.hear(Sid(5), Ballot::looking(at(7, None), number), &quorums);
-        round.take_part_if_needed(&quorums, |_| false);
+        round.reconsider(&quorums, |_| false);
         assert_eq!(round.proposal().vote.leader, Some(Sid(4)));
+    }
+
+    /// Server 4 has more than 3, and 1 does not know that 4 votes soon. 1, 2 and 3 are in force, 2 is down.
+    #[test]
+    fn who_stands_in_vain_lets_others_try_and_tries_again() {
+        let quorums =
+            Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
+        let at = |counter, leader| Vote {
+            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
+            leader,
+            ..vote(1)
+        };
+        let begun = ElectionRound(1);
+        let mut soon = Round::new(Sid(4), Part::MayLead, begun, at(5, None));
+        for sid in [1, 3] {
+            soon.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(3))), begun), &quorums);
+        }
+        let mut others = Round::new(Sid(3), Part::MayLead, begun, at(4, Some(Sid(3))));
+        let mut stood = Vec::new();
+        for _ in 0..=3 * (PATIENCE + 1) {
+            soon.reconsider(&quorums, |sid| sid == Sid(2));
+            stood.push(soon.proposes_itself());
+            others.hear(Sid(4), soon.proposal(), &quorums);
+            let expected = if soon.proposes_itself() { 4 } else { 3 };
+            assert_eq!(others.proposal().vote.leader, Some(Sid(expected)));
+            assert_eq!(others.number(), soon.number());
+        }
+        let for_a_while = |stands: bool| vec![stands; PATIENCE as usize + 1];
+        let expected =
+            [for_a_while(true), for_a_while(false), for_a_while(true), vec![false]].concat();
+        assert_eq!(stood, expected);
+        assert_eq!(soon.number(), begun.next().next());
     }
 
     /// Server 2 has more than 1 and 3, which are in force and propose 1.
@@ -547,7 +629,7 @@ mod tests {
             for sid in [1, 3, 5] {
                 round.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(1))), number), &quorums);
             }
-            round.take_part_if_needed(&quorums, |_| false);
+            round.reconsider(&quorums, |_| false);
             assert_eq!(round.proposal().vote.leader, Some(Sid(expected)), "{pending:?}");
         }
     }

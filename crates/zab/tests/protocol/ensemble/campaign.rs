@@ -159,6 +159,18 @@ fn runs_that_once_went_wrong_go_well() {
             "an observer whose promise was needed never came to the leader, as followers were there that took nobody",
         ),
         (
+            6960,
+            3,
+            0,
+            "of two who vote soon the one with less stood, and the other one took the rest for enough without it",
+        ),
+        (
+            7468,
+            3,
+            0,
+            "connections that had broken in silence were given more time by each election that began anew",
+        ),
+        (
             9919,
             3,
             0,
