@@ -76,8 +76,10 @@ pub(crate) struct Round {
     undecided: BTreeSet<Sid>,
     /// How often there was time for others to be heard since this server stood, or ceased to.
     waited: u32,
-    /// Whether it has stood in vain, and lets others try.
+    /// Whether it, or whom it proposed, has stood in vain: it lets others try.
     rests: bool,
+    /// Whom it proposed, and who has begun a round in which it does not stand.
+    withdrawn: Option<Sid>,
 }
 
 /// After so many times at which others could be heard a server that votes only soon tries the contrary of what it did.
@@ -140,6 +142,7 @@ impl Round {
             undecided: BTreeSet::new(),
             waited: 0,
             rests: false,
+            withdrawn: None,
         };
         round.count_own();
         round
@@ -155,6 +158,7 @@ impl Round {
         if self.hears_withdrawal(from, &ballot) {
             self.go_over_to(ballot.round);
             self.count_own();
+            (self.waited, self.rests, self.withdrawn) = (0, true, Some(from));
             return Heard::TellAll;
         }
         if ballot.state == ServerState::Looking && ballot.round < self.number {
@@ -180,7 +184,8 @@ impl Round {
     pub(crate) fn reconsider(&mut self, quorums: &Quorums, is_down: impl Fn(Sid) -> bool) {
         self.waited += 1;
         let stands = self.own.leader.is_none() && self.proposal.leader == Some(self.me);
-        if stands && self.waited > PATIENCE && !mutant::active(174) {
+        let is_in_vain = stands && self.waited > PATIENCE && !self.has_quorum(quorums);
+        if is_in_vain && !mutant::active(174) {
             self.go_over_to(self.number.next());
             self.count_own();
             (self.waited, self.rests) = (0, true);
@@ -205,8 +210,8 @@ impl Round {
         if let Some(better) = self.may_give_way_to(quorums) {
             self.proposal = better;
         } else if !self.rests || is_impatient {
-            self.proposal = Vote { leader: Some(self.me), ..self.own };
-            (self.waited, self.rests) = (0, false);
+            self.propose(Vote { leader: Some(self.me), ..self.own });
+            self.rests = false;
         }
         self.count_own();
     }
@@ -217,6 +222,14 @@ impl Round {
             && ballot.vote.leader.is_none()
             && ballot.round > self.number
             && self.proposal.leader == Some(from)
+    }
+
+    /// Who comes to stand has its time from then on.
+    fn propose(&mut self, vote: Vote) {
+        if self.proposal.leader != vote.leader && vote.leader == Some(self.me) {
+            self.waited = 0;
+        }
+        self.proposal = vote;
     }
 
     /// Votes of earlier rounds do not count any more.
@@ -322,7 +335,11 @@ impl Round {
             self.behind.insert(from);
             return Heard::Counted;
         }
-        self.proposal = vote;
+        if self.rests && (vote.leader == Some(self.me) || vote.leader == self.withdrawn) {
+            // The sender has not heard yet that this one does not stand any longer.
+            return Heard::TellSender;
+        }
+        self.propose(vote);
         self.count_own();
         Heard::TellAll
     }
@@ -338,7 +355,7 @@ impl Round {
         }
         if beats(ballot.vote, self.proposal, quorums) && !self.is_for_who_may_not_lead(ballot.vote)
         {
-            self.proposal = ballot.vote;
+            self.propose(ballot.vote);
         }
         if self.lacks_candidate() {
             self.behind.insert(from);
@@ -611,6 +628,72 @@ mod tests {
             [for_a_while(true), for_a_while(false), for_a_while(true), vec![false]].concat();
         assert_eq!(stood, expected);
         assert_eq!(soon.number(), begun.next().next());
+    }
+
+    /// Server 4 of the pending membership has more than the others; 1, 2 and 3 are in force.
+    fn soon(quorums: &Quorums, at: impl Fn(i64, Option<Sid>) -> Vote) -> Round {
+        let begun = ElectionRound(1);
+        let mut soon = Round::new(Sid(4), Part::MayLead, begun, at(5, None));
+        for sid in [1, 3] {
+            soon.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(3))), begun), quorums);
+        }
+        for _ in 0..=PATIENCE {
+            soon.reconsider(quorums, |sid| sid == Sid(2));
+        }
+        assert!(soon.proposes_itself());
+        soon
+    }
+
+    #[test]
+    fn who_has_withdrawn_is_not_brought_back_by_late_votes_and_nobody_withdraws_with_a_quorum() {
+        let quorums =
+            Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
+        let at = |counter, leader| Vote {
+            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
+            leader,
+            ..vote(1)
+        };
+        let for_four = Ballot::looking(at(5, Some(Sid(4))), ElectionRound(1));
+        let mut withdrawn = soon(&quorums, at);
+        withdrawn.reconsider(&quorums, |sid| sid == Sid(2));
+        assert_eq!((withdrawn.number(), withdrawn.proposes_itself()), (ElectionRound(2), false));
+        assert_eq!(withdrawn.hear(Sid(3), for_four, &quorums), Heard::TellSender);
+        assert!(!withdrawn.proposes_itself());
+        let mut elected = soon(&quorums, at);
+        for sid in [2, 3] {
+            elected.hear(Sid(sid), for_four, &quorums);
+        }
+        elected.reconsider(&quorums, |_| false);
+        assert!(elected.has_quorum(&quorums) && elected.proposes_itself());
+    }
+
+    /// Server 5 proposes 4, which stands in vain: when that one gives up, somebody in force has a turn first.
+    #[test]
+    fn who_proposed_one_that_gives_up_does_not_stand_at_once() {
+        let quorums =
+            Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
+        let at = |counter, leader| Vote {
+            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
+            leader,
+            ..vote(1)
+        };
+        let (one, two) = (ElectionRound(1), ElectionRound(2));
+        let mut round = Round::new(Sid(5), Part::MayLead, one, at(5, None));
+        for sid in [1, 3] {
+            round.hear(Sid(sid), Ballot::looking(at(4, Some(Sid(3))), one), &quorums);
+        }
+        round.hear(Sid(4), Ballot::looking(at(6, Some(Sid(4))), one), &quorums);
+        for _ in 0..=PATIENCE {
+            round.reconsider(&quorums, |sid| sid == Sid(2));
+        }
+        let heard = round.hear(Sid(4), Ballot::looking(at(6, None), two), &quorums);
+        assert_eq!((heard, round.number()), (Heard::TellAll, two));
+        for _ in 0..PATIENCE {
+            round.reconsider(&quorums, |sid| sid == Sid(2));
+            assert!(!round.proposes_itself());
+        }
+        let late = Ballot::looking(at(6, Some(Sid(4))), one);
+        assert_eq!(round.hear(Sid(3), late, &quorums), Heard::TellSender);
     }
 
     /// Server 2 has more than 1 and 3, which are in force and propose 1.
