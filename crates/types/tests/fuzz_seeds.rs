@@ -1,31 +1,16 @@
-//! The fuzz targets over their seeds: whole, cut at every byte, and with every byte changed.
+//! The fuzz target over its seeds.
 
 // The functions are those of the targets, which can only be built with libFuzzer.
 #[expect(unreachable_pub, reason = "public for the targets")]
 #[path = "../../../fuzz/src/types_targets.rs"]
 mod types_targets;
 
-use std::fs;
-use std::path::Path;
+#[path = "../../../fuzz/over_seeds.rs"]
+mod over_seeds;
+
+use over_seeds::over_seeds;
 
 #[test]
 fn membership() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/membership");
-    let mut count = 0;
-    for entry in fs::read_dir(&folder).expect("a folder of seeds") {
-        let seed = fs::read(entry.expect("an entry").path()).expect("a seed");
-        for cut in 0..=seed.len() {
-            types_targets::membership(&seed[..cut]);
-        }
-        let mut changed = seed.clone();
-        for position in 0..seed.len() {
-            for value in [0, 0xff, b'\n', b':', b';', b'|', seed[position].wrapping_add(1)] {
-                changed[position] = value;
-                types_targets::membership(&changed);
-            }
-            changed[position] = seed[position];
-        }
-        count += 1;
-    }
-    assert!(count > 0, "no seeds in {}", folder.display());
+    over_seeds("membership", usize::MAX, b"\n:;|", types_targets::membership);
 }

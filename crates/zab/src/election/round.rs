@@ -468,6 +468,12 @@ mod tests {
         Vote { epoch: Some(Epoch(0)), last_logged, leader: Some(Sid(leader)) }
     }
 
+    /// A vote for a history that ends so late.
+    fn at(counter: i64, leader: Option<Sid>) -> Vote {
+        let last_logged = LastLogged::Zxid(Zxid::from_raw(counter));
+        Vote { last_logged, leader, ..vote(1) }
+    }
+
     fn majority(voters: &[i64]) -> Quorum {
         Quorum::majority(voters.iter().copied().map(Sid))
     }
@@ -520,11 +526,6 @@ mod tests {
     fn who_votes_soon_stands_only_if_all_others_have_less_and_need_its_vote() {
         let quorums =
             Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
-        let at = |counter, leader| Vote {
-            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
-            leader,
-            ..vote(1)
-        };
         let proposed = |round: &Round| round.proposal().vote.leader.map(|sid| sid.0);
         let nobody_is_down = |_: Sid| false;
         let (early, late) = (ElectionRound(2), ElectionRound(7));
@@ -565,11 +566,6 @@ mod tests {
         for (number, had, expected) in
             [(late, 5, Some(Sid(4))), (early, 5, Some(Sid(4))), (late, 6, None)]
         {
-            let at = |counter, leader| Vote {
-                last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
-                leader,
-                ..vote(1)
-            };
             let mut round = Round::new(Sid(4), Part::MayLead, late, at(5, None));
             round.hear(Sid(1), Ballot::looking(at(4, Some(Sid(1))), number), &quorums);
             round.hear(Sid(2), Ballot::looking(at(had, None), number), &quorums);
@@ -583,11 +579,6 @@ mod tests {
     fn two_who_vote_soon_do_not_wait_for_each_other() {
         let quorums =
             Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[4, 5, 6])) };
-        let at = |counter, leader| Vote {
-            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
-            leader,
-            ..vote(1)
-        };
         let number = ElectionRound(1);
         let mut round = Round::new(Sid(4), Part::MayLead, number, at(7, None));
         for sid in [1, 2] {
@@ -603,11 +594,6 @@ mod tests {
     fn who_stands_in_vain_lets_others_try_and_tries_again() {
         let quorums =
             Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
-        let at = |counter, leader| Vote {
-            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
-            leader,
-            ..vote(1)
-        };
         let begun = ElectionRound(1);
         let mut soon = Round::new(Sid(4), Part::MayLead, begun, at(5, None));
         for sid in [1, 3] {
@@ -631,7 +617,7 @@ mod tests {
     }
 
     /// Server 4 of the pending membership has more than the others; 1, 2 and 3 are in force.
-    fn soon(quorums: &Quorums, at: impl Fn(i64, Option<Sid>) -> Vote) -> Round {
+    fn soon(quorums: &Quorums) -> Round {
         let begun = ElectionRound(1);
         let mut soon = Round::new(Sid(4), Part::MayLead, begun, at(5, None));
         for sid in [1, 3] {
@@ -648,18 +634,13 @@ mod tests {
     fn who_has_withdrawn_is_not_brought_back_by_late_votes_and_nobody_withdraws_with_a_quorum() {
         let quorums =
             Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
-        let at = |counter, leader| Vote {
-            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
-            leader,
-            ..vote(1)
-        };
         let for_four = Ballot::looking(at(5, Some(Sid(4))), ElectionRound(1));
-        let mut withdrawn = soon(&quorums, at);
+        let mut withdrawn = soon(&quorums);
         withdrawn.reconsider(&quorums, |sid| sid == Sid(2));
         assert_eq!((withdrawn.number(), withdrawn.proposes_itself()), (ElectionRound(2), false));
         assert_eq!(withdrawn.hear(Sid(3), for_four, &quorums), Heard::TellSender);
         assert!(!withdrawn.proposes_itself());
-        let mut elected = soon(&quorums, at);
+        let mut elected = soon(&quorums);
         for sid in [2, 3] {
             elected.hear(Sid(sid), for_four, &quorums);
         }
@@ -672,11 +653,6 @@ mod tests {
     fn who_proposed_one_that_gives_up_does_not_stand_at_once() {
         let quorums =
             Quorums { committed: majority(&[1, 2, 3]), pending: Some(majority(&[3, 4, 5])) };
-        let at = |counter, leader| Vote {
-            last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
-            leader,
-            ..vote(1)
-        };
         let (one, two) = (ElectionRound(1), ElectionRound(2));
         let mut round = Round::new(Sid(5), Part::MayLead, one, at(5, None));
         for sid in [1, 3] {
@@ -702,11 +678,6 @@ mod tests {
         for (pending, expected) in [(&[1, 2][..], 1), (&[1, 2, 4], 2), (&[2], 2), (&[2, 4, 5], 2)] {
             let quorums =
                 Quorums { committed: majority(&[1, 3]), pending: Some(majority(pending)) };
-            let at = |counter, leader| Vote {
-                last_logged: LastLogged::Zxid(Zxid::from_raw(counter)),
-                leader,
-                ..vote(1)
-            };
             let number = ElectionRound(1);
             let mut round = Round::new(Sid(2), Part::MayLead, number, at(5, None));
             for sid in [1, 3, 5] {
