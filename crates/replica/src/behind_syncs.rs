@@ -5,6 +5,9 @@
 //! committed before an older sync is answered is to them somebody else's, and from then on they answer no
 //! client any more. Thus a write behind a sync is proposed when the sync was answered. Syncs do not wait
 //! for each other.
+//!
+//! Who owns a session is part of that order too: what was asked before a session came back to a learner is
+//! not from where it is then.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,15 +26,26 @@ struct Queue {
     held: VecDeque<Held>,
 }
 
-/// A request, which borrows nothing.
+/// What was asked, which borrows nothing.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) enum Held {
+    Request(HeldRequest),
+    /// Whether a session is alive that comes to the learner, with its timeout.
+    Revalidate {
+        session: SessionId,
+        timeout_ms: i32,
+    },
+}
+
+/// A client's request.
+#[derive(Debug)]
+pub(crate) struct HeldRequest {
     session: SessionId,
     body: Box<[u8]>,
     ids: Vec<Id>,
 }
 
-impl Held {
+impl HeldRequest {
     fn new(request: &ForwardedRequest<'_>) -> Self {
         let ids = request.auth.ids().map(|id| id.to_id()).collect();
         Self { session: request.session, body: request.body.into(), ids }
@@ -60,7 +74,20 @@ impl BehindSyncs {
             }
         }
         let Some(queue) = self.0.get_mut(&link) else { return false };
-        queue.held.push_back(Held::new(request));
+        queue.held.push_back(Held::Request(HeldRequest::new(request)));
+        true
+    }
+
+    /// Whether the question for a session has to wait for requests, in which case it is kept.
+    pub(crate) fn hold_question(
+        &mut self,
+        link: Link,
+        session: SessionId,
+        timeout_ms: i32,
+    ) -> bool {
+        let waiting = self.0.get_mut(&link).filter(|queue| !queue.held.is_empty());
+        let Some(queue) = waiting else { return false };
+        queue.held.push_back(Held::Revalidate { session, timeout_ms });
         true
     }
 
@@ -73,7 +100,7 @@ impl BehindSyncs {
         }
     }
 
-    /// The requests of a learner that wait no longer. Whatever of it has to wait again is to be held.
+    /// What of a learner waits no longer. Whatever of it has to wait again is to be held.
     pub(crate) fn take_released(&mut self) -> Option<(Link, VecDeque<Held>)> {
         let (&link, _) = self.0.iter().find(|(_, queue)| queue.syncs == 0)?;
         let queue = self.0.remove(&link)?;
@@ -96,7 +123,11 @@ mod tests {
 
     fn released(behind: &mut BehindSyncs) -> Vec<(Link, SessionId)> {
         let (link, held) = behind.take_released().expect("released");
-        held.iter().map(|it| (link, it.session)).collect()
+        let session = |it: &Held| match it {
+            Held::Request(request) => request.session,
+            Held::Revalidate { session, .. } => *session,
+        };
+        held.iter().map(|it| (link, session(it))).collect()
     }
 
     #[test]
@@ -114,6 +145,22 @@ mod tests {
         behind.answered(link);
         assert_eq!(released(&mut behind), [(link, SessionId(4)), (link, SessionId(5))]);
         assert!(behind.0.is_empty());
+    }
+
+    #[test]
+    fn a_question_waits_for_requests_and_not_for_syncs() {
+        let link = Link(1);
+        let mut behind = BehindSyncs::default();
+        assert!(!behind.hold_question(link, SessionId(1), 1000));
+        assert!(!behind.hold(link, &request(2), true));
+        assert!(!behind.hold_question(link, SessionId(1), 1000), "syncs own nothing");
+        assert!(behind.hold(link, &request(3), false));
+        assert!(behind.hold_question(link, SessionId(3), 1000));
+        assert!(behind.hold(link, &request(4), false));
+        assert!(!behind.hold_question(Link(2), SessionId(3), 1000), "another learner's");
+        behind.answered(link);
+        let sessions = [3, 3, 4].map(|session| (link, SessionId(session)));
+        assert_eq!(released(&mut behind), sessions);
     }
 
     #[test]

@@ -161,6 +161,10 @@ impl Intake<'_, '_> {
 
     /// A client wants to resume its session at a learner, which lets it be silent for so many milliseconds.
     pub(super) fn on_revalidate(&mut self, now: Now, link: Link, id: SessionId, timeout_ms: i32) {
+        let behind_syncs = &mut self.core.ensemble.behind_syncs;
+        if !mutant::active(175) && behind_syncs.hold_question(link, id, timeout_ms) {
+            return;
+        }
         let is_local = self.core.sessions.is_local(id);
         let session = self.core.sessions.find_mut(id);
         let session = session.filter(|session| !session.is_closing && !is_local);

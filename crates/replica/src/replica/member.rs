@@ -12,6 +12,7 @@ use zab::{LeaderPacket, LearnerKind, Learners, Link, Peer, PeerMisbehaved};
 
 use super::{Core, Intake, Replica};
 use crate::asked::{Synced, SyncedFor};
+use crate::behind_syncs::Held;
 use crate::effect::Effect;
 use crate::ensemble::{
     Asker, EnsembleOptions, LearnerAnswer, LocalSessions, ReadTxn, Standing, Unconfirmed,
@@ -142,8 +143,15 @@ impl Replica {
             let (tree, mut post) = self.publisher.read();
             let mut section = Intake::new(&mut self.core, self.member.as_ref(), &tree, &mut post);
             let mut buffer = Vec::new();
-            for request in held {
-                section.on_forwarded(now, link, &request.request(&mut buffer));
+            for held in held {
+                match held {
+                    Held::Request(held) => {
+                        section.on_forwarded(now, link, &held.request(&mut buffer));
+                    }
+                    Held::Revalidate { session, timeout_ms } => {
+                        section.on_revalidate(now, link, session, timeout_ms);
+                    }
+                }
             }
         }
     }

@@ -85,6 +85,25 @@ fn a_late_write_is_not_done_because_its_session_has_come_back() {
     }
 }
 
+/// What another client of the same server asked behind a sync is decided late, but not later than who owns a
+/// session. Seed 144000060041 with 3 servers.
+#[test]
+fn a_write_that_waits_behind_a_sync_is_not_done_because_its_session_has_come_back() {
+    for (from, to) in ways().filter(|(from, to)| from != to) {
+        let mut world = World::new(3);
+        let other = world.client(from);
+        let (old, _) = moved(&mut world, from, to);
+        let (back, ticket) = (world.dial(from), world.ticket(old));
+        let late = create("/late", CreateMode::Persistent);
+        world.come_back_behind([(other, sync()), (old, late)], (back, ticket));
+        assert_ne!(world.told(other), "", "{from} to {to}");
+        assert!(world.told(back).starts_with("session for"), "{from} to {to}");
+        let told = world.ask(back, [sync(), get("/late")]);
+        assert!(told.contains("NoNode"), "{from} to {to}: {told}");
+        assert_eq!(world.told(old), "closed\n", "{from} to {to}");
+    }
+}
+
 #[test]
 fn a_session_is_not_ended_over_the_connection_that_it_has_left() {
     for (from, to) in ways() {

@@ -252,6 +252,18 @@ impl World {
         self.run();
     }
 
+    /// Some clients send requests, and right behind that a session comes back over another connection.
+    pub(crate) fn come_back_behind<const N: usize>(
+        &mut self,
+        first: [(Client, Op<'_>); N],
+        (client, ticket): (Client, Ticket),
+    ) {
+        for (client, op) in first {
+            self.put(client, op);
+        }
+        self.greet(client, Some(ticket));
+    }
+
     /// A session is resumed with a learner that is told that it is alive, before the leader is asked.
     pub(crate) fn resume_amid(&mut self, client: Client, ticket: Ticket, word: &ToLearner<'_>) {
         self.receive(client, &greeting(Some(ticket), Some(false), TIMEOUT));
