@@ -553,10 +553,15 @@ impl Election {
     fn repeat(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let Phase::Looking(looking) = &mut self.phase else { return };
         if now.instant >= looking.repeat_at {
-            looking.interval = self.options.notify_max.min(looking.interval * 2);
-            looking.repeat_at = now.instant.after(looking.interval);
             let mesh = &self.mesh;
+            let number = looking.round.number();
             looking.round.reconsider(&self.quorums, |sid| mesh.is_down(sid));
+            // Who withdraws is news: the next one's turn does not begin with long silences.
+            looking.interval = match looking.round.number() == number {
+                true => self.options.notify_max.min(looking.interval * 2),
+                false => self.options.notify_min,
+            };
+            looking.repeat_at = now.instant.after(looking.interval);
             self.clock = looking.round.number();
             self.tell_all(effects);
         }
