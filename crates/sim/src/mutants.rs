@@ -268,6 +268,11 @@ pub const ALL: &[Mutant] = &[
         "whole servers hardly ever lose a change where those do that decide about it",
     ),
     of_peers(
+        176,
+        "a change in a leader's snapshot is forgotten for the next one",
+        "whole servers hardly ever change a membership twice while one is between two states",
+    ),
+    of_peers(
         173,
         "observers of Apache's that are to vote are believed to have logged what they confirm",
         "there are none here",

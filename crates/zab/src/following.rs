@@ -25,6 +25,7 @@ use self::synchronization::{Progress, Synchronization};
 use crate::effect::{CloseReason, Effect, LearnerKind, LearnerPacket};
 use crate::input::Link;
 use crate::limits::{EPOCH_JUMP_MAX, EPOCH_LAST};
+use crate::memberships::has_transaction;
 use crate::misbehaved::PeerMisbehaved;
 use crate::options::ObserverMasters;
 use crate::peer::{Core, Course, LeaveReason, Obstacle};
@@ -324,6 +325,22 @@ impl Following {
         match &self.phase {
             Phase::Synchronizing(_, synchronization) => synchronization.newest_membership(),
             _ => None,
+        }
+    }
+
+    /// The leader's history has come in a snapshot, with a membership that is in force if the leader has spoken
+    /// of a later change.
+    pub(crate) fn confirm_installed(
+        &self,
+        core: &mut Core,
+        installed: &Arc<Membership>,
+        told: &Membership,
+        effects: &mut Vec<Effect>,
+    ) -> Course {
+        let is_change = has_transaction(told.version().zxid());
+        match is_change && installed.version() < told.version() {
+            true => core.activate_on_learner(Arc::clone(installed), self.leader, None, effects),
+            false => Course::Stay,
         }
     }
 

@@ -106,6 +106,7 @@ impl Core {
     pub(crate) fn recall(&mut self, change: Option<Arc<Membership>>, effects: &mut Vec<Effect>) {
         let committed = self.memberships().committed.version();
         let change = change.filter(|change| change.version() > committed);
+        self.recalled = change.as_ref().map(|change| change.version().zxid());
         if mutant::active(133) {
             self.see_only(None, effects);
         } else if committed == ConfigVersion::default() {
@@ -128,6 +129,7 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         self.passed_over = None;
+        self.recalled = installed.as_ref().map(|installed| installed.version().zxid());
         let has_told = told.is_some();
         let pending = self.memberships().pending().cloned();
         let kept =
@@ -219,7 +221,7 @@ impl Core {
 
 /// Whether a membership of this version was brought by a transaction: one that was written by hand gets the
 /// place of a reign's beginning.
-fn has_transaction(version: Zxid) -> bool {
+pub(crate) fn has_transaction(version: Zxid) -> bool {
     version.counter().0 != 0
 }
 

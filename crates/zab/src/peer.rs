@@ -97,6 +97,9 @@ pub(crate) struct Core {
     pub(crate) is_cuttable: bool,
     /// The newest membership in the history, as long as one that was written by hand has precedence.
     pub(crate) passed_over: Option<Arc<Membership>>,
+    /// The version of the newest membership in the history when that was recovered or installed, unless it is to be
+    /// replaced.
+    pub(crate) recalled: Option<Zxid>,
     /// What was pending, and what was passed over, when the last cut was wanted, as long as it is not known
     /// whether it is made.
     changes_before_cut: [Option<Arc<Membership>>; 2],
@@ -512,7 +515,15 @@ impl Peer {
                 self.leave(now, LeaveReason::SnapshotLost, effects);
             }
             (_, Input::SnapshotInstalled { membership, .. }) => {
-                self.core.recall_installed(membership.clone(), self.told_membership(), effects);
+                let told = self.told_membership();
+                let course = match (&self.role, membership, &told) {
+                    (Role::Following(following), Some(installed), Some(told)) => {
+                        following.confirm_installed(&mut self.core, installed, told, effects)
+                    }
+                    _ => Course::Stay,
+                };
+                self.core.recall_installed(membership.clone(), told, effects);
+                self.go(now, course, effects);
             }
             _ => {}
         }
@@ -578,6 +589,10 @@ impl Peer {
                 Course::Stay
             }
         };
+        self.go(now, course, effects);
+    }
+
+    fn go(&mut self, now: Now, course: Course, effects: &mut Vec<Effect>) {
         match course {
             Course::Stay => {}
             Course::Leave(reason) => self.leave(now, reason, effects),
@@ -681,6 +696,7 @@ impl Core {
             is_between_states,
             is_cuttable: true,
             passed_over: None,
+            recalled: None,
             changes_before_cut: [None, None],
             is_disk_stuck: false,
             latest_accepted: accepted_epoch,

@@ -260,6 +260,7 @@ impl Synchronization {
         if is_snapshot {
             // It is received whatever becomes of the role.
             core.obstacle = Some(Obstacle::Snapshot(link));
+            core.recalled = None;
         } else if self.told.is_none() {
             return Err(not_due(packet, "it has to send a snapshot"));
         }
@@ -354,7 +355,8 @@ impl Synchronization {
     }
 
     /// Who proposes a change has every earlier one of its history in force. So this server has to as well,
-    /// or it would not know by which quorum the transactions between the two were committed.
+    /// or it would not know by which quorum the transactions between the two were committed. What is pending
+    /// beside a snapshot may be of a history that it has replaced, but not if it shows that itself.
     fn confirm_change_before(
         &self,
         core: &mut Core,
@@ -362,7 +364,11 @@ impl Synchronization {
         zxid: Zxid,
         effects: &mut Vec<Effect>,
     ) -> Course {
-        let is_shared = |it: &&Arc<Membership>| it.version().zxid() <= self.shared;
+        let recalled = core.recalled.filter(|_| !mutant::active(176));
+        let is_shared = |it: &&Arc<Membership>| {
+            let version = it.version().zxid();
+            version <= self.shared || Some(version) == recalled
+        };
         let logged = || core.memberships().pending().filter(is_shared);
         let earlier = self.proposed_membership.as_ref().or_else(logged);
         match earlier.filter(|earlier| earlier.version().zxid() < zxid).cloned() {

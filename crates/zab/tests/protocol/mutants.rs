@@ -204,6 +204,7 @@ fn one_planted_bug_is_searched_for() {
 fn all_scripts() {
     ensemble::scripts::scripts_print_what_they_say();
     ensemble::between_states::what_a_snapshot_may_have_is_logged_without_digests();
+    ensemble::between_states::of_two_changes_the_first_is_in_force_between_states();
 }
 
 /// One run: of elections alone for what is planted there, else of an ensemble.

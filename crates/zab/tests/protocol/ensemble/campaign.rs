@@ -176,6 +176,12 @@ fn runs_that_once_went_wrong_go_well() {
             0,
             "who stopped just after a snapshot put a change in force that it had been told of, and the snapshot had not",
         ),
+        (
+            20812,
+            3,
+            1,
+            "a change that a server recovered was put in force though a snapshot was to replace it",
+        ),
     ] {
         run_with_changes(seed, voters, observers);
     }
