@@ -43,6 +43,8 @@ WRONG_DIGEST = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 WRONG_AT = re.compile(r"value:(\d+)", re.IGNORECASE)
+# From which files a server made its tree, and what came behind them.
+ABOUT_DIGESTS = re.compile(r"^.*(?:digest|snapshot|SNAP|DIFF|TRUNC).*$", re.MULTILINE | re.IGNORECASE)
 # Every so many transactions a server tells its digest.
 DIGEST_INTERVAL = 128
 # Znodes that make every member tell digests of the same transactions, and where they are.
@@ -133,6 +135,13 @@ class Member(servers.Server):
             return [it.string for it in moments if it and int(it.group(1)) >= since]
         count = self.metric("digest_mismatches_count")
         return wrong if count == 0 else [*wrong, f"it counts {count}"]
+
+    def about_digests(self) -> str:
+        """Returns what explains wrong digests: the lines of its log, and its files."""
+        lines = ABOUT_DIGESTS.findall(self.log.read_text(errors="replace"))
+        files = sorted((self.data / "version-2").iterdir(), key=lambda it: it.stat().st_mtime)
+        lines += [f"{it.stat().st_mtime:.3f} {it.stat().st_size} {it.name}" for it in files]
+        return "".join(f"\n{line}" for line in lines)
 
 
 class Lasting(Member):
