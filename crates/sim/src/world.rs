@@ -23,6 +23,7 @@ mod counters;
 mod cut_images;
 mod death;
 mod decay;
+mod disk_matrix;
 mod disk_threads;
 mod drive;
 mod invariants;

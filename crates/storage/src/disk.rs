@@ -18,7 +18,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-pub use faults::{Fault, FaultKind, FaultPlan, FaultyDisk, FaultyFile, Operation};
+pub use faults::{Fault, FaultKind, FaultPlan, FaultyDisk, FaultyFile, Operation, Struck};
 pub use real::{RealDisk, RealFile, RealLock};
 pub use simulated::{Choices, SECTOR_BYTES, SimulatedDisk, SimulatedFile, SimulatedLock};
 pub use volatile::{Observer, Tally, VolatileDisk, VolatileFile};

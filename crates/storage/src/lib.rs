@@ -75,7 +75,7 @@ pub use data_dir::{DataDir, MissingDirectory};
 pub use disk::{
     Access, Choices, Disk, DiskFile, Fault, FaultKind, FaultPlan, FaultyDisk, FaultyFile, Observer,
     Operation, RealDisk, RealFile, RealLock, SECTOR_BYTES, SimulatedDisk, SimulatedFile,
-    SimulatedLock, Tally, VolatileDisk, VolatileFile,
+    SimulatedLock, Struck, Tally, VolatileDisk, VolatileFile,
 };
 pub use epochs::{AcceptedEpochStored, CurrentEpochStored, Epochs};
 pub use error::{Action, CutObstacle, Damage, Error, SnapshotDamage};

@@ -11,6 +11,8 @@ pub(super) struct Campaign {
     pub(super) counters: BTreeMap<String, u64>,
     /// How often which fault came while a server did what; `None` where that can not be.
     pub(super) faults: BTreeMap<(String, String), Option<u64>>,
+    /// How often which failure of a disk struck while its server did what.
+    pub(super) disks: BTreeMap<(String, String), u64>,
     /// What was broken, or not exercised enough.
     pub(super) complaints: Vec<String>,
 }
@@ -49,13 +51,16 @@ pub(super) fn campaign(text: &str) -> Campaign {
             campaign.schedules = schedules.parse().unwrap_or(0);
             campaign.per_minute = per_minute.and_then(|it| it.parse().ok()).unwrap_or(0);
         } else if let Some((times, what)) = counter(line) {
-            match what.strip_prefix("fault: ").and_then(|it| it.split_once(", while ")) {
-                Some((fault, doing)) => {
-                    campaign.faults.insert((fault.to_owned(), doing.to_owned()), times);
+            let cell = what.split_once(": ").and_then(|(of, rest)| {
+                let (what, doing) = rest.split_once(", while ")?;
+                Some((of, (what.to_owned(), doing.to_owned())))
+            });
+            match cell {
+                Some(("fault", cell)) => {
+                    campaign.faults.insert(cell, times);
                 }
-                None => {
-                    campaign.counters.extend(times.map(|times| (what.to_owned(), times)));
-                }
+                Some(("disk", cell)) => campaign.disks.extend(times.map(|times| (cell, times))),
+                _ => campaign.counters.extend(times.map(|times| (what.to_owned(), times))),
             }
         }
     }
@@ -120,7 +125,8 @@ mod tests {
 
     #[test]
     fn campaigns_tell_counters_faults_and_speed() {
-        let text = "       17  answered requests\n           3  fault: disk lost, while looking\n           -  fault: killed, while down\n\n\
+        let text = "       17  answered requests\n           3  fault: disk lost, while looking\n           -  fault: killed, while down\n\
+                    5  disk: log, sync, error, while leading\n\n\
                     16880 schedules from seed 70 in 60.3 s, 16794 a minute\n\
                     not exercised enough: session moved: 3 of 7\n";
         let campaign = campaign(text);
@@ -129,6 +135,7 @@ mod tests {
         let cell = |fault: &str, doing: &str| (fault.to_owned(), doing.to_owned());
         let cells = [(cell("disk lost", "looking"), Some(3)), (cell("killed", "down"), None)];
         assert_eq!(campaign.faults, cells.into());
+        assert_eq!(campaign.disks, [(cell("log, sync, error", "leading"), 5)].into());
         assert_eq!(campaign.complaints, ["not exercised enough: session moved: 3 of 7"]);
     }
 

@@ -70,6 +70,7 @@ impl fmt::Display for Report {
         show_campaigns(f, &campaigns)?;
         show_promises(f, &campaigns)?;
         show_matrix(f, &campaigns)?;
+        show_disks(f, &campaigns)?;
         show_mutants(f, &outputs::mutants(&self.mutants.text))?;
         show_scope(f, &self.scope)?;
         show_torture(f, &self.torture)?;
@@ -137,6 +138,26 @@ fn show_matrix(f: &mut fmt::Formatter<'_>, campaigns: &[Campaign]) -> fmt::Resul
     writeln!(f, "\n{empty} of the {possible} cells that can be filled are empty.\n")
 }
 
+/// How often which failure of a disk struck, file by file: what a server makes of each is checked by all promises.
+fn show_disks(f: &mut fmt::Formatter<'_>, campaigns: &[Campaign]) -> fmt::Result {
+    writeln!(f, "### Failures of disks, and what the server did then\n")?;
+    let cells = || campaigns.iter().flat_map(|campaign| &campaign.disks);
+    let rows: BTreeSet<&str> = cells().map(|((failure, _), _)| failure.as_str()).collect();
+    let columns: BTreeSet<&str> = cells().map(|((_, doing), _)| doing.as_str()).collect();
+    let heads: Vec<&str> = columns.iter().copied().collect();
+    writeln!(f, "| | {} |\n|---|{}", heads.join(" | "), "--:|".repeat(columns.len()))?;
+    for row in &rows {
+        write!(f, "| {row} |")?;
+        for column in &columns {
+            let of_cell = cells().filter(|((failure, doing), _)| failure == row && doing == column);
+            let times: u64 = of_cell.map(|(_, times)| times).sum();
+            write!(f, " {times} |")?;
+        }
+        writeln!(f)?;
+    }
+    writeln!(f)
+}
+
 fn show_mutants(f: &mut fmt::Formatter<'_>, mutants: &[Mutant]) -> fmt::Result {
     let mut seconds: Vec<f64> = mutants.iter().map(|mutant| mutant.seconds).collect();
     seconds.sort_by(f64::total_cmp);
@@ -196,7 +217,8 @@ mod tests {
     fn report(is_ok: bool) -> Report {
         let campaign = "       17  answered requests\n        3  fault: disk lost, while looking\n\
                         5  fault: killed, while leading\n        0  fault: killed, while looking\n\
-                        -  fault: disk lost, while leading\n60 schedules from seed 1 in 2.0 s, 1800 a minute\n";
+                        -  fault: disk lost, while leading\n        5  disk: log, sync, error, while leading\n\
+                        60 schedules from seed 1 in 2.0 s, 1800 a minute\n";
         Report {
             commit: "abc".to_owned(),
             took: Duration::from_secs(120),
@@ -220,6 +242,7 @@ mod tests {
             "sequences | answered requests: 51 |",
             "| disk lost | - | 9 |",
             "| killed | 15 | 0 |",
+            "| log, sync, error | 15 |",
             "1 of the 3 cells that can be filled are empty.",
             "2 were looked for, 1 are alive; CPU-seconds to find one: median 4.00, worst 4.00.",
             "| M2 | two | **alive** | 9 | 4.00 |",

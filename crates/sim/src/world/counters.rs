@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::disk_matrix::DiskFailure;
 use super::matrix::{self, Kind};
 use super::required;
 use super::way::Step;
@@ -13,6 +14,8 @@ pub struct Counters {
     times: BTreeMap<&'static str, u64>,
     /// How often which fault came while a server did what.
     faults: BTreeMap<(&'static str, &'static str), u64>,
+    /// How often which failure of a disk struck while its server did what.
+    disks: BTreeMap<(DiskFailure, &'static str), u64>,
 }
 
 /// Counts the runs of a server that is alone.
@@ -73,6 +76,11 @@ impl Counters {
         *self.faults.entry((fault, doing)).or_default() += 1;
     }
 
+    /// Counts a failure of a disk that strikes while its server does something.
+    pub(super) fn count_disk_failure(&mut self, failure: DiskFailure, doing: &'static str) {
+        *self.disks.entry((failure, doing)).or_default() += 1;
+    }
+
     /// Adds all of another run.
     pub fn merge(&mut self, other: &Self) {
         for (what, times) in &other.times {
@@ -80,6 +88,9 @@ impl Counters {
         }
         for (cell, times) in &other.faults {
             *self.faults.entry(*cell).or_default() += times;
+        }
+        for (cell, times) in &other.disks {
+            *self.disks.entry(*cell).or_default() += times;
         }
     }
 
@@ -204,6 +215,9 @@ impl fmt::Display for Counters {
         for ((fault, doing), times) in shown {
             let times = times.map_or_else(|| "-".to_owned(), |times| times.to_string());
             writeln!(f, "{times:>12}  {}", cell(fault, doing))?;
+        }
+        for ((failure, doing), times) in &self.disks {
+            writeln!(f, "{times:>12}  disk: {failure}, while {doing}")?;
         }
         Ok(())
     }

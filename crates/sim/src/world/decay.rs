@@ -12,6 +12,7 @@ use types::{Epoch, Memory, Zxid};
 
 use super::World;
 use super::death::Death;
+use super::disk_matrix::DiskFailure;
 use super::ledger::CONFIG_PATH;
 use super::log_image::{LogImage, watermark};
 use super::matrix;
@@ -111,6 +112,8 @@ impl World {
             false => "rot that takes nothing away",
         });
         self.count_fault_while("file rots", doing);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.counters.count_disk_failure(DiskFailure::rot(&name), doing);
         self.note_fault(node, Fault::Rot);
         self.nodes[node].disk.plant(&path, &bytes);
         self.nodes[node].ledger.damaged();

@@ -7,6 +7,7 @@ use replica::Input;
 use storage::{Fault as DiskFault, FaultKind, Operation};
 
 use super::death::Death;
+use super::disk_matrix::DiskFailure;
 use super::link::{End, LinkId};
 use super::matrix::{self, Comes, FAULTS};
 use super::network::far;
@@ -267,6 +268,11 @@ impl World {
         let Some(name) = planned.filter(|_| left == 0) else { return false };
         self.counters.count("disk operation failed");
         self.count_fault(name, node);
+        let is_power_loss = self.nodes[node].disk_fault_is_power_loss;
+        if let Some(struck) = self.nodes[node].disk.faults().take_struck() {
+            let failure = DiskFailure::new(&struck, is_power_loss);
+            self.counters.count_disk_failure(failure, matrix::doing(&self.nodes[node]));
+        }
         true
     }
 

@@ -84,10 +84,22 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
+/// A failure that has happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Struck {
+    /// Of what.
+    pub operation: Operation,
+    /// The name of the file, or of the directory.
+    pub name: String,
+    /// How it failed.
+    pub kind: FaultKind,
+}
+
 /// Failures to come, shared by all handles of a disk. Each happens once.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
     faults: Arc<Mutex<VecDeque<Fault>>>,
+    struck: Arc<Mutex<Option<Struck>>>,
 }
 
 impl FaultPlan {
@@ -100,6 +112,11 @@ impl FaultPlan {
     pub fn clear(&self) -> usize {
         let mut faults = lock(&self.faults);
         std::mem::take(&mut *faults).len()
+    }
+
+    /// Returns the last failure that has happened, once.
+    pub fn take_struck(&self) -> Option<Struck> {
+        lock(&self.struck).take()
     }
 
     /// Counts an operation on `path` and returns the failure that is due.
@@ -116,7 +133,9 @@ impl FaultPlan {
                 None => due = due.or(Some(index)),
             }
         }
-        due.and_then(|index| faults.remove(index)).map(|fault| fault.kind)
+        let kind = due.and_then(|index| faults.remove(index))?.kind;
+        *lock(&self.struck) = Some(Struck { operation, name: name.to_owned(), kind });
+        Some(kind)
     }
 
     /// As [`FaultPlan::strike`], for operations that fail wholly or not at all.
