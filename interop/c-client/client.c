@@ -482,10 +482,11 @@ static void session_suite(void)
     zhandle_t *resumed = connect_as(&id);
     check(zoo_client_id(resumed)->client_id == id.client_id, "another process resumes the session");
     check_code(zoo_set(resumed, "/lease", "x", 1, -1), ZOK, "the resumed session writes");
+    /* Events come on a thread of their own: this one may still be on its way when the next call has its answer. */
+    check_event(&gone, 1, ZOO_CHANGED_EVENT, "/lease", "the watch fires for what it wrote");
     zoo_wexists(observer, "/lease", on_event, &gone, &stat);
-    int events = gone.count;
     zookeeper_close(resumed);
-    check_event(&gone, events + 1, ZOO_DELETED_EVENT, "/lease", "closing the session removes its ephemeral node");
+    check_event(&gone, 2, ZOO_DELETED_EVENT, "/lease", "closing the session removes its ephemeral node");
 
     struct mailbox state;
     mailbox_open(&state);
