@@ -62,10 +62,12 @@ impl Layers {
         self.warn_of_repetition(row.key, before, &origin);
     }
 
-    /// Notes what is in force for a setting that was not given, since another line says it.
+    /// Notes what is in force for a setting that was not given, or given without a value, since another line says
+    /// it.
     pub(crate) fn imply(&mut self, row: &'static Row, text: String, origin: &Origin) {
-        let given = Given { text, origin: origin.clone() };
-        self.given.entry(row.key).or_insert(given);
+        if self.effective(row).text.is_empty() {
+            self.given.insert(row.key, Given { text, origin: origin.clone() });
+        }
     }
 
     /// Adds the `-D` words of a variable that holds words for a Java virtual machine.

@@ -273,6 +273,14 @@ fn what_a_line_of_the_membership_says_is_shown() {
     assert_eq!(effective(&loaded, "clientPortAddress"), ("127.0.0.1", &line));
     let member = ("localhost:2888:3888;127.0.0.1:2182", &line);
     assert_eq!(effective(&loaded, "server.1"), member);
+
+    // A key without a value says nothing.
+    for lines in ["", "clientPort=\n", "clientPort\nclientPortAddress=\n"] {
+        let text = format!("dataDir=/data\n{lines}server.1=localhost:2888:3888;127.0.0.1:2182");
+        let loaded = Setup::new(text).load().unwrap();
+        assert_eq!(effective(&loaded, "clientPort").0, "2182", "{lines}");
+        assert_eq!(effective(&loaded, "clientPortAddress").0, "127.0.0.1", "{lines}");
+    }
 }
 
 #[test]
