@@ -232,7 +232,10 @@ fn try_in_zab(mutant: &Mutant, effort: Effort) -> io::Result<Fate> {
         .output()?;
     let text = String::from_utf8_lossy(&output.stderr);
     let name = format!("M{} ", mutant.number);
-    let line = text.lines().find(|line| line.starts_with(&name)).unwrap_or_default();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(&name))
+        .unwrap_or_else(|| panic!("the tests of zab say nothing of mutant {name}: {text}"));
     let is_expected = output.status.success();
     let mut words = line.split_whitespace().skip(1).filter(|&word| word != "*");
     let killer = words.next().filter(|&killer| killer != "alive").map(str::to_owned);

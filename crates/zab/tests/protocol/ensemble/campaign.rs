@@ -123,7 +123,7 @@ fn ensembles_keep_their_promises_while_their_memberships_change() {
 
 /// Seeds of runs that went wrong while the membership changed, and why; most came to nothing.
 #[test]
-fn runs_that_once_went_wrong_go_well() {
+pub(crate) fn runs_that_once_went_wrong_go_well() {
     for (seed, voters, observers, _why) in [
         (40, 5, 1, "who votes soon and proposes nobody was alone in its later round"),
         (
@@ -181,6 +181,12 @@ fn runs_that_once_went_wrong_go_well() {
             3,
             1,
             "a change that a server recovered was put in force though a snapshot was to replace it",
+        ),
+        (
+            133_543,
+            3,
+            1,
+            "who votes soon was proposed by some, and passed over by those who did not know, for ever",
         ),
     ] {
         run_with_changes(seed, voters, observers);
