@@ -207,7 +207,7 @@ pub const ALL: &[Mutant] = &[
         "what a failed multi did is undone in the order in which it was done",
         &[D8, P1, P6, P14, P15],
     ),
-    of_members(153, "what follows a place within a batch is not sent", &[Z12, Z15, D3]),
+    of_members(153, "what follows a place within a batch is not sent", &[Z3, Z12, Z15, D3]),
     of_nobody(
         154,
         "a leader begins its epoch before its own log is durable",
@@ -220,9 +220,9 @@ pub const ALL: &[Mutant] = &[
     of_members(
         159,
         "what was asked before an election is waited for after it",
-        &[Liveness, S5, P2, P8],
+        &[Liveness, NoPanic, S5, P2, P8],
     ),
-    of_members(160, "a multi of a session that has moved is done", &[P2, P3]),
+    of_members(160, "a multi of a session that has moved is done", &[P2, P3, P6]),
     of_members(
         161,
         "a sync is answered before what it waits for is delivered",
